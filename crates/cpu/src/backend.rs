@@ -1,0 +1,92 @@
+use alloc::sync::Arc;
+use core::fmt;
+
+use yuragi_graph::{Backend, CompileError, Graph, HostTensor, Node, Params, RunError, Storage, op::Fused};
+
+use crate::{lower::lower, plan::CpuPlan, simd::Level, threads::Pool};
+
+/// This machine's processor.
+#[derive(Clone)]
+pub struct Cpu {
+    level: Level,
+    pool: Arc<Pool>,
+}
+
+impl fmt::Debug for Cpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cpu").field("level", &self.level).field("threads", &self.threads()).finish()
+    }
+}
+
+impl Default for Cpu {
+    fn default() -> Cpu {
+        Cpu::new()
+    }
+}
+
+impl Cpu {
+    /// All that the processor has: its widest vectors and, with feature `std`, every core.
+    pub fn new() -> Cpu {
+        #[cfg(feature = "std")]
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        #[cfg(not(feature = "std"))]
+        let threads = 1;
+        Cpu::with_threads(threads)
+    }
+
+    /// So many threads, the caller's included (at least 1). The results are the same for any number.
+    pub fn with_threads(threads: usize) -> Cpu {
+        #[cfg(feature = "std")]
+        let pool = if threads > 1 { Pool::new(threads) } else { Pool::single() };
+        #[cfg(not(feature = "std"))]
+        let pool = {
+            let _ = threads;
+            Pool::single()
+        };
+        Cpu { level: Level::detect(), pool: Arc::new(pool) }
+    }
+
+    /// The number of threads that work, the caller's included.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+}
+
+impl Backend for Cpu {
+    type Store = Params;
+    type Plan = CpuPlan;
+
+    fn claims(&self, op: &Fused, node: &Node) -> bool {
+        match op {
+            Fused::Softmax | Fused::LayerNorm { .. } | Fused::GroupNorm { .. } => true,
+            Fused::Attention { .. } => node.inputs.len() == 3,
+        }
+    }
+
+    fn compile(&self, graph: &Graph) -> Result<CpuPlan, CompileError> {
+        let graph = graph.expanded(|op, node| self.claims(op, node));
+        let lowered = lower(&graph, self.level, self.pool.threads())?;
+        Ok(CpuPlan::new(graph, lowered, self.pool.clone()))
+    }
+
+    fn upload(&self, mut params: Params) -> Result<Params, RunError> {
+        let count = params.iter().len();
+        for place in 0..count {
+            let Some(tensor) = params.at_mut(place) else { continue };
+            if let Storage::Shared(bytes, range) = tensor.storage() {
+                let start = (**bytes).as_ref().as_ptr().addr() + range.start;
+                if tensor.dtype().size() == 4
+                    && start % 4 != 0
+                    && let Some(owned) = HostTensor::new(tensor.shape(), tensor.to_f32())
+                {
+                    *tensor = owned;
+                }
+            }
+        }
+        Ok(params)
+    }
+
+    fn download(&self, store: &Params) -> Result<Params, RunError> {
+        Ok(store.clone())
+    }
+}

@@ -1,0 +1,329 @@
+//! Which values get a buffer, and which exist only inside a loop.
+//!
+//! Elementwise operations are pulled into the loop that uses them; a loop is a chain of such
+//! operations over one number of elements, ending in stores or in a reduction. Moves are walks
+//! through somebody else's buffer. Users come after their operands, so one pass from the last node
+//! to the first knows every use of a value when it meets it.
+
+use alloc::{vec, vec::Vec};
+
+use yuragi_graph::{
+    DType, Graph, Node, NodeId, Op,
+    op::{Binary, Conv, Movement, Unary},
+};
+
+use crate::view::View;
+
+/// Where a loop leaves a value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Target {
+    /// The buffer of this node.
+    Buffer(NodeId),
+    /// A part of the buffer of this node.
+    Part(NodeId, View),
+    /// A parameter, by its place in the graph.
+    Param(usize),
+    /// The copy of an output, by its place in the graph.
+    Output(usize),
+}
+
+/// A loop: `value`s and where they go, or a reduction.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    /// The node after whose operands the loop runs.
+    pub root: NodeId,
+    /// Values stored, by the node that has them.
+    pub stores: Vec<(NodeId, Target)>,
+    /// The loop ends in this reduction of the value.
+    pub fold: Option<NodeId>,
+}
+
+/// A launch.
+#[derive(Clone, Debug)]
+pub(crate) enum Work {
+    /// A loop, by its place in [`Fusion::groups`].
+    Loop(usize),
+    /// A kernel for this node.
+    Kernel(NodeId),
+}
+
+/// The result of the pass.
+pub(crate) struct Fusion<'g> {
+    graph: &'g Graph,
+    /// Nodes read through a buffer.
+    pub buffered: Vec<bool>,
+    /// For every node, the loops that compute it on the way.
+    pub inlined: Vec<Vec<usize>>,
+    pub groups: Vec<Group>,
+    /// Launches in order.
+    pub work: Vec<Work>,
+    /// For every sum of a product or convolution and a bias: the former and the latter. One kernel computes both.
+    pub biased: Vec<Option<(NodeId, NodeId)>>,
+}
+
+/// Whether an operation belongs into a loop.
+fn is_elementwise(op: &Op) -> bool {
+    matches!(op, Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Cast)
+}
+
+impl<'g> Fusion<'g> {
+    /// Analyses a graph. Parameters in `deferred` are replaced only after everything else has run.
+    pub fn new(graph: &'g Graph, deferred: &[usize]) -> Fusion<'g> {
+        let count = graph.nodes().len();
+        let mut fusion = Fusion {
+            graph,
+            buffered: vec![false; count],
+            inlined: vec![Vec::new(); count],
+            groups: Vec::new(),
+            work: Vec::new(),
+            biased: vec![None; count],
+        };
+        fusion.find_biased();
+        let mut targets: Vec<Vec<Target>> = vec![Vec::new(); count];
+        let mut last = Vec::new();
+        for update in graph.updates() {
+            let value = fusion.stripped(update.node);
+            if fusion.is_inline(value) && !deferred.contains(&update.param) {
+                targets[value.index()].push(Target::Param(update.param));
+            } else {
+                let (base, _) = fusion.trace(value);
+                fusion.buffered[base.index()] = true;
+                last.push((value, Target::Param(update.param)));
+            }
+        }
+        let mut copies = Vec::new();
+        for (place, output) in graph.outputs().iter().enumerate() {
+            let (value, _) = fusion.operand(output.node);
+            fusion.buffered[value.index()] = true;
+            if fusion.is_foreign(value) {
+                copies.push((output.node, Target::Output(place)));
+            }
+        }
+        let live = graph.live();
+        let mut work: Vec<(NodeId, Work)> = Vec::new();
+        for id in graph.ids().rev().filter(|id| live[id.index()]) {
+            fusion.visit(id, &mut targets[id.index()], &mut work);
+        }
+        for (value, target) in copies {
+            fusion.push_group(Group { root: value, stores: vec![(value, target)], fold: None }, &mut work);
+        }
+        // Reversed, because visited from the end; the loops of one node keep their order.
+        work.sort_by_key(|(root, _)| *root);
+        fusion.work = work.into_iter().map(|(_, w)| w).collect();
+        // Copies that read parameters go first, for these may be replaced themselves.
+        last.sort_by_key(|(value, _)| !matches!(graph.node(fusion.trace(*value).0).op, Op::Param(_)));
+        for (value, target) in last {
+            fusion.groups.push(Group { root: value, stores: vec![(value, target)], fold: None });
+            fusion.work.push(Work::Loop(fusion.groups.len() - 1));
+        }
+        fusion
+    }
+
+    /// Finds sums of a matrix product or convolution that nobody else needs and a vector along its last axis.
+    fn find_biased(&mut self) {
+        let graph = self.graph;
+        let live = graph.live();
+        let mut uses = vec![0usize; live.len()];
+        let used = graph.ids().filter(|id| live[id.index()]).flat_map(|id| &graph.node(id).inputs);
+        let roots = graph.outputs().iter().map(|o| &o.node).chain(graph.updates().iter().map(|u| &u.node));
+        used.chain(roots).for_each(|id| uses[id.index()] += 1);
+        for id in graph.ids().filter(|id| live[id.index()]) {
+            let node = graph.node(id);
+            if node.op != Op::Binary(Binary::Add) || node.dtype != DType::F32 {
+                continue;
+            }
+            for (product, bias) in [(0, 1), (1, 0)] {
+                let (mut product, bias) = (node.inputs[product], node.inputs[bias]);
+                while uses[product.index()] == 1 && graph.node(product).op == Op::Move(Movement::Reshape) {
+                    product = graph.node(product).inputs[0];
+                }
+                let wide = graph.node(product);
+                let fits = matches!(wide.op, Op::MatMul(_) | Op::Conv(Conv::Forward(_))) && uses[product.index()] == 1;
+                let (base, view) = self.trace(bias);
+                let columns = wide.shape.last().copied().unwrap_or(0);
+                if fits && view.is_row(columns) && !matches!(graph.node(base).op, Op::Fill(_)) {
+                    self.biased[id.index()] = Some((product, bias));
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Whether a node is computed inside loops.
+    fn is_inline(&self, id: NodeId) -> bool {
+        is_elementwise(&self.graph.node(id).op) && self.biased[id.index()].is_none()
+    }
+
+    /// Decides about one node, all of whose users are decided.
+    fn visit(&mut self, id: NodeId, targets: &mut Vec<Target>, work: &mut Vec<(NodeId, Work)>) {
+        let node = self.graph.node(id);
+        let buffered = self.buffered[id.index()];
+        match &node.op {
+            Op::Input(_) | Op::Literal(_) => {}
+            Op::Param(_) if node.dtype == DType::F32 => {}
+            Op::Move(Movement::Reshape) => {}
+            _ if self.is_inline(id) => {
+                let loops = core::mem::take(&mut self.inlined[id.index()]);
+                let stores = targets.drain(..).map(|t| (id, t));
+                if !buffered && loops.len() == 1 {
+                    self.groups[loops[0]].stores.extend(stores);
+                    self.compute_in(id, loops);
+                } else if !buffered && stores.len() == 0 && self.is_light(node) {
+                    self.compute_in(id, loops);
+                } else {
+                    let mut stores: Vec<_> = stores.collect();
+                    if buffered || !loops.is_empty() {
+                        self.buffered[id.index()] = true;
+                        stores.push((id, Target::Buffer(id)));
+                    }
+                    let group = self.push_group(Group { root: id, stores, fold: None }, work);
+                    self.compute_in(id, vec![group]);
+                }
+            }
+            _ if !buffered => {}
+            Op::Fill(_) | Op::Move(Movement::Permute(_) | Movement::Broadcast | Movement::Slice { .. }) => {
+                self.push_group(Group { root: id, stores: vec![(id, Target::Buffer(id))], fold: None }, work);
+                let (base, _) = self.trace(id);
+                self.buffered[base.index()] |= base != id;
+            }
+            &Op::Move(Movement::Pad { axis, before }) => {
+                let operand = node.inputs[0];
+                let extent = self.graph.node(operand).shape[usize::from(axis)];
+                let part = View::whole(&node.shape).part(usize::from(axis), before, extent);
+                work.push((id, Work::Kernel(id)));
+                self.push_part(id, operand, part, work);
+            }
+            &Op::Move(Movement::Concat(axis)) => {
+                let mut start = 0;
+                for &operand in &node.inputs {
+                    let extent = self.graph.node(operand).shape[usize::from(axis)];
+                    let part = View::whole(&node.shape).part(usize::from(axis), start, extent);
+                    self.push_part(id, operand, part, work);
+                    start += extent;
+                }
+            }
+            Op::Reduce(..) => {
+                let group = self.push_group(Group { root: id, stores: Vec::new(), fold: Some(id) }, work);
+                self.use_in(node.inputs[0], group);
+            }
+            _ => {
+                work.push((id, Work::Kernel(id)));
+                let mut operands = node.inputs.clone();
+                if let Some((product, bias)) = self.biased[id.index()] {
+                    operands.clone_from(&self.graph.node(product).inputs);
+                    let (base, _) = self.trace(bias);
+                    self.buffered[base.index()] = true;
+                }
+                for operand in operands {
+                    let value = self.operand(operand).0;
+                    self.buffered[value.index()] = true;
+                }
+            }
+        }
+    }
+
+    fn push_group(&mut self, group: Group, work: &mut Vec<(NodeId, Work)>) -> usize {
+        work.push((group.root, Work::Loop(self.groups.len())));
+        self.groups.push(group);
+        self.groups.len() - 1
+    }
+
+    /// A loop that stores an operand into a part of a node's buffer.
+    fn push_part(&mut self, id: NodeId, operand: NodeId, part: View, work: &mut Vec<(NodeId, Work)>) {
+        let value = self.stripped(operand);
+        let stores = vec![(value, Target::Part(id, part))];
+        let group = self.push_group(Group { root: id, stores, fold: None }, work);
+        self.use_in(operand, group);
+    }
+
+    /// Has an elementwise node computed inside these loops.
+    fn compute_in(&mut self, id: NodeId, loops: Vec<usize>) {
+        for &group in &loops {
+            for &operand in &self.graph.node(id).inputs {
+                self.use_in(operand, group);
+            }
+        }
+        self.inlined[id.index()] = loops;
+    }
+
+    /// Notes that a loop needs a value: on the way, or from a buffer.
+    fn use_in(&mut self, operand: NodeId, group: usize) {
+        let value = self.stripped(operand);
+        if self.is_inline(value) {
+            let loops = &mut self.inlined[value.index()];
+            if !loops.contains(&group) {
+                loops.push(group);
+            }
+        } else {
+            let (base, _) = self.trace(value);
+            if !matches!(self.graph.node(base).op, Op::Fill(_)) {
+                self.buffered[base.index()] = true;
+            }
+        }
+    }
+
+    /// Whether computing a value again costs no more than reading it: one cheap operation on at
+    /// most one operand of full size.
+    fn is_light(&self, node: &Node) -> bool {
+        let cheap = match node.op {
+            Op::Unary(op) => matches!(op, Unary::Neg | Unary::Abs | Unary::Sign | Unary::Relu | Unary::Floor),
+            Op::Binary(op) => matches!(
+                op,
+                Binary::Add | Binary::Sub | Binary::Mul | Binary::Max | Binary::Min | Binary::Less | Binary::Equal
+            ),
+            Op::Cast => true,
+            _ => false,
+        };
+        let large = |&&operand: &&NodeId| {
+            let (base, _) = self.trace(operand);
+            let base = self.graph.node(base);
+            !matches!(base.op, Op::Fill(_)) && base.shape.count() * 4 > node.shape.count()
+        };
+        cheap && node.inputs.iter().filter(large).count() <= 1
+    }
+
+    /// The value behind moves that keep every element's place, and behind casts that change no bits.
+    pub fn stripped(&self, mut id: NodeId) -> NodeId {
+        while let node = self.graph.node(id)
+            && (node.op == Op::Move(Movement::Reshape) || self.is_widening(node))
+        {
+            id = node.inputs[0];
+        }
+        id
+    }
+
+    fn is_widening(&self, node: &Node) -> bool {
+        node.op == Op::Cast && node.dtype == DType::F32 && self.graph.node(node.inputs[0]).dtype.is_float()
+    }
+
+    /// The value whose elements a node shows, and the walk through them.
+    pub fn trace(&self, id: NodeId) -> (NodeId, View) {
+        let node = self.graph.node(id);
+        match &node.op {
+            _ if self.is_widening(node) => self.trace(node.inputs[0]),
+            Op::Move(
+                movement @ (Movement::Reshape | Movement::Permute(_) | Movement::Broadcast | Movement::Slice { .. }),
+            ) => {
+                let operand = node.inputs[0];
+                let (base, view) = self.trace(operand);
+                match view.moved(movement, &node.shape) {
+                    Some(view) => (base, view),
+                    None => (operand, View::whole(&node.shape)),
+                }
+            }
+            _ => (id, View::whole(&node.shape)),
+        }
+    }
+
+    /// The value whose buffer a kernel reads for an operand, and the first element: consecutive elements from there.
+    pub fn operand(&self, id: NodeId) -> (NodeId, usize) {
+        let (base, view) = self.trace(id);
+        if view.is_contiguous() { (base, view.offset) } else { (self.stripped(id), 0) }
+    }
+
+    /// Whether a value lives in somebody else's memory: an output of it is a copy.
+    pub fn is_foreign(&self, id: NodeId) -> bool {
+        let node = self.graph.node(id);
+        matches!(node.op, Op::Input(_) | Op::Literal(_)) || matches!(node.op, Op::Param(_) if node.dtype == DType::F32)
+    }
+}

@@ -1,0 +1,454 @@
+//! Scaled dot-product attention, in blocks of queries and keys.
+
+use core::slice;
+
+use yuragi_numeric::elementary::exp;
+
+use super::{Buffers, Kernel, Scratch, align, lanes};
+use crate::simd::{Base, Level, MAX_ROWS, Op, Pack, Panels, Segment, Tile, Vector};
+
+/// Keys whose scores are held at a time.
+const KEYS: usize = 128;
+
+/// A mask \[batch or 1, queries or 1, keys\], added to the scaled scores.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mask {
+    pub per_batch: bool,
+    pub per_query: bool,
+}
+
+/// The sizes of softmax(scale · Q·Kᵀ + mask) · V over q \[batch, queries, depth\],
+/// k \[batch, keys, depth\], v \[batch, keys, value_depth\]; heads count as batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub batch: usize,
+    pub queries: usize,
+    pub keys: usize,
+    pub depth: usize,
+    pub value_depth: usize,
+    pub scale: f32,
+    pub mask: Option<Mask>,
+}
+
+/// Attention; inputs q, k, v and perhaps the mask.
+///
+/// A task takes as many queries as a panel has columns. It computes the scores
+/// transposed, a row a key, so that the softmax runs along whole vectors, and
+/// corrects the running sums where a later block of keys has a larger score.
+#[derive(Debug)]
+pub(crate) struct Attention {
+    level: Level,
+    shape: Shape,
+    /// Panels of queries.
+    queries: Panels,
+    /// Panels of value columns.
+    values: Panels,
+    local: Local,
+}
+
+/// Offsets in a task's own memory.
+#[derive(Clone, Copy, Debug)]
+struct Local {
+    /// Qᵀ \[depth, width\].
+    queries: usize,
+    /// Scores, then weights \[KEYS, width\].
+    scores: usize,
+    /// The mask \[KEYS, width\].
+    mask: usize,
+    /// One panel of values \[KEYS, panel\].
+    values: usize,
+    /// Σ weights · values \[width, value_depth\].
+    sums: usize,
+    /// Largest scores, their changes as factors, Σ weights: \[3, width\].
+    running: usize,
+    end: usize,
+}
+
+impl Local {
+    fn new(shape: &Shape, queries: Panels, values: Panels) -> Self {
+        let width = queries.widest();
+        let keys = shape.keys.min(KEYS);
+        let scores = align(shape.depth * width);
+        let mask = scores + align(keys * width);
+        let per_query = shape.mask.is_some_and(|mask| mask.per_query);
+        let values_at = mask + if per_query { align(keys * width) } else { 0 };
+        let sums = values_at + align(keys * values.widest());
+        let running = sums + align(width * shape.value_depth);
+        Self { queries: 0, scores, mask, values: values_at, sums, running, end: running + 3 * width }
+    }
+}
+
+impl Attention {
+    pub fn new(level: Level, shape: Shape) -> Self {
+        let (queries, values) = (Panels::new(level, shape.queries), Panels::new(level, shape.value_depth));
+        Self { level, shape, queries, values, local: Local::new(&shape, queries, values) }
+    }
+
+    /// Scores of a block of keys for the packed queries.
+    unsafe fn score(&self, k: *const f32, keys: usize, width: usize, memory: *mut f32) {
+        let depth = self.shape.depth;
+        for first in (0..keys).step_by(self.level.tile_rows()) {
+            let rows = self.level.tile_rows().min(keys - first);
+            let at: [usize; MAX_ROWS] = core::array::from_fn(|i| first + i.min(rows - 1));
+            let tile = Tile {
+                segments: &[Segment {
+                    a: at.map(|key| k.wrapping_add(key * depth)),
+                    b: memory.wrapping_add(self.local.queries),
+                }],
+                len: depth,
+                step: 1,
+                width,
+                base: Base::Zero,
+                out: at.map(|key| memory.wrapping_add(self.local.scores + key * width)),
+                rows,
+                cols: width,
+            };
+            // SAFETY: the keys lie in k, the scores in the local area.
+            unsafe { self.level.tile(&tile) }
+        }
+    }
+
+    /// Adds a block's weighted values to the sums.
+    unsafe fn add(&self, v: *const f32, keys: usize, width: usize, queries: usize, first: bool, memory: *mut f32) {
+        let n = self.shape.value_depth;
+        for panel in 0..self.values.count() {
+            let columns = self.values.columns(panel);
+            let padded = self.values.padded(panel);
+            let right = memory.wrapping_add(self.local.values);
+            let pack = Pack {
+                from: v.wrapping_add(columns.start),
+                stride: n,
+                transposed: false,
+                rows: keys,
+                cols: columns.len(),
+                to: right,
+                width: padded,
+            };
+            // SAFETY: the values lie in v, the local area holds a panel.
+            unsafe { pack.run(self.level) };
+            for begin in (0..queries).step_by(self.level.tile_rows()) {
+                let rows = self.level.tile_rows().min(queries - begin);
+                let at: [usize; MAX_ROWS] = core::array::from_fn(|i| begin + i.min(rows - 1));
+                let sum = |query| self.local.sums + query * n + columns.start;
+                let tile = Tile {
+                    segments: &[Segment {
+                        a: at.map(|query| memory.wrapping_add(self.local.scores + query).cast_const()),
+                        b: right,
+                    }],
+                    len: keys,
+                    step: width,
+                    width: padded,
+                    base: if first { Base::Zero } else { Base::Out },
+                    out: at.map(|query| memory.wrapping_add(sum(query))),
+                    rows,
+                    cols: columns.len(),
+                };
+                // SAFETY: weights and sums lie in the local area.
+                unsafe { self.level.tile(&tile) }
+            }
+        }
+    }
+}
+
+impl Kernel for Attention {
+    fn scratch(&self) -> Scratch {
+        Scratch { shared: 0, local: self.local.end }
+    }
+
+    fn tasks(&self, _: usize) -> usize {
+        self.shape.batch * self.queries.count()
+    }
+
+    unsafe fn task(&self, _: usize, index: usize, buffers: Buffers<'_>) {
+        let Shape { batch: _, queries: q_len, keys: k_len, depth, value_depth, scale, mask } = self.shape;
+        let (item, panel) = (index / self.queries.count(), index % self.queries.count());
+        let columns = self.queries.columns(panel);
+        let (queries, width) = (columns.len(), self.queries.padded(panel));
+        let memory = buffers.local;
+        let q = buffers.inputs[0].wrapping_add((item * q_len + columns.start) * depth);
+        let k = buffers.inputs[1].wrapping_add(item * k_len * depth);
+        let v = buffers.inputs[2].wrapping_add(item * k_len * value_depth);
+        let out = buffers.outputs[0].wrapping_add((item * q_len + columns.start) * value_depth);
+        let pack = Pack {
+            from: q,
+            stride: depth,
+            transposed: true,
+            rows: depth,
+            cols: queries,
+            to: memory.wrapping_add(self.local.queries),
+            width,
+        };
+        let running = memory.wrapping_add(self.local.running);
+        // SAFETY: queries, keys, values and mask are indexed within their sizes,
+        // all else lies in the local area.
+        unsafe {
+            pack.run(self.level);
+            self.level.run(Start { running, width });
+            for first in (0..k_len).step_by(KEYS) {
+                let keys = KEYS.min(k_len - first);
+                self.score(k.add(first * depth), keys, width, memory);
+                let mask = mask.map(|mask| {
+                    let rows = if mask.per_query { q_len } else { 1 };
+                    let row = if mask.per_batch { item * rows } else { 0 };
+                    if !mask.per_query {
+                        return MaskBlock::Keys(buffers.inputs[3].add(row * k_len + first));
+                    }
+                    let to = memory.wrapping_add(self.local.mask);
+                    let from = buffers.inputs[3].add((row + columns.start) * k_len + first);
+                    Pack { from, stride: k_len, transposed: true, rows: keys, cols: queries, to, width }
+                        .run(self.level);
+                    MaskBlock::Scores(to)
+                });
+                self.level.run(Weigh { scores: memory.add(self.local.scores), keys, width, scale, mask, running });
+                if first > 0 {
+                    let sums = memory.add(self.local.sums);
+                    self.level.run(Scale {
+                        rows: queries,
+                        n: value_depth,
+                        by: running.add(width),
+                        from: sums,
+                        to: sums,
+                    });
+                }
+                self.add(v.add(first * value_depth), keys, width, queries, first == 0, memory);
+            }
+            if k_len == 0 {
+                memory.add(self.local.sums).write_bytes(0, queries * value_depth);
+            }
+            self.level.run(Invert { running, width });
+            let sums = memory.add(self.local.sums);
+            self.level.run(Scale { rows: queries, n: value_depth, by: running.add(width), from: sums, to: out });
+        }
+    }
+}
+
+/// No score yet.
+struct Start {
+    running: *mut f32,
+    width: usize,
+}
+
+impl Op for Start {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        // SAFETY: three rows of `width`.
+        unsafe {
+            slice::from_raw_parts_mut(self.running, self.width).fill(f32::NEG_INFINITY);
+            slice::from_raw_parts_mut(self.running.add(self.width), 2 * self.width).fill(0.0);
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum MaskBlock {
+    /// One number a key.
+    Keys(*const f32),
+    /// One number a score, laid out as the scores.
+    Scores(*const f32),
+}
+
+/// Turns a block of scores into weights e^(score − max), updating the running
+/// maxima and sums, and leaves the factors for what was summed before.
+struct Weigh {
+    scores: *mut f32,
+    keys: usize,
+    width: usize,
+    scale: f32,
+    mask: Option<MaskBlock>,
+    running: *mut f32,
+}
+
+impl Op for Weigh {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { scores, keys, width, scale, mask, running } = self;
+        let (maxima, factors, sums) = (running, running.wrapping_add(width), running.wrapping_add(2 * width));
+        for at in (0..width).step_by(V::LANES) {
+            // SAFETY: whole vectors of the local area, and the mask of each key.
+            unsafe {
+                let old = V::load(maxima.add(at));
+                let mut max = old;
+                for key in 0..keys {
+                    let place = scores.add(key * width + at);
+                    let score = V::load(place).mul(V::splat(scale));
+                    let score = match mask {
+                        None => score,
+                        Some(MaskBlock::Keys(mask)) => score.add(V::splat(*mask.add(key))),
+                        Some(MaskBlock::Scores(mask)) => score.add(V::load(mask.add(key * width + at))),
+                    };
+                    score.store(place);
+                    max = max.max(score);
+                }
+                max.store(maxima.add(at));
+                // Where all scores are −∞, any finite shift gives weights 0.
+                let shift = max.max(V::splat(f32::MIN));
+                old.sub(shift).store(factors.add(at));
+                exp_all(factors.add(at), V::LANES);
+                let mut sum = V::load(sums.add(at)).mul(V::load(factors.add(at)));
+                for key in 0..keys {
+                    let place = scores.add(key * width + at);
+                    V::load(place).sub(shift).store(place);
+                    exp_all(place, V::LANES);
+                    sum = sum.add(V::load(place));
+                }
+                sum.store(sums.add(at));
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `n` elements at `x` can be read and written.
+#[inline(always)]
+unsafe fn exp_all(x: *mut f32, n: usize) {
+    // SAFETY: the caller's promise.
+    for x in unsafe { slice::from_raw_parts_mut(x, n) } {
+        *x = exp(*x);
+    }
+}
+
+/// Replaces the factors by one over the sums.
+struct Invert {
+    running: *mut f32,
+    width: usize,
+}
+
+impl Op for Invert {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        for i in 0..self.width {
+            // SAFETY: three rows of `width`.
+            unsafe { *self.running.add(self.width + i) = 1.0 / *self.running.add(2 * self.width + i) };
+        }
+    }
+}
+
+/// Multiplies each of `rows` rows of `n` by its factor.
+struct Scale {
+    rows: usize,
+    n: usize,
+    by: *const f32,
+    from: *const f32,
+    to: *mut f32,
+}
+
+impl Op for Scale {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        for row in 0..self.rows {
+            // SAFETY: rows of the sums or of the output.
+            unsafe {
+                let factor = V::splat(*self.by.add(row));
+                let offset = row * self.n;
+                lanes::map::<V>(self.from.add(offset), self.to.add(offset), self.n, |_, x| x.mul(factor));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::super::testing::{U, check, numbers};
+    use super::*;
+
+    fn case(shape: Shape) {
+        let Shape { batch, queries, keys, depth, value_depth, scale, mask } = shape;
+        let q = numbers(1, batch * queries * depth);
+        let k = numbers(2, batch * keys * depth);
+        let v = numbers(3, batch * keys * value_depth);
+        let mut m = numbers(4, batch * queries * keys);
+        for (i, m) in m.iter_mut().enumerate() {
+            // Every query sees the last key; the first blocks may be all hidden.
+            if (i % keys + 1 != keys) && (i % 3 == 0 || keys > KEYS && i % keys < KEYS) {
+                *m = f32::NEG_INFINITY;
+            }
+        }
+        let mut expected = Vec::new();
+        for (b, i) in (0..batch).flat_map(|b| (0..queries).map(move |i| (b, i))) {
+            let mut size: f64 = 0.0;
+            let scores: Vec<f64> = (0..keys)
+                .map(|j| {
+                    let row = |x: &[f32], at: usize| x[at * depth..(at + 1) * depth].to_vec();
+                    let (q, k) = (row(&q, b * queries + i), row(&k, b * keys + j));
+                    let products = || q.iter().zip(&k).map(|(&q, &k)| f64::from(q) * f64::from(k) * f64::from(scale));
+                    let mask = mask.map_or(0.0, |mask| {
+                        let rows = if mask.per_query { queries } else { 1 };
+                        let (b, i) = (if mask.per_batch { b } else { 0 }, if mask.per_query { i } else { 0 });
+                        f64::from(m[(b * rows + i) * keys + j])
+                    });
+                    let absolute =
+                        products().map(f64::abs).sum::<f64>() + if mask.is_finite() { mask.abs() } else { 0.0 };
+                    size = size.max(absolute);
+                    products().sum::<f64>() + mask
+                })
+                .collect();
+            let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let weights: Vec<f64> = scores.iter().map(|s| libm::exp(s - max)).collect();
+            let sum: f64 = weights.iter().sum();
+            // Each score errs by (depth + 3) u size and its distance from the
+            // largest by 2 u size; weights and their sum suffer that twice, and
+            // the rescaling of each block of keys, exp and the sums add theirs.
+            let blocks = keys.div_ceil(KEYS) as f64;
+            let relative =
+                2.0 * (depth as f64 + 5.0) * size + 2.0 * keys as f64 + 2.0 * (4.0 + 2.0 * size) * blocks + 8.0;
+            for d in 0..value_depth {
+                let term = |j: usize| weights[j] / sum * f64::from(v[(b * keys + j) * value_depth + d]);
+                let total: f64 = (0..keys).map(|j| term(j).abs()).sum();
+                expected.push(((0..keys).map(term).sum(), relative * U * total));
+            }
+        }
+        let inputs: [&[f32]; 4] = [&q, &k, &v, &m];
+        check(|level| Attention::new(level, shape), &inputs, &expected, &shape);
+    }
+
+    #[test]
+    fn matches_the_definition() {
+        let sizes = [
+            (1, 1, 1, 1, 1),
+            (0, 2, 2, 3, 3),
+            (2, 0, 2, 3, 3),
+            (2, 3, 0, 4, 4),
+            (2, 3, 5, 4, 6),
+            (1, 64, 64, 32, 32),
+            (2, 100, 77, 24, 40),
+            (1, 49, 300, 16, 65),
+            (1, 5, 129, 0, 3),
+        ];
+        for (batch, queries, keys, depth, value_depth) in sizes {
+            for kind in 0..5 {
+                let mask = (kind < 4).then_some(Mask { per_batch: kind & 1 != 0, per_query: kind & 2 != 0 });
+                if keys > 0 {
+                    let scale = 2.5;
+                    case(Shape { batch, queries, keys, depth, value_depth, scale, mask });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_key_gives_no_number() {
+        let shape = Shape { batch: 1, queries: 2, keys: 0, depth: 3, value_depth: 2, scale: 1.0, mask: None };
+        let kernel = Attention::new(Level::detect(), shape);
+        let q = numbers(1, 6);
+        let mut out = [0.0; 4];
+        let mut scratch = alloc::vec![0.0; kernel.scratch().total(1)];
+        let pool = crate::threads::Pool::single();
+        let empty = [0.0; 0];
+        // SAFETY: buffers of the right sizes.
+        unsafe {
+            let inputs = [q.as_ptr(), empty.as_ptr(), empty.as_ptr()];
+            super::super::run(&kernel, &pool, &inputs, &[out.as_mut_ptr()], scratch.as_mut_ptr());
+        }
+        assert!(out.iter().all(|x| x.is_nan()));
+    }
+}

@@ -1,0 +1,388 @@
+//! Convolutions that give an image: the forward one and the gradient of the
+//! input, both as sums over taps of shifted images times small matrices.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use super::super::gemm::{DEPTH, TASKS};
+use super::super::{Buffers, Kernel, Scratch, align};
+use super::Geometry;
+use crate::simd::{Base, Level, MAX_ROWS, Pack, Panels, Segment, Tile};
+
+/// The most output pixels that share a panel of weights in cache.
+const BLOCK: usize = 128;
+
+/// The most taps summed in registers at a time.
+const MAX_TAPS: usize = 32;
+
+/// out\[n, q, :\] = bias + Σ_taps in\[n, q·step + tap − pad, :\] · w\[tap\], zero
+/// outside of the input, for one or several classes of output pixels.
+///
+/// The gradient of the input has as many classes as the stride has phases:
+/// each phase sees its own taps.
+#[derive(Debug)]
+pub(crate) struct Correlation {
+    level: Level,
+    batch: usize,
+    /// Height and width of the input.
+    input: [usize; 2],
+    /// Height and width of the output.
+    output: [usize; 2],
+    /// Channels of the input.
+    channels: usize,
+    panels: Panels,
+    /// Channels of the output.
+    filters: usize,
+    classes: Vec<Class>,
+    /// The weights are used transposed: filters of the output are channels of w.
+    transposed: bool,
+    bias: bool,
+    /// Output pixels of a task.
+    block: usize,
+}
+
+/// Output pixels that see the same taps, along each axis.
+#[derive(Debug)]
+struct Class {
+    axes: [Axis; 2],
+    /// Taps of the classes before.
+    first_tap: usize,
+}
+
+/// Output coordinate `begin + stride·q` for q < `count` sees input coordinate
+/// `origin + step·q + t` through tap t < `taps`, whose weights are those of
+/// tap `kernel_begin + kernel_step·t` of the kernel.
+#[derive(Clone, Copy, Debug)]
+struct Axis {
+    begin: usize,
+    stride: usize,
+    count: usize,
+    origin: isize,
+    step: usize,
+    taps: usize,
+    kernel_begin: usize,
+    kernel_step: isize,
+}
+
+impl Axis {
+    fn kernel_tap(&self, t: usize) -> usize {
+        self.kernel_begin.wrapping_add_signed(self.kernel_step * t as isize)
+    }
+
+    fn forward(geometry: &Geometry, d: usize) -> Self {
+        Self {
+            begin: 0,
+            stride: 1,
+            count: geometry.output()[d],
+            origin: -(geometry.padding[d][0] as isize),
+            step: geometry.stride[d],
+            taps: geometry.kernel[d],
+            kernel_begin: 0,
+            kernel_step: 1,
+        }
+    }
+
+    /// Input coordinates i ≡ `phase` modulo the stride s: o·s + k = i + pad
+    /// fixes k modulo s; tap t counts k downwards and so o upwards.
+    fn backward(geometry: &Geometry, d: usize, phase: usize) -> Self {
+        let (s, k, pad) = (geometry.stride[d], geometry.kernel[d], geometry.padding[d][0]);
+        let size = [geometry.height, geometry.width][d];
+        let least = (phase + pad) % s;
+        let taps = k.saturating_sub(least).div_ceil(s);
+        let last = taps.saturating_sub(1);
+        Self {
+            begin: phase,
+            stride: s,
+            count: size.saturating_sub(phase).div_ceil(s),
+            origin: ((phase + pad) / s) as isize - last as isize,
+            step: 1,
+            taps,
+            kernel_begin: least + last * s,
+            kernel_step: -(s as isize),
+        }
+    }
+}
+
+impl Class {
+    fn taps(&self) -> usize {
+        self.axes[0].taps * self.axes[1].taps
+    }
+
+    /// Output pixels of one image.
+    fn pixels(&self) -> usize {
+        self.axes[0].count * self.axes[1].count
+    }
+}
+
+/// One pixel of the output, as a tile's row.
+#[derive(Clone, Copy, Default)]
+struct Pixel {
+    /// Input coordinates of tap (0, 0), perhaps outside.
+    at: [isize; 2],
+    /// The input element there.
+    input: isize,
+    /// The output element of channel 0.
+    output: usize,
+}
+
+impl Correlation {
+    pub fn forward(level: Level, geometry: &Geometry, bias: bool) -> Self {
+        let axes = [Axis::forward(geometry, 0), Axis::forward(geometry, 1)];
+        let Geometry { batch, height, width, channels, filters, .. } = *geometry;
+        Self {
+            level,
+            batch,
+            input: [height, width],
+            output: geometry.output(),
+            channels,
+            panels: Panels::new(level, filters),
+            filters,
+            classes: Vec::from([Class { axes, first_tap: 0 }]),
+            transposed: false,
+            bias,
+            block: 0,
+        }
+        .divided()
+    }
+
+    pub fn input_grad(level: Level, geometry: &Geometry) -> Self {
+        let Geometry { batch, height, width, channels, filters, stride, .. } = *geometry;
+        let mut classes = Vec::with_capacity(stride[0] * stride[1]);
+        let mut first_tap = 0;
+        for y in 0..stride[0] {
+            for x in 0..stride[1] {
+                let axes = [Axis::backward(geometry, 0, y), Axis::backward(geometry, 1, x)];
+                let class = Class { axes, first_tap };
+                first_tap += class.taps();
+                classes.push(class);
+            }
+        }
+        Self {
+            level,
+            batch,
+            input: geometry.output(),
+            output: [height, width],
+            channels: filters,
+            panels: Panels::new(level, channels),
+            filters: channels,
+            classes,
+            transposed: true,
+            bias: false,
+            block: 0,
+        }
+        .divided()
+    }
+
+    /// Chooses the block: smaller where the tasks would be few.
+    fn divided(mut self) -> Self {
+        let whole = |rows: usize| rows / self.level.tile_rows() * self.level.tile_rows();
+        let mut block = BLOCK;
+        self.block = whole(block);
+        while block > 32 && self.multiplications() < TASKS {
+            block /= 2;
+            self.block = whole(block);
+        }
+        self
+    }
+
+    /// Blocks of output pixels of a class.
+    fn blocks(&self, class: &Class) -> usize {
+        (self.batch * class.pixels()).div_ceil(self.block)
+    }
+
+    /// Tasks that multiply.
+    fn multiplications(&self) -> usize {
+        self.classes.iter().map(|class| self.blocks(class)).sum::<usize>() * self.panels.count()
+    }
+
+    /// Taps of all classes.
+    fn taps(&self) -> usize {
+        self.classes.iter().map(Class::taps).sum()
+    }
+
+    /// Elements of the packed weights of one tap.
+    fn tap_len(&self) -> usize {
+        self.channels * self.panels.width()
+    }
+
+    /// Where the zeros that stand for pixels outside lie in the shared area.
+    fn zeros(&self) -> usize {
+        align(self.taps() * self.tap_len())
+    }
+
+    /// Where the packed weights of a tap of a class and panel begin.
+    fn weights(&self, class: &Class, panel: usize, tap: usize) -> usize {
+        let start = self.panels.columns(panel).start * class.taps();
+        class.first_tap * self.tap_len() + (start + tap * self.panels.padded(panel)) * self.channels
+    }
+
+    /// Packs the weights of one tap for one panel.
+    unsafe fn pack(&self, index: usize, buffers: Buffers<'_>) {
+        let (tap, panel) = (index / self.panels.count(), index % self.panels.count());
+        let Some(class) = self.classes.iter().rfind(|class| class.first_tap <= tap && class.taps() > 0) else {
+            return;
+        };
+        let tap = tap - class.first_tap;
+        let [vertical, horizontal] = &class.axes;
+        let (y, x) = (tap / horizontal.taps, tap % horizontal.taps);
+        // The width of the kernel: the taps of one row of all classes.
+        let kernel_width = self.kernel_width();
+        let kernel_tap = vertical.kernel_tap(y) * kernel_width + horizontal.kernel_tap(x);
+        let columns = self.panels.columns(panel);
+        let stride = if self.transposed { self.channels } else { self.filters };
+        let first = columns.start * if self.transposed { stride } else { 1 };
+        let pack = Pack {
+            from: buffers.inputs[1].wrapping_add(kernel_tap * self.channels * self.filters + first),
+            stride,
+            transposed: self.transposed,
+            rows: self.channels,
+            cols: columns.len(),
+            to: buffers.shared.wrapping_add(self.weights(class, panel, tap)),
+            width: self.panels.padded(panel),
+        };
+        // SAFETY: the tap lies in w, its panel in the shared area.
+        unsafe { pack.run(self.level) }
+    }
+
+    fn kernel_width(&self) -> usize {
+        let same_row = self.classes.iter().filter(|class| class.axes[0].begin == 0);
+        same_row.map(|class| class.axes[1].taps).sum()
+    }
+
+    /// The pixels of a block, in `pixels`; how many they are.
+    fn locate(&self, class: &Class, block: usize, pixels: &mut [Pixel; BLOCK]) -> usize {
+        let [vertical, horizontal] = &class.axes;
+        let first = block * self.block;
+        let count = self.block.min(self.batch * class.pixels() - first);
+        let (mut n, rest) = (first / class.pixels(), first % class.pixels());
+        let (mut y, mut x) = (rest / horizontal.count, rest % horizontal.count);
+        for pixel in &mut pixels[..count] {
+            let at =
+                [vertical.origin + (vertical.step * y) as isize, horizontal.origin + (horizontal.step * x) as isize];
+            let [height, width] = self.input.map(|size| size as isize);
+            let input = ((n as isize * height + at[0]) * width + at[1]) * self.channels as isize;
+            let row = n * self.output[0] + vertical.begin + vertical.stride * y;
+            let column = horizontal.begin + horizontal.stride * x;
+            let output = (row * self.output[1] + column) * self.filters;
+            *pixel = Pixel { at, input, output };
+            x += 1;
+            if x == horizontal.count {
+                (x, y) = (0, y + 1);
+                if y == vertical.count {
+                    (y, n) = (0, n + 1);
+                }
+            }
+        }
+        count
+    }
+
+    /// The parts of the sum: a range of taps and a range of channels each.
+    fn depths(&self, class: &Class) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let (taps, channels) = (class.taps(), self.channels);
+        let pieces = channels.div_ceil(DEPTH).max(1);
+        let group = (DEPTH / channels.max(1)).clamp(1, MAX_TAPS);
+        let groups = taps.div_ceil(group).max(1);
+        let part = |i: usize, n: usize, of: usize| of * i / n..of * (i + 1) / n;
+        (0..groups)
+            .flat_map(move |g| (0..pieces).map(move |piece| (part(g, groups, taps), part(piece, pieces, channels))))
+    }
+
+    /// Computes one block of pixels for one panel of filters.
+    unsafe fn multiply(&self, index: usize, buffers: Buffers<'_>) {
+        let (mut block, panel) = (index / self.panels.count(), index % self.panels.count());
+        let mut class = 0;
+        while block >= self.blocks(&self.classes[class]) {
+            block -= self.blocks(&self.classes[class]);
+            class += 1;
+        }
+        let class = &self.classes[class];
+        let mut pixels = [Pixel::default(); BLOCK];
+        let count = self.locate(class, block, &mut pixels);
+        let columns = self.panels.columns(panel);
+        let width = self.panels.padded(panel);
+        let out = buffers.outputs[0].wrapping_add(columns.start);
+        for (part, (taps, channels)) in self.depths(class).enumerate() {
+            let base = match (part, self.bias) {
+                (0, true) => Base::Row(buffers.inputs[2].wrapping_add(columns.start)),
+                (0, false) => Base::Zero,
+                _ => Base::Out,
+            };
+            for pixels in pixels[..count].chunks(self.level.tile_rows()) {
+                let row: [Pixel; MAX_ROWS] = core::array::from_fn(|i| pixels[i.min(pixels.len() - 1)]);
+                let mut segments = [Segment::NONE; MAX_TAPS];
+                for (segment, tap) in segments.iter_mut().zip(taps.clone()) {
+                    let weights = self.weights(class, panel, tap) + channels.start * width;
+                    *segment = Segment {
+                        a: self.see(&row, class, tap, channels.start, buffers),
+                        b: buffers.shared.wrapping_add(weights),
+                    };
+                }
+                let tile = Tile {
+                    segments: &segments[..taps.len()],
+                    len: channels.len(),
+                    step: 1,
+                    width,
+                    base,
+                    out: row.map(|pixel| out.wrapping_add(pixel.output)),
+                    rows: pixels.len(),
+                    cols: columns.len(),
+                };
+                // SAFETY: inputs are pixels inside or zeros, weights are packed,
+                // and the output pixels belong to this task.
+                unsafe { self.level.tile(&tile) }
+            }
+        }
+    }
+
+    /// What the pixels see through a tap: input pixels, or zeros outside.
+    #[inline(always)]
+    fn see(
+        &self,
+        pixels: &[Pixel; MAX_ROWS],
+        class: &Class,
+        tap: usize,
+        channel: usize,
+        buffers: Buffers<'_>,
+    ) -> [*const f32; MAX_ROWS] {
+        let width = class.axes[1].taps;
+        let (y, x) = ((tap / width) as isize, (tap % width) as isize);
+        let shift = (y * self.input[1] as isize + x) * self.channels as isize + channel as isize;
+        let image = buffers.inputs[0];
+        let zeros = buffers.shared.wrapping_add(self.zeros()).cast_const();
+        pixels.map(|pixel| {
+            let inside = ((pixel.at[0] + y) as usize) < self.input[0] && ((pixel.at[1] + x) as usize) < self.input[1];
+            if inside { image.wrapping_offset(pixel.input + shift) } else { zeros }
+        })
+    }
+}
+
+impl Kernel for Correlation {
+    fn scratch(&self) -> Scratch {
+        Scratch { shared: self.zeros() + self.channels, local: 0 }
+    }
+
+    fn phases(&self) -> usize {
+        2
+    }
+
+    fn tasks(&self, phase: usize) -> usize {
+        match phase {
+            // One more, for the zeros.
+            0 => self.taps() * self.panels.count() + 1,
+            _ => self.multiplications(),
+        }
+    }
+
+    unsafe fn task(&self, phase: usize, index: usize, buffers: Buffers<'_>) {
+        match phase {
+            0 if index == self.taps() * self.panels.count() => {
+                // SAFETY: the zeros' place in the shared area.
+                unsafe { buffers.shared.add(self.zeros()).write_bytes(0, self.channels) }
+            }
+            // SAFETY: passed on.
+            0 => unsafe { self.pack(index, buffers) },
+            // SAFETY: passed on.
+            _ => unsafe { self.multiply(index, buffers) },
+        }
+    }
+}

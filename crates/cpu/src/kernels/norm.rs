@@ -1,0 +1,431 @@
+//! Group and layer normalisation: (x − μ) / √(σ² + ε) · γ + β.
+//!
+//! Variances are means of squared distances from the mean, taken in a second
+//! pass; sums of sums are in f64.
+
+use core::slice;
+
+use yuragi_numeric::elementary::sigmoid;
+
+use super::softmax::rows_per_task;
+use super::{Buffers, Kernel, Scratch, lanes};
+use crate::simd::{Level, Op, Vector};
+
+/// 1 / √(σ² + ε).
+fn inverse_deviation(variance: f64, eps: f32) -> f64 {
+    1.0 / libm::sqrt(variance + f64::from(eps))
+}
+
+/// Normalisation of rows: inputs x \[rows, n\], γ \[n\], β \[n\]. May work in
+/// place.
+#[derive(Debug)]
+pub(crate) struct LayerNorm {
+    level: Level,
+    rows: usize,
+    n: usize,
+    eps: f32,
+}
+
+impl LayerNorm {
+    pub fn new(level: Level, rows: usize, n: usize, eps: f32) -> Self {
+        Self { level, rows, n, eps }
+    }
+}
+
+impl Kernel for LayerNorm {
+    fn tasks(&self, _: usize) -> usize {
+        if self.n == 0 { 0 } else { self.rows.div_ceil(rows_per_task(self.n)) }
+    }
+
+    unsafe fn task(&self, _: usize, index: usize, buffers: Buffers<'_>) {
+        let first = index * rows_per_task(self.n);
+        self.level.run(Rows {
+            from: buffers.inputs[0].wrapping_add(first * self.n),
+            gamma: buffers.inputs[1],
+            beta: buffers.inputs[2],
+            to: buffers.outputs[0].wrapping_add(first * self.n),
+            rows: rows_per_task(self.n).min(self.rows - first),
+            n: self.n,
+            eps: self.eps,
+        });
+    }
+}
+
+struct Rows {
+    from: *const f32,
+    gamma: *const f32,
+    beta: *const f32,
+    to: *mut f32,
+    rows: usize,
+    n: usize,
+    eps: f32,
+}
+
+impl Op for Rows {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { gamma, beta, n, eps, .. } = self;
+        for row in 0..self.rows {
+            // SAFETY: this task's rows of the input and the output.
+            unsafe {
+                let (from, to) = (self.from.add(row * n), self.to.add(row * n));
+                let mean = V::splat((lanes::sum::<V>(from, n, |x| x) / n as f64) as f32);
+                let square = |x: V| x.sub(mean).mul(x.sub(mean));
+                let variance = lanes::sum::<V>(from, n, square) / n as f64;
+                let scale = V::splat(inverse_deviation(variance, eps) as f32);
+                normalise::<V>(
+                    from,
+                    to,
+                    n,
+                    |_| mean,
+                    |at| V::load_first(gamma.add(at), V::LANES.min(n - at)).mul(scale),
+                    beta,
+                );
+            }
+        }
+    }
+}
+
+/// (x − mean) · scale + β.
+///
+/// # Safety
+/// `n` elements can be read at `from` and `beta` and written at `to`.
+#[inline(always)]
+unsafe fn normalise<V: Vector>(
+    from: *const f32,
+    to: *mut f32,
+    n: usize,
+    mean: impl Fn(usize) -> V,
+    scale: impl Fn(usize) -> V,
+    beta: *const f32,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        lanes::map::<V>(from, to, n, |at, x| {
+            let beta = V::load_first(beta.add(at), V::LANES.min(n - at));
+            x.sub(mean(at)).mul_add(scale(at), beta)
+        });
+    }
+}
+
+/// Normalisation of groups of channels over all pixels of an image: inputs
+/// x \[batch, pixels, channels\], γ \[channels\], β \[channels\]; then perhaps
+/// x · sigmoid(x). May work in place.
+#[derive(Debug)]
+pub(crate) struct GroupNorm {
+    level: Level,
+    batch: usize,
+    pixels: usize,
+    channels: usize,
+    groups: usize,
+    eps: f32,
+    silu: bool,
+    /// Tasks that an image is divided into.
+    chunks: usize,
+}
+
+impl GroupNorm {
+    /// `groups` divides `channels`.
+    pub fn new(
+        level: Level,
+        batch: usize,
+        pixels: usize,
+        channels: usize,
+        groups: usize,
+        eps: f32,
+        silu: bool,
+    ) -> Self {
+        let chunks = (pixels * channels).div_ceil(2 * super::softmax::CHUNK).clamp(1, pixels.max(1));
+        Self { level, batch, pixels, channels, groups, eps, silu, chunks }
+    }
+
+    fn chunk(&self, index: usize) -> Chunk<'_> {
+        let (item, chunk) = (index / self.chunks, index % self.chunks);
+        let begin = self.pixels * chunk / self.chunks;
+        let pixels = self.pixels * (chunk + 1) / self.chunks - begin;
+        let offset = (item * self.pixels + begin) * self.channels;
+        Chunk { norm: self, item, chunk, pixels, offset }
+    }
+
+    /// Where the mean and the squared distances of a chunk's groups go.
+    fn moments(&self, item: usize, chunk: usize) -> usize {
+        2 * (item * self.chunks + chunk) * self.groups
+    }
+
+    /// Where the mean and the scale of an image's channels go.
+    fn scales(&self, item: usize) -> usize {
+        self.moments(self.batch, 0) + 2 * item * self.channels
+    }
+
+    /// Combines the moments of an image's chunks.
+    unsafe fn combine(&self, item: usize, buffers: Buffers<'_>) {
+        let width = self.channels / self.groups;
+        for group in 0..self.groups {
+            let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);
+            for chunk in 0..self.chunks {
+                let pixels = self.pixels * (chunk + 1) / self.chunks - self.pixels * chunk / self.chunks;
+                let at = self.moments(item, chunk) + 2 * group;
+                // SAFETY: written in the first phase.
+                let [mean_here, squares_here] = unsafe { buffers.shared.add(at).cast::<[f32; 2]>().read() };
+                let here = (pixels * width) as f64;
+                let shift = f64::from(mean_here) - mean;
+                count += here;
+                mean += shift * here / count;
+                squares += f64::from(squares_here) + shift * shift * here * (count - here) / count;
+            }
+            let scale = inverse_deviation(squares / count, self.eps);
+            for channel in group * width..(group + 1) * width {
+                // SAFETY: this image's place; γ has all channels.
+                unsafe {
+                    let to = buffers.shared.add(self.scales(item) + channel);
+                    *to = mean as f32;
+                    *to.add(self.channels) = (scale * f64::from(*buffers.inputs[1].add(channel))) as f32;
+                }
+            }
+        }
+    }
+}
+
+impl Kernel for GroupNorm {
+    fn scratch(&self) -> Scratch {
+        Scratch { shared: self.scales(self.batch), local: 2 * self.channels }
+    }
+
+    fn phases(&self) -> usize {
+        3
+    }
+
+    fn tasks(&self, phase: usize) -> usize {
+        match phase {
+            _ if self.pixels * self.channels == 0 => 0,
+            1 => self.batch,
+            _ => self.batch * self.chunks,
+        }
+    }
+
+    unsafe fn task(&self, phase: usize, index: usize, buffers: Buffers<'_>) {
+        match phase {
+            0 => self.level.run(Moments(self.chunk(index), buffers)),
+            // SAFETY: passed on.
+            1 => unsafe { self.combine(index, buffers) },
+            _ => self.level.run(Normalise(self.chunk(index), buffers)),
+        }
+    }
+}
+
+/// Some pixels of one image.
+struct Chunk<'a> {
+    norm: &'a GroupNorm,
+    item: usize,
+    chunk: usize,
+    pixels: usize,
+    /// The first element.
+    offset: usize,
+}
+
+/// Means and sums of squared distances of a chunk's groups.
+struct Moments<'a>(Chunk<'a>, Buffers<'a>);
+
+impl Op for Moments<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self(Chunk { norm, item, chunk, pixels, offset }, buffers) = self;
+        let channels = norm.channels;
+        let width = channels / norm.groups;
+        let (sums, means) = (buffers.local, buffers.local.wrapping_add(channels));
+        let count = (pixels * width) as f64;
+        // SAFETY: the chunk lies in x; sums and means are local; the moments'
+        // place is this task's.
+        unsafe {
+            let from = buffers.inputs[0].add(offset);
+            let moments = buffers.shared.add(norm.moments(item, chunk));
+            let group = |of: *mut f32, g: usize| {
+                slice::from_raw_parts(of.add(g * width), width).iter().map(|&x| f64::from(x)).sum::<f64>()
+            };
+            over_pixels::<V>(from, pixels, channels, sums, |_, x| x);
+            for g in 0..norm.groups {
+                let mean = (group(sums, g) / count) as f32;
+                *moments.add(2 * g) = mean;
+                slice::from_raw_parts_mut(means.add(g * width), width).fill(mean);
+            }
+            over_pixels::<V>(from, pixels, channels, sums, |at, x| {
+                let distance = x.sub(V::load_first(means.add(at), V::LANES.min(channels - at)));
+                distance.mul(distance)
+            });
+            for g in 0..norm.groups {
+                *moments.add(2 * g + 1) = group(sums, g) as f32;
+            }
+        }
+    }
+}
+
+/// Σ_pixels f(channel, x) for every channel.
+///
+/// # Safety
+/// The pixels can be read and the sums written.
+#[inline(always)]
+unsafe fn over_pixels<V: Vector>(
+    from: *const f32,
+    pixels: usize,
+    channels: usize,
+    sums: *mut f32,
+    f: impl Fn(usize, V) -> V,
+) {
+    for at in (0..channels).step_by(V::LANES) {
+        let count = V::LANES.min(channels - at);
+        let mut sum = [V::splat(0.0); 4];
+        // SAFETY: the caller's promise.
+        unsafe {
+            for p in 0..pixels {
+                let x = V::load_first(from.add(p * channels + at), count);
+                sum[p % 4] = sum[p % 4].add(f(at, x));
+            }
+            let sum = sum[0].add(sum[1]).add(sum[2].add(sum[3]));
+            sum.store_first(sums.add(at), count);
+        }
+    }
+}
+
+/// The result for a chunk.
+struct Normalise<'a>(Chunk<'a>, Buffers<'a>);
+
+impl Op for Normalise<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self(Chunk { norm, item, pixels, offset, .. }, buffers) = self;
+        let channels = norm.channels;
+        // SAFETY: the chunk lies in x and y; the scales were written in the second phase.
+        unsafe {
+            let means = buffers.shared.add(norm.scales(item)).cast_const();
+            let scales = means.add(channels);
+            let load = |from: *const f32| move |at: usize| V::load_first(from.add(at), V::LANES.min(channels - at));
+            for p in 0..pixels {
+                let at = offset + p * channels;
+                let (from, to) = (buffers.inputs[0].add(at), buffers.outputs[0].add(at));
+                normalise::<V>(from, to, channels, load(means), load(scales), buffers.inputs[2]);
+                if norm.silu {
+                    for x in slice::from_raw_parts_mut(to, channels) {
+                        *x *= sigmoid(*x);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::super::testing::{U, check, numbers};
+    use super::*;
+
+    const EPS: f32 = 1e-5;
+
+    /// Normalises the elements that `group` gives one number, with the bound
+    /// of a mean and variance of `n` terms in two passes.
+    fn normalised(x: &[f32], n: usize, groups: usize, group: impl Fn(usize) -> usize) -> Vec<(f64, f64)> {
+        let mut means = alloc::vec![0.0; groups];
+        let mut sizes = alloc::vec![0.0; groups];
+        let mut variances = alloc::vec![0.0; groups];
+        for (i, &x) in x.iter().enumerate() {
+            means[group(i)] += f64::from(x) / n as f64;
+            sizes[group(i)] += f64::from(x.abs()) / n as f64;
+        }
+        for (i, &x) in x.iter().enumerate() {
+            variances[group(i)] += (f64::from(x) - means[group(i)]).powi(2) / n as f64;
+        }
+        let terms = n as f64 * U;
+        x.iter()
+            .enumerate()
+            .map(|(i, &x)| {
+                let g = group(i);
+                let deviation = libm::sqrt(variances[g] + f64::from(EPS));
+                let distance = f64::from(x) - means[g];
+                let shift = (terms + 2.0 * U) * sizes[g];
+                let relative = terms + 8.0 * U + shift * shift / (deviation * deviation);
+                (distance / deviation, (shift + distance.abs() * relative) / deviation)
+            })
+            .collect()
+    }
+
+    fn affine(z: &mut [(f64, f64)], gamma: &[f32], beta: &[f32]) {
+        for (i, (value, bound)) in z.iter_mut().enumerate() {
+            let (gamma, beta) = (f64::from(gamma[i % gamma.len()]), f64::from(beta[i % beta.len()]));
+            *bound = *bound * gamma.abs() + 2.0 * U * ((*value * gamma).abs() + beta.abs());
+            *value = *value * gamma + beta;
+        }
+    }
+
+    fn shifted(len: usize) -> Vec<f32> {
+        numbers(1, len).iter().map(|x| 3.0 * x + 10.0).collect()
+    }
+
+    #[test]
+    fn layer_norm_matches_the_definition() {
+        for (rows, n) in [(1, 1), (0, 3), (3, 0), (5, 7), (3, 64), (90, 130), (2, 1000)] {
+            let (x, gamma, beta) = (shifted(rows * n), numbers(2, n), numbers(3, n));
+            let mut expected = normalised(&x, n, rows, |i| i / n);
+            affine(&mut expected, &gamma, &beta);
+            check(|level| LayerNorm::new(level, rows, n, EPS), &[&x, &gamma, &beta], &expected, &(rows, n));
+        }
+    }
+
+    #[test]
+    fn group_norm_matches_the_definition() {
+        let shapes = [
+            (1, 1, 1, 1),
+            (0, 4, 4, 2),
+            (2, 0, 4, 2),
+            (2, 9, 6, 3),
+            (3, 256, 96, 32),
+            (1, 4096, 20, 5),
+            (2, 50, 33, 1),
+        ];
+        for (batch, pixels, channels, groups) in shapes {
+            for silu in [false, true] {
+                let x = shifted(batch * pixels * channels);
+                let (gamma, beta) = (numbers(2, channels), numbers(3, channels));
+                let width = channels / groups;
+                let group = |i: usize| i / (pixels * channels) * groups + i % channels / width;
+                let mut expected = normalised(&x, pixels * width, batch * groups, group);
+                affine(&mut expected, &gamma, &beta);
+                if silu {
+                    for (z, bound) in &mut expected {
+                        let sigmoid = 1.0 / (1.0 + libm::exp(-*z));
+                        // |d silu| < 1.1; sigmoid errs by 3 ulp, the product by ½.
+                        *bound = 1.1 * *bound + 8.0 * U * (*z * sigmoid).abs();
+                        *z *= sigmoid;
+                    }
+                }
+                let build = |level| GroupNorm::new(level, batch, pixels, channels, groups, EPS, silu);
+                check(build, &[&x, &gamma, &beta], &expected, &(batch, pixels, channels, groups, silu));
+            }
+        }
+    }
+
+    #[test]
+    fn works_in_place() {
+        let (gamma, beta) = (numbers(2, 48), numbers(3, 48));
+        let norm = GroupNorm::new(Level::detect(), 2, 300, 48, 8, EPS, true);
+        let x = shifted(2 * 300 * 48);
+        let (mut apart, mut within) = (alloc::vec![0.0; x.len()], x.clone());
+        let mut scratch = alloc::vec![0.0; norm.scratch().total(1)];
+        let mut run = |from: *const f32, to: *mut f32| {
+            let pool = crate::threads::Pool::single();
+            let inputs = [from, gamma.as_ptr(), beta.as_ptr()];
+            // SAFETY: buffers of the right sizes.
+            unsafe { super::super::run(&norm, &pool, &inputs, &[to], scratch.as_mut_ptr()) }
+        };
+        run(x.as_ptr(), apart.as_mut_ptr());
+        let pointer = within.as_mut_ptr();
+        run(pointer, pointer);
+        assert_eq!(apart, within);
+    }
+}

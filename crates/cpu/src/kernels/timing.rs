@@ -1,0 +1,108 @@
+//! The speed of the kernels on typical sizes, by
+//! `cargo test --release -p yuragi-cpu timing -- --ignored --nocapture`.
+
+use alloc::{boxed::Box, string::String, vec};
+use std::time::Instant;
+use std::{eprintln, format};
+
+use super::*;
+use crate::simd::Level;
+
+/// Prints the best GFLOP/s (or, where `work` counts bytes, GB/s) of several
+/// runs on one thread and on all.
+fn report(name: &str, kernel: &dyn Kernel, work: usize, sizes: &[usize], out: usize) {
+    let inputs = sizes.iter().map(|&len| vec![0.5_f32; len + 64]).collect::<alloc::vec::Vec<_>>();
+    let aligned = |at: *const f32| at.wrapping_add(at.align_offset(64));
+    let inputs = inputs.iter().map(|input| aligned(input.as_ptr())).collect::<alloc::vec::Vec<_>>();
+    let mut out = vec![0.0_f32; out + 64];
+    let out = aligned(out.as_mut_ptr()).cast_mut();
+    let mut line = String::new();
+    for threads in [1, 2] {
+        let pool = Pool::new(threads);
+        let mut scratch = vec![0.0_f32; kernel.scratch().total(threads) + 64];
+        let scratch = aligned(scratch.as_mut_ptr()).cast_mut();
+        let mut best = f64::INFINITY;
+        let begin = Instant::now();
+        while begin.elapsed().as_secs_f64() < 0.3 {
+            let start = Instant::now();
+            // SAFETY: buffers of the kernel's sizes.
+            unsafe { run(kernel, &pool, &inputs, &[out], scratch) };
+            best = best.min(start.elapsed().as_secs_f64());
+        }
+        line += &format!("{:8.1} ({:7.1} µs)", work as f64 / best / 1e9, best * 1e6);
+    }
+    eprintln!("{name:44}{line}");
+}
+
+fn gemm(m: usize, n: usize, k: usize, ta: bool, tb: bool) {
+    let product = Product { batch: 1, m, n, k, ta, tb, a_stride: 0, b_stride: 0, bias: false };
+    let flag = |t, name: &str| if t { format!("{name}ᵀ") } else { name.into() };
+    let name = format!("{} {} {m}×{n}×{k}", flag(ta, "A"), flag(tb, "B"));
+    report(&name, &Gemm::new(Level::detect(), product), 2 * m * n * k, &[m * k, k * n], m * n);
+}
+
+fn conv(batch: usize, size: usize, channels: usize, filters: usize, kernel: usize, stride: usize) {
+    let pad = [(kernel - 1) / 2; 2];
+    let geometry = Geometry {
+        batch,
+        height: size,
+        width: size,
+        channels,
+        filters,
+        kernel: [kernel; 2],
+        stride: [stride; 2],
+        padding: [pad; 2],
+    };
+    let [oh, ow] = geometry.output();
+    let x = batch * size * size * channels;
+    let w = kernel * kernel * channels * filters;
+    let y = batch * oh * ow * filters;
+    let flops = 2 * batch * oh * ow * w;
+    for (direction, inputs, out) in
+        [(Direction::Forward, [x, w], y), (Direction::InputGrad, [y, w], x), (Direction::WeightGrad, [x, y], w)]
+    {
+        let name = format!("{kernel}×{kernel}/{stride} {batch}×{size}×{size}×{channels}→{filters} {direction:?}");
+        report(&name, &Conv::new(Level::detect(), direction, geometry, false), flops, &inputs, out);
+    }
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn timing() {
+    eprintln!("GFLOP/s on one thread and on two");
+    conv(16, 16, 96, 96, 3, 1);
+    conv(16, 8, 192, 192, 3, 1);
+    conv(4, 64, 32, 32, 3, 1);
+    conv(4, 32, 64, 64, 3, 1);
+    conv(4, 16, 128, 128, 3, 1);
+    conv(16, 16, 96, 96, 3, 2);
+    conv(16, 16, 96, 192, 1, 1);
+    conv(4, 64, 3, 32, 3, 1);
+    conv(4, 64, 32, 3, 3, 1);
+    conv(16, 16, 4, 48, 3, 1);
+    conv(1, 16, 96, 96, 3, 1);
+    gemm(4096, 192, 768, false, false);
+    gemm(4096, 768, 192, false, true);
+    gemm(768, 192, 4096, true, false);
+    gemm(512, 512, 512, false, false);
+    gemm(512, 512, 512, true, true);
+    gemm(96, 96, 4096, true, false);
+    gemm(16, 384, 96, false, false);
+    gemm(1, 1024, 1024, false, false);
+    gemm(1, 1024, 1024, false, true);
+    gemm(1024, 1, 1024, false, false);
+    for (batch, length, depth) in [(64, 256, 32), (8, 1024, 64)] {
+        let shape =
+            AttentionShape { batch, queries: length, keys: length, depth, value_depth: depth, scale: 0.1, mask: None };
+        let len = batch * length * depth;
+        let kernel: Box<dyn Kernel> = Box::new(Attention::new(Level::detect(), shape));
+        report(&format!("attention {batch}×{length}×{depth}"), &*kernel, 4 * len * length, &[len; 3], len);
+    }
+    eprintln!("GB/s on one thread and on two");
+    let level = Level::detect();
+    let len = 16 * 256 * 96;
+    report("group norm 16×256×96", &GroupNorm::new(level, 16, 256, 96, 32, 1e-5, false), 8 * len, &[len, 96, 96], len);
+    report("group norm silu", &GroupNorm::new(level, 16, 256, 96, 32, 1e-5, true), 8 * len, &[len, 96, 96], len);
+    report("layer norm 4096×96", &LayerNorm::new(level, 4096, 96, 1e-5), 8 * len, &[len, 96, 96], len);
+    report("softmax 1536×256", &Softmax::new(level, 1536, 256), 8 * len, &[len], len);
+}

@@ -1,0 +1,320 @@
+//! Compiled graphs and their runs.
+#![allow(unsafe_code)] // launches read and write one arena through pointers
+
+use alloc::{sync::Arc, vec, vec::Vec};
+use core::fmt;
+
+use yuragi_graph::{
+    DType, Graph, Memory, Op, Params, Plan, Progress, RunError, Slice, SliceMut, Storage, View, ViewMut,
+};
+
+use crate::{
+    kernels,
+    lower::{Home, Lowered},
+    threads::Pool,
+};
+
+/// A cache line of the arena.
+#[derive(Clone, Copy, Default)]
+#[repr(align(64))]
+struct Line(#[allow(dead_code)] [f32; 16]);
+
+/// A graph compiled for this machine.
+pub struct CpuPlan {
+    graph: Graph,
+    lowered: Lowered,
+    pool: Arc<Pool>,
+    /// Inputs whose elements index rows of a table, and the number of rows.
+    indices: Vec<(usize, usize)>,
+    /// Most inputs and outputs of one launch.
+    operands: (usize, usize),
+}
+
+impl fmt::Debug for CpuPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CpuPlan").field("launches", &self.launches()).field("memory", &self.memory()).finish()
+    }
+}
+
+/// The arena of one run at a time.
+pub struct CpuState {
+    arena: Vec<Line>,
+    /// The store's place of each parameter of the graph.
+    params: Vec<usize>,
+    /// The next launch; all done when it is their number.
+    next: usize,
+    /// The elements of each parameter, valid during a call.
+    pointers: Vec<*mut f32>,
+    inputs: Vec<*const f32>,
+    outputs: Vec<*mut f32>,
+}
+
+// SAFETY: the pointers are set anew before every launch and mean nothing between runs.
+unsafe impl Send for CpuState {}
+// SAFETY: as above; a shared state is never run.
+unsafe impl Sync for CpuState {}
+
+impl fmt::Debug for CpuState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CpuState")
+            .field("bytes", &(self.arena.len() * size_of::<Line>()))
+            .field("next", &self.next)
+            .finish()
+    }
+}
+
+impl CpuPlan {
+    pub(crate) fn new(graph: Graph, lowered: Lowered, pool: Arc<Pool>) -> CpuPlan {
+        let mut indices = Vec::new();
+        for node in graph.nodes() {
+            let (place, rows) = match node.op {
+                Op::Gather => (1, graph.node(node.inputs[0]).shape[0]),
+                Op::ScatterAdd(rows) => (0, rows),
+                _ => continue,
+            };
+            if let Op::Input(input) = graph.node(node.inputs[place]).op {
+                indices.push((input as usize, rows));
+            }
+        }
+        let most = |count: fn(&crate::lower::Launch) -> usize| lowered.launches.iter().map(count).max().unwrap_or(0);
+        let operands = (most(|l| l.inputs.len()), most(|l| l.outputs.len()));
+        CpuPlan { graph, lowered, pool, indices, operands }
+    }
+
+    /// The graph as it was compiled, with unclaimed fused operations expanded.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// What each launch computes, in order: for profiles.
+    pub fn launch_names(&self) -> impl ExactSizeIterator<Item = &'static str> + '_ {
+        self.lowered.launches.iter().map(|l| l.name)
+    }
+
+    /// A whole run as by [`Plan::update`] that reports each launch's number when it has ended.
+    pub fn update_observed(
+        &self,
+        state: &mut CpuState,
+        store: &mut Params,
+        inputs: &[View<'_>],
+        outputs: &mut [ViewMut<'_>],
+        mut observe: impl FnMut(usize),
+    ) -> Result<(), RunError> {
+        self.check_owned(state, store)?;
+        self.check_outputs(outputs)?;
+        self.begin(state, inputs)?;
+        state.pointers.clear();
+        for &place in &state.params {
+            let Some(Storage::F32(values)) = store.at_mut(place).map(|t| t.storage_mut()) else {
+                let pointer = store.at(place).map_or(core::ptr::null(), |t| elements(t.storage()));
+                state.pointers.push(pointer.cast_mut());
+                continue;
+            };
+            state.pointers.push(values.as_mut_ptr());
+        }
+        while state.next < self.launches() {
+            // SAFETY: the store is exclusive, and every updated parameter is owned by it.
+            unsafe { self.launch(state) };
+            observe(state.next);
+            state.next += 1;
+        }
+        self.finish(state, outputs)
+    }
+
+    fn check_owned(&self, state: &CpuState, store: &Params) -> Result<(), RunError> {
+        for update in self.graph.updates() {
+            let tensor = store.at(state.params[update.param]);
+            if !matches!(tensor.map(|t| t.storage()), Some(Storage::F32(_))) {
+                return Err(RunError::Borrowed(self.graph.params()[update.param].name.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// # Safety
+    /// The state's pointers belong to a store that fits the graph.
+    unsafe fn launch(&self, state: &mut CpuState) {
+        let launch = &self.lowered.launches[state.next];
+        let arena = state.arena.as_mut_ptr().cast::<f32>();
+        let at = |(home, offset): &(Home, usize)| match *home {
+            Home::Arena(place) => arena.wrapping_add(place + offset),
+            Home::Param(param) => state.pointers[param].wrapping_add(*offset),
+            Home::Literal(literal) => self.graph.literals()[literal].as_ptr().cast_mut().wrapping_add(*offset),
+        };
+        state.inputs.clear();
+        state.inputs.extend(launch.inputs.iter().map(|i| at(i).cast_const()));
+        state.outputs.clear();
+        state.outputs.extend(launch.outputs.iter().map(at));
+        let scratch = arena.wrapping_add(launch.scratch);
+        // SAFETY: the planner gives every operand its own place while it is alive.
+        unsafe { kernels::run(&*launch.kernel, &self.pool, &state.inputs, &state.outputs, scratch) };
+    }
+
+    fn check_outputs(&self, outputs: &[ViewMut<'_>]) -> Result<(), RunError> {
+        let specs = self.graph.outputs();
+        if outputs.len() != specs.len() {
+            return Err(RunError::Count { what: "outputs", want: specs.len(), have: outputs.len() });
+        }
+        for (spec, view) in specs.iter().zip(outputs) {
+            let node = self.graph.node(spec.node);
+            check_operand(&spec.name, (node.shape.count(), node.dtype), view.as_slice())?;
+        }
+        Ok(())
+    }
+
+    fn check_index(&self, values: &[i32], rows: usize) -> Result<(), RunError> {
+        match values.iter().find(|&&v| usize::try_from(v).map_or(true, |v| v >= rows)) {
+            Some(&index) => Err(RunError::Index { index: index.into(), rows }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The first element of a tensor. Half precision is read through the same pointer, as bytes.
+fn elements(storage: &Storage) -> *const f32 {
+    match storage {
+        Storage::F32(values) => values.as_ptr(),
+        Storage::Shared(bytes, range) => (**bytes).as_ref()[range.clone()].as_ptr().cast(),
+    }
+}
+
+/// Half-precision values travel as single precision.
+fn check_operand(name: &str, want: (usize, DType), have: Slice<'_>) -> Result<(), RunError> {
+    let same = have.dtype() == want.1 || (have.dtype() == DType::F32 && want.1.is_float());
+    if have.len() == want.0 && same {
+        return Ok(());
+    }
+    Err(RunError::Operand { name: name.into(), want, have: (have.len(), have.dtype()) })
+}
+
+impl CpuState {
+    fn words(&mut self) -> *mut f32 {
+        self.arena.as_mut_ptr().cast()
+    }
+}
+
+impl Plan for CpuPlan {
+    type Store = Params;
+    type State = CpuState;
+
+    fn memory(&self) -> Memory {
+        let words = self.graph.literals().iter().map(Vec::len).sum::<usize>();
+        let params = self.graph.params().iter().map(|p| p.shape.count() * p.dtype.size()).sum();
+        Memory { arena: self.lowered.arena.div_ceil(16) * size_of::<Line>(), literals: words * 4, params }
+    }
+
+    fn launches(&self) -> usize {
+        self.lowered.launches.len()
+    }
+
+    fn state(&self, store: &Params) -> Result<CpuState, RunError> {
+        let mut params = Vec::with_capacity(self.graph.params().len());
+        for spec in self.graph.params() {
+            let missing = || RunError::MissingParam(spec.name.clone());
+            let place = store.place(&spec.name).ok_or_else(missing)?;
+            let tensor = store.at(place).ok_or_else(missing)?;
+            let (want, have) = ((spec.shape, spec.dtype), (tensor.shape(), tensor.dtype()));
+            if want != have {
+                return Err(RunError::ParamMismatch { name: spec.name.clone(), want, have });
+            }
+            params.push(place);
+        }
+        let (inputs, outputs) = self.operands;
+        Ok(CpuState {
+            arena: vec![Line::default(); self.lowered.arena.div_ceil(16)],
+            pointers: Vec::with_capacity(params.len()),
+            params,
+            next: 0,
+            inputs: Vec::with_capacity(inputs),
+            outputs: Vec::with_capacity(outputs),
+        })
+    }
+
+    fn begin(&self, state: &mut CpuState, inputs: &[View<'_>]) -> Result<(), RunError> {
+        let specs = self.graph.inputs();
+        if inputs.len() != specs.len() {
+            return Err(RunError::Count { what: "inputs", want: specs.len(), have: inputs.len() });
+        }
+        for (spec, &view) in specs.iter().zip(inputs) {
+            check_operand(&spec.name, (spec.shape.count(), spec.dtype), view)?;
+        }
+        for &(input, rows) in &self.indices {
+            if let Slice::I32(values) = inputs[input] {
+                self.check_index(values, rows)?;
+            }
+        }
+        state.next = 0;
+        for ((spec, view), &place) in specs.iter().zip(inputs).zip(&self.lowered.inputs) {
+            let to = state.words().wrapping_add(place);
+            let write = |i: usize, bits: u32| {
+                // SAFETY: the planner keeps room for every element of an input.
+                unsafe { *to.add(i) = f32::from_bits(bits) }
+            };
+            match *view {
+                Slice::F32(values) if spec.dtype == DType::F32 => {
+                    values.iter().enumerate().for_each(|(i, v)| write(i, v.to_bits()))
+                }
+                Slice::F32(values) => {
+                    values
+                        .iter()
+                        .enumerate()
+                        .for_each(|(i, v)| write(i, (spec.dtype.round(f64::from(*v)) as f32).to_bits()));
+                }
+                Slice::I32(values) => values.iter().enumerate().for_each(|(i, v)| write(i, *v as u32)),
+                Slice::U32(values) => values.iter().enumerate().for_each(|(i, v)| write(i, *v)),
+            }
+        }
+        Ok(())
+    }
+
+    fn advance(&self, state: &mut CpuState, store: &Params, launches: usize) -> Result<Progress, RunError> {
+        if !self.graph.updates().is_empty() {
+            return Err(RunError::Updates);
+        }
+        state.pointers.clear();
+        for &place in &state.params {
+            let pointer = store.at(place).map_or(core::ptr::null(), |t| elements(t.storage()));
+            state.pointers.push(pointer.cast_mut());
+        }
+        let end = self.launches().min(state.next.saturating_add(launches));
+        while state.next < end {
+            // SAFETY: nothing is written to the parameters, for the graph has no updates.
+            unsafe { self.launch(state) };
+            state.next += 1;
+        }
+        match self.launches() - state.next {
+            0 => Ok(Progress::Done),
+            remaining => Ok(Progress::Running(remaining)),
+        }
+    }
+
+    fn finish(&self, state: &CpuState, outputs: &mut [ViewMut<'_>]) -> Result<(), RunError> {
+        if state.next < self.launches() {
+            return Err(RunError::Unfinished);
+        }
+        self.check_outputs(outputs)?;
+        let words = state.arena.as_ptr().cast::<f32>();
+        for (view, &place) in outputs.iter_mut().zip(&self.lowered.outputs) {
+            let read = |i: usize| {
+                // SAFETY: the planner keeps every element of an output until the end.
+                unsafe { *words.add(place + i) }
+            };
+            match view {
+                SliceMut::F32(out) => out.iter_mut().enumerate().for_each(|(i, o)| *o = read(i)),
+                SliceMut::I32(out) => out.iter_mut().enumerate().for_each(|(i, o)| *o = read(i).to_bits() as i32),
+                SliceMut::U32(out) => out.iter_mut().enumerate().for_each(|(i, o)| *o = read(i).to_bits()),
+            }
+        }
+        Ok(())
+    }
+
+    fn update(
+        &self,
+        state: &mut CpuState,
+        store: &mut Params,
+        inputs: &[View<'_>],
+        outputs: &mut [ViewMut<'_>],
+    ) -> Result<(), RunError> {
+        self.update_observed(state, store, inputs, outputs, |_| {})
+    }
+}

@@ -1,0 +1,151 @@
+//! Vector instructions: the only place that names them.
+//!
+//! A [`Level`] is an instruction set that this machine has. Loops over
+//! [`Vector`]s are written once, as an [`Op`], and compiled for every level;
+//! the register tile of the matrix kernels is [`Level::tile`].
+#![allow(unsafe_code)] // intrinsics, and raw pointers to overlapping tiles
+
+mod pack;
+mod portable;
+mod tile;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub(crate) use pack::{Pack, Panels};
+pub(crate) use tile::{Base, MAX_ROWS, Segment, Tile};
+
+use portable::Portable;
+#[cfg(target_arch = "x86_64")]
+use x86::{Avx2, Avx512};
+
+/// An instruction set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// Whatever the compilation target has.
+    Portable,
+    /// x86-64 with AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// x86-64 with AVX-512 F, BW, DQ and VL.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Level {
+    /// The fastest level of this machine.
+    pub fn detect() -> Self {
+        let mut best = Self::Portable;
+        Self::available().for_each(|level| best = level);
+        best
+    }
+
+    /// Every level of this machine, the fastest last. Without the feature
+    /// `std`, those that the compilation target promises.
+    pub fn available() -> impl Iterator<Item = Self> {
+        #[cfg(all(target_arch = "x86_64", feature = "std"))]
+        macro_rules! has {
+            ($($feature:tt),*) => { $(std::is_x86_feature_detected!($feature))&&* };
+        }
+        #[cfg(all(target_arch = "x86_64", not(feature = "std")))]
+        macro_rules! has {
+            ($($feature:tt),*) => { cfg!(all($(target_feature = $feature),*)) };
+        }
+        #[cfg(target_arch = "x86_64")]
+        let levels = {
+            let avx2 = has!("avx2", "fma");
+            let avx512 = avx2 && has!("avx512f", "avx512bw", "avx512dq", "avx512vl");
+            [Some(Self::Portable), avx2.then_some(Self::Avx2), avx512.then_some(Self::Avx512)]
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        let levels = [Some(Self::Portable)];
+        levels.into_iter().flatten()
+    }
+
+    /// Elements of one vector.
+    pub fn lanes(self) -> usize {
+        match self {
+            Self::Portable => Portable::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => Avx2::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => Avx512::LANES,
+        }
+    }
+
+    /// Runs an operation compiled for this level.
+    pub fn run<O: Op>(self, op: O) -> O::Output {
+        match self {
+            Self::Portable => op.run::<Portable>(),
+            // SAFETY: such a level exists only where the machine has it.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => unsafe { x86::run_avx2(op) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => unsafe { x86::run_avx512(op) },
+        }
+    }
+}
+
+/// A computation to be compiled for every level; mark `run` and all that it
+/// calls `#[inline(always)]`.
+pub(crate) trait Op {
+    type Output;
+    fn run<V: Vector>(self) -> Self::Output;
+}
+
+/// The most lanes of any vector.
+pub(crate) const MAX_LANES: usize = 16;
+
+/// `LANES` numbers, operated on together.
+///
+/// Values exist only inside [`Level::run`] and the tiles, where the
+/// instructions are known to be there.
+pub(crate) trait Vector: Copy {
+    const LANES: usize;
+
+    fn splat(value: f32) -> Self;
+    fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    fn mul(self, other: Self) -> Self;
+    fn max(self, other: Self) -> Self;
+    /// self · a + b, rounded once where the machine can.
+    fn mul_add(self, a: Self, b: Self) -> Self;
+
+    /// The first `count` lanes, the others 0.
+    fn first(self, count: usize) -> Self;
+    /// Exchanges rows and columns of the block in the first `LANES` vectors.
+    fn transpose(block: &mut [Self; MAX_LANES]);
+
+    /// The sum of all lanes, pair by pair.
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        let mut lanes = [0.0; MAX_LANES];
+        // SAFETY: no vector is longer.
+        unsafe { self.store(lanes.as_mut_ptr()) };
+        let mut half = Self::LANES / 2;
+        while half > 0 {
+            for i in 0..half {
+                lanes[i] += lanes[i + half];
+            }
+            half /= 2;
+        }
+        lanes[0]
+    }
+
+    /// # Safety
+    /// `LANES` elements can be read at `from`.
+    unsafe fn load(from: *const f32) -> Self;
+    /// # Safety
+    /// `LANES` elements can be written at `to`.
+    unsafe fn store(self, to: *mut f32);
+    /// The first `count <= LANES` elements, the others 0.
+    ///
+    /// # Safety
+    /// `count` elements can be read at `from`.
+    unsafe fn load_first(from: *const f32, count: usize) -> Self;
+    /// Writes the first `count <= LANES` elements.
+    ///
+    /// # Safety
+    /// `count` elements can be written at `to`.
+    unsafe fn store_first(self, to: *mut f32, count: usize);
+}

@@ -1,0 +1,131 @@
+//! Panels: blocks of a matrix laid out in the order that a tile reads them.
+
+use core::ops::Range;
+
+use super::{Level, MAX_LANES, Op, Vector};
+
+/// A division of `n` columns into panels of whole vectors, no wider than a
+/// tile and as even as can be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Panels {
+    n: usize,
+    lanes: usize,
+    count: usize,
+}
+
+impl Panels {
+    pub fn new(level: Level, n: usize) -> Self {
+        let lanes = level.lanes();
+        Self { n, lanes, count: n.div_ceil(lanes).div_ceil(level.tile_vectors()) }
+    }
+
+    pub fn count(self) -> usize {
+        self.count
+    }
+
+    /// Columns of all panels together, with the padding of the last.
+    pub fn width(self) -> usize {
+        self.n.next_multiple_of(self.lanes)
+    }
+
+    /// The columns of one panel.
+    pub fn columns(self, panel: usize) -> Range<usize> {
+        let vectors = self.n.div_ceil(self.lanes);
+        let begin = |panel: usize| (vectors * panel / self.count * self.lanes).min(self.n);
+        begin(panel)..begin(panel + 1)
+    }
+
+    /// The width of one panel, with padding.
+    pub fn padded(self, panel: usize) -> usize {
+        self.columns(panel).len().next_multiple_of(self.lanes)
+    }
+
+    /// The width of the widest panel, with padding.
+    pub fn widest(self) -> usize {
+        self.n.div_ceil(self.lanes).div_ceil(self.count.max(1)) * self.lanes
+    }
+}
+
+/// Copies a matrix as panels of `width` columns, one after another, each row
+/// after row and filled with zeros.
+pub(crate) struct Pack {
+    pub from: *const f32,
+    /// Distance between the rows of the source, or between its columns where
+    /// `transposed`.
+    pub stride: usize,
+    /// The source has its columns contiguous, rather than its rows.
+    pub transposed: bool,
+    pub rows: usize,
+    pub cols: usize,
+    pub to: *mut f32,
+    pub width: usize,
+}
+
+impl Pack {
+    /// # Safety
+    /// The source can be read, and as many panels written as hold `cols`.
+    pub unsafe fn run(self, level: Level) {
+        level.run(self);
+    }
+
+    /// Copies rows.
+    ///
+    /// # Safety
+    /// As [`Pack::run`].
+    #[inline(always)]
+    unsafe fn copy<V: Vector>(&self) {
+        let Self { from, stride, rows, cols, to, width, .. } = *self;
+        for k in 0..rows {
+            for first in (0..cols).step_by(width) {
+                let from = from.wrapping_add(k * stride + first);
+                let to = to.wrapping_add(first * rows + k * width);
+                for j in (0..width).step_by(V::LANES) {
+                    let filled = V::LANES.min(cols.saturating_sub(first + j));
+                    // SAFETY: within the source's columns and the panel's width.
+                    unsafe {
+                        V::load_first(from.wrapping_add(j), filled).store_first(to.add(j), V::LANES.min(width - j));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Copies columns, a square block at a time.
+    ///
+    /// # Safety
+    /// As [`Pack::run`].
+    #[inline(always)]
+    unsafe fn transpose<V: Vector>(&self) {
+        let Self { from, stride, rows, cols, to, width, .. } = *self;
+        for first in (0..cols).step_by(width) {
+            for j in (0..width).step_by(V::LANES) {
+                let filled = V::LANES.min(cols.saturating_sub(first + j));
+                for k in (0..rows).step_by(V::LANES) {
+                    let height = V::LANES.min(rows - k);
+                    let mut block = [V::splat(0.0); MAX_LANES];
+                    // SAFETY: within the source's columns and the panel's rows.
+                    unsafe {
+                        for (i, column) in block[..filled].iter_mut().enumerate() {
+                            *column = V::load_first(from.add((first + j + i) * stride + k), height);
+                        }
+                        V::transpose(&mut block);
+                        for (i, row) in block[..height].iter().enumerate() {
+                            let to = to.add(first * rows + (k + i) * width + j);
+                            row.store_first(to, V::LANES.min(width - j));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Op for Pack {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        // SAFETY: the promise of `Pack::run`.
+        unsafe { if self.transposed { self.transpose::<V>() } else { self.copy::<V>() } }
+    }
+}

@@ -1,0 +1,91 @@
+//! Arrays that the compiler turns into the vectors of its target.
+
+use super::{MAX_LANES, Vector};
+
+#[derive(Clone, Copy)]
+#[repr(align(16))]
+pub(super) struct Portable([f32; 4]);
+
+impl Portable {
+    #[inline(always)]
+    fn zip(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Self(core::array::from_fn(|i| f(self.0[i], other.0[i])))
+    }
+}
+
+impl Vector for Portable {
+    const LANES: usize = 4;
+
+    #[inline(always)]
+    fn splat(value: f32) -> Self {
+        Self([value; 4])
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        self.zip(other, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        self.zip(other, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        self.zip(other, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        self.zip(other, |a, b| if a > b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Self, b: Self) -> Self {
+        self.mul(a).add(b)
+    }
+
+    #[inline(always)]
+    fn first(self, count: usize) -> Self {
+        Self(core::array::from_fn(|i| if i < count { self.0[i] } else { 0.0 }))
+    }
+
+    #[inline(always)]
+    fn transpose(block: &mut [Self; MAX_LANES]) {
+        let [a, b, c, d, ..] = *block;
+        for i in 0..4 {
+            block[i] = Self([a.0[i], b.0[i], c.0[i], d.0[i]]);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller's promise; an array needs no more than its elements' alignment.
+        Self(unsafe { from.cast::<[f32; 4]>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: as in `load`.
+        unsafe { to.cast::<[f32; 4]>().write_unaligned(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(from: *const f32, count: usize) -> Self {
+        let mut values = [0.0; 4];
+        for (i, value) in values.iter_mut().enumerate().take(count) {
+            // SAFETY: i < count.
+            *value = unsafe { *from.add(i) };
+        }
+        Self(values)
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut f32, count: usize) {
+        for (i, value) in self.0.into_iter().enumerate().take(count) {
+            // SAFETY: i < count.
+            unsafe { *to.add(i) = value };
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The register tile: the inner loop of every matrix kernel.
+
+#[cfg(target_arch = "x86_64")]
+use super::x86::{Avx2, Avx512};
+use super::{Level, Vector, portable::Portable};
+
+/// The most rows of a tile at any level.
+pub(crate) const MAX_ROWS: usize = 8;
+
+/// A small matrix product, summed in registers:
+///
+/// out\[i\]\[j\] = base + Σ_s Σ_k a_s\[i\]\[k·step\] · b_s\[k·width + j\]
+///
+/// with k in `0..len`, and s over the segments: the taps of a convolution, or
+/// the image rows of a sum over pixels. The double sum is taken from left to
+/// right, then added to the base.
+#[derive(Clone, Copy)]
+pub(crate) struct Tile<'a> {
+    pub segments: &'a [Segment],
+    /// Length of a segment.
+    pub len: usize,
+    /// Distance between the left operand's elements of one row.
+    pub step: usize,
+    /// Distance between the right operand's rows, which are read in whole
+    /// vectors.
+    pub width: usize,
+    pub base: Base,
+    /// Where the rows of the result begin.
+    pub out: [*mut f32; MAX_ROWS],
+    /// At most [`Level::tile_rows`]; arrays of rows repeat the last one from
+    /// here on.
+    pub rows: usize,
+    /// At most [`Level::tile_vectors`] vectors; only these are written.
+    pub cols: usize,
+}
+
+/// A part of a tile's sum.
+#[derive(Clone, Copy)]
+pub(crate) struct Segment {
+    /// Where the rows of the left operand begin.
+    pub a: [*const f32; MAX_ROWS],
+    /// Where the right operand begins.
+    pub b: *const f32,
+}
+
+impl Segment {
+    /// Nothing, to fill an array with.
+    pub const NONE: Self = Self { a: [core::ptr::null(); MAX_ROWS], b: core::ptr::null() };
+}
+
+/// What a tile's sum is added to.
+#[derive(Clone, Copy)]
+pub(crate) enum Base {
+    Zero,
+    /// One row of `cols` elements, for all rows.
+    Row(*const f32),
+    /// The result so far.
+    Out,
+}
+
+impl Level {
+    /// The most rows of a tile.
+    pub fn tile_rows(self) -> usize {
+        match self {
+            Self::Portable => 4,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => 6,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => 8,
+        }
+    }
+
+    /// The most vectors of a tile's row.
+    pub fn tile_vectors(self) -> usize {
+        match self {
+            Self::Portable | Self::Avx2 => 2,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => 3,
+        }
+    }
+
+    /// Computes a tile.
+    ///
+    /// # Safety
+    /// All pointers are valid for what the formula reads and writes, and
+    /// `rows` and `cols` are at least 1 and within their limits.
+    pub unsafe fn tile(self, tile: &Tile<'_>) {
+        let vectors = tile.cols.div_ceil(self.lanes());
+        debug_assert!((1..=self.tile_rows()).contains(&tile.rows));
+        debug_assert!((1..=self.tile_vectors()).contains(&vectors));
+        // The smallest of the compiled heights that holds the rows.
+        let height = match tile.rows {
+            1 => 0,
+            2 => 1,
+            3..=4 => 2,
+            _ => 3,
+        };
+        let function = match self {
+            Self::Portable => PORTABLE[height][vectors - 1],
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => AVX2[height][vectors - 1],
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => AVX512[height][vectors - 1],
+        };
+        // SAFETY: the caller's promise; the level is available.
+        unsafe { function(tile) }
+    }
+}
+
+type Function = unsafe fn(&Tile<'_>);
+
+const PORTABLE: [[Function; 2]; 3] =
+    [[portable::<1, 1>, portable::<1, 2>], [portable::<2, 1>, portable::<2, 2>], [portable::<4, 1>, portable::<4, 2>]];
+
+#[cfg(target_arch = "x86_64")]
+const AVX2: [[Function; 2]; 4] = [
+    [avx2::<1, 1>, avx2::<1, 2>],
+    [avx2::<2, 1>, avx2::<2, 2>],
+    [avx2::<4, 1>, avx2::<4, 2>],
+    [avx2::<6, 1>, avx2::<6, 2>],
+];
+
+#[cfg(target_arch = "x86_64")]
+const AVX512: [[Function; 3]; 4] = [
+    [avx512::<1, 1>, avx512::<1, 2>, avx512::<1, 3>],
+    [avx512::<2, 1>, avx512::<2, 2>, avx512::<2, 3>],
+    [avx512::<4, 1>, avx512::<4, 2>, avx512::<4, 3>],
+    [avx512::<8, 1>, avx512::<8, 2>, avx512::<8, 3>],
+];
+
+unsafe fn portable<const ROWS: usize, const VECTORS: usize>(tile: &Tile<'_>) {
+    // SAFETY: the caller's promise.
+    unsafe { compute::<Portable, ROWS, VECTORS>(tile) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn avx2<const ROWS: usize, const VECTORS: usize>(tile: &Tile<'_>) {
+    // SAFETY: the caller's promise.
+    unsafe { compute::<Avx2, ROWS, VECTORS>(tile) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+unsafe fn avx512<const ROWS: usize, const VECTORS: usize>(tile: &Tile<'_>) {
+    // SAFETY: the caller's promise.
+    unsafe { compute::<Avx512, ROWS, VECTORS>(tile) }
+}
+
+#[inline(always)]
+unsafe fn compute<V: Vector, const ROWS: usize, const VECTORS: usize>(tile: &Tile<'_>) {
+    let mut sum = [[V::splat(0.0); VECTORS]; ROWS];
+    // SAFETY: reads what the formula names; rows beyond `tile.rows` repeat the last.
+    unsafe {
+        for segment in tile.segments {
+            let rows: [*const f32; ROWS] = core::array::from_fn(|i| segment.a[i]);
+            let mut b = segment.b;
+            let mut k = 0;
+            for _ in 0..tile.len {
+                let right: [V; VECTORS] = core::array::from_fn(|j| V::load(b.add(j * V::LANES)));
+                for i in 0..ROWS {
+                    let left = V::splat(*rows[i].wrapping_add(k));
+                    for j in 0..VECTORS {
+                        sum[i][j] = left.mul_add(right[j], sum[i][j]);
+                    }
+                }
+                k += tile.step;
+                b = b.wrapping_add(tile.width);
+            }
+        }
+    }
+    let last = VECTORS - 1;
+    let rest = tile.cols - last * V::LANES;
+    for (i, sum) in sum.iter().enumerate().take(tile.rows) {
+        let out = tile.out[i];
+        // SAFETY: `cols` elements of each of the first `rows` rows.
+        unsafe {
+            for (j, &sum) in sum[..last].iter().enumerate() {
+                let at = j * V::LANES;
+                let sum = match tile.base {
+                    Base::Zero => sum,
+                    Base::Row(row) => V::load(row.add(at)).add(sum),
+                    Base::Out => V::load(out.add(at)).add(sum),
+                };
+                sum.store(out.add(at));
+            }
+            let (at, sum) = (last * V::LANES, sum[last]);
+            let sum = match tile.base {
+                Base::Zero => sum,
+                Base::Row(row) => V::load_first(row.add(at), rest).add(sum),
+                Base::Out => V::load_first(out.add(at), rest).add(sum),
+            };
+            sum.store_first(out.add(at), rest);
+        }
+    }
+}

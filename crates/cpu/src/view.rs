@@ -1,0 +1,137 @@
+use alloc::vec::Vec;
+
+use yuragi_graph::{Shape, op::Movement};
+
+/// A tensor as a walk through a buffer: one step size per axis, in elements.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct View {
+    /// Extent and step of each axis, outermost first.
+    axes: Vec<(usize, usize)>,
+    /// The first element.
+    pub offset: usize,
+}
+
+impl View {
+    /// All of a row-major buffer.
+    pub fn whole(shape: &Shape) -> View {
+        let strides = shape.strides();
+        View { axes: shape.iter().copied().zip(strides).collect(), offset: 0 }
+    }
+
+    /// What a movement makes of this view; `None` if no walk with constant steps shows it.
+    pub fn moved(mut self, movement: &Movement, shape: &Shape) -> Option<View> {
+        match *movement {
+            Movement::Reshape => return self.reshaped(shape),
+            Movement::Permute(p) => {
+                self.axes = p[..shape.rank()].iter().map(|&from| self.axes[usize::from(from)]).collect()
+            }
+            Movement::Broadcast => {
+                for (axis, &extent) in self.axes.iter_mut().zip(shape.iter()) {
+                    if axis.0 != extent {
+                        *axis = (extent, 0);
+                    }
+                }
+            }
+            Movement::Slice { axis, start } => {
+                let axis = usize::from(axis);
+                self.offset += start * self.axes[axis].1;
+                self.axes[axis].0 = shape[axis];
+            }
+            Movement::Pad { .. } | Movement::Concat(_) => return None,
+        }
+        Some(self)
+    }
+
+    /// The part of one axis that begins at `start`.
+    pub fn part(mut self, axis: usize, start: usize, extent: usize) -> View {
+        self.offset += start * self.axes[axis].1;
+        self.axes[axis].0 = extent;
+        self
+    }
+
+    /// Splits and joins axes. Joined axes must lie one inside the other without gaps.
+    fn reshaped(self, shape: &Shape) -> Option<View> {
+        let flat = self.collapsed();
+        let mut axes = Vec::with_capacity(shape.rank());
+        let mut old = flat.axes.iter().rev().copied();
+        let (mut left, mut step) = old.next().unwrap_or((1, 0));
+        for &extent in shape.iter().rev() {
+            if extent == 1 {
+                axes.push((1, 0));
+                continue;
+            }
+            while left == 1 {
+                (left, step) = old.next()?;
+            }
+            if extent == 0 || left % extent != 0 {
+                return None;
+            }
+            axes.push((extent, step));
+            left /= extent;
+            step *= extent;
+        }
+        axes.reverse();
+        Some(View { axes, offset: flat.offset })
+    }
+
+    /// The same walk with the fewest axes.
+    pub fn collapsed(&self) -> View {
+        let mut axes: Vec<(usize, usize)> = Vec::with_capacity(self.axes.len());
+        for &(extent, step) in self.axes.iter().filter(|axis| axis.0 != 1) {
+            match axes.last_mut() {
+                Some(outer) if outer.1 == extent * step => *outer = (outer.0 * extent, step),
+                _ => axes.push((extent, step)),
+            }
+        }
+        View { axes, offset: self.offset }
+    }
+
+    /// Whether the walk visits consecutive elements.
+    pub fn is_contiguous(&self) -> bool {
+        match self.collapsed().axes[..] {
+            [] | [(_, 1)] => true,
+            _ => self.count() == 0,
+        }
+    }
+
+    /// Whether the walk repeats one run of consecutive elements of this length.
+    pub fn is_row(&self, length: usize) -> bool {
+        match self.collapsed().axes[..] {
+            [(extent, 1)] => extent == length,
+            [(_, 0), (extent, 1)] => extent == length,
+            _ => false,
+        }
+    }
+
+    /// Whether the walk stays at one element.
+    pub fn is_single(&self) -> bool {
+        self.axes.iter().all(|&(extent, step)| extent == 1 || step == 0)
+    }
+
+    /// The number of elements visited.
+    pub fn count(&self) -> usize {
+        self.axes.iter().map(|axis| axis.0).product()
+    }
+
+    /// Visits elements `start..start + length` of the walk as runs with one step:
+    /// `visit(position in the range, offset of the run's first element, step, length)`.
+    #[inline(always)]
+    pub fn runs(&self, start: usize, length: usize, mut visit: impl FnMut(usize, usize, usize, usize)) {
+        let Some((&(inner, step), outer)) = self.axes.split_last() else {
+            return visit(0, self.offset, 0, length);
+        };
+        let mut done = 0;
+        while done < length {
+            let at = start + done;
+            let (mut rest, within) = (at / inner, at % inner);
+            let mut offset = self.offset + within * step;
+            for &(extent, step) in outer.iter().rev() {
+                offset += rest % extent * step;
+                rest /= extent;
+            }
+            let run = (inner - within).min(length - done);
+            visit(done, offset, step, run);
+            done += run;
+        }
+    }
+}

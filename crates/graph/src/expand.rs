@@ -1,0 +1,54 @@
+use alloc::vec::Vec;
+
+use crate::{Builder, Graph, Node, NodeId, Op, Output, Tensor, Update, op::Fused};
+
+impl Graph {
+    /// The graph with every fused operation that is not claimed replaced by its expansion.
+    pub fn expanded(&self, claims: impl Fn(&Fused, &Node) -> bool) -> Graph {
+        let mut graph = self.clone();
+        let inlined = |node: &Node| matches!(&node.op, Op::Fused(op) if !claims(op, node));
+        while graph.nodes.iter().any(inlined) {
+            graph = graph.rebuilt(|node, operands| match node.op {
+                Op::Fused(op) if inlined(node) => Some(op.expand(operands)),
+                _ => None,
+            });
+        }
+        graph
+    }
+
+    /// The graph recorded anew, node by node, with some nodes replaced by others.
+    fn rebuilt(&self, replace: impl for<'g> Fn(&Node, &[Tensor<'g>]) -> Option<Tensor<'g>>) -> Graph {
+        let builder = Builder::resume(self);
+        let mut new: Vec<NodeId> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let operands: Vec<Tensor<'_>> = node.inputs.iter().map(|i| Tensor::new(&builder, new[i.index()])).collect();
+            let tensor = replace(node, &operands).unwrap_or_else(|| {
+                let ids: Vec<NodeId> = operands.iter().map(|t| t.id()).collect();
+                builder.push_typed(node.op, &ids, node.shape, Some(node.dtype))
+            });
+            new.push(tensor.id());
+        }
+        let outputs = self.outputs.iter().map(|o| Output { name: o.name.clone(), node: new[o.node.index()] }).collect();
+        let updates = self.updates.iter().map(|u| Update { param: u.param, node: new[u.node.index()] }).collect();
+        builder.conclude(outputs, updates)
+    }
+
+    /// The graph without nodes that neither an output nor an update needs.
+    pub(crate) fn pruned(mut self) -> Graph {
+        let live = self.live();
+        let mut new = Vec::with_capacity(live.len());
+        let mut kept = 0u32;
+        for &alive in &live {
+            new.push(NodeId(kept));
+            kept += u32::from(alive);
+        }
+        let mut alive = live.iter();
+        self.nodes.retain(|_| alive.next().copied().unwrap_or(false));
+        for node in &mut self.nodes {
+            node.inputs.iter_mut().for_each(|i| *i = new[i.index()]);
+        }
+        self.outputs.iter_mut().for_each(|o| o.node = new[o.node.index()]);
+        self.updates.iter_mut().for_each(|u| u.node = new[u.node.index()]);
+        self
+    }
+}

@@ -1,0 +1,106 @@
+use crate::{Tensor, op::Scalar};
+
+/// An operation that many backends compute at once. Its meaning is its expansion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fused {
+    /// `(x)`: e^x over its sum along the last axis.
+    Softmax,
+    /// `(x, gain [C], bias [C])`: standardises the last axis (Ba et al. 2016).
+    LayerNorm {
+        /// Added to the variance.
+        eps: Scalar,
+    },
+    /// `(x [N, .., C], gain [C], bias [C])`: standardises groups of channels of each sample (Wu & He 2018).
+    GroupNorm {
+        /// The number of groups; divides C.
+        groups: usize,
+        /// Added to the variance.
+        eps: Scalar,
+    },
+    /// `(q [.., L, D], k [.., S, D], v [.., S, V])` and optionally an additive mask that broadcasts to
+    /// `[.., L, S]`: softmax(q·kᵀ·scale + mask)·v (Vaswani et al. 2017).
+    Attention {
+        /// Usually 1/√D.
+        scale: Scalar,
+    },
+}
+
+impl Fused {
+    /// The name in listings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Fused::Softmax => "softmax",
+            Fused::LayerNorm { .. } => "layer_norm",
+            Fused::GroupNorm { .. } => "group_norm",
+            Fused::Attention { .. } => "attention",
+        }
+    }
+
+    /// What the operation means, in primitive operations (and simpler fused ones).
+    pub(crate) fn expand<'g>(self, x: &[Tensor<'g>]) -> Tensor<'g> {
+        match self {
+            Fused::Softmax => {
+                let e = (x[0] - x[0].max(&[-1])).exp();
+                e / e.sum(&[-1])
+            }
+            Fused::LayerNorm { eps } => {
+                let (normal, _) = standardised(x[0], &[-1], eps.get());
+                normal * x[1] + x[2]
+            }
+            Fused::GroupNorm { groups, eps } => {
+                let (normal, _) = standardised(grouped(x[0], groups), &[1, 3], eps.get());
+                normal.reshape(&x[0].shape()) * x[1] + x[2]
+            }
+            Fused::Attention { scale } => {
+                let scores = x[0].matmul(x[1].transpose()) * scale.get();
+                let scores = if let Some(&mask) = x.get(3) { scores + mask } else { scores };
+                scores.softmax().matmul(x[2])
+            }
+        }
+    }
+
+    /// The gradients for the operands where a shorter form than the expansion's is known.
+    pub(crate) fn grad<'g>(self, g: Tensor<'g>, x: &[Tensor<'g>], y: Tensor<'g>) -> Option<[Tensor<'g>; 3]> {
+        match self {
+            Fused::Softmax => {
+                let dx = y * (g - (g * y).sum(&[-1]));
+                Some([dx; 3])
+            }
+            Fused::LayerNorm { eps } => Some(norm_grad(g, x, eps.get(), |t| t, &[-1])),
+            Fused::GroupNorm { groups, eps } => Some(norm_grad(g, x, eps.get(), |t| grouped(t, groups), &[1, 3])),
+            Fused::Attention { .. } => None,
+        }
+    }
+}
+
+/// `[N, .., C]` as `[N, pixels, groups, C/groups]`.
+fn grouped(x: Tensor<'_>, groups: usize) -> Tensor<'_> {
+    let shape = x.shape();
+    let (n, c) = (shape[0], shape[shape.rank() - 1]);
+    let pixels = shape[1..shape.rank() - 1].iter().product();
+    x.reshape(&[n, pixels, groups, c / groups])
+}
+
+/// `(x - mean) / √(variance + eps)` over these axes, and the reciprocal root.
+fn standardised<'g>(x: Tensor<'g>, axes: &[isize], eps: f32) -> (Tensor<'g>, Tensor<'g>) {
+    let centred = x - x.mean(axes);
+    let rstd = ((centred * centred).mean(axes) + eps).sqrt().recip();
+    (centred * rstd, rstd)
+}
+
+/// dx = rstd·(h − mean h − x̂·mean(h·x̂)) with h = g·gain; the gain's gradient sums g·x̂, the bias's sums g.
+fn norm_grad<'g>(
+    g: Tensor<'g>,
+    x: &[Tensor<'g>],
+    eps: f32,
+    view: impl Fn(Tensor<'g>) -> Tensor<'g>,
+    axes: &[isize],
+) -> [Tensor<'g>; 3] {
+    let shape = x[0].shape();
+    let (normal, rstd) = standardised(view(x[0]), axes, eps);
+    let h = view(g * x[1]);
+    let dx = (h - h.mean(axes) - normal * (h * normal).mean(axes)) * rstd;
+    let leading: alloc::vec::Vec<isize> = (0..shape.rank() as isize - 1).collect();
+    let per_channel = |t: Tensor<'g>| t.sum(&leading).reshape(&x[1].shape());
+    [dx.reshape(&shape), per_channel(g * normal.reshape(&shape)), per_channel(g)]
+}

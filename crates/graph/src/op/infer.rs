@@ -1,0 +1,222 @@
+use alloc::{format, string::String};
+
+use super::{Conv, Fused, Movement, Op};
+use crate::{DType, Shape};
+
+/// The shape and element type of an operation's result. `want` is the shape that the caller asks
+/// for where the operation leaves it open (moves, transposed convolutions, random numbers).
+pub(crate) fn infer(op: &Op, x: &[(Shape, DType)], want: Shape) -> Result<(Shape, DType), String> {
+    let count = |n: usize| -> Result<(), String> {
+        (x.len() == n).then_some(()).ok_or_else(|| format!("takes {n} operands, got {}", x.len()))
+    };
+    let floats = || -> Result<DType, String> {
+        let dtype = x[0].1;
+        match x.iter().find(|o| o.1 != dtype || !dtype.is_float()) {
+            None => Ok(dtype),
+            Some(other) => Err(format!("operands must share one floating type, got {dtype} and {}", other.1)),
+        }
+    };
+    let same = || -> Result<Shape, String> {
+        match x.iter().find(|o| o.0 != x[0].0) {
+            None => Ok(x[0].0),
+            Some(other) => Err(format!("operands must have one shape, got {} and {}", x[0].0, other.0)),
+        }
+    };
+    let expect = |ok: bool, what: &str| -> Result<(), String> {
+        ok.then_some(()).ok_or_else(|| {
+            let mut text = format!("{what}; operands");
+            x.iter().for_each(|o| text += &format!(" {}", o.0));
+            text + &format!(", result {want}")
+        })
+    };
+    match op {
+        Op::Input(_) | Op::Param(_) | Op::Literal(_) | Op::Fill(_) => {
+            count(0)?;
+            Ok((want, DType::F32))
+        }
+        Op::Unary(_) => {
+            count(1)?;
+            Ok((x[0].0, floats()?))
+        }
+        Op::Binary(_) => {
+            count(2)?;
+            Ok((same()?, floats()?))
+        }
+        Op::Select => {
+            count(3)?;
+            Ok((same()?, floats()?))
+        }
+        Op::Cast => {
+            count(1)?;
+            Ok((x[0].0, x[0].1))
+        }
+        Op::Reduce(_, axes) => {
+            count(1)?;
+            let mut shape = x[0].0;
+            for axis in 0..shape.rank() {
+                if axes.contains(axis) {
+                    shape = shape.with(axis, 1);
+                }
+            }
+            Ok((shape, floats()?))
+        }
+        Op::Move(movement) => {
+            match *movement {
+                Movement::Concat(_) => expect(!x.is_empty(), "concat takes at least one operand")?,
+                Movement::Reshape
+                | Movement::Permute(_)
+                | Movement::Broadcast
+                | Movement::Slice { .. }
+                | Movement::Pad { .. } => count(1)?,
+            }
+            let from = x[0].0;
+            let rank = from.rank();
+            let axis_is = |axis: u8| usize::from(axis) < rank && want.rank() == rank;
+            let elsewhere_equal = |axis: u8| (0..rank).all(|i| i == usize::from(axis) || from[i] == want[i]);
+            match *movement {
+                Movement::Reshape => expect(from.count() == want.count(), "reshape keeps the number of elements")?,
+                Movement::Permute(p) => {
+                    let p = &p[..rank];
+                    expect(
+                        (0..rank).all(|i| p.iter().any(|&j| usize::from(j) == i)),
+                        "a permutation names every axis once",
+                    )?;
+                    expect(
+                        want.rank() == rank && (0..rank).all(|i| want[i] == from[usize::from(p[i])]),
+                        "permuted extents",
+                    )?;
+                }
+                Movement::Broadcast => expect(
+                    want.rank() == rank && (0..rank).all(|i| from[i] == want[i] || from[i] == 1),
+                    "only extents of 1 are repeated",
+                )?,
+                Movement::Slice { axis, start } => {
+                    expect(axis_is(axis), "the axis must exist")?;
+                    let i = usize::from(axis);
+                    expect(elsewhere_equal(axis) && start + want[i] <= from[i], "the slice must lie inside")?;
+                }
+                Movement::Pad { axis, before } => {
+                    expect(axis_is(axis), "the axis must exist")?;
+                    let i = usize::from(axis);
+                    expect(elsewhere_equal(axis) && before + from[i] <= want[i], "padding only adds")?;
+                }
+                Movement::Concat(axis) => {
+                    expect(axis_is(axis), "the axis must exist")?;
+                    let i = usize::from(axis);
+                    let fits = x
+                        .iter()
+                        .all(|o| o.1 == x[0].1 && o.0.rank() == rank && (0..rank).all(|j| j == i || o.0[j] == want[j]));
+                    expect(
+                        fits && x.iter().map(|o| o.0[i]).sum::<usize>() == want[i],
+                        "all other extents must be equal",
+                    )?;
+                }
+            }
+            Ok((want, x[0].1))
+        }
+        Op::MatMul(matmul) => {
+            count(2)?;
+            let (a, b) = (x[0].0, x[1].0);
+            let Some((m, n, _)) = matmul.extents(&a, &b) else {
+                return Err(format!("operands must be [.., M, K] and [.., K, N], got {a} and {b} ({matmul:?})"));
+            };
+            let rank = a.rank();
+            Ok((a.with(rank - 2, m).with(rank - 1, n), floats()?))
+        }
+        Op::Conv(conv) => {
+            count(2)?;
+            let (a, b) = (x[0].0, x[1].0);
+            expect(a.rank() == 4 && b.rank() == 4, "operands have four axes")?;
+            let window = conv.window();
+            let (image, kernel, output, shape) = match conv {
+                Conv::Forward(_) => {
+                    expect(a[3] == b[2], "input channels must agree")?;
+                    let [h, w] = window.output([a[1], a[2]], [b[0], b[1]]).unwrap_or([0, 0]);
+                    (a, b, a.with(1, h).with(2, w).with(3, b[3]), a.with(1, h).with(2, w).with(3, b[3]))
+                }
+                Conv::InputGrad(_) => {
+                    expect(a[3] == b[3], "output channels must agree")?;
+                    expect(want.rank() == 4 && want[0] == a[0] && want[3] == b[2], "the input's batch and channels")?;
+                    (want, b, a, want)
+                }
+                Conv::WeightGrad(_) => {
+                    expect(a[0] == b[0], "batches must agree")?;
+                    expect(want.rank() == 4 && want[2] == a[3] && want[3] == b[3], "the kernel's channels")?;
+                    (a, want, b, want)
+                }
+            };
+            let size = window.output([image[1], image[2]], [kernel[0], kernel[1]]);
+            expect(
+                size == Some([output[1], output[2]]),
+                "the window must fit: stride at least 1, kernel inside the padded picture",
+            )?;
+            Ok((shape, floats()?))
+        }
+        Op::Gather => {
+            count(2)?;
+            expect(x[0].0.rank() >= 1 && x[1].1 == DType::I32, "gather takes a table and i32 indices")?;
+            let dims: alloc::vec::Vec<usize> = x[1].0.iter().chain(&x[0].0[1..]).copied().collect();
+            let shape = Shape::new(&dims).ok_or("the result has too many axes")?;
+            Ok((shape, x[0].1))
+        }
+        Op::ScatterAdd(rows) => {
+            count(2)?;
+            let (indices, values) = (x[0].0, x[1].0);
+            expect(x[0].1 == DType::I32 && x[1].1.is_float(), "scatter_add takes i32 indices and values")?;
+            expect(values.starts_with(&indices), "the values' leading axes are the indices'")?;
+            let dims: alloc::vec::Vec<usize> =
+                core::iter::once(*rows).chain(values[indices.rank()..].iter().copied()).collect();
+            let shape = Shape::new(&dims).ok_or("the result has too many axes")?;
+            Ok((shape, x[1].1))
+        }
+        Op::Random(..) => {
+            count(1)?;
+            expect(x[0].1 == DType::U32 && *x[0].0 == [2], "the key is two u32")?;
+            Ok((want, DType::F32))
+        }
+        Op::Fused(fused) => {
+            let channels = |axis: usize| x[1].0 == x[2].0 && *x[1].0 == [x[0].0[axis]];
+            match *fused {
+                Fused::Softmax => {
+                    count(1)?;
+                    expect(x[0].0.rank() >= 1, "the last axis must exist")?;
+                }
+                Fused::LayerNorm { .. } => {
+                    count(3)?;
+                    expect(x[0].0.rank() >= 1 && channels(x[0].0.rank() - 1), "gain and bias are [C]")?;
+                }
+                Fused::GroupNorm { groups, .. } => {
+                    count(3)?;
+                    let rank = x[0].0.rank();
+                    expect(rank >= 2 && channels(rank - 1), "x is [N, .., C], gain and bias are [C]")?;
+                    let c = x[0].0[rank - 1];
+                    expect(groups > 0 && c.is_multiple_of(groups), "the number of groups divides the channels")?;
+                }
+                Fused::Attention { .. } => {
+                    expect(x.len() == 3 || x.len() == 4, "attention takes q, k, v and perhaps a mask")?;
+                    let (q, k, v) = (x[0].0, x[1].0, x[2].0);
+                    let r = q.rank();
+                    expect(
+                        r >= 2
+                            && k.rank() == r
+                            && v.rank() == r
+                            && q[..r - 2] == k[..r - 2]
+                            && q[..r - 2] == v[..r - 2]
+                            && q[r - 1] == k[r - 1]
+                            && k[r - 2] == v[r - 2],
+                        "q [.., L, D], k [.., S, D], v [.., S, V]",
+                    )?;
+                    if let Some((mask, _)) = x.get(3) {
+                        let scores = q.with(r - 1, k[r - 2]);
+                        expect(
+                            Shape::broadcast(mask, &scores) == Some(scores) && mask.rank() == r,
+                            "the mask broadcasts to [.., L, S]",
+                        )?;
+                    }
+                    return Ok((q.with(r - 1, v[r - 1]), floats()?));
+                }
+            }
+            Ok((x[0].0, floats()?))
+        }
+    }
+}

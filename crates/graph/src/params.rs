@@ -1,0 +1,198 @@
+use alloc::{borrow::ToOwned, collections::BTreeMap, string::String, sync::Arc, vec, vec::Vec};
+use core::fmt;
+
+use half::{bf16, f16};
+use yuragi_numeric::fill;
+
+use crate::{DType, Init, ParamSpec, Shape};
+
+/// Where a tensor's elements are.
+#[derive(Clone)]
+pub enum Storage {
+    /// Owned single precision: what optimisers update.
+    F32(Vec<f32>),
+    /// Borrowed little-endian bytes in the tensor's element type, such as a mapped file; never copied whole.
+    Shared(Arc<dyn AsRef<[u8]> + Send + Sync>, core::ops::Range<usize>),
+}
+
+/// A tensor on the host.
+#[derive(Clone)]
+pub struct HostTensor {
+    shape: Shape,
+    dtype: DType,
+    storage: Storage,
+}
+
+impl fmt::Debug for HostTensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.dtype, self.shape)
+    }
+}
+
+impl HostTensor {
+    /// An owned tensor; `None` if the number of values is not the shape's.
+    pub fn new(shape: Shape, values: Vec<f32>) -> Option<HostTensor> {
+        (shape.count() == values.len()).then_some(HostTensor {
+            shape,
+            dtype: DType::F32,
+            storage: Storage::F32(values),
+        })
+    }
+
+    /// A tensor of bytes that somebody else keeps; `None` if the range is not inside or has another size.
+    pub fn shared(
+        shape: Shape,
+        dtype: DType,
+        bytes: Arc<dyn AsRef<[u8]> + Send + Sync>,
+        range: core::ops::Range<usize>,
+    ) -> Option<HostTensor> {
+        let fits = (*bytes).as_ref().get(range.clone()).is_some_and(|b| b.len() == shape.count() * dtype.size());
+        fits.then_some(HostTensor { shape, dtype, storage: Storage::Shared(bytes, range) })
+    }
+
+    /// The extents.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The elements' place.
+    pub fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// The elements' place, to be changed.
+    pub fn storage_mut(&mut self) -> &mut Storage {
+        &mut self.storage
+    }
+
+    /// The elements as single precision.
+    pub fn to_f32(&self) -> Vec<f32> {
+        let mut out = vec![0.0; self.shape.count()];
+        self.read(0, &mut out);
+        out
+    }
+
+    /// Reads consecutive elements from `first` on as single precision; past the end, zeros.
+    pub fn read(&self, first: usize, out: &mut [f32]) {
+        match &self.storage {
+            Storage::F32(values) => {
+                for (i, o) in out.iter_mut().enumerate() {
+                    *o = values.get(first + i).copied().unwrap_or(0.0);
+                }
+            }
+            Storage::Shared(bytes, range) => {
+                let size = self.dtype.size();
+                let all = (**bytes).as_ref().get(range.clone()).unwrap_or(&[]);
+                let from = all.get(first * size..).unwrap_or(&[]);
+                let mut items = from.chunks_exact(size);
+                for o in out {
+                    *o = items.next().map_or(0.0, |b| decode(self.dtype, b));
+                }
+            }
+        }
+    }
+}
+
+/// One little-endian element as single precision.
+fn decode(dtype: DType, b: &[u8]) -> f32 {
+    let half = || u16::from_le_bytes([b[0], b[1]]);
+    let word = || u32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+    match dtype {
+        DType::F32 => f32::from_bits(word()),
+        DType::F16 => f16::from_bits(half()).to_f32(),
+        DType::BF16 => bf16::from_bits(half()).to_f32(),
+        DType::I32 => word() as i32 as f32,
+        DType::U32 => word() as f32,
+    }
+}
+
+/// Named tensors on the host: the weights of a model, and an optimiser's state beside them.
+#[derive(Clone, Debug, Default)]
+pub struct Params {
+    tensors: Vec<(String, HostTensor)>,
+    places: BTreeMap<String, usize>,
+}
+
+impl Params {
+    /// No tensors.
+    pub fn new() -> Params {
+        Params::default()
+    }
+
+    /// Adds a tensor or replaces the one of this name; its place never changes.
+    pub fn insert(&mut self, name: &str, tensor: HostTensor) {
+        match self.places.get(name) {
+            Some(&place) => self.tensors[place].1 = tensor,
+            None => {
+                self.places.insert(name.to_owned(), self.tensors.len());
+                self.tensors.push((name.to_owned(), tensor));
+            }
+        }
+    }
+
+    /// Adds those declared tensors that are missing, each drawn from its own stream of the seed:
+    /// a parameter's initial value depends only on the seed and its name.
+    pub fn initialise(&mut self, specs: &[ParamSpec], seed: u64) {
+        for spec in specs {
+            if self.places.contains_key(&spec.name) {
+                continue;
+            }
+            let mut values = vec![0.0; spec.shape.count()];
+            let key = [seed as u32, (seed >> 32) as u32];
+            let stream = fnv1a(&spec.name);
+            match spec.init {
+                Init::Constant(value) => values.fill(value),
+                Init::Normal(deviation) => {
+                    fill::normal(key, stream, 0, &mut values);
+                    values.iter_mut().for_each(|v| *v *= deviation);
+                }
+                Init::Uniform(bound) => {
+                    fill::uniform(key, stream, 0, &mut values);
+                    values.iter_mut().for_each(|v| *v = (*v * 2.0 - 1.0) * bound);
+                }
+            }
+            let tensor = HostTensor { shape: spec.shape, dtype: DType::F32, storage: Storage::F32(values) };
+            self.insert(&spec.name, tensor);
+        }
+    }
+
+    /// The tensor of a name.
+    pub fn get(&self, name: &str) -> Option<&HostTensor> {
+        self.place(name).and_then(|place| self.at(place))
+    }
+
+    /// The place of a name, stable for the life of the store.
+    pub fn place(&self, name: &str) -> Option<usize> {
+        self.places.get(name).copied()
+    }
+
+    /// The tensor at a place.
+    pub fn at(&self, place: usize) -> Option<&HostTensor> {
+        self.tensors.get(place).map(|(_, t)| t)
+    }
+
+    /// The tensor at a place, to be changed.
+    pub fn at_mut(&mut self, place: usize) -> Option<&mut HostTensor> {
+        self.tensors.get_mut(place).map(|(_, t)| t)
+    }
+
+    /// Names and tensors, in the order of their places.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &HostTensor)> {
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// The number of elements of all tensors.
+    pub fn count(&self) -> usize {
+        self.tensors.iter().map(|(_, t)| t.shape.count()).sum()
+    }
+}
+
+/// The 32-bit FNV-1a hash.
+fn fnv1a(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
+}

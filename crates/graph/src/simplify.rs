@@ -1,0 +1,85 @@
+use crate::{
+    Builder, DType, MAX_RANK, NodeId, Op, Shape, Tensor,
+    op::{Binary, MatMul, Movement, Unary},
+};
+
+impl Builder {
+    /// An existing or smaller value equal to the operation that is about to be recorded.
+    pub(crate) fn simplified(&self, op: Op, inputs: &[NodeId], shape: Shape, dtype: DType) -> Option<Tensor<'_>> {
+        let at = |place: usize| Tensor::new(self, inputs[place]);
+        let fill = |id: NodeId| {
+            self.with_node(id, |n| match n.op {
+                Op::Fill(value) => Some(value.get()),
+                _ => None,
+            })
+        };
+        match op {
+            Op::Unary(Unary::Neg) => {
+                let inner = self.node(inputs[0]);
+                match inner.op {
+                    Op::Unary(Unary::Neg) => Some(Tensor::new(self, inner.inputs[0])),
+                    Op::Fill(value) => Some(self.fill(&shape, -value.get(), dtype)),
+                    _ => None,
+                }
+            }
+            Op::Binary(binary) => match (binary, fill(inputs[0]), fill(inputs[1])) {
+                (_, Some(a), Some(b)) if dtype == DType::F32 => Some(self.fill(&shape, binary.eval(a, b), dtype)),
+                (Binary::Add, Some(0.0), _) | (Binary::Mul, Some(1.0), _) => Some(at(1)),
+                (Binary::Add | Binary::Sub, _, Some(0.0)) | (Binary::Mul | Binary::Div, _, Some(1.0)) => Some(at(0)),
+                (Binary::Mul, Some(-1.0), _) => Some(-at(1)),
+                (Binary::Mul, _, Some(-1.0)) => Some(-at(0)),
+                (Binary::Add, ..) => {
+                    let right = self.node(inputs[1]);
+                    (right.op == Op::Unary(Unary::Neg)).then(|| at(0) - Tensor::new(self, right.inputs[0]))
+                }
+                _ => None,
+            },
+            Op::Cast => (at(0).dtype() == dtype).then(|| at(0)),
+            Op::Reduce(..) => (at(0).shape() == shape).then(|| at(0)),
+            Op::Move(Movement::Permute(outer)) => {
+                let rank = shape.rank();
+                if (0..rank).all(|i| usize::from(outer[i]) == i) {
+                    return Some(at(0));
+                }
+                let inner = self.node(inputs[0]);
+                let Op::Move(Movement::Permute(first)) = inner.op else { return None };
+                let mut axes = [0; MAX_RANK];
+                for (axis, &through) in axes.iter_mut().zip(&outer).take(rank) {
+                    *axis = usize::from(first[usize::from(through)]);
+                }
+                Some(Tensor::new(self, inner.inputs[0]).permute(&axes[..rank]))
+            }
+            Op::Move(movement) => {
+                if inputs.len() == 1 && at(0).shape() == shape {
+                    return Some(at(0));
+                }
+                let inner = self.node(inputs[0]);
+                match (movement, inner.op) {
+                    (Movement::Reshape | Movement::Broadcast, Op::Fill(value)) => {
+                        Some(self.fill(&shape, value.get(), dtype))
+                    }
+                    (Movement::Reshape, Op::Move(Movement::Reshape))
+                    | (Movement::Broadcast, Op::Move(Movement::Broadcast)) => Some(self.push(op, &inner.inputs, shape)),
+                    _ => None,
+                }
+            }
+            Op::MatMul(MatMul { transpose_a, transpose_b }) => {
+                let untransposed = |id: NodeId| {
+                    let node = self.node(id);
+                    let Op::Move(Movement::Permute(p)) = node.op else { return None };
+                    let rank = node.shape.rank();
+                    let swaps = (0..rank - 2).all(|i| usize::from(p[i]) == i) && usize::from(p[rank - 1]) == rank - 2;
+                    swaps.then(|| node.inputs[0])
+                };
+                let (a, b) = (untransposed(inputs[0]), untransposed(inputs[1]));
+                if a.is_none() && b.is_none() {
+                    return None;
+                }
+                let op = MatMul { transpose_a: transpose_a ^ a.is_some(), transpose_b: transpose_b ^ b.is_some() };
+                let a = Tensor::new(self, a.unwrap_or(inputs[0]));
+                Some(a.matmul_with(Tensor::new(self, b.unwrap_or(inputs[1])), op))
+            }
+            _ => None,
+        }
+    }
+}

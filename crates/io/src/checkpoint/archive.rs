@@ -1,0 +1,204 @@
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+use std::str::FromStr;
+
+use memmap2::Mmap;
+use safetensors::SafeTensorError;
+use safetensors::tensor::{Metadata, SafeTensors};
+
+use super::{CheckpointError, DType, Tensor, check_finite};
+use crate::quantize;
+
+/// The longest header that the format allows.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// A checkpoint that was opened: its header is checked, its tensors are read when asked for.
+#[derive(Debug)]
+pub struct Archive {
+    origin: String,
+    bytes: Bytes,
+    data: usize,
+    header: Metadata,
+    settings: BTreeMap<String, String>,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    Mapped(Mmap),
+    Static(&'static [u8]),
+    Owned(Vec<u8>),
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Static(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}
+
+impl Archive {
+    /// Opens a file by mapping it into memory: nothing is read before it is asked for.
+    ///
+    /// The file must not be cut short by another program while it is open; [`atomic`](crate::atomic) replaces files
+    /// without doing so.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Read`], [`CheckpointError::Format`] or [`CheckpointError::Truncated`], naming the path.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
+        let path = path.as_ref();
+        let read = |source| CheckpointError::Read { path: path.to_owned(), source };
+        let file = File::open(path).map_err(read)?;
+        let meta = file.metadata().map_err(read)?;
+        if meta.is_dir() {
+            return Err(read(std::io::ErrorKind::IsADirectory.into()));
+        }
+        let bytes = if meta.len() == 0 {
+            // An empty file cannot be mapped.
+            Bytes::Static(&[])
+        } else {
+            // SAFETY: the map is read-only and private to this value. Its bytes could only change if another program
+            // wrote into the file while it is open, which the documentation forbids; ours replace files by renaming.
+            #[allow(unsafe_code)]
+            Bytes::Mapped(unsafe { Mmap::map(&file) }.map_err(read)?)
+        };
+        Self::new(path.display().to_string(), bytes)
+    }
+
+    /// Opens a checkpoint that is built into the program.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Format`] or [`CheckpointError::Truncated`].
+    pub fn from_static(bytes: &'static [u8]) -> Result<Self, CheckpointError> {
+        Self::new("the built-in model".to_owned(), Bytes::Static(bytes))
+    }
+
+    /// Opens a checkpoint in memory.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Format`] or [`CheckpointError::Truncated`].
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, CheckpointError> {
+        Self::new("the checkpoint in memory".to_owned(), Bytes::Owned(bytes))
+    }
+
+    fn new(origin: String, bytes: Bytes) -> Result<Self, CheckpointError> {
+        match SafeTensors::read_metadata(bytes.as_ref()) {
+            Ok((length, header)) => {
+                let settings = header.metadata().clone().unwrap_or_default().into_iter().collect();
+                Ok(Self { origin, bytes, data: length + size_of::<u64>(), header, settings })
+            }
+            Err(error) => Err(explain(origin, bytes.as_ref(), &error)),
+        }
+    }
+
+    /// All settings, by key.
+    #[must_use]
+    pub fn settings(&self) -> &BTreeMap<String, String> {
+        &self.settings
+    }
+
+    /// The setting `key` as a `T`.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Setting`] if it is absent or not a `T`.
+    pub fn setting<T: FromStr>(&self, key: &str) -> Result<T, CheckpointError> {
+        let value = self.settings.get(key);
+        value.and_then(|text| text.parse().ok()).ok_or_else(|| CheckpointError::Setting {
+            origin: self.origin.clone(),
+            key: key.to_owned(),
+            value: value.cloned(),
+        })
+    }
+
+    /// The names of all tensors, in the order of their bytes.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.header.offset_keys()
+    }
+
+    /// Whether there is a tensor of this name.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.header.info(name).is_some()
+    }
+
+    /// The tensor `name` as it is stored, borrowed.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Missing`], or [`CheckpointError::Type`] for an element type that is no [`DType`].
+    pub fn tensor(&self, name: &str) -> Result<Tensor<'_>, CheckpointError> {
+        let missing = || CheckpointError::Missing { origin: self.origin.clone(), name: name.to_owned() };
+        let info = self.header.info(name).ok_or_else(missing)?;
+        let dtype = DType::try_from(info.dtype)
+            .map_err(|have| CheckpointError::Type { name: name.to_owned(), have: have.to_string() })?;
+        let (start, end) = info.data_offsets;
+        // The header was checked against the length of the bytes when it was opened.
+        let bytes = self.bytes.as_ref().get(self.data + start..self.data + end).ok_or_else(missing)?;
+        Tensor::new(dtype, info.shape.clone(), bytes)
+    }
+
+    /// The weights `name` as f32, whether stored as f32, f16, bf16 or [quantised](crate::quantize).
+    ///
+    /// # Errors
+    /// [`CheckpointError::Missing`], [`CheckpointError::Shape`] if the shape is not `shape`,
+    /// [`CheckpointError::NotFinite`], or [`CheckpointError::Type`] for integers other than quantised weights.
+    pub fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
+        let tensor = self.tensor(name)?;
+        check_shape(name, tensor.shape(), shape)?;
+        let values = match tensor.to_values::<i8>() {
+            Some(quantized) => {
+                let scale = quantize::scale_name(name);
+                let channels = [shape.last().copied().unwrap_or(1)];
+                let scales = self.tensor(&scale)?;
+                check_shape(&scale, scales.shape(), &channels)?;
+                quantize::dequantize(&quantized, &scales.to_f32())
+            }
+            None if tensor.dtype().is_float() => tensor.to_f32(),
+            None => {
+                return Err(CheckpointError::Type { name: name.to_owned(), have: tensor.dtype().to_string() });
+            }
+        };
+        check_finite(name, &values)?;
+        Ok(values)
+    }
+}
+
+fn check_shape(name: &str, have: &[usize], want: &[usize]) -> Result<(), CheckpointError> {
+    if have == want {
+        return Ok(());
+    }
+    Err(CheckpointError::Shape { name: name.to_owned(), have: have.to_vec(), want: want.to_vec() })
+}
+
+/// Says whether a file that cannot be parsed was cut short or is something else.
+fn explain(origin: String, bytes: &[u8], error: &SafeTensorError) -> CheckpointError {
+    let have = bytes.len() as u64;
+    let Some((first, rest)) = bytes.split_first_chunk::<8>() else {
+        return CheckpointError::Truncated { origin, have, want: 8 };
+    };
+    let length = u64::from_le_bytes(*first);
+    let wants_json = rest.first().is_none_or(|&b| b == b'{');
+    if length <= MAX_HEADER && wants_json {
+        if have < 8 + length {
+            return CheckpointError::Truncated { origin, have, want: 8 + length };
+        }
+        let header = rest.get(..length as usize).and_then(|json| serde_json::from_slice::<Metadata>(json).ok());
+        if let Some(want) = header.map(|header| 8 + length + header.data_len() as u64)
+            && have < want
+        {
+            return CheckpointError::Truncated { origin, have, want };
+        }
+    }
+    let pickled = bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]);
+    let reason = if pickled {
+        "it looks like a PyTorch pickle; convert it to safetensors first".to_owned()
+    } else if length > MAX_HEADER || !wants_json {
+        "it has no safetensors header".to_owned()
+    } else {
+        error.to_string()
+    };
+    CheckpointError::Format { origin, reason }
+}

@@ -1,0 +1,37 @@
+//! Files: pictures, data sets, checkpoints, plots and the terminal.
+//!
+//! Everything here reads or writes bytes that others made or will read, so nothing is trusted and nothing is left
+//! half-written: sizes are limited before memory is taken, every error names the file or tensor it is about, and a file
+//! appears under its name only when it is complete ([`atomic`]).
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`picture`] | 8-bit RGB pictures: decode, resize, `[-1, 1]` tensors, contact sheets |
+//! | [`png`] | PNG files with text chunks, as web interfaces read them |
+//! | [`dataset`] | pictures with captions, as a trainer sees them |
+//! | [`emoji`] | the emoji of an installed colour font, captioned in English and Japanese |
+//! | [`folder`] | a folder of captioned pictures |
+//! | [`checkpoint`] | named tensors and settings in a safetensors file |
+//! | [`quantize`] | 8-bit storage of weights |
+//! | [`terminal`] | pictures in the terminal |
+//! | [`plot`] | line charts |
+//! | [`atomic`] | write beside, then rename |
+
+pub mod atomic;
+pub mod checkpoint;
+pub mod dataset;
+pub mod emoji;
+// pub mod folder;
+pub mod picture;
+// pub mod plot;
+pub mod png;
+pub mod quantize;
+mod resample;
+// pub mod terminal;
+
+pub use checkpoint::{Checkpoint, CheckpointError, DType, Tensor};
+pub use dataset::{Caption, CaptionKind, Dataset, DatasetError, Item};
+pub use picture::{Fit, Picture, PictureError};
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,28 @@
+//! Scalar mathematics and reproducible randomness: the same bits on every
+//! platform.
+//!
+//! Everything here that is in f32 uses only `+ − × ÷ √` in a fixed order,
+//! never a fused multiply-add, so x86, ARM, wasm and CUDA (`--fmad=false`)
+//! agree to the last bit.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`philox`] | the counter-based generator Philox4x32-10 |
+//! | [`fill`] | uniform and normal noise as a pure function of (key, stream, index) |
+//! | [`elementary`] | branch-free f32 `exp ln sin cos tanh sigmoid erf` that vectorise |
+//! | [`special`] | f64 log-sum-exp, log 2cosh, softplus, compensated sums |
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+pub mod elementary;
+pub mod fill;
+pub mod philox;
+mod real;
+pub mod special;
+
+pub use half::{bf16, f16};
+pub use rand_core;
+pub use real::Real;

@@ -1,0 +1,138 @@
+//! The workspace's own tasks: test, conformance, tidy, no-std and bench.
+
+mod shell;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use shell::{Outcome, cargo, python};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The workspace's own tasks")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Everything needed to trust a checkout: all tests, doc tests and the conformance suite
+    Test,
+    /// Compare a backend with the reference on generated cases
+    Conformance {
+        /// The backend under test
+        #[arg(long, default_value = "cpu")]
+        backend: String,
+        /// Only cases whose name contains this
+        #[arg(long)]
+        filter: Option<String>,
+    },
+    /// Check the layering, the places of `unsafe`, file sizes and the README's code map
+    Tidy,
+    /// Build every `no_std` crate for targets that have no standard library
+    NoStd,
+    /// Run the benchmarks and, with --python, the same work in other systems
+    Bench {
+        /// Only benchmarks whose name contains this
+        #[arg(long)]
+        filter: Option<String>,
+        /// A Python interpreter that has PyTorch
+        #[arg(long)]
+        python: Option<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if is_help(error.kind()) => error.exit(),
+        Err(error) => {
+            eprintln!("{} (see `cargo xtask --help`)", usage_error(&error.to_string()));
+            return ExitCode::from(2);
+        }
+    };
+    match run(arguments.task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Outcome {
+    match task {
+        Task::Test => {
+            cargo(["test", "--workspace", "--release"])?;
+            conformance("cpu", None)
+        }
+        Task::Conformance { backend, filter } => conformance(&backend, filter.as_deref()),
+        Task::Tidy => tidy::check(),
+        Task::NoStd => no_std(),
+        Task::Bench { filter, python } => bench(filter.as_deref(), python),
+    }
+}
+
+fn conformance(backend: &str, filter: Option<&str>) -> Outcome {
+    let program = ["run", "--release", "--package", "yuragi-tests", "--bin", "conformance", "--", "--backend", backend];
+    cargo(program.into_iter().chain(filter.into_iter().flat_map(|filter| ["--filter", filter])))
+}
+
+/// A microcontroller without an operating system, and a browser.
+const BARE_TARGETS: [&str; 2] = ["thumbv7em-none-eabihf", "wasm32-unknown-unknown"];
+
+fn no_std() -> Outcome {
+    let workspace = tidy::Workspace::read()?;
+    let packages: Vec<&str> = workspace.no_std().map(|member| member.package.as_str()).collect();
+    for target in BARE_TARGETS {
+        let build = ["build", "--lib", "--no-default-features", "--target", target];
+        cargo(build.into_iter().chain(packages.iter().flat_map(|&package| ["--package", package])))?;
+    }
+    Ok(())
+}
+
+fn bench(filter: Option<&str>, interpreter: Option<PathBuf>) -> Outcome {
+    if let Some(interpreter) = &interpreter {
+        shell::require_python_module(interpreter, "torch")?;
+    }
+    cargo(
+        ["bench", "--package", "yuragi-benches"].into_iter().chain(filter.into_iter().flat_map(|name| ["--", name])),
+    )?;
+    let Some(interpreter) = interpreter else { return Ok(()) };
+    for script in shell::files(&shell::root().join("benches/peers"), "py")? {
+        python(&interpreter, [script])?;
+    }
+    Ok(())
+}
+
+fn is_help(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand)
+}
+
+/// The complaint itself, on one line, without the usage that follows it.
+fn usage_error(message: &str) -> String {
+    let ends = |line: &&str| line.starts_with("Usage:") || line.starts_with("For more information");
+    let complaint = message.lines().map(str::trim).take_while(|line| !ends(line));
+    complaint.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint(arguments: &[&str]) -> String {
+        let error = Arguments::try_parse_from(arguments).err().expect("arguments must be refused");
+        usage_error(&error.to_string())
+    }
+
+    #[test]
+    fn usage_errors_are_one_line_that_names_the_cause() {
+        let unknown = complaint(&["xtask", "tst"]);
+        assert!(unknown.contains("'tst'") && unknown.contains("'test'") && !unknown.contains('\n'), "{unknown}");
+        let missing = complaint(&["xtask", "conformance", "--filter"]);
+        assert!(missing.contains("--filter") && !missing.contains('\n'), "{missing}");
+    }
+}

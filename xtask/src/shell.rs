@@ -1,0 +1,76 @@
+//! Running other programs, and finding files.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+/// Success, or one line that says what went wrong.
+pub type Outcome<T = ()> = Result<T, String>;
+
+/// The root of the workspace.
+pub fn root() -> PathBuf {
+    let xtask = env::var_os("CARGO_MANIFEST_DIR").map_or(PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    xtask.parent().map_or(PathBuf::from("."), Path::to_path_buf)
+}
+
+/// The cargo that started us, in the root of the workspace.
+pub fn cargo_command() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Runs cargo with `arguments`.
+pub fn cargo<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Outcome {
+    let mut command = cargo_command();
+    run("cargo", command.args(arguments))
+}
+
+/// Runs the Python `interpreter` with `arguments`.
+pub fn python<A: AsRef<OsStr>>(interpreter: &Path, arguments: impl IntoIterator<Item = A>) -> Outcome {
+    run(&interpreter.display().to_string(), Command::new(interpreter).args(arguments))
+}
+
+/// Fails unless the Python `interpreter` starts and finds `module`.
+pub fn require_python_module(interpreter: &Path, module: &str) -> Outcome {
+    let search = format!("import importlib.util, sys; sys.exit(importlib.util.find_spec('{module}') is None)");
+    let status = Command::new(interpreter).args(["-c", &search]).status();
+    let found = status.map_err(|error| format!("cannot start {}: {error}", interpreter.display()))?.success();
+    if found { Ok(()) } else { Err(format!("{} has no module {module}", interpreter.display())) }
+}
+
+/// Shows what runs before it runs, since a build can take minutes.
+fn run(name: &str, command: &mut Command) -> Outcome {
+    let arguments: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
+    let line = format!("{name} {}", arguments.join(" "));
+    eprintln!("$ {line}");
+    let status = command.status().map_err(|error| format!("cannot start {name}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("`{line}` failed ({status})")) }
+}
+
+/// The files below `folder` with this extension, sorted; hidden folders and build output are passed over.
+/// A folder that does not exist has no files.
+pub fn files(folder: &Path, extension: &str) -> Outcome<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    if folder.is_dir() {
+        collect(folder, extension, &mut found).map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn collect(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let (path, name) = (entry.path(), entry.file_name());
+        if entry.file_type()?.is_dir() {
+            if name != "target" && !name.as_encoded_bytes().starts_with(b".") {
+                collect(&path, extension, found)?;
+            }
+        } else if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! The workspace as `cargo metadata` sees it.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::layers;
+use crate::shell::{self, Outcome};
+
+pub struct Workspace {
+    pub members: Vec<Member>,
+}
+
+pub struct Member {
+    /// Cargo's name, such as `yuragi-nn`.
+    pub package: String,
+    /// Relative to the root, such as `crates/nn`.
+    pub folder: String,
+    /// The last part of the folder, such as `nn`.
+    pub name: String,
+    /// The packages of normal and build dependencies.
+    pub dependencies: Vec<String>,
+}
+
+impl Workspace {
+    /// Asks cargo, without resolving or building anything.
+    pub fn read() -> Outcome<Self> {
+        let mut metadata = shell::cargo_command();
+        metadata.args(["metadata", "--no-deps", "--format-version", "1"]);
+        let output = metadata.output().map_err(|error| format!("cannot start cargo: {error}"))?;
+        if !output.status.success() {
+            return Err(format!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim()));
+        }
+        let json = serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata: {error}"))?;
+        members(&json).map(|members| Self { members }).ok_or("cargo metadata has an unknown form".into())
+    }
+
+    /// The members below `crates`.
+    pub fn crates(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.folder.starts_with("crates/"))
+    }
+
+    /// The crates that build without the standard library.
+    pub fn no_std(&self) -> impl Iterator<Item = &Member> {
+        self.crates().filter(|member| layers::is_no_std(&member.name))
+    }
+}
+
+fn members(metadata: &Value) -> Option<Vec<Member>> {
+    let root = Path::new(metadata["workspace_root"].as_str()?);
+    let packages = metadata["packages"].as_array()?;
+    packages.iter().map(|package| member(package, root)).collect()
+}
+
+fn member(package: &Value, root: &Path) -> Option<Member> {
+    let folder = Path::new(package["manifest_path"].as_str()?).parent()?.strip_prefix(root).ok()?;
+    let dependencies = package["dependencies"].as_array()?.iter();
+    let built_in = dependencies.filter(|dependency| dependency["kind"] != "dev");
+    Some(Member {
+        package: package["name"].as_str()?.into(),
+        folder: folder.to_str()?.replace('\\', "/"),
+        name: folder.file_name()?.to_str()?.into(),
+        dependencies: built_in.filter_map(|dependency| dependency["name"].as_str().map(str::to_owned)).collect(),
+    })
+}
