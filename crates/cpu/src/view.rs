@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use yuragi_graph::{Shape, op::Movement};
+use yuragi_graph::{MAX_RANK, Shape, op::Movement};
 
 /// A tensor as a walk through a buffer: one step size per axis, in elements.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,18 +120,36 @@ impl View {
         let Some((&(inner, step), outer)) = self.axes.split_last() else {
             return visit(0, self.offset, 0, length);
         };
+        if length == 0 {
+            return;
+        }
+        let mut place = [0; MAX_RANK];
+        let mut within = start % inner;
+        let mut rest = start / inner;
+        let mut offset = self.offset;
+        for (place, &(extent, step)) in place[..outer.len()].iter_mut().zip(outer).rev() {
+            *place = rest % extent;
+            rest /= extent;
+            offset += *place * step;
+        }
         let mut done = 0;
-        while done < length {
-            let at = start + done;
-            let (mut rest, within) = (at / inner, at % inner);
-            let mut offset = self.offset + within * step;
-            for &(extent, step) in outer.iter().rev() {
-                offset += rest % extent * step;
-                rest /= extent;
-            }
+        loop {
             let run = (inner - within).min(length - done);
-            visit(done, offset, step, run);
+            visit(done, offset + within * step, step, run);
             done += run;
+            within = 0;
+            if done == length {
+                return;
+            }
+            for (place, &(extent, step)) in place[..outer.len()].iter_mut().zip(outer).rev() {
+                *place += 1;
+                offset += step;
+                if *place < extent {
+                    break;
+                }
+                offset -= extent * step;
+                *place = 0;
+            }
         }
     }
 }

@@ -26,6 +26,8 @@ struct Inner {
     graph: Graph,
     known: BTreeMap<(Op, Vec<NodeId>, Shape, DType), NodeId>,
     error: Option<BuildError>,
+    /// Whether recorded operations may be merged with those they depend on: no gradient is asked for any more.
+    merging: bool,
 }
 
 impl Builder {
@@ -103,12 +105,19 @@ impl Builder {
     #[track_caller]
     pub fn random(&self, law: Distribution, key: Tensor<'_>, stream: u32, shape: &[usize]) -> Tensor<'_> {
         let shape = self.checked_shape(shape);
+        if !self.owns(key) {
+            return self.fail("random: the key belongs to another builder".into(), shape);
+        }
         self.push(Op::Random(law, stream), &[key.id()], shape)
     }
 
     /// Replaces a parameter by this value when a run ends. All new values are computed from the old ones.
     #[track_caller]
     pub fn update(&self, param: Tensor<'_>, value: Tensor<'_>) {
+        if !self.owns(param) || !self.owns(value) {
+            self.fail("update: a tensor belongs to another builder".into(), Shape::SCALAR);
+            return;
+        }
         let (p, v) = (param.id(), value.id());
         let message = {
             let inner = &mut *self.inner.borrow_mut();
@@ -145,17 +154,23 @@ impl Builder {
     }
 
     /// The graph of these named outputs and all updates, without what they do not need.
+    #[track_caller]
     pub fn finish(&self, outputs: &[(&str, Tensor<'_>)]) -> Result<Graph, BuildError> {
         let inner = self.inner.borrow();
         if let Some(error) = &inner.error {
             return Err(error.clone());
         }
+        if let Some((name, _)) = outputs.iter().find(|(_, t)| !self.owns(*t)) {
+            let message = format!("output `{name}` belongs to another builder");
+            return Err(BuildError { message, location: Location::caller() });
+        }
         let mut graph = inner.graph.clone();
         graph.outputs = outputs.iter().map(|(name, t)| Output { name: (*name).to_owned(), node: t.id() }).collect();
-        Ok(graph.pruned())
+        Ok(graph.pruned().rebuilt(|_, _| None))
     }
 
-    /// A builder that continues a finished graph's inputs, parameters and literals, without its nodes.
+    /// A builder that continues a finished graph's inputs, parameters and literals, without its nodes,
+    /// and merges operations.
     pub(crate) fn resume(graph: &Graph) -> Builder {
         let graph = Graph {
             inputs: graph.inputs.clone(),
@@ -163,12 +178,16 @@ impl Builder {
             literals: graph.literals.clone(),
             ..Graph::default()
         };
-        Builder { inner: RefCell::new(Inner { graph, ..Inner::default() }) }
+        Builder { inner: RefCell::new(Inner { graph, merging: true, ..Inner::default() }) }
     }
 
     /// Names outputs and updates of a graph that was rebuilt node by node.
     pub(crate) fn conclude(self, outputs: Vec<Output>, updates: Vec<Update>) -> Graph {
         Graph { outputs, updates, ..self.inner.into_inner().graph }.pruned()
+    }
+
+    pub(crate) fn owns(&self, tensor: Tensor<'_>) -> bool {
+        core::ptr::eq(self, tensor.builder())
     }
 
     pub(crate) fn failed(&self) -> bool {
@@ -196,10 +215,15 @@ impl Builder {
         }
         let operands: Vec<(Shape, DType)> = inputs.iter().map(|&i| self.with_node(i, |n| (n.shape, n.dtype))).collect();
         let (shape, dtype) = match infer(&op, &operands, want) {
+            Ok((shape, _)) if Shape::new(&shape).is_none() => {
+                return self.fail(format!("{}: the result {shape} is too large", op.name()), want);
+            }
             Ok((shape, inferred)) => (shape, dtype.unwrap_or(inferred)),
             Err(message) => return self.fail(format!("{}: {message}", op.name()), want),
         };
-        if let Some(simpler) = self.simplified(op, inputs, shape, dtype) {
+        let merging = self.inner.borrow().merging;
+        let merged = || merging.then(|| self.merged(op, inputs, shape)).flatten();
+        if let Some(simpler) = self.simplified(op, inputs, shape, dtype).or_else(merged) {
             return simpler;
         }
         let inner = &mut *self.inner.borrow_mut();
@@ -226,12 +250,13 @@ impl Builder {
 
     #[track_caller]
     fn checked_shape(&self, extents: &[usize]) -> Shape {
-        Shape::new(extents).unwrap_or_else(|| {
-            self.fail(
-                format!("a shape has at most {} axes and 2^47 elements, got {extents:?}", crate::MAX_RANK),
-                Shape::SCALAR,
-            );
-            Shape::SCALAR
-        })
+        match Shape::new(extents) {
+            Some(shape) => shape,
+            None => {
+                let most = crate::MAX_RANK;
+                self.fail(format!("a shape has at most {most} axes and 2^47 elements, got {extents:?}"), Shape::SCALAR);
+                Shape::SCALAR
+            }
+        }
     }
 }

@@ -17,7 +17,7 @@ impl Graph {
     }
 
     /// The graph recorded anew, node by node, with some nodes replaced by others.
-    fn rebuilt(&self, replace: impl for<'g> Fn(&Node, &[Tensor<'g>]) -> Option<Tensor<'g>>) -> Graph {
+    pub(crate) fn rebuilt(&self, replace: impl for<'g> Fn(&Node, &[Tensor<'g>]) -> Option<Tensor<'g>>) -> Graph {
         let builder = Builder::resume(self);
         let mut new: Vec<NodeId> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {

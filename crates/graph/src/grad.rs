@@ -1,7 +1,7 @@
 use alloc::{collections::BTreeMap, format, vec, vec::Vec};
 
 use crate::{
-    Builder, DType, NodeId, Op, Tensor,
+    Builder, DType, NodeId, Op, Shape, Tensor,
     op::gather::{gather_grad, scatter_add_grad},
 };
 
@@ -25,6 +25,9 @@ impl Builder {
                 format!("grad: the loss must be one floating number, got {} {}", loss.dtype(), loss.shape()),
                 loss.shape(),
             );
+        }
+        if !self.owns(loss) || wrt.iter().any(|t| !self.owns(*t)) {
+            self.fail("grad: a tensor belongs to another builder".into(), Shape::SCALAR);
         }
         let zeros = |t: &Tensor<'g>| self.fill(&t.shape(), 0.0, t.dtype());
         if self.failed() {

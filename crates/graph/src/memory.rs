@@ -15,7 +15,7 @@ pub struct Lifetime {
 
 /// Gives each buffer an offset, so that buffers alive at the same step never overlap: largest
 /// first, each at the lowest place that fits (Pisarchyk & Lee 2020, "greedy by size").
-/// Offsets and the returned arena size are multiples of `align`.
+/// Offsets and the returned arena size are multiples of `align`; sizes that no memory has saturate.
 ///
 /// ```
 /// use yuragi_graph::memory::{Lifetime, place};
@@ -29,6 +29,7 @@ pub struct Lifetime {
 /// assert_eq!(arena, 2 * 112);
 /// ```
 pub fn place(buffers: &[Lifetime], align: usize) -> (Vec<usize>, usize) {
+    let align = align.max(1);
     let mut order: Vec<usize> = (0..buffers.len()).collect();
     order.sort_by_key(|&i| (core::cmp::Reverse(buffers[i].size), buffers[i].first));
     let mut offsets = vec![0; buffers.len()];
@@ -36,10 +37,10 @@ pub fn place(buffers: &[Lifetime], align: usize) -> (Vec<usize>, usize) {
     let mut arena = 0;
     for index in order {
         let buffer = buffers[index];
-        let size = buffer.size.next_multiple_of(align);
-        let mut offset = 0;
+        let size = buffer.size.checked_next_multiple_of(align).unwrap_or(usize::MAX);
+        let mut offset = 0_usize;
         for &(start, end, other) in &placed {
-            if start >= offset + size {
+            if start >= offset.saturating_add(size) {
                 break;
             }
             let together = buffers[other].first <= buffer.last && buffer.first <= buffers[other].last;
@@ -48,9 +49,10 @@ pub fn place(buffers: &[Lifetime], align: usize) -> (Vec<usize>, usize) {
             }
         }
         offsets[index] = offset;
-        arena = arena.max(offset + size);
+        let end = offset.saturating_add(size);
+        arena = arena.max(end);
         let at = placed.partition_point(|&(start, ..)| start < offset);
-        placed.insert(at, (offset, offset + size, index));
+        placed.insert(at, (offset, end, index));
     }
     (offsets, arena)
 }

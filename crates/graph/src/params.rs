@@ -39,6 +39,18 @@ impl HostTensor {
         })
     }
 
+    /// An owned tensor in any element type, each value rounded to it; `None` if the number of values is not
+    /// the shape's. Only `F32` can be updated.
+    pub fn rounded(shape: Shape, dtype: DType, values: Vec<f32>) -> Option<HostTensor> {
+        if dtype == DType::F32 {
+            return HostTensor::new(shape, values);
+        }
+        let mut bytes = Vec::with_capacity(values.len() * dtype.size());
+        values.iter().for_each(|&value| encode(dtype, value, &mut bytes));
+        let range = 0..bytes.len();
+        HostTensor::shared(shape, dtype, Arc::new(bytes), range)
+    }
+
     /// A tensor of bytes that somebody else keeps; `None` if the range is not inside or has another size.
     pub fn shared(
         shape: Shape,
@@ -95,6 +107,17 @@ impl HostTensor {
                 }
             }
         }
+    }
+}
+
+/// Appends one little-endian element.
+fn encode(dtype: DType, value: f32, bytes: &mut Vec<u8>) {
+    match dtype {
+        DType::F32 => bytes.extend(value.to_le_bytes()),
+        DType::F16 => bytes.extend(f16::from_f32(value).to_le_bytes()),
+        DType::BF16 => bytes.extend(bf16::from_f32(value).to_le_bytes()),
+        DType::I32 => bytes.extend((value as i32).to_le_bytes()),
+        DType::U32 => bytes.extend((value as u32).to_le_bytes()),
     }
 }
 
@@ -156,8 +179,9 @@ impl Params {
                     values.iter_mut().for_each(|v| *v = (*v * 2.0 - 1.0) * bound);
                 }
             }
-            let tensor = HostTensor { shape: spec.shape, dtype: DType::F32, storage: Storage::F32(values) };
-            self.insert(&spec.name, tensor);
+            if let Some(tensor) = HostTensor::rounded(spec.shape, spec.dtype, values) {
+                self.insert(&spec.name, tensor);
+            }
         }
     }
 

@@ -109,7 +109,7 @@ impl<'g> Tensor<'g> {
     #[track_caller]
     pub fn binary(self, op: Binary, other: Tensor<'g>) -> Tensor<'g> {
         let (a, b) = self.broadcast_pair(other);
-        self.builder.push(Op::Binary(op), &[a.id, b.id], a.shape())
+        a.push(Op::Binary(op), &[b], a.shape())
     }
 
     /// `a` where this is not 0, else `b`.
@@ -118,7 +118,7 @@ impl<'g> Tensor<'g> {
         let (a, b) = a.broadcast_pair(b);
         let (condition, a) = self.broadcast_pair(a);
         let b = b.broadcast(&a.shape());
-        self.builder.push(Op::Select, &[condition.id, a.id, b.id], a.shape())
+        condition.push(Op::Select, &[a, b], a.shape())
     }
 
     /// The value in another element type.
@@ -228,13 +228,15 @@ impl<'g> Tensor<'g> {
         self.builder.push(Op::Move(movement), &[self.id], shape.with(axis, end - start))
     }
 
-    /// The axis cut into this many equal parts.
+    /// The axis cut into this many equal parts, at most 65536.
     #[track_caller]
     pub fn chunk(self, axis: isize, parts: usize) -> Vec<Tensor<'g>> {
+        const MOST: usize = 1 << 16;
         let extent = self.dim(axis);
-        let Some(axis) = self.axis(axis).filter(|_| parts > 0 && extent.is_multiple_of(parts)) else {
+        let fits = 0 < parts && parts <= MOST && extent.is_multiple_of(parts);
+        let Some(axis) = self.axis(axis).filter(|_| fits) else {
             let poison = self.builder.fail(format!("chunk: {parts} parts of {extent}"), self.shape());
-            return alloc::vec![poison; parts];
+            return alloc::vec![poison; parts.min(MOST)];
         };
         let size = extent / parts;
         (0..parts).map(|i| self.slice(axis, i * size, (i + 1) * size)).collect()
@@ -248,7 +250,11 @@ impl<'g> Tensor<'g> {
             return self.builder.fail(format!("pad: axis {axis} of {shape}"), shape);
         }
         let movement = Movement::Pad { axis: axis as u8, before };
-        self.builder.push(Op::Move(movement), &[self.id], shape.with(axis, before + shape[axis] + after))
+        self.builder.push(
+            Op::Move(movement),
+            &[self.id],
+            shape.with(axis, before.saturating_add(shape[axis]).saturating_add(after)),
+        )
     }
 
     /// Tensors one after another along an axis of the first.
@@ -258,8 +264,7 @@ impl<'g> Tensor<'g> {
         let Some(axis) = self.axis(axis) else { return self };
         let extent = |t: &Tensor<'g>| t.shape().get(axis).copied().unwrap_or(0);
         let total = shape[axis] + others.iter().map(extent).sum::<usize>();
-        let ids: Vec<NodeId> = core::iter::once(self.id).chain(others.iter().map(|t| t.id)).collect();
-        self.builder.push(Op::Move(Movement::Concat(axis as u8)), &ids, shape.with(axis, total))
+        self.push(Op::Move(Movement::Concat(axis as u8)), others, shape.with(axis, total))
     }
 
     /// The matrix product `[.., M, K]·[.., K, N]`; a matrix on the right serves every batch.
@@ -277,13 +282,13 @@ impl<'g> Tensor<'g> {
     /// The matrix product with either operand stored transposed; ranks are equal.
     #[track_caller]
     pub fn matmul_with(self, other: Tensor<'g>, op: MatMul) -> Tensor<'g> {
-        self.builder.push(Op::MatMul(op), &[self.id, other.id], self.shape())
+        self.push(Op::MatMul(op), &[other], self.shape())
     }
 
     /// Convolution of `[N, H, W, C]` with a kernel `[KH, KW, C, O]`.
     #[track_caller]
     pub fn conv2d(self, kernel: Tensor<'g>, window: Window) -> Tensor<'g> {
-        self.builder.push(Op::Conv(Conv::Forward(window)), &[self.id, kernel.id], self.shape())
+        self.push(Op::Conv(Conv::Forward(window)), &[kernel], self.shape())
     }
 
     /// The adjoint of [`conv2d`](Tensor::conv2d) in its picture (of this height and width), applied to this.
@@ -292,7 +297,7 @@ impl<'g> Tensor<'g> {
         let (g, w) = (self.shape(), kernel.shape());
         let dims = [g.first().copied().unwrap_or(0), size[0], size[1], w.get(2).copied().unwrap_or(0)];
         let want = Shape::new(&dims).unwrap_or(g);
-        self.builder.push(Op::Conv(Conv::InputGrad(window)), &[self.id, kernel.id], want)
+        self.push(Op::Conv(Conv::InputGrad(window)), &[kernel], want)
     }
 
     /// The adjoint of [`conv2d`](Tensor::conv2d) in its kernel (of this height and width): this is the picture.
@@ -301,19 +306,19 @@ impl<'g> Tensor<'g> {
         let last = |s: Shape| s.last().copied().unwrap_or(0);
         let dims = [kernel[0], kernel[1], last(self.shape()), last(g.shape())];
         let want = Shape::new(&dims).unwrap_or(self.shape());
-        self.builder.push(Op::Conv(Conv::WeightGrad(window)), &[self.id, g.id], want)
+        self.push(Op::Conv(Conv::WeightGrad(window)), &[g], want)
     }
 
     /// Rows of this table, in the shape of the `I32` indices.
     #[track_caller]
     pub fn gather(self, indices: Tensor<'g>) -> Tensor<'g> {
-        self.builder.push(Op::Gather, &[self.id, indices.id], self.shape())
+        self.push(Op::Gather, &[indices], self.shape())
     }
 
     /// Sums values into the rows that these `I32` indices name.
     #[track_caller]
     pub fn scatter_add(self, values: Tensor<'g>, rows: usize) -> Tensor<'g> {
-        self.builder.push(Op::ScatterAdd(rows), &[self.id, values.id], values.shape())
+        self.push(Op::ScatterAdd(rows), &[values], values.shape())
     }
 
     /// e^x over its sum along the last axis.
@@ -346,8 +351,17 @@ impl<'g> Tensor<'g> {
 
     #[track_caller]
     fn fused(self, op: Fused, others: &[Tensor<'g>]) -> Tensor<'g> {
+        self.push(Op::Fused(op), others, self.shape())
+    }
+
+    /// Records an operation on this and other operands, which must belong to the same builder.
+    #[track_caller]
+    fn push(self, op: Op, others: &[Tensor<'g>], want: Shape) -> Tensor<'g> {
+        if others.iter().any(|t| !self.builder.owns(*t)) {
+            return self.builder.fail(format!("{}: an operand belongs to another builder", op.name()), want);
+        }
         let ids: Vec<NodeId> = core::iter::once(self.id).chain(others.iter().map(|t| t.id)).collect();
-        self.builder.push(Op::Fused(op), &ids, self.shape())
+        self.builder.push(op, &ids, want)
     }
 
     #[track_caller]
@@ -375,7 +389,13 @@ impl<'g> Tensor<'g> {
 
     #[track_caller]
     fn axes(self, axes: &[isize]) -> Axes {
-        axes.iter().filter_map(|&a| self.axis(a)).collect()
+        let mut set = Axes::default();
+        for &axis in axes {
+            if let Some(axis) = self.axis(axis) {
+                set = set.with(axis);
+            }
+        }
+        set
     }
 }
 

@@ -103,6 +103,12 @@ pub enum CheckpointError {
         /// Its value, if present.
         value: Option<String>,
     },
+    /// A tensor cannot be called so.
+    #[error("a tensor cannot be called `{name}`: safetensors keeps the settings there")]
+    Name {
+        /// The name.
+        name: String,
+    },
     /// The file could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -117,7 +123,7 @@ pub enum CheckpointError {
 /// checkpoint.insert("conv.weight", Tensor::from_values(&[2, 2], &[1.0f32, 2.0, 3.0, 4.0])?);
 /// checkpoint.insert_quantized("linear.weight", &[3, 1], &[0.5, -1.0, 0.25])?;
 ///
-/// let archive = Archive::from_bytes(checkpoint.to_bytes())?;
+/// let archive = Archive::from_bytes(checkpoint.to_bytes()?)?;
 /// assert_eq!(archive.setting::<usize>("width")?, 48);
 /// assert_eq!(archive.f32("conv.weight", &[2, 2])?, [1.0, 2.0, 3.0, 4.0]);
 /// assert!((archive.f32("linear.weight", &[3, 1])?[0] - 0.5).abs() < 0.5 / 127.0);
@@ -141,7 +147,7 @@ impl<'a> Checkpoint<'a> {
     }
 
     /// Adds weights as 8-bit integers, with one scale per entry of the last axis under `name.scale`
-    /// (see [`quantize`](crate::quantize)); [`Archive::f32`] gives them back as f32.
+    /// (see [`quantize`]); [`Archive::f32`] gives them back as f32.
     ///
     /// # Errors
     /// [`CheckpointError::Length`] if `values` do not fill `shape`, [`CheckpointError::NotFinite`].
@@ -170,18 +176,29 @@ impl<'a> Checkpoint<'a> {
     /// Writes the file, whole or not at all.
     ///
     /// # Errors
-    /// [`CheckpointError::Write`], naming the path.
+    /// [`CheckpointError::Write`], naming the path, or [`CheckpointError::Name`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), CheckpointError> {
+        self.check()?;
         Ok(atomic::write_with(path, |file| self.write(file))?)
     }
 
     /// The bytes of the file.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// [`CheckpointError::Name`] for a tensor that is called `__metadata__`.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, CheckpointError> {
+        self.check()?;
         let mut bytes = Vec::new();
-        // A vector takes every write.
-        let _ = self.write(&mut bytes);
-        bytes
+        let path = PathBuf::from("memory");
+        self.write(&mut bytes).map_err(|source| WriteError { path, source })?;
+        Ok(bytes)
+    }
+
+    fn check(&self) -> Result<(), CheckpointError> {
+        match self.tensors.get_key_value(METADATA) {
+            Some((name, _)) => Err(CheckpointError::Name { name: name.clone() }),
+            None => Ok(()),
+        }
     }
 
     fn write(&self, to: &mut impl Write) -> io::Result<()> {
@@ -196,6 +213,9 @@ impl<'a> Checkpoint<'a> {
     }
 }
 
+/// The key of the settings in the header.
+const METADATA: &str = "__metadata__";
+
 struct Header<'a> {
     settings: &'a BTreeMap<String, String>,
     order: &'a [(&'a String, &'a Tensor<'a>)],
@@ -205,7 +225,7 @@ impl Serialize for Header<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         if !self.settings.is_empty() {
-            map.serialize_entry("__metadata__", self.settings)?;
+            map.serialize_entry(METADATA, self.settings)?;
         }
         let mut start = 0;
         for (name, tensor) in self.order {

@@ -6,6 +6,10 @@
 //! An emoji is a *combination* when a person or a hand is varied: by skin tone, gender, profession, partner or family.
 //! A few combinations are held out to measure composition: each has a skin tone and a role, and the same pose in
 //! another tone stays in training.
+//!
+//! Debian 12 (CLDR 41, font 2.042) gives all of Emoji 14.0: 3355 pictures, 1373 base and 1982 combinations, 56 of the
+//! 1110 with a skin tone and a role held out; with flags and components 3633. The font draws the five tones of one
+//! emoji alike (🏂), and the family of two men and a boy like the family.
 
 mod cldr;
 mod font;

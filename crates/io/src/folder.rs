@@ -69,9 +69,7 @@ pub fn load(folder: impl AsRef<Path>, options: &Options) -> Result<Dataset, Data
     let root = folder.as_ref();
     Picture::filled(options.size, options.size, [255; 3]).map_err(|_| DatasetError::Size(options.size))?;
     let mut found = Found::default();
-    found
-        .search(root)
-        .map_err(|(path, source)| DatasetError::Read { path, source, hint: None })?;
+    found.search(root).map_err(|(path, source)| DatasetError::Read { path, source, hint: None })?;
 
     let Found { pictures, captions, mut skipped, .. } = found;
     let mut items = Vec::new();
@@ -221,7 +219,7 @@ mod tests {
 
         let strict = load(&*scratch, &Options { uncaptioned: Uncaptioned::Skip, fit: Fit::Pad, ..options }).unwrap();
         assert_eq!(strict.items.len(), 3);
-        assert_eq!(strict.items[0].picture.pixel(0, 0), Some([255; 3]));
+        assert_eq!(strict.items[0].picture.pixel(0, 3), Some([255; 3]));
         assert_eq!(strict.skipped[0].reason, "it has no caption");
     }
 

@@ -21,13 +21,13 @@ pub mod atomic;
 pub mod checkpoint;
 pub mod dataset;
 pub mod emoji;
-// pub mod folder;
+pub mod folder;
 pub mod picture;
-// pub mod plot;
+pub mod plot;
 pub mod png;
 pub mod quantize;
 mod resample;
-// pub mod terminal;
+pub mod terminal;
 
 pub use checkpoint::{Checkpoint, CheckpointError, DType, Tensor};
 pub use dataset::{Caption, CaptionKind, Dataset, DatasetError, Item};

@@ -3,18 +3,18 @@
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::resample;
 
-/// The most pixels a file may hold to be decoded (20 000 × 5 000): larger ones are refused before memory is taken.
+/// The most pixels of a picture (20 000 × 5 000): larger ones are refused before memory is taken.
 pub const MAX_PIXELS: u64 = 100_000_000;
 
 /// A picture could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PictureError {
-    /// A side is zero, or the bytes would not fit in memory.
-    #[error("a picture of {width}×{height} pixels: both sides must be at least 1 and the bytes must fit in memory")]
+    /// A side is zero, or there would be more than [`MAX_PIXELS`].
+    #[error("a picture of {width}×{height} pixels: it must have at least 1 and at most {MAX_PIXELS}")]
     Size {
         /// Width in pixels.
         width: usize,
@@ -69,7 +69,7 @@ pub enum Fit {
     Crop,
 }
 
-/// A picture of 8-bit RGB (sRGB, rows from the top), at least 1×1.
+/// A picture of 8-bit RGB (sRGB, rows from the top), of 1 to [`MAX_PIXELS`] pixels.
 ///
 /// ```
 /// use yuragi_io::Picture;
@@ -89,7 +89,7 @@ impl Picture {
     /// A picture from its `height × width × 3` values.
     ///
     /// # Errors
-    /// [`PictureError::Size`] for a zero side, [`PictureError::Length`] for a wrong number of values.
+    /// [`PictureError::Size`] for a size that cannot be, [`PictureError::Length`] for a wrong number of values.
     pub fn new(width: usize, height: usize, rgb: Vec<u8>) -> Result<Self, PictureError> {
         if rgb.len() != values(width, height)? {
             return Err(PictureError::Length { width, height, have: rgb.len() });
@@ -100,7 +100,7 @@ impl Picture {
     /// A picture of one colour.
     ///
     /// # Errors
-    /// [`PictureError::Size`] for a zero side.
+    /// [`PictureError::Size`] for a zero side or more than [`MAX_PIXELS`].
     pub fn filled(width: usize, height: usize, colour: [u8; 3]) -> Result<Self, PictureError> {
         let rgb = colour.into_iter().cycle().take(values(width, height)?).collect();
         Ok(Self { width, height, rgb })
@@ -156,8 +156,12 @@ impl Picture {
             error => PictureError::Broken(error.to_string()),
         };
         let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
-        if reader.format().is_none() {
-            return Err(PictureError::Format);
+        match reader.format() {
+            None => return Err(PictureError::Format),
+            Some(ImageFormat::Jpeg) if jpeg_is_cut(bytes) => {
+                return Err(PictureError::Broken("the JPEG data ends too early".to_owned()));
+            }
+            Some(_) => {}
         }
         let mut limits = Limits::no_limits();
         limits.max_alloc = Some(8 * MAX_PIXELS);
@@ -192,7 +196,7 @@ impl Picture {
     /// Resizes to `width × height`: area averaging when shrinking, linear interpolation when enlarging.
     ///
     /// # Errors
-    /// [`PictureError::Size`] for a zero side.
+    /// [`PictureError::Size`] for a zero side or more than [`MAX_PIXELS`].
     pub fn resize(&self, width: usize, height: usize) -> Result<Self, PictureError> {
         values(width, height)?;
         let rgb = resample::resize(&self.rgb, (self.width, self.height), (width, height));
@@ -202,7 +206,7 @@ impl Picture {
     /// Makes a square of `side` pixels, the aspect kept.
     ///
     /// # Errors
-    /// [`PictureError::Size`] for a zero side.
+    /// [`PictureError::Size`] for a zero side or more than [`MAX_PIXELS`].
     pub fn fit(&self, side: usize, fit: Fit) -> Result<Self, PictureError> {
         match fit {
             _ if self.width == self.height => self.resize(side, side),
@@ -255,7 +259,7 @@ impl Picture {
     /// A picture from `height × width × 3` values in `[-1, 1]`; values outside are clamped, NaN becomes 0 (black).
     ///
     /// # Errors
-    /// [`PictureError::Size`] for a zero side, [`PictureError::Length`] for a wrong number of values.
+    /// [`PictureError::Size`] for a size that cannot be, [`PictureError::Length`] for a wrong number of values.
     pub fn from_f32(width: usize, height: usize, values: &[f32]) -> Result<Self, PictureError> {
         // A cast from float to u8 saturates, and takes NaN to 0.
         let rgb = values.iter().map(|&v| ((v + 1.0) * 127.5).round() as u8).collect();
@@ -273,9 +277,8 @@ impl Picture {
 
 /// Values of a picture of this size, if it can exist.
 fn values(width: usize, height: usize) -> Result<usize, PictureError> {
-    let values = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(3));
-    match values {
-        Some(values) if values > 0 && isize::try_from(values).is_ok() => Ok(values),
+    match width.checked_mul(height) {
+        Some(pixels) if pixels > 0 && pixels as u64 <= MAX_PIXELS => Ok(3 * pixels),
         _ => Err(PictureError::Size { width, height }),
     }
 }
@@ -285,12 +288,29 @@ fn on_white(&[r, g, b, a]: &[u8; 4]) -> [u8; 3] {
     [r, g, b].map(|v| ((u16::from(v) * alpha + 255 * (255 - alpha) + 127) / 255) as u8)
 }
 
+/// Whether the scans of a JPEG file are not followed by an end marker; the decoder would fill up with grey.
+fn jpeg_is_cut(bytes: &[u8]) -> bool {
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    loop {
+        match *rest {
+            [0xff, 0xff, ..] => rest = &rest[1..],
+            [0xff, 0xda, ..] => return !rest.windows(2).any(|pair| pair == [0xff, 0xd9]),
+            [0xff, _, high, low, ..] => match rest.get(2 + usize::from(u16::from_be_bytes([high, low]))..) {
+                Some(next) => rest = next,
+                None => return true,
+            },
+            // No marker where one should be: the decoder says what is wrong.
+            _ => return false,
+        }
+    }
+}
+
 /// Lays pictures out in rows of `columns` on white, `margin` pixels around each.
 ///
 /// Every cell has the size of the largest picture, and smaller ones are centred in theirs.
 ///
 /// # Errors
-/// [`PictureError::Size`] without pictures or with zero columns.
+/// [`PictureError::Size`] without pictures, with zero columns or with more than [`MAX_PIXELS`].
 ///
 /// ```
 /// use yuragi_io::picture::{Picture, contact_sheet};
@@ -343,7 +363,7 @@ mod tests {
 
     #[test]
     fn refuses_sizes_that_cannot_be() {
-        for (width, height) in [(0, 4), (4, 0), (usize::MAX, 2), (usize::MAX / 3, 1)] {
+        for (width, height) in [(0, 4), (4, 0), (usize::MAX, 2), (1 << 30, 1 << 30), (10_001, 10_000)] {
             assert!(matches!(Picture::filled(width, height, [0; 3]), Err(PictureError::Size { .. })));
             assert!(matches!(gradient(2, 2).resize(width, height), Err(PictureError::Size { .. })));
         }
@@ -395,14 +415,36 @@ mod tests {
     }
 
     #[test]
+    fn a_photograph_is_turned_as_it_says() {
+        let mut picture = Picture::filled(16, 8, [0, 0, 255]).unwrap();
+        picture.paste(&Picture::filled(8, 8, [255, 0, 0]).unwrap(), 0, 0);
+        let mut jpeg = Vec::new();
+        codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 95)
+            .write_image(picture.rgb(), 16, 8, ExtendedColorType::Rgb8)
+            .unwrap();
+        // One little-endian EXIF entry: orientation (0x0112), a short, 6: turn clockwise.
+        let exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        let mut turned = vec![0xff, 0xd8, 0xff, 0xe1, 0, exif.len() as u8 + 2];
+        turned.extend_from_slice(exif);
+        turned.extend_from_slice(&jpeg[2..]);
+        let turned = Picture::decode(&turned).unwrap();
+        assert_eq!((turned.width(), turned.height()), (8, 16));
+        assert!(matches!(turned.pixel(4, 2), Some([200..=255, _, 0..50])), "the left became the top");
+    }
+
+    #[test]
     fn broken_files_are_errors() {
         let noise: Vec<u8> = (0..64 * 64 * 3u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let png = encoded_png(64, 64, &noise, ExtendedColorType::Rgb8);
         for bytes in [&b""[..], b"GIF89a", b"not a picture at all", &[0xff; 100]] {
             assert!(matches!(Picture::decode(bytes), Err(PictureError::Format)), "{bytes:?}");
         }
-        for cut in [10, 33, png.len() / 2] {
-            assert!(matches!(Picture::decode(&png[..cut]), Err(PictureError::Broken(_))), "cut at {cut}");
+        let mut jpeg = Vec::new();
+        codecs::jpeg::JpegEncoder::new(&mut jpeg).write_image(&noise, 64, 64, ExtendedColorType::Rgb8).unwrap();
+        for whole in [png, jpeg] {
+            for cut in [10, 33, whole.len() / 2, whole.len() - 20] {
+                assert!(matches!(Picture::decode(&whole[..cut]), Err(PictureError::Broken(_))), "cut at {cut}");
+            }
         }
     }
 
@@ -424,7 +466,10 @@ mod tests {
         let mut wide = Picture::filled(40, 20, [0, 0, 255]).unwrap();
         wide.paste(&Picture::filled(10, 20, [255, 0, 0]).unwrap(), 0, 0);
         let pad = wide.fit(20, Fit::Pad).unwrap();
-        assert_eq!((pad.pixel(0, 4), pad.pixel(0, 5), pad.pixel(0, 15)), (Some([255; 3]), Some([255, 0, 0]), Some([255; 3])));
+        assert_eq!(
+            (pad.pixel(0, 4), pad.pixel(0, 5), pad.pixel(0, 15)),
+            (Some([255; 3]), Some([255, 0, 0]), Some([255; 3]))
+        );
         let crop = wide.fit(20, Fit::Crop).unwrap();
         assert!(crop.rgb().chunks(3).all(|p| p == [0, 0, 255]));
         let thin = Picture::filled(1, 1000, [0; 3]).unwrap().fit(8, Fit::Pad).unwrap();

@@ -34,29 +34,20 @@ fn taps(from: usize, to: usize) -> Vec<Tap> {
 /// Resizes a `height × width × 3` picture; all sizes are at least 1 and `rgb` has `3 · width · height` values.
 pub(crate) fn resize(rgb: &[u8], (width, height): (usize, usize), (new_width, new_height): (usize, usize)) -> Vec<u8> {
     let columns = taps(width, new_width);
-    let mut narrow = Vec::with_capacity(height * new_width * 3);
-    for row in rgb.chunks_exact(width * 3) {
-        for tap in &columns {
+    let mut row = vec![0f32; width * 3];
+    let mut out = Vec::with_capacity(new_height * new_width * 3);
+    for Tap { first, weights } in taps(height, new_height) {
+        row.fill(0.0);
+        for (from, w) in rgb[first * width * 3..].chunks_exact(width * 3).zip(weights) {
+            row.iter_mut().zip(from).for_each(|(sum, &v)| *sum += w * f32::from(v));
+        }
+        for Tap { first, weights } in &columns {
             let mut sum = [0f32; 3];
-            for (pixel, w) in row[tap.first * 3..].chunks_exact(3).zip(&tap.weights) {
-                for (s, &v) in sum.iter_mut().zip(pixel) {
-                    *s += w * f32::from(v);
-                }
+            for (pixel, w) in row[first * 3..].chunks_exact(3).zip(weights) {
+                sum.iter_mut().zip(pixel).for_each(|(sum, v)| *sum += w * v);
             }
-            narrow.extend(sum);
+            out.extend(sum.map(|v| (v + 0.5) as u8));
         }
-    }
-    let stride = new_width * 3;
-    let mut out = Vec::with_capacity(new_height * stride);
-    let mut sum = vec![0f32; stride];
-    for tap in taps(height, new_height) {
-        sum.fill(0.0);
-        for (row, w) in narrow[tap.first * stride..].chunks_exact(stride).zip(&tap.weights) {
-            for (s, v) in sum.iter_mut().zip(row) {
-                *s += w * v;
-            }
-        }
-        out.extend(sum.iter().map(|v| (v + 0.5) as u8));
     }
     out
 }

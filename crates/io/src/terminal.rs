@@ -11,8 +11,11 @@ use base64::engine::general_purpose::STANDARD;
 use crate::picture::Picture;
 use crate::png;
 
-/// The width of a picture shown with half blocks, in cells, at most.
-const MAX_COLUMNS: usize = 64;
+/// The longer side of a picture shown with half blocks, in blocks, at most.
+const MAX_BLOCKS: usize = 64;
+/// The longer side of a picture shown with pixels: larger ones are shrunk to it, and the pixels of smaller ones are
+/// repeated as often as fits in a quarter of it.
+const MAX_SIDE: usize = 1024;
 /// The longest piece of base64 that the kitty protocol takes at once.
 const CHUNK: usize = 4096;
 
@@ -92,8 +95,22 @@ pub fn write(to: &mut impl Write, picture: &Picture, protocol: Protocol) -> io::
     to.flush()
 }
 
+/// The picture shrunk so that its longer side is at most `side`.
+fn shrunk(picture: &Picture, side: usize) -> io::Result<Picture> {
+    let long = picture.width().max(picture.height()).max(side);
+    let scaled = |edge: usize| (edge * side / long).max(1);
+    picture.resize(scaled(picture.width()), scaled(picture.height())).map_err(io::Error::other)
+}
+
 fn encoded(picture: &Picture) -> io::Result<(usize, String)> {
-    let bytes = png::encode(picture, &[]).map_err(io::Error::other)?;
+    let mut shown = shrunk(picture, MAX_SIDE)?;
+    let times = MAX_SIDE / 4 / shown.width().max(shown.height());
+    if times > 1 {
+        let row = |row: &[u8]| row.chunks_exact(3).flat_map(|pixel| pixel.repeat(times)).collect::<Vec<u8>>();
+        let rgb = shown.rgb().chunks_exact(shown.width() * 3).flat_map(|pixels| row(pixels).repeat(times)).collect();
+        shown = Picture::new(shown.width() * times, shown.height() * times, rgb).map_err(io::Error::other)?;
+    }
+    let bytes = png::encode(&shown, &[]).map_err(io::Error::other)?;
     Ok((bytes.len(), STANDARD.encode(bytes)))
 }
 
@@ -117,9 +134,8 @@ fn iterm(to: &mut impl Write, picture: &Picture) -> io::Result<()> {
 }
 
 fn half_blocks(to: &mut impl Write, picture: &Picture) -> io::Result<()> {
-    let columns = picture.width().min(MAX_COLUMNS);
-    let rows = (picture.height() * columns).div_ceil(picture.width());
-    let small = picture.resize(columns, rows).map_err(io::Error::other)?;
+    let small = shrunk(picture, MAX_BLOCKS)?;
+    let (columns, rows) = (small.width(), small.height());
     for y in (0..rows).step_by(2) {
         for x in 0..columns {
             if let Some([r, g, b]) = small.pixel(x, y) {
@@ -144,7 +160,12 @@ mod tests {
     }
 
     fn noise(width: usize, height: usize) -> Picture {
-        let rgb = (0..width * height * 3).map(|i| ((i as u64 * 2_654_435_761) >> 13) as u8).collect();
+        let mut state = 1u32;
+        let mut next = |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        let rgb = (0..width * height * 3).map(&mut next).collect();
         Picture::new(width, height, rgb).unwrap()
     }
 
@@ -177,7 +198,7 @@ mod tests {
 
     #[test]
     fn kitty_gets_the_png_in_pieces() {
-        let picture = noise(64, 64);
+        let picture = noise(400, 300);
         let text = written(&picture, Protocol::Kitty);
         let pieces: Vec<_> = text.trim_end().split_terminator("\x1b\\").collect();
         assert!(pieces.len() > 2);
@@ -199,7 +220,9 @@ mod tests {
         let (header, data) = text.split_once(':').unwrap();
         let bytes = STANDARD.decode(data.trim_end().trim_end_matches('\x07')).unwrap();
         assert_eq!(header, format!("\x1b]1337;File=inline=1;size={}", bytes.len()));
-        assert_eq!(Picture::decode(&bytes).unwrap(), picture);
+        let shown = Picture::decode(&bytes).unwrap();
+        assert_eq!((shown.width(), shown.height()), (5 * 51, 3 * 51), "each pixel is a square");
+        assert!((0..5).all(|x| (0..3).all(|y| shown.pixel(x * 51 + 50, y * 51) == picture.pixel(x, y))));
     }
 
     #[test]
@@ -209,6 +232,8 @@ mod tests {
         assert_eq!(text, "\x1b[38;2;1;2;3m\x1b[48;2;4;5;6m▀\x1b[0m\n\x1b[38;2;7;8;9m\x1b[49m▀\x1b[0m\n");
         let wide = written(&noise(256, 128), Protocol::HalfBlocks);
         assert_eq!(wide.lines().count(), 16);
-        assert!(wide.lines().all(|line| line.matches('▀').count() == MAX_COLUMNS));
+        assert!(wide.lines().all(|line| line.matches('▀').count() == MAX_BLOCKS));
+        let thin = written(&noise(1, 10_000), Protocol::HalfBlocks);
+        assert_eq!(thin.lines().count(), 32);
     }
 }

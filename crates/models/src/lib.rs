@@ -1,3 +1,29 @@
 #![no_std]
 #![forbid(unsafe_code)]
-//! placeholder
+//! Networks built from `yuragi-nn`, and the latent diffusion model that is made of them.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`tokenizer`] | captions to ids |
+//! | [`text_encoder`] | a transformer that turns a caption into features |
+//! | [`autoencoder`] | pictures to small latents and back |
+//! | [`unet`] | the denoiser of latents, steered by text |
+//! | [`latents`] | what is measured on latents |
+//! | [`latent_diffusion`] | the three together: their training steps and their use, as graphs |
+//! | [`generator`] | pictures from words on any backend, in slices of any size |
+//!
+//! No module here knows a backend.
+
+extern crate alloc;
+
+pub mod autoencoder;
+pub mod generator;
+pub mod latent_diffusion;
+pub mod latents;
+pub mod settings;
+pub mod text_encoder;
+pub mod tokenizer;
+pub mod unet;
+
+pub use generator::Generator;
+pub use settings::Settings;

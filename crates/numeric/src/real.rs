@@ -123,12 +123,31 @@ macro_rules! real {
     };
 }
 
+/// Exact operations, so that the bits are the same either way: with `std` the processor's, which vectorise.
+mod rounding {
+    #[inline(always)]
+    pub fn floor(x: f32) -> f32 {
+        #[cfg(feature = "std")]
+        return x.floor();
+        #[cfg(not(feature = "std"))]
+        libm::floorf(x)
+    }
+
+    #[inline(always)]
+    pub fn sqrt(x: f32) -> f32 {
+        #[cfg(feature = "std")]
+        return x.sqrt();
+        #[cfg(not(feature = "std"))]
+        libm::sqrtf(x)
+    }
+}
+
 real!(
     f32,
     core::f32::consts::FRAC_1_SQRT_2,
     f32::abs,
-    libm::floorf,
-    libm::sqrtf,
+    rounding::floor,
+    rounding::sqrt,
     elementary::exp,
     elementary::ln,
     elementary::sin,

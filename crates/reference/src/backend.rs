@@ -88,8 +88,7 @@ impl<T: Number> Evaluation<T> {
         }
         for id in graph.ids().skip(state.next).take(launches) {
             let State { places, inputs, values, .. } = state;
-            let param =
-                |i: usize| store.at(places[i]).map(|tensor| stored(&graph.params()[i], tensor)).unwrap_or_default();
+            let param = |i: usize| store.at(places[i]).map(stored).unwrap_or_default();
             self.program.step(id, values, &|i| &inputs[i], &param)?;
             state.next = id.index() + 1;
         }
@@ -201,7 +200,7 @@ fn passed(dtype: DType) -> DType {
 fn place(spec: &ParamSpec, store: &Params) -> Result<usize, RunError> {
     let place = store.place(&spec.name).ok_or_else(|| RunError::MissingParam(spec.name.clone()))?;
     match store.at(place) {
-        Some(tensor) if tensor.shape() == spec.shape && tensor.dtype().is_float() == spec.dtype.is_float() => Ok(place),
+        Some(tensor) if tensor.shape() == spec.shape && tensor.dtype() == spec.dtype => Ok(place),
         Some(tensor) => Err(RunError::ParamMismatch {
             name: spec.name.clone(),
             want: (spec.shape, spec.dtype),
@@ -211,9 +210,9 @@ fn place(spec: &ParamSpec, store: &Params) -> Result<usize, RunError> {
     }
 }
 
-/// A parameter's elements, in the type the graph declares.
-fn stored(spec: &ParamSpec, tensor: &HostTensor) -> Vec<f64> {
-    tensor.to_f32().into_iter().map(|x| spec.dtype.round(x.into())).collect()
+/// A parameter's elements.
+fn stored(tensor: &HostTensor) -> Vec<f64> {
+    tensor.to_f32().into_iter().map(f64::from).collect()
 }
 
 /// Inputs of a run as `f64`, rounded to the element types that the graph declares.
@@ -249,7 +248,7 @@ pub fn bounds(graph: &Graph, params: &Params, inputs: &[View<'_>]) -> Result<Val
         .map(|spec| {
             let place = place(spec, params)?;
             let tensor = params.at(place).ok_or_else(|| RunError::MissingParam(spec.name.to_owned()))?;
-            Ok(stored(spec, tensor))
+            Ok(stored(tensor))
         })
         .collect::<Result<Vec<_>, RunError>>()?;
     Program::new(graph).run(&widened(graph.inputs(), inputs)?, &params)

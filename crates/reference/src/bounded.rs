@@ -273,10 +273,10 @@ impl Bounded {
 
     /// Both outcomes of a comparison where it is in doubt.
     fn compared(self, other: Bounded, outcome: Bounded) -> Bounded {
-        let error = self.error + other.error;
-        let doubtful = error > 0.0 && !((self.value - other.value).abs() > error);
-        let decided = self.value.is_nan() || other.value.is_nan();
-        if doubtful && !(decided && error.is_finite()) { Bounded { error: 1.0, ..outcome } } else { outcome }
+        let slack = self.error + other.error;
+        let unordered = self.value.is_nan() || other.value.is_nan();
+        let apart = (self.value - other.value).abs() > slack || unordered && slack.is_finite();
+        if slack == 0.0 || apart { outcome } else { Bounded { error: 1.0, ..outcome } }
     }
 }
 
@@ -341,8 +341,11 @@ impl Number for Bounded {
         let Total { value, error, magnitude, terms, products, unknown } = total;
         let overflows = |x: f64| DType::F32.round(x).is_infinite();
         // Partial sums lie between the sum of the negative terms and that of the positive ones.
-        let against = if value.is_finite() { 0.5 * (magnitude - value.abs()) } else { magnitude };
-        if unknown || overflows(against) {
+        let (along, against) = match value.is_finite() {
+            true => (0.5 * (magnitude + value.abs()), 0.5 * (magnitude - value.abs())),
+            false => (0.0, magnitude),
+        };
+        if unknown || overflows(against) || overflows(along) && !overflows(value.abs() - error) {
             return Bounded::unknown(value);
         }
         if !value.is_finite() {

@@ -62,8 +62,8 @@ impl Number for f64 {
 
 /// A number whose arithmetic is that of `F32`, operation by operation.
 ///
-/// It is held in `f64`, which has more than twice the digits, so that rounding the `f64` result of
-/// + − × ÷ gives the `F32` result (Figueroa 1995); the other functions are those of
+/// It is held in `f64`, which has more than twice the digits, so that rounding the `f64` result of an
+/// arithmetic operation gives the `F32` result (Figueroa 1995); the other functions are those of
 /// [`yuragi_numeric::elementary`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
 pub struct Single(f64);

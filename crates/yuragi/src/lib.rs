@@ -1,1 +1,25 @@
-//! placeholder
+#![cfg_attr(not(feature = "std"), no_std)]
+#![forbid(unsafe_code)]
+//! Generative models on the computer you have: one library of what the crates hold, and with
+//! feature `std` (the default) files, training and the built-in model.
+
+
+pub use yuragi_cpu as cpu;
+pub use yuragi_diffusion as diffusion;
+pub use yuragi_graph as graph;
+pub use yuragi_models as models;
+pub use yuragi_nn as nn;
+pub use yuragi_numeric as numeric;
+
+#[cfg(feature = "std")]
+pub use yuragi_io as io;
+
+#[cfg(feature = "std")]
+mod failure;
+#[cfg(feature = "std")]
+pub mod model;
+#[cfg(feature = "std")]
+pub mod train;
+
+#[cfg(feature = "std")]
+pub use failure::Failure;

@@ -1,2 +1,7 @@
-//! placeholder
-fn main() {}
+//! `yuragi`: train, generate, evaluate, info.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

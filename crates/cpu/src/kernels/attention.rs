@@ -2,10 +2,8 @@
 
 use core::slice;
 
-use yuragi_numeric::elementary::exp;
-
-use super::{Buffers, Kernel, Scratch, align, lanes};
-use crate::simd::{Base, Level, MAX_ROWS, Op, Pack, Panels, Segment, Tile, Vector};
+use super::{Buffers, Kernel, Scratch, align, lanes::steps};
+use crate::simd::{Base, Level, MAX_ROWS, Op, Pack, Panels, Segment, Tile, Vector, exp};
 
 /// Keys whose scores are held at a time.
 const KEYS: usize = 128;
@@ -55,7 +53,7 @@ struct Local {
     scores: usize,
     /// The mask \[KEYS, width\].
     mask: usize,
-    /// One panel of values \[KEYS, panel\].
+    /// A panel of values with padding \[KEYS, panel\].
     values: usize,
     /// Σ weights · values \[width, value_depth\].
     sums: usize,
@@ -113,19 +111,16 @@ impl Attention {
         let n = self.shape.value_depth;
         for panel in 0..self.values.count() {
             let columns = self.values.columns(panel);
-            let padded = self.values.padded(panel);
-            let right = memory.wrapping_add(self.local.values);
-            let pack = Pack {
-                from: v.wrapping_add(columns.start),
-                stride: n,
-                transposed: false,
-                rows: keys,
-                cols: columns.len(),
-                to: right,
-                width: padded,
+            let from = v.wrapping_add(columns.start);
+            let (right, stride) = if columns.len() == self.values.padded(panel) {
+                (from, n)
+            } else {
+                let (to, width) = (memory.wrapping_add(self.local.values), self.values.padded(panel));
+                let pack = Pack { from, stride: n, transposed: false, rows: keys, cols: columns.len(), to, width };
+                // SAFETY: the values lie in v, the local area holds a panel.
+                unsafe { pack.run(self.level) };
+                (to.cast_const(), width)
             };
-            // SAFETY: the values lie in v, the local area holds a panel.
-            unsafe { pack.run(self.level) };
             for begin in (0..queries).step_by(self.level.tile_rows()) {
                 let rows = self.level.tile_rows().min(queries - begin);
                 let at: [usize; MAX_ROWS] = core::array::from_fn(|i| begin + i.min(rows - 1));
@@ -137,7 +132,7 @@ impl Attention {
                     }],
                     len: keys,
                     step: width,
-                    width: padded,
+                    width: stride,
                     base: if first { Base::Zero } else { Base::Out },
                     out: at.map(|query| memory.wrapping_add(sum(query))),
                     rows,
@@ -286,28 +281,18 @@ impl Op for Weigh {
                 max.store(maxima.add(at));
                 // Where all scores are −∞, any finite shift gives weights 0.
                 let shift = max.max(V::splat(f32::MIN));
-                old.sub(shift).store(factors.add(at));
-                exp_all(factors.add(at), V::LANES);
-                let mut sum = V::load(sums.add(at)).mul(V::load(factors.add(at)));
+                let factor = exp(old.sub(shift));
+                factor.store(factors.add(at));
+                let mut sum = V::load(sums.add(at)).mul(factor);
                 for key in 0..keys {
                     let place = scores.add(key * width + at);
-                    V::load(place).sub(shift).store(place);
-                    exp_all(place, V::LANES);
-                    sum = sum.add(V::load(place));
+                    let weight = exp(V::load(place).sub(shift));
+                    weight.store(place);
+                    sum = sum.add(weight);
                 }
                 sum.store(sums.add(at));
             }
         }
-    }
-}
-
-/// # Safety
-/// `n` elements at `x` can be read and written.
-#[inline(always)]
-unsafe fn exp_all(x: *mut f32, n: usize) {
-    // SAFETY: the caller's promise.
-    for x in unsafe { slice::from_raw_parts_mut(x, n) } {
-        *x = exp(*x);
     }
 }
 
@@ -347,8 +332,10 @@ impl Op for Scale {
             // SAFETY: rows of the sums or of the output.
             unsafe {
                 let factor = V::splat(*self.by.add(row));
-                let offset = row * self.n;
-                lanes::map::<V>(self.from.add(offset), self.to.add(offset), self.n, |_, x| x.mul(factor));
+                for (at, count) in steps::<V>(self.n) {
+                    let at = row * self.n + at;
+                    V::load_first(self.from.add(at), count).mul(factor).store_first(self.to.add(at), count);
+                }
             }
         }
     }

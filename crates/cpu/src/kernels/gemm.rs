@@ -10,7 +10,7 @@ const BLOCK: usize = 128;
 
 /// Terms summed in registers at a time: as many as let a panel stay in the
 /// first-level cache.
-pub(super) const DEPTH: usize = 160;
+pub(super) const DEPTH: usize = 192;
 
 /// Tasks wanted, so that several threads share the work evenly.
 pub(super) const TASKS: usize = 16;
@@ -37,16 +37,24 @@ pub(crate) struct Product {
 /// A batched matrix product: inputs A, B and perhaps the bias, output C.
 ///
 /// The right operand is packed into panels: all of it once, or, where few rows
-/// share it, block by block as it is used.
+/// share it, block by block as it is used. Blocks of a left operand that is
+/// far from contiguous are copied.
 #[derive(Debug)]
 pub(crate) struct Gemm {
     level: Level,
     product: Product,
+    /// Which inputs are A and B: a matrix times a vector is computed as the
+    /// transposed product.
+    operands: [usize; 2],
     panels: Panels,
-    /// Rows of a block.
+    /// Rows of a task.
     block: usize,
+    /// Panels of a task.
+    group: usize,
     /// The right operand is packed as a whole, before.
     packed: bool,
+    /// Blocks of the left operand are copied.
+    copied: bool,
     /// Fixed parts of the sum over k, added up at the end.
     parts: usize,
 }
@@ -57,21 +65,42 @@ enum Stage {
     Sum,
 }
 
+/// What one task multiplies.
+struct Work {
+    /// Which product of the batch.
+    item: usize,
+    rows: Range<usize>,
+    panels: Range<usize>,
+    part: usize,
+}
+
 impl Gemm {
-    pub fn new(level: Level, product: Product) -> Self {
-        let Product { batch, m, n, k, .. } = product;
+    pub fn new(level: Level, mut product: Product) -> Self {
+        let mut operands = [0, 1];
+        if product.n == 1 && product.m > 1 && !product.bias {
+            let Product { m, ta, a_stride, b_stride, .. } = product;
+            (product.m, product.n) = (1, m);
+            (product.ta, product.tb) = (false, !ta);
+            (product.a_stride, product.b_stride) = (b_stride, a_stride);
+            operands = [1, 0];
+        }
+        let Product { batch, m, n, k, ta, .. } = product;
         let panels = Panels::new(level, n);
         let whole = |rows: usize| rows.next_multiple_of(level.tile_rows());
-        let columns = batch * panels.count();
-        // A long sum into few rows, or too few rows to pay for a pass of packing.
+        // A long sum into few rows, or too few rows, do not pay for a pass of packing.
         let packed = m > BLOCK / 4 && (m > 2 * BLOCK || k < 4 * m);
         let mut block = if packed { whole(BLOCK) } else { m };
-        while packed && block > 32 && columns * m.div_ceil(block) < TASKS {
+        let tasks = |block: usize, group: usize| batch * m.div_ceil(block.max(1)) * panels.count().div_ceil(group);
+        while packed && block > 32 && tasks(block, 1) < TASKS {
             block = whole(block / 2);
         }
-        let tasks = columns * m.div_ceil(block.max(1));
-        let parts = TASKS.checked_div(tasks).unwrap_or(1).min(k / 1024).max(1);
-        Self { level, product, panels, block, packed, parts }
+        let mut group = panels.count().max(1);
+        while group > 1 && tasks(block, group) < TASKS / 3 {
+            group = group.div_ceil(2);
+        }
+        let parts = TASKS.checked_div(tasks(block, group)).unwrap_or(1).min(k / 1024).max(1);
+        let copied = if ta { m > 2 * BLOCK } else { k > 2 * DEPTH && m > BLOCK };
+        Self { level, product, operands, panels, block, group, packed, copied, parts }
     }
 
     fn stage(&self, phase: usize) -> Stage {
@@ -80,6 +109,11 @@ impl Gemm {
             (true, 1) | (false, 0) => Stage::Multiply,
             _ => Stage::Sum,
         }
+    }
+
+    /// Blocks of rows and groups of panels of one product.
+    fn blocks(&self) -> [usize; 2] {
+        [self.product.m.div_ceil(self.block.max(1)), self.panels.count().div_ceil(self.group)]
     }
 
     /// Blocks of the sum over k: at least one, so that an empty sum is written.
@@ -108,7 +142,27 @@ impl Gemm {
         if self.packed { align(self.rights() * self.packed_len()) } else { 0 }
     }
 
-    /// Packs the block of the right operand at `b` that a panel multiplies.
+    /// Elements of a copied block of the left operand.
+    fn copied_len(&self) -> usize {
+        let rows = self.block.min(self.product.m).next_multiple_of(self.level.tile_rows());
+        if self.copied { align(rows * self.product.k.min(DEPTH)) } else { 0 }
+    }
+
+    fn work(&self, index: usize) -> Work {
+        let Product { batch, m, .. } = self.product;
+        let [blocks, groups] = self.blocks();
+        let (index, group) = (index / groups, index % groups);
+        let (index, block) = (index / blocks, index % blocks);
+        let part = |i: usize, size: usize, end: usize| i * size..end.min((i + 1) * size);
+        Work {
+            item: index % batch,
+            rows: part(block, self.block, m),
+            panels: part(group, self.group, self.panels.count()),
+            part: index / batch,
+        }
+    }
+
+    /// Packs the block of the right operand `b` that a panel multiplies.
     unsafe fn pack(&self, b: *const f32, panel: usize, terms: &Range<usize>, to: *mut f32) {
         let Product { n, k, tb, .. } = self.product;
         let columns = self.panels.columns(panel);
@@ -127,71 +181,114 @@ impl Gemm {
         unsafe { pack.run(self.level) }
     }
 
-    /// Multiplies one block of rows with one panel, over one part of the sum.
+    /// A block of the left operand `a`, perhaps copied.
+    unsafe fn left(&self, a: *const f32, work: &Work, terms: &Range<usize>, copy: *mut f32) -> Left {
+        let Product { m, k, ta, .. } = self.product;
+        let height = self.level.tile_rows();
+        let (begin, rows, len) = (work.rows.start, work.rows.len(), terms.len());
+        let (from, stride) = if ta {
+            (a.wrapping_add(terms.start * m + begin), m)
+        } else {
+            (a.wrapping_add(begin * k + terms.start), k)
+        };
+        let (to, transposed) = (copy, false);
+        let (pack, left) = match (self.copied, ta) {
+            (false, false) => return Left { from, row: k, tile: height * k, step: 1 },
+            (false, true) => return Left { from, row: 1, tile: height, step: m },
+            (true, false) => (
+                Pack { from, stride, transposed, rows, cols: len, to, width: len },
+                Left { from: to, row: len, tile: height * len, step: 1 },
+            ),
+            (true, true) => (
+                Pack { from, stride, transposed, rows: len, cols: rows, to, width: height },
+                Left { from: to, row: 1, tile: height * len, step: height },
+            ),
+        };
+        if len > 0 {
+            // SAFETY: the block lies in A, and `copy` holds it by the caller's promise.
+            unsafe { pack.run(self.level) }
+        }
+        left
+    }
+
+    /// Multiplies one block of rows with some panels, over one part of the sum.
     unsafe fn multiply(&self, index: usize, buffers: Buffers<'_>) {
-        let Product { m, n, k, ta, a_stride, b_stride, bias, batch, .. } = self.product;
-        let blocks = m.div_ceil(self.block);
-        let (index, panel) = (index / self.panels.count(), index % self.panels.count());
-        let (index, block) = (index / blocks, index % blocks);
-        let (part, item) = (index / batch, index % batch);
-        let columns = self.panels.columns(panel);
-        let width = self.panels.padded(panel);
-        let a = buffers.inputs[0].wrapping_add(item * a_stride);
-        let b = buffers.inputs[1].wrapping_add(item * b_stride);
-        let packed = buffers.shared.wrapping_add(if b_stride == 0 { 0 } else { item * self.packed_len() });
+        let Product { m, n, k, a_stride, b_stride, bias, batch, .. } = self.product;
+        let work = self.work(index);
+        let [a, b] = self.operands.map(|operand| buffers.inputs[operand]);
+        let a = a.wrapping_add(work.item * a_stride);
+        let b = b.wrapping_add(work.item * b_stride);
+        let packed = buffers.shared.wrapping_add(if b_stride == 0 { 0 } else { work.item * self.packed_len() });
         let out = if self.parts == 1 {
             buffers.outputs[0]
         } else {
-            buffers.shared.wrapping_add(self.packed_total() + part * batch * m * n)
+            buffers.shared.wrapping_add(self.packed_total() + work.part * batch * m * n)
         };
-        let out = out.wrapping_add(item * m * n + columns.start);
-        let (row, step) = if ta { (1, m) } else { (k, 1) };
-        let depths = self.depths() * part / self.parts..self.depths() * (part + 1) / self.parts;
+        let out = out.wrapping_add((work.item * m + work.rows.start) * n);
+        let depths = self.depths() * work.part / self.parts..self.depths() * (work.part + 1) / self.parts;
         for depth in depths.clone() {
             let terms = self.terms(depth);
-            let right = if self.packed {
-                packed.wrapping_add(columns.start * k + terms.start * width)
-            } else {
-                // SAFETY: the local area holds the widest panel of the longest block.
-                unsafe { self.pack(b, panel, &terms, buffers.local) };
-                buffers.local
-            };
-            let base = match (depth == depths.start, bias && part == 0) {
-                (true, true) => Base::Row(buffers.inputs[2].wrapping_add(columns.start)),
-                (true, false) => Base::Zero,
-                (false, _) => Base::Out,
-            };
-            let end = m.min((block + 1) * self.block);
-            for first in (block * self.block..end).step_by(self.level.tile_rows()) {
-                let rows = self.level.tile_rows().min(end - first);
-                let at = |i: usize| first + i.min(rows - 1);
-                let left = |i| a.wrapping_add(at(i) * row + terms.start * step);
-                let tile = Tile {
-                    segments: &[Segment { a: core::array::from_fn(left), b: right }],
-                    len: terms.len(),
-                    step,
-                    width,
-                    base,
-                    out: core::array::from_fn(|i| out.wrapping_add(at(i) * n)),
-                    rows,
-                    cols: columns.len(),
+            // SAFETY: the local area holds a block of A, then one of B.
+            let left = unsafe { self.left(a, &work, &terms, buffers.local) };
+            for panel in work.panels.clone() {
+                let columns = self.panels.columns(panel);
+                let width = self.panels.padded(panel);
+                let right = if self.packed {
+                    packed.wrapping_add(columns.start * k + terms.start * width)
+                } else {
+                    let to = buffers.local.wrapping_add(self.copied_len());
+                    // SAFETY: as above.
+                    unsafe { self.pack(b, panel, &terms, to) };
+                    to
                 };
-                // SAFETY: the tile lies within A, the packed panel and C.
-                unsafe { self.level.tile(&tile) }
+                let base = match (depth == depths.start, bias && work.part == 0) {
+                    (true, true) => Base::Row(buffers.inputs[2].wrapping_add(columns.start)),
+                    (true, false) => Base::Zero,
+                    (false, _) => Base::Out,
+                };
+                let height = self.level.tile_rows();
+                for (tile, first) in (0..work.rows.len()).step_by(height).enumerate() {
+                    let rows = height.min(work.rows.len() - first);
+                    let a = left.from.wrapping_add(tile * left.tile);
+                    let row = |i: usize| i.min(rows - 1);
+                    let tile = Tile {
+                        segments: &[Segment {
+                            a: core::array::from_fn(|i| a.wrapping_add(row(i) * left.row)),
+                            b: right,
+                        }],
+                        len: terms.len(),
+                        step: left.step,
+                        width,
+                        base,
+                        out: core::array::from_fn(|i| out.wrapping_add((first + row(i)) * n + columns.start)),
+                        rows,
+                        cols: columns.len(),
+                    };
+                    // SAFETY: the tile lies within A, the packed panel and C.
+                    unsafe { self.level.tile(&tile) }
+                }
             }
         }
     }
+}
+
+/// A block of the left operand.
+struct Left {
+    from: *const f32,
+    /// Distance between the rows of a tile.
+    row: usize,
+    /// Distance between tiles.
+    tile: usize,
+    /// Distance between the terms.
+    step: usize,
 }
 
 impl Kernel for Gemm {
     fn scratch(&self) -> Scratch {
         let Product { batch, m, n, .. } = self.product;
         let parts = if self.parts == 1 { 0 } else { self.parts * batch * m * n };
-        let depth = self.product.k.min(DEPTH);
-        Scratch {
-            shared: self.packed_total() + parts,
-            local: if self.packed { 0 } else { depth * self.panels.widest() },
-        }
+        let right = if self.packed { 0 } else { self.product.k.min(DEPTH) * self.panels.widest() };
+        Scratch { shared: self.packed_total() + parts, local: self.copied_len() + right }
     }
 
     fn phases(&self) -> usize {
@@ -202,8 +299,7 @@ impl Kernel for Gemm {
         let Product { batch, m, n, .. } = self.product;
         match self.stage(phase) {
             Stage::Pack => self.rights() * self.panels.count() * self.depths(),
-            Stage::Multiply if m == 0 => 0,
-            Stage::Multiply => self.parts * batch * m.div_ceil(self.block) * self.panels.count(),
+            Stage::Multiply => self.parts * batch * self.blocks().iter().product::<usize>(),
             Stage::Sum => SumParts::tasks(batch * m * n),
         }
     }
@@ -215,10 +311,11 @@ impl Kernel for Gemm {
                 let (rest, depth) = (index / self.depths(), index % self.depths());
                 let (item, panel) = (rest / self.panels.count(), rest % self.panels.count());
                 let terms = self.terms(depth);
+                let b = buffers.inputs[self.operands[1]];
                 let offset = self.panels.columns(panel).start * k + terms.start * self.panels.padded(panel);
                 let to = buffers.shared.wrapping_add(item * self.packed_len() + offset);
                 // SAFETY: this panel's place in the shared area.
-                unsafe { self.pack(buffers.inputs[1].wrapping_add(item * b_stride), panel, &terms, to) }
+                unsafe { self.pack(b.wrapping_add(item * b_stride), panel, &terms, to) }
             }
             // SAFETY: passed on.
             Stage::Multiply => unsafe { self.multiply(index, buffers) },

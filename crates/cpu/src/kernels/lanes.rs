@@ -1,45 +1,44 @@
-//! Sums and maxima of contiguous numbers.
+//! Walking along contiguous numbers, a vector at a time.
+//!
+//! Vector code takes no closures: one that is not compiled into its caller
+//! would lose the caller's instructions.
 
 use crate::simd::Vector;
 
-/// Vectors summed side by side.
-const CHAINS: usize = 4;
-
-/// Σ f(x) in a fixed order: lane by lane, the lanes at last in f64.
-/// `f(0)` need not be 0: nothing beyond `n` is counted.
-///
-/// # Safety
-/// `n` elements can be read at `from`.
+/// Where the vectors of `n` elements begin, and how many elements each has.
 #[inline(always)]
-pub(super) unsafe fn sum<V: Vector>(from: *const f32, n: usize, f: impl Fn(V) -> V) -> f64 {
-    let mut sums = [V::splat(0.0); CHAINS];
-    let mut at = 0;
-    // SAFETY: only whole vectors below n.
-    unsafe {
-        while at + CHAINS * V::LANES <= n {
-            for (i, sum) in sums.iter_mut().enumerate() {
-                *sum = sum.add(f(V::load(from.add(at + i * V::LANES))));
-            }
-            at += CHAINS * V::LANES;
-        }
-        while at + V::LANES <= n {
-            sums[0] = sums[0].add(f(V::load(from.add(at))));
-            at += V::LANES;
-        }
-    }
-    let whole = sums.into_iter().map(|sum| total(sum, V::LANES)).sum::<f64>();
-    // SAFETY: the elements that are left.
-    let rest = unsafe { V::load_first(from.add(at), n - at) };
-    whole + total(f(rest), n - at)
+pub(super) fn steps<V: Vector>(n: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..n).step_by(V::LANES).map(move |at| (at, V::LANES.min(n - at)))
 }
 
-/// The sum of the first `count` lanes.
-#[inline(always)]
-fn total<V: Vector>(sum: V, count: usize) -> f64 {
-    let mut lanes = [0.0; 16];
-    // SAFETY: no vector is longer.
-    unsafe { sum.store(lanes.as_mut_ptr()) };
-    lanes[..count].iter().map(|&x| f64::from(x)).sum()
+/// A sum of vectors in four chains by turns, for speed and for accuracy.
+#[derive(Clone, Copy)]
+pub(super) struct Sum<V>([V; 4]);
+
+impl<V: Vector> Sum<V> {
+    #[inline(always)]
+    pub fn new() -> Self {
+        Self([V::splat(0.0); 4])
+    }
+
+    #[inline(always)]
+    pub fn add(&mut self, x: V) {
+        let [a, b, c, d] = self.0;
+        self.0 = [b, c, d, a.add(x)];
+    }
+
+    /// The sum lane by lane.
+    #[inline(always)]
+    pub fn lanes(self) -> V {
+        let [a, b, c, d] = self.0;
+        a.add(b).add(c.add(d))
+    }
+
+    /// The sum of all lanes.
+    #[inline(always)]
+    pub fn total(self) -> f32 {
+        self.lanes().fold(|a, b| a + b)
+    }
 }
 
 /// The largest element, −∞ of none.
@@ -55,29 +54,8 @@ pub(super) unsafe fn max<V: Vector>(from: *const f32, n: usize) -> f32 {
         max = max.max(unsafe { V::load(from.add(at)) });
         at += V::LANES;
     }
-    let mut lanes = [f32::NEG_INFINITY; 16];
-    // SAFETY: no vector is longer.
-    unsafe { max.store(lanes.as_mut_ptr()) };
     // SAFETY: the elements that are left.
     let rest = unsafe { core::slice::from_raw_parts(from.add(at), n - at) };
-    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |max, &x| max.max(x))
-}
-
-/// Writes `f` of `n` elements, whole vectors at a time.
-///
-/// # Safety
-/// `n` elements can be read at `from` and written at `to`; they may be the same.
-#[inline(always)]
-pub(super) unsafe fn map<V: Vector>(from: *const f32, to: *mut f32, n: usize, f: impl Fn(usize, V) -> V) {
-    let mut at = 0;
-    // SAFETY: only elements below n.
-    unsafe {
-        while at + V::LANES <= n {
-            f(at, V::load(from.add(at))).store(to.add(at));
-            at += V::LANES;
-        }
-        if at < n {
-            f(at, V::load_first(from.add(at), n - at)).store_first(to.add(at), n - at);
-        }
-    }
+    let max = max.fold(|a, b| if a > b { a } else { b });
+    rest.iter().fold(max, |max, &x| max.max(x))
 }

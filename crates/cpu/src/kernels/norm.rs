@@ -1,20 +1,17 @@
 //! Group and layer normalisation: (x − μ) / √(σ² + ε) · γ + β.
 //!
 //! Variances are means of squared distances from the mean, taken in a second
-//! pass; sums of sums are in f64.
+//! pass.
 
 use core::slice;
 
-use yuragi_numeric::elementary::sigmoid;
+use super::lanes::{Sum, steps};
+use super::{Buffers, Kernel, Scratch};
+use super::{gemm::TASKS, softmax::rows_per_task};
+use crate::simd::{Level, Op, Vector, silu};
 
-use super::softmax::rows_per_task;
-use super::{Buffers, Kernel, Scratch, lanes};
-use crate::simd::{Level, Op, Vector};
-
-/// 1 / √(σ² + ε).
-fn inverse_deviation(variance: f64, eps: f32) -> f64 {
-    1.0 / libm::sqrt(variance + f64::from(eps))
-}
+/// Elements that the group norm of few images takes at a time, about.
+const CHUNK: usize = 1 << 15;
 
 /// Normalisation of rows: inputs x \[rows, n\], γ \[n\], β \[n\]. May work in
 /// place.
@@ -71,42 +68,26 @@ impl Op for Rows {
             // SAFETY: this task's rows of the input and the output.
             unsafe {
                 let (from, to) = (self.from.add(row * n), self.to.add(row * n));
-                let mean = V::splat((lanes::sum::<V>(from, n, |x| x) / n as f64) as f32);
-                let square = |x: V| x.sub(mean).mul(x.sub(mean));
-                let variance = lanes::sum::<V>(from, n, square) / n as f64;
-                let scale = V::splat(inverse_deviation(variance, eps) as f32);
-                normalise::<V>(
-                    from,
-                    to,
-                    n,
-                    |_| mean,
-                    |at| V::load_first(gamma.add(at), V::LANES.min(n - at)).mul(scale),
-                    beta,
-                );
+                let mut sum = Sum::new();
+                for (at, count) in steps::<V>(n) {
+                    sum.add(V::load_first(from.add(at), count));
+                }
+                let mean = V::splat(sum.total() / n as f32);
+                let mut squares = Sum::new();
+                for (at, count) in steps::<V>(n) {
+                    let distance = V::load_first(from.add(at), count).sub(mean).first(count);
+                    squares.add(distance.mul(distance));
+                }
+                let variance = squares.total() / n as f32;
+                let scale = V::splat(1.0).div(V::splat(variance + eps).sqrt());
+                for (at, count) in steps::<V>(n) {
+                    let scale = V::load_first(gamma.add(at), count).mul(scale);
+                    let beta = V::load_first(beta.add(at), count);
+                    let y = V::load_first(from.add(at), count).sub(mean).mul_add(scale, beta);
+                    y.store_first(to.add(at), count);
+                }
             }
         }
-    }
-}
-
-/// (x − mean) · scale + β.
-///
-/// # Safety
-/// `n` elements can be read at `from` and `beta` and written at `to`.
-#[inline(always)]
-unsafe fn normalise<V: Vector>(
-    from: *const f32,
-    to: *mut f32,
-    n: usize,
-    mean: impl Fn(usize) -> V,
-    scale: impl Fn(usize) -> V,
-    beta: *const f32,
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        lanes::map::<V>(from, to, n, |at, x| {
-            let beta = V::load_first(beta.add(at), V::LANES.min(n - at));
-            x.sub(mean(at)).mul_add(scale(at), beta)
-        });
     }
 }
 
@@ -137,7 +118,8 @@ impl GroupNorm {
         eps: f32,
         silu: bool,
     ) -> Self {
-        let chunks = (pixels * channels).div_ceil(2 * super::softmax::CHUNK).clamp(1, pixels.max(1));
+        // Enough images make enough tasks.
+        let chunks = if batch < TASKS { (pixels * channels).div_ceil(CHUNK).clamp(1, pixels.max(1)) } else { 1 };
         Self { level, batch, pixels, channels, groups, eps, silu, chunks }
     }
 
@@ -175,7 +157,7 @@ impl GroupNorm {
                 mean += shift * here / count;
                 squares += f64::from(squares_here) + shift * shift * here * (count - here) / count;
             }
-            let scale = inverse_deviation(squares / count, self.eps);
+            let scale = 1.0 / libm::sqrt(squares / count + f64::from(self.eps));
             for channel in group * width..(group + 1) * width {
                 // SAFETY: this image's place; γ has all channels.
                 unsafe {
@@ -193,8 +175,9 @@ impl Kernel for GroupNorm {
         Scratch { shared: self.scales(self.batch), local: 2 * self.channels }
     }
 
+    /// One chunk is taken at once; more are measured, combined, normalised.
     fn phases(&self) -> usize {
-        3
+        if self.chunks == 1 { 1 } else { 3 }
     }
 
     fn tasks(&self, phase: usize) -> usize {
@@ -206,11 +189,16 @@ impl Kernel for GroupNorm {
     }
 
     unsafe fn task(&self, phase: usize, index: usize, buffers: Buffers<'_>) {
-        match phase {
-            0 => self.level.run(Moments(self.chunk(index), buffers)),
+        let whole = self.chunks == 1;
+        if whole || phase == 0 {
+            self.level.run(Moments(self.chunk(index), buffers));
+        }
+        if whole || phase == 1 {
             // SAFETY: passed on.
-            1 => unsafe { self.combine(index, buffers) },
-            _ => self.level.run(Normalise(self.chunk(index), buffers)),
+            unsafe { self.combine(index, buffers) }
+        }
+        if whole || phase == 2 {
+            self.level.run(Normalise(self.chunk(index), buffers));
         }
     }
 }
@@ -246,46 +234,30 @@ impl Op for Moments<'_> {
             let group = |of: *mut f32, g: usize| {
                 slice::from_raw_parts(of.add(g * width), width).iter().map(|&x| f64::from(x)).sum::<f64>()
             };
-            over_pixels::<V>(from, pixels, channels, sums, |_, x| x);
+            for (at, wide) in steps::<V>(channels) {
+                let mut sum = Sum::new();
+                for p in 0..pixels {
+                    sum.add(V::load_first(from.add(p * channels + at), wide));
+                }
+                sum.lanes().store_first(sums.add(at), wide);
+            }
             for g in 0..norm.groups {
                 let mean = (group(sums, g) / count) as f32;
                 *moments.add(2 * g) = mean;
                 slice::from_raw_parts_mut(means.add(g * width), width).fill(mean);
             }
-            over_pixels::<V>(from, pixels, channels, sums, |at, x| {
-                let distance = x.sub(V::load_first(means.add(at), V::LANES.min(channels - at)));
-                distance.mul(distance)
-            });
+            for (at, wide) in steps::<V>(channels) {
+                let mean = V::load_first(means.add(at), wide);
+                let mut squares = Sum::new();
+                for p in 0..pixels {
+                    let distance = V::load_first(from.add(p * channels + at), wide).sub(mean);
+                    squares.add(distance.mul(distance));
+                }
+                squares.lanes().store_first(sums.add(at), wide);
+            }
             for g in 0..norm.groups {
                 *moments.add(2 * g + 1) = group(sums, g) as f32;
             }
-        }
-    }
-}
-
-/// Σ_pixels f(channel, x) for every channel.
-///
-/// # Safety
-/// The pixels can be read and the sums written.
-#[inline(always)]
-unsafe fn over_pixels<V: Vector>(
-    from: *const f32,
-    pixels: usize,
-    channels: usize,
-    sums: *mut f32,
-    f: impl Fn(usize, V) -> V,
-) {
-    for at in (0..channels).step_by(V::LANES) {
-        let count = V::LANES.min(channels - at);
-        let mut sum = [V::splat(0.0); 4];
-        // SAFETY: the caller's promise.
-        unsafe {
-            for p in 0..pixels {
-                let x = V::load_first(from.add(p * channels + at), count);
-                sum[p % 4] = sum[p % 4].add(f(at, x));
-            }
-            let sum = sum[0].add(sum[1]).add(sum[2].add(sum[3]));
-            sum.store_first(sums.add(at), count);
         }
     }
 }
@@ -302,17 +274,17 @@ impl Op for Normalise<'_> {
         let channels = norm.channels;
         // SAFETY: the chunk lies in x and y; the scales were written in the second phase.
         unsafe {
-            let means = buffers.shared.add(norm.scales(item)).cast_const();
-            let scales = means.add(channels);
-            let load = |from: *const f32| move |at: usize| V::load_first(from.add(at), V::LANES.min(channels - at));
-            for p in 0..pixels {
-                let at = offset + p * channels;
-                let (from, to) = (buffers.inputs[0].add(at), buffers.outputs[0].add(at));
-                normalise::<V>(from, to, channels, load(means), load(scales), buffers.inputs[2]);
-                if norm.silu {
-                    for x in slice::from_raw_parts_mut(to, channels) {
-                        *x *= sigmoid(*x);
-                    }
+            let means = buffers.shared.add(norm.scales(item));
+            for (at, count) in steps::<V>(channels) {
+                let mean = V::load_first(means.add(at), count);
+                let scale = V::load_first(means.add(channels + at), count);
+                let beta = V::load_first(buffers.inputs[2].add(at), count);
+                for p in 0..pixels {
+                    let at = offset + p * channels + at;
+                    let x = V::load_first(buffers.inputs[0].add(at), count);
+                    let y = x.sub(mean).mul_add(scale, beta);
+                    let y = if norm.silu { silu(y) } else { y };
+                    y.store_first(buffers.outputs[0].add(at), count);
                 }
             }
         }

@@ -1,11 +1,8 @@
 //! Softmax over the last axis.
 
-use core::slice;
-
-use yuragi_numeric::elementary::exp;
-
-use super::{Buffers, Kernel, lanes};
-use crate::simd::{Level, Op, Vector};
+use super::lanes::{Sum, max, steps};
+use super::{Buffers, Kernel};
+use crate::simd::{Level, Op, Vector, exp};
 
 /// Elements of one task, about.
 pub(super) const CHUNK: usize = 8192;
@@ -60,13 +57,17 @@ impl Op for Rows {
             // SAFETY: this task's rows of the input and the output.
             unsafe {
                 let (from, to) = (self.from.add(row * n), self.to.add(row * n));
-                let max = lanes::max::<V>(from, n);
-                lanes::map::<V>(from, to, n, |_, x| x.sub(V::splat(max)));
-                for x in slice::from_raw_parts_mut(to, n) {
-                    *x = exp(*x);
+                let max = V::splat(max::<V>(from, n));
+                let mut sum = Sum::new();
+                for (at, count) in steps::<V>(n) {
+                    let weight = exp(V::load_first(from.add(at), count).sub(max)).first(count);
+                    weight.store_first(to.add(at), count);
+                    sum.add(weight);
                 }
-                let scale = (1.0 / lanes::sum::<V>(to, n, |x| x)) as f32;
-                lanes::map::<V>(to, to, n, |_, x| x.mul(V::splat(scale)));
+                let scale = V::splat(1.0 / sum.total());
+                for (at, count) in steps::<V>(n) {
+                    V::load_first(to.add(at), count).mul(scale).store_first(to.add(at), count);
+                }
             }
         }
     }

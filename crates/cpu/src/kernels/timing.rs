@@ -1,5 +1,7 @@
 //! The speed of the kernels on typical sizes, by
-//! `cargo test --release -p yuragi-cpu timing -- --ignored --nocapture`.
+//! `cargo test --release -p yuragi-cpu timing -- --ignored --nocapture`; of
+//! those whose name contains `$ONLY`, at the level `$LEVEL`, where these are
+//! set.
 
 use alloc::{boxed::Box, string::String, vec};
 use std::time::Instant;
@@ -11,6 +13,9 @@ use crate::simd::Level;
 /// Prints the best GFLOP/s (or, where `work` counts bytes, GB/s) of several
 /// runs on one thread and on all.
 fn report(name: &str, kernel: &dyn Kernel, work: usize, sizes: &[usize], out: usize) {
+    if std::env::var("ONLY").is_ok_and(|only| !name.contains(&only)) {
+        return;
+    }
     let inputs = sizes.iter().map(|&len| vec![0.5_f32; len + 64]).collect::<alloc::vec::Vec<_>>();
     let aligned = |at: *const f32| at.wrapping_add(at.align_offset(64));
     let inputs = inputs.iter().map(|input| aligned(input.as_ptr())).collect::<alloc::vec::Vec<_>>();
@@ -34,11 +39,17 @@ fn report(name: &str, kernel: &dyn Kernel, work: usize, sizes: &[usize], out: us
     eprintln!("{name:44}{line}");
 }
 
+/// The level called `$LEVEL`, or the best.
+fn level() -> Level {
+    let name = std::env::var("LEVEL").unwrap_or_default();
+    Level::available().find(|level| format!("{level:?}") == name).unwrap_or_else(Level::detect)
+}
+
 fn gemm(m: usize, n: usize, k: usize, ta: bool, tb: bool) {
     let product = Product { batch: 1, m, n, k, ta, tb, a_stride: 0, b_stride: 0, bias: false };
     let flag = |t, name: &str| if t { format!("{name}ᵀ") } else { name.into() };
     let name = format!("{} {} {m}×{n}×{k}", flag(ta, "A"), flag(tb, "B"));
-    report(&name, &Gemm::new(Level::detect(), product), 2 * m * n * k, &[m * k, k * n], m * n);
+    report(&name, &Gemm::new(level(), product), 2 * m * n * k, &[m * k, k * n], m * n);
 }
 
 fn conv(batch: usize, size: usize, channels: usize, filters: usize, kernel: usize, stride: usize) {
@@ -62,7 +73,7 @@ fn conv(batch: usize, size: usize, channels: usize, filters: usize, kernel: usiz
         [(Direction::Forward, [x, w], y), (Direction::InputGrad, [y, w], x), (Direction::WeightGrad, [x, y], w)]
     {
         let name = format!("{kernel}×{kernel}/{stride} {batch}×{size}×{size}×{channels}→{filters} {direction:?}");
-        report(&name, &Conv::new(Level::detect(), direction, geometry, false), flops, &inputs, out);
+        report(&name, &Conv::new(level(), direction, geometry, false), flops, &inputs, out);
     }
 }
 
@@ -87,6 +98,7 @@ fn timing() {
     gemm(512, 512, 512, false, false);
     gemm(512, 512, 512, true, true);
     gemm(96, 96, 4096, true, false);
+    gemm(192, 768, 4096, true, false);
     gemm(16, 384, 96, false, false);
     gemm(1, 1024, 1024, false, false);
     gemm(1, 1024, 1024, false, true);
@@ -95,11 +107,11 @@ fn timing() {
         let shape =
             AttentionShape { batch, queries: length, keys: length, depth, value_depth: depth, scale: 0.1, mask: None };
         let len = batch * length * depth;
-        let kernel: Box<dyn Kernel> = Box::new(Attention::new(Level::detect(), shape));
+        let kernel: Box<dyn Kernel> = Box::new(Attention::new(level(), shape));
         report(&format!("attention {batch}×{length}×{depth}"), &*kernel, 4 * len * length, &[len; 3], len);
     }
     eprintln!("GB/s on one thread and on two");
-    let level = Level::detect();
+    let level = level();
     let len = 16 * 256 * 96;
     report("group norm 16×256×96", &GroupNorm::new(level, 16, 256, 96, 32, 1e-5, false), 8 * len, &[len, 96, 96], len);
     report("group norm silu", &GroupNorm::new(level, 16, 256, 96, 32, 1e-5, true), 8 * len, &[len, 96, 96], len);

@@ -5,12 +5,14 @@
 //! the register tile of the matrix kernels is [`Level::tile`].
 #![allow(unsafe_code)] // intrinsics, and raw pointers to overlapping tiles
 
+mod functions;
 mod pack;
 mod portable;
 mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub(crate) use functions::{exp, silu};
 pub(crate) use pack::{Pack, Panels};
 pub(crate) use tile::{Base, MAX_ROWS, Segment, Tile};
 
@@ -107,25 +109,49 @@ pub(crate) trait Vector: Copy {
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
+    fn div(self, other: Self) -> Self;
+    /// The larger; `other` if one is NaN.
     fn max(self, other: Self) -> Self;
+    /// The smaller; `other` if one is NaN.
+    fn min(self, other: Self) -> Self;
+    fn sqrt(self) -> Self;
+    /// self · 2ⁿ for whole numbers −150 ≤ n ≤ 129.
+    fn scale(self, n: Self) -> Self;
+    /// In each lane `negative` or `positive`, as the sign of `self` is.
+    fn by_sign(self, negative: Self, positive: Self) -> Self;
     /// self · a + b, rounded once where the machine can.
     fn mul_add(self, a: Self, b: Self) -> Self;
 
     /// The first `count` lanes, the others 0.
     fn first(self, count: usize) -> Self;
-    /// Exchanges rows and columns of the block in the first `LANES` vectors.
-    fn transpose(block: &mut [Self; MAX_LANES]);
+    /// Exchanges the lanes of `self` whose number has the bit `distance` with
+    /// the lanes of `other` that many places lower.
+    fn exchange(self, other: Self, distance: usize) -> (Self, Self);
 
-    /// The sum of all lanes, pair by pair.
+    /// Exchanges rows and columns of the block in the first `LANES` vectors.
     #[inline(always)]
-    fn sum(self) -> f32 {
+    fn transpose(block: &mut [Self; MAX_LANES]) {
+        let mut distance = Self::LANES / 2;
+        while distance > 0 {
+            for i in 0..Self::LANES {
+                if i & distance == 0 {
+                    (block[i], block[i + distance]) = block[i].exchange(block[i + distance], distance);
+                }
+            }
+            distance /= 2;
+        }
+    }
+
+    /// All lanes together, pair by pair.
+    #[inline(always)]
+    fn fold(self, f: impl Fn(f32, f32) -> f32) -> f32 {
         let mut lanes = [0.0; MAX_LANES];
         // SAFETY: no vector is longer.
         unsafe { self.store(lanes.as_mut_ptr()) };
         let mut half = Self::LANES / 2;
         while half > 0 {
             for i in 0..half {
-                lanes[i] += lanes[i + half];
+                lanes[i] = f(lanes[i], lanes[i + half]);
             }
             half /= 2;
         }

@@ -75,6 +75,15 @@ impl Pack {
     #[inline(always)]
     unsafe fn copy<V: Vector>(&self) {
         let Self { from, stride, rows, cols, to, width, .. } = *self;
+        if cols == width && width % V::LANES == 0 {
+            for k in 0..rows {
+                for j in (0..width).step_by(V::LANES) {
+                    // SAFETY: whole vectors of the source's columns and the panel's.
+                    unsafe { V::load(from.add(k * stride + j)).store(to.add(k * width + j)) };
+                }
+            }
+            return;
+        }
         for k in 0..rows {
             for first in (0..cols).step_by(width) {
                 let from = from.wrapping_add(k * stride + first);

@@ -1,6 +1,6 @@
 //! Arrays that the compiler turns into the vectors of its target.
 
-use super::{MAX_LANES, Vector};
+use super::Vector;
 
 #[derive(Clone, Copy)]
 #[repr(align(16))]
@@ -37,8 +37,40 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
+    fn div(self, other: Self) -> Self {
+        self.zip(other, |a, b| a / b)
+    }
+
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        Self(self.0.map(libm::sqrtf))
+    }
+
+    #[inline(always)]
     fn max(self, other: Self) -> Self {
         self.zip(other, |a, b| if a > b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        self.zip(other, |a, b| if a < b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn scale(self, n: Self) -> Self {
+        self.zip(n, |x, n| {
+            // In two steps, as 2ⁿ alone may underflow.
+            let n = n as i32;
+            let half = n >> 1;
+            let pow2 = |n: i32| f32::from_bits(((n + 127) as u32) << 23);
+            x * pow2(half) * pow2(n - half)
+        })
+    }
+
+    #[inline(always)]
+    fn by_sign(self, negative: Self, positive: Self) -> Self {
+        let pick = |i: usize| if self.0[i].is_sign_negative() { negative.0[i] } else { positive.0[i] };
+        Self(core::array::from_fn(pick))
     }
 
     #[inline(always)]
@@ -52,11 +84,11 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
-    fn transpose(block: &mut [Self; MAX_LANES]) {
-        let [a, b, c, d, ..] = *block;
-        for i in 0..4 {
-            block[i] = Self([a.0[i], b.0[i], c.0[i], d.0[i]]);
-        }
+    fn exchange(self, other: Self, distance: usize) -> (Self, Self) {
+        let pick = |clear: usize, set: usize| {
+            move |i: usize| if i & distance == 0 { self.0[i + clear] } else { other.0[i - set] }
+        };
+        (Self(core::array::from_fn(pick(0, distance))), Self(core::array::from_fn(pick(distance, 0))))
     }
 
     #[inline(always)]

@@ -157,7 +157,10 @@ unsafe fn compute<V: Vector, const ROWS: usize, const VECTORS: usize>(tile: &Til
             let mut b = segment.b;
             let mut k = 0;
             for _ in 0..tile.len {
-                let right: [V; VECTORS] = core::array::from_fn(|j| V::load(b.add(j * V::LANES)));
+                let mut right = [V::splat(0.0); VECTORS];
+                for (j, right) in right.iter_mut().enumerate() {
+                    *right = V::load(b.add(j * V::LANES));
+                }
                 for i in 0..ROWS {
                     let left = V::splat(*rows[i].wrapping_add(k));
                     for j in 0..VECTORS {

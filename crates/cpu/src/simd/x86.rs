@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use super::{MAX_LANES, Op, Vector};
+use super::{Op, Vector};
 
 /// # Safety
 /// The machine has AVX2 and FMA.
@@ -24,7 +24,34 @@ pub(super) struct Avx2(__m256);
 #[derive(Clone, Copy)]
 pub(super) struct Avx512(__m512);
 
+/// For each distance 1, 2, 4, 8 of [`Vector::exchange`], where the lanes of
+/// its results come from: 0..16 the first vector, 16..32 the other.
+const EXCHANGES: [[[i32; 16]; 2]; 4] = {
+    let mut exchanges = [[[0; 16]; 2]; 4];
+    let mut i = 0;
+    while i < 64 {
+        let (which, lane) = (i / 16, i as i32 % 16);
+        let distance = 1 << which;
+        let (low, high) =
+            if lane & distance == 0 { (lane, lane + distance) } else { (16 + lane - distance, 16 + lane) };
+        exchanges[which][0][lane as usize] = low;
+        exchanges[which][1][lane as usize] = high;
+        i += 1;
+    }
+    exchanges
+};
+
 impl Avx2 {
+    /// 2ⁿ for −126 ≤ n ≤ 127.
+    #[inline(always)]
+    fn pow2(n: __m256i) -> __m256 {
+        // SAFETY: see `vector`.
+        unsafe {
+            let biased = _mm256_add_epi32(n, _mm256_set1_epi32(127));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
+        }
+    }
+
     /// All bits set in the first `count` lanes.
     #[inline(always)]
     fn mask(count: usize) -> __m256i {
@@ -46,7 +73,7 @@ impl Avx512 {
 
 /// The methods of [`Vector`] that are one instruction each.
 macro_rules! vector {
-    ($splat:ident $add:ident $sub:ident $mul:ident $max:ident $fma:ident $load:ident $store:ident) => {
+    ($splat:ident $add:ident $sub:ident $mul:ident $div:ident $max:ident $min:ident $sqrt:ident $fma:ident $load:ident $store:ident) => {
         // SAFETY (all): values of this type live only where the level was
         // chosen, so the machine has these instructions; pointers are as the
         // trait's callers promise.
@@ -71,8 +98,23 @@ macro_rules! vector {
         }
 
         #[inline(always)]
+        fn div(self, other: Self) -> Self {
+            Self(unsafe { $div(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn sqrt(self) -> Self {
+            Self(unsafe { $sqrt(self.0) })
+        }
+
+        #[inline(always)]
         fn max(self, other: Self) -> Self {
             Self(unsafe { $max(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn min(self, other: Self) -> Self {
+            Self(unsafe { $min(self.0, other.0) })
         }
 
         #[inline(always)]
@@ -95,8 +137,25 @@ macro_rules! vector {
 impl Vector for Avx2 {
     const LANES: usize = 8;
 
-    vector!(_mm256_set1_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_max_ps
-        _mm256_fmadd_ps _mm256_loadu_ps _mm256_storeu_ps);
+    vector!(_mm256_set1_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps
+        _mm256_max_ps _mm256_min_ps _mm256_sqrt_ps _mm256_fmadd_ps _mm256_loadu_ps _mm256_storeu_ps);
+
+    #[inline(always)]
+    fn scale(self, n: Self) -> Self {
+        // SAFETY: see `vector`.
+        unsafe {
+            // In two steps, as 2ⁿ alone may underflow.
+            let n = _mm256_cvtps_epi32(n.0);
+            let half = _mm256_srai_epi32::<1>(n);
+            Self(_mm256_mul_ps(_mm256_mul_ps(self.0, Self::pow2(half)), Self::pow2(_mm256_sub_epi32(n, half))))
+        }
+    }
+
+    #[inline(always)]
+    fn by_sign(self, negative: Self, positive: Self) -> Self {
+        // SAFETY: see `vector`.
+        Self(unsafe { _mm256_blendv_ps(positive.0, negative.0, self.0) })
+    }
 
     #[inline(always)]
     fn first(self, count: usize) -> Self {
@@ -105,10 +164,19 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
-    fn transpose(block: &mut [Self; MAX_LANES]) {
+    fn exchange(self, other: Self, distance: usize) -> (Self, Self) {
+        let (a, b) = (self.0, other.0);
         // SAFETY: see `vector`.
         unsafe {
-            exchange(block, 8, 1, |a, b| (_mm256_unpacklo_ps(a.0, b.0), _mm256_unpackhi_ps(a.0, b.0)));
+            let (low, high) = match distance {
+                4 => (_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)),
+                2 => (_mm256_shuffle_ps::<0x44>(a, b), _mm256_shuffle_ps::<0xee>(a, b)),
+                _ => (
+                    _mm256_blend_ps::<0xaa>(a, _mm256_moveldup_ps(b)),
+                    _mm256_blend_ps::<0xaa>(_mm256_movehdup_ps(a), b),
+                ),
+            };
+            (Self(low), Self(high))
         }
     }
 
@@ -128,8 +196,40 @@ impl Vector for Avx2 {
 impl Vector for Avx512 {
     const LANES: usize = 16;
 
-    vector!(_mm512_set1_ps _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_max_ps
-        _mm512_fmadd_ps _mm512_loadu_ps _mm512_storeu_ps);
+    vector!(_mm512_set1_ps _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_div_ps
+        _mm512_max_ps _mm512_min_ps _mm512_sqrt_ps _mm512_fmadd_ps _mm512_loadu_ps _mm512_storeu_ps);
+
+    #[inline(always)]
+    fn scale(self, n: Self) -> Self {
+        // SAFETY: see `vector`.
+        Self(unsafe { _mm512_scalef_ps(self.0, n.0) })
+    }
+
+    #[inline(always)]
+    fn by_sign(self, negative: Self, positive: Self) -> Self {
+        // SAFETY: see `vector`.
+        Self(unsafe {
+            let signs = _mm512_movepi32_mask(_mm512_castps_si512(self.0));
+            _mm512_mask_blend_ps(signs, positive.0, negative.0)
+        })
+    }
+
+    #[inline(always)]
+    fn first(self, count: usize) -> Self {
+        // SAFETY: see `vector`.
+        Self(unsafe { _mm512_maskz_mov_ps(Self::mask(count), self.0) })
+    }
+
+    #[inline(always)]
+    fn exchange(self, other: Self, distance: usize) -> (Self, Self) {
+        let [low, high] = EXCHANGES[distance.ilog2() as usize];
+        // SAFETY: see `vector`; an array of 16 integers is as large as a vector.
+        unsafe {
+            let low = _mm512_loadu_si512(low.as_ptr().cast());
+            let high = _mm512_loadu_si512(high.as_ptr().cast());
+            (Self(_mm512_permutex2var_ps(self.0, low, other.0)), Self(_mm512_permutex2var_ps(self.0, high, other.0)))
+        }
+    }
 
     #[inline(always)]
     unsafe fn load_first(from: *const f32, count: usize) -> Self {

@@ -19,7 +19,7 @@ impl Window {
     /// The output's height and width; `None` if the kernel exceeds the padded picture or a stride is 0.
     pub fn output(&self, input: [usize; 2], kernel: [usize; 2]) -> Option<[usize; 2]> {
         let extent = |i: usize| {
-            let padded = input[i] + self.padding[2 * i] + self.padding[2 * i + 1];
+            let padded = input[i].checked_add(self.padding[2 * i])?.checked_add(self.padding[2 * i + 1])?;
             let room = padded.checked_sub(kernel[i]).filter(|_| kernel[i] > 0)?;
             Some(room.checked_div(self.stride[i])? + 1)
         };

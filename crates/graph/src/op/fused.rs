@@ -1,3 +1,5 @@
+use alloc::vec::Vec;
+
 use crate::{Tensor, op::Scalar};
 
 /// An operation that many backends compute at once. Its meaning is its expansion.
@@ -66,8 +68,8 @@ impl Fused {
                 let dx = y * (g - (g * y).sum(&[-1]));
                 Some([dx; 3])
             }
-            Fused::LayerNorm { eps } => Some(norm_grad(g, x, eps.get(), |t| t, &[-1])),
-            Fused::GroupNorm { groups, eps } => Some(norm_grad(g, x, eps.get(), |t| grouped(t, groups), &[1, 3])),
+            Fused::LayerNorm { eps } => Some(layer_norm_grad(g, x, eps.get())),
+            Fused::GroupNorm { groups, eps } => Some(group_norm_grad(g, x, groups, eps.get())),
             Fused::Attention { .. } => None,
         }
     }
@@ -89,18 +91,31 @@ fn standardised<'g>(x: Tensor<'g>, axes: &[isize], eps: f32) -> (Tensor<'g>, Ten
 }
 
 /// dx = rstd·(h − mean h − x̂·mean(h·x̂)) with h = g·gain; the gain's gradient sums g·x̂, the bias's sums g.
-fn norm_grad<'g>(
-    g: Tensor<'g>,
-    x: &[Tensor<'g>],
-    eps: f32,
-    view: impl Fn(Tensor<'g>) -> Tensor<'g>,
-    axes: &[isize],
-) -> [Tensor<'g>; 3] {
-    let shape = x[0].shape();
-    let (normal, rstd) = standardised(view(x[0]), axes, eps);
-    let h = view(g * x[1]);
-    let dx = (h - h.mean(axes) - normal * (h * normal).mean(axes)) * rstd;
-    let leading: alloc::vec::Vec<isize> = (0..shape.rank() as isize - 1).collect();
+fn layer_norm_grad<'g>(g: Tensor<'g>, x: &[Tensor<'g>], eps: f32) -> [Tensor<'g>; 3] {
+    let (normal, rstd) = standardised(x[0], &[-1], eps);
+    let h = g * x[1];
+    let dx = (h - h.mean(&[-1]) - normal * (h * normal).mean(&[-1])) * rstd;
+    let leading: Vec<isize> = (0..g.shape().rank() as isize - 1).collect();
     let per_channel = |t: Tensor<'g>| t.sum(&leading).reshape(&x[1].shape());
-    [dx.reshape(&shape), per_channel(g * normal.reshape(&shape)), per_channel(g)]
+    [dx, per_channel(g * normal), per_channel(g)]
+}
+
+/// As for the layer norm, with one mean per group. Sums over the pixels of each channel come first,
+/// so that all that meets the picture is one number per channel.
+fn group_norm_grad<'g>(g: Tensor<'g>, x: &[Tensor<'g>], groups: usize, eps: f32) -> [Tensor<'g>; 3] {
+    let shape = x[0].shape();
+    let (n, c) = (shape[0], shape[shape.rank() - 1]);
+    let pixels = shape[1..shape.rank() - 1].iter().product();
+    let (g, picture) = (g.reshape(&[n, pixels, c]), x[0].reshape(&[n, pixels, c]));
+    let group_mean = |sums: Tensor<'g>| {
+        let mean = sums.reshape(&[n, 1, groups, c / groups]).mean(&[-1]) * (1.0 / pixels as f32);
+        mean.broadcast(&[n, 1, groups, c / groups]).reshape(&[n, 1, c])
+    };
+    let centred = picture - group_mean(picture.sum(&[1]));
+    let rstd = (group_mean((centred * centred).sum(&[1])) + eps).sqrt().recip();
+    let normal = centred * rstd;
+    let (gain, bias) = ((g * normal).sum(&[1]), g.sum(&[1]));
+    let dx = (g * x[1] - group_mean(bias * x[1]) - normal * group_mean(gain * x[1])) * rstd;
+    let per_channel = |t: Tensor<'g>| t.sum(&[0]).reshape(&[c]);
+    [dx.reshape(&shape), per_channel(gain), per_channel(bias)]
 }

@@ -53,10 +53,9 @@ pub(crate) fn infer(op: &Op, x: &[(Shape, DType)], want: Shape) -> Result<(Shape
         Op::Reduce(_, axes) => {
             count(1)?;
             let mut shape = x[0].0;
-            for axis in 0..shape.rank() {
-                if axes.contains(axis) {
-                    shape = shape.with(axis, 1);
-                }
+            for axis in (0..8).filter(|&axis| axes.contains(axis)) {
+                expect(axis < shape.rank(), "the axes must exist")?;
+                shape = shape.with(axis, 1);
             }
             Ok((shape, floats()?))
         }
@@ -93,12 +92,18 @@ pub(crate) fn infer(op: &Op, x: &[(Shape, DType)], want: Shape) -> Result<(Shape
                 Movement::Slice { axis, start } => {
                     expect(axis_is(axis), "the axis must exist")?;
                     let i = usize::from(axis);
-                    expect(elsewhere_equal(axis) && start + want[i] <= from[i], "the slice must lie inside")?;
+                    expect(
+                        elsewhere_equal(axis) && start.checked_add(want[i]).is_some_and(|end| end <= from[i]),
+                        "the slice must lie inside",
+                    )?;
                 }
                 Movement::Pad { axis, before } => {
                     expect(axis_is(axis), "the axis must exist")?;
                     let i = usize::from(axis);
-                    expect(elsewhere_equal(axis) && before + from[i] <= want[i], "padding only adds")?;
+                    expect(
+                        elsewhere_equal(axis) && before.checked_add(from[i]).is_some_and(|end| end <= want[i]),
+                        "padding only adds",
+                    )?;
                 }
                 Movement::Concat(axis) => {
                     expect(axis_is(axis), "the axis must exist")?;

@@ -100,7 +100,7 @@ impl From<f32> for Scalar {
     }
 }
 
-/// A set of axes.
+/// A set of axes, each below 8: a larger one belongs to no set of legal axes and is kept as 7.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Axes(u8);
 
@@ -108,12 +108,12 @@ impl Axes {
     /// The set with one more axis.
     #[must_use]
     pub fn with(self, axis: usize) -> Axes {
-        Axes(self.0 | 1 << axis)
+        Axes(self.0 | 1 << axis.min(7))
     }
 
     /// Whether the axis belongs to the set.
     pub fn contains(self, axis: usize) -> bool {
-        self.0 >> axis & 1 == 1
+        axis < 8 && self.0 >> axis & 1 == 1
     }
 }
 

@@ -21,10 +21,9 @@ pub(super) fn read(common: &Path, language: &str) -> Result<Annotations, Dataset
     for part in ["annotations", "annotationsDerived"] {
         let path = common.join(part).join(language).with_extension("xml");
         let hint = Some("the package unicode-cldr-core brings /usr/share/unicode/cldr/common");
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| DatasetError::Read { path: path.clone(), source, hint })?;
-        parse(&text, &mut annotations)
-            .map_err(|error| DatasetError::Format { path, reason: error.to_string() })?;
+        let text =
+            std::fs::read_to_string(&path).map_err(|source| DatasetError::Read { path: path.clone(), source, hint })?;
+        parse(&text, &mut annotations).map_err(|error| DatasetError::Format { path, reason: error.to_string() })?;
     }
     Ok(annotations)
 }
@@ -34,14 +33,16 @@ fn parse(xml: &str, into: &mut Annotations) -> Result<(), roxmltree::Error> {
     let document = Document::parse_with_options(xml, options)?;
     for node in document.descendants().filter(|node| node.has_tag_name("annotation")) {
         // Three arrows mean "as the parent language", which has nothing.
-        let (Some(sequence), Some(text)) = (node.attribute("cp"), node.text().filter(|text| *text != "↑↑↑")) else {
+        let (Some(sequence), Some(text)) = (node.attribute("cp"), node.text().filter(|text| *text != "↑↑↑"))
+        else {
             continue;
         };
         let entry = into.entry(sequence.replace(super::VS16, "")).or_default();
         if node.attribute("type") == Some("tts") {
             entry.name = Some(text.trim().to_owned()).filter(|name| !name.is_empty());
         } else {
-            entry.keywords = text.split('|').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+            entry.keywords =
+                text.split('|').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect();
         }
     }
     Ok(())

@@ -104,24 +104,109 @@ fn missing_pieces_name_their_package() {
     assert!(matches!(load(&Options { size: usize::MAX, ..options }), Err(DatasetError::Size(_))));
 }
 
-/// A font of one empty glyph and no pictures: `head` and `maxp` only.
-fn plain_font() -> Vec<u8> {
+/// A TrueType file of these tables.
+fn font_file(tables: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
+    let mut font = vec![0, 1, 0, 0, 0, tables.len() as u8, 0, 0, 0, 0, 0, 0];
+    let mut offset = font.len() + 16 * tables.len();
+    for (tag, table) in tables {
+        font.extend_from_slice(*tag);
+        font.extend([0, offset as u32, table.len() as u32].map(u32::to_be_bytes).as_flattened());
+        offset += table.len().next_multiple_of(4);
+    }
+    for (_, table) in tables {
+        font.extend_from_slice(table);
+        font.resize(font.len().next_multiple_of(4), 0);
+    }
+    font
+}
+
+/// The tables that every font has, for `glyphs` glyphs.
+fn plain_tables(glyphs: u8) -> Vec<(&'static [u8; 4], Vec<u8>)> {
     let mut head = vec![0u8; 54];
     head[..4].copy_from_slice(&[0, 1, 0, 0]);
     head[12..16].copy_from_slice(&0x5f0f_3cf5u32.to_be_bytes());
     head[18..20].copy_from_slice(&1000u16.to_be_bytes());
-    head.resize(56, 0);
-    let maxp = [0, 0, 0x50, 0, 0, 1, 0, 0];
-    let mut font = vec![0, 1, 0, 0, 0, 2, 0, 32, 0, 1, 0, 0];
-    for (tag, offset, length) in [(b"head", 44u32, 54u32), (b"maxp", 100, 6)] {
-        font.extend_from_slice(tag);
-        font.extend_from_slice(&[0; 4]);
-        font.extend_from_slice(&offset.to_be_bytes());
-        font.extend_from_slice(&length.to_be_bytes());
+    vec![(b"head", head), (b"maxp", vec![0, 0, 0x50, 0, 0, glyphs])]
+}
+
+fn plain_font() -> Vec<u8> {
+    font_file(&plain_tables(1))
+}
+
+/// A font that draws each character as one glyph with a PNG picture (a table of sbix with one strike).
+fn colour_font(pictures: &[(char, Vec<u8>)]) -> Vec<u8> {
+    let glyphs = pictures.len() as u32 + 1;
+    let be = |words: &[u32]| words.iter().flat_map(|w| w.to_be_bytes()).collect::<Vec<u8>>();
+
+    // One subtable of format 12 for platform 3, encoding 10.
+    let mut cmap = vec![0, 0, 0, 1, 0, 3, 0, 10, 0, 0, 0, 12, 0, 12, 0, 0];
+    cmap.extend(be(&[16 + 12 * (glyphs - 1), 0, glyphs - 1]));
+    for (&(c, _), glyph) in pictures.iter().zip(1..) {
+        cmap.extend(be(&[u32::from(c), u32::from(c), glyph]));
     }
-    font.extend_from_slice(&head);
-    font.extend_from_slice(&maxp);
-    font
+
+    // The strike: 100 pixels per em, 72 per inch, offsets of all glyphs (the first is empty) and of the end.
+    let mut strike = vec![0, 100, 0, 72];
+    let mut offset = 4 + 4 * (glyphs + 1);
+    strike.extend(be(&[offset, offset]));
+    for (_, png) in pictures {
+        offset += 8 + png.len() as u32;
+        strike.extend(be(&[offset]));
+    }
+    for (_, png) in pictures {
+        strike.extend_from_slice(b"\0\0\0\0png ");
+        strike.extend_from_slice(png);
+    }
+    let mut sbix = vec![0, 1, 0, 1];
+    sbix.extend(be(&[1, 12]));
+    sbix.extend(strike);
+
+    let mut tables = plain_tables(glyphs as u8);
+    tables.push((b"cmap", cmap));
+    tables.push((b"sbix", sbix));
+    tables.sort_by_key(|(tag, _)| *tag);
+    font_file(&tables)
+}
+
+#[test]
+fn a_small_font_gives_what_it_draws_as_one_glyph() {
+    let scratch = crate::testing::Scratch::new();
+    for part in ["annotations", "annotationsDerived"] {
+        std::fs::create_dir(scratch.join(part)).unwrap();
+    }
+    let xml = |names: &[(&str, &str)]| {
+        let line = |(cp, name): &(&str, &str)| {
+            format!(
+                "<annotation cp='{cp}'>{name} | thing</annotation><annotation cp='{cp}' type='tts'>{name}</annotation>"
+            )
+        };
+        format!("<ldml><annotations>{}</annotations></ldml>", names.iter().map(line).collect::<String>())
+    };
+    let english =
+        [("🐱", "cat"), ("🐶", "dog"), ("🐱\u{200d}🐶", "friends"), ("🦊", "fox"), ("#", "hash"), ("🏻", "tone")];
+    std::fs::write(scratch.join("annotations/en.xml"), xml(&english)).unwrap();
+    std::fs::write(scratch.join("annotations/ja.xml"), xml(&[("🐱", "猫")])).unwrap();
+    for language in ["en", "ja"] {
+        std::fs::write(scratch.join("annotationsDerived").join(language).with_extension("xml"), "<ldml/>").unwrap();
+    }
+    let png = |colour| crate::png::encode(&Picture::filled(20, 10, colour).unwrap(), &[]).unwrap();
+    let glyphs =
+        [('#', png([9; 3])), ('🏻', png([9; 3])), ('🐱', png([255, 160, 0])), ('🐶', png([1; 3])[..40].to_vec())];
+    std::fs::write(scratch.join("NotoColorEmoji.ttf"), colour_font(&glyphs)).unwrap();
+
+    let options = Options { font: Some(scratch.to_owned()), cldr: scratch.to_owned(), size: 4, ..Options::default() };
+    let dataset = load(&options).unwrap();
+    let ids: Vec<_> = dataset.items.iter().map(|item| item.id.as_str()).collect();
+    assert_eq!(ids, ["🐱"]);
+    let cat = &dataset.items[0];
+    let captions: Vec<_> = cat.captions.iter().map(|c| (c.kind, c.text.as_str())).collect();
+    let names = [(CaptionKind::NameEn, "cat"), (CaptionKind::NameJa, "猫")];
+    let keywords = [(CaptionKind::KeywordsEn, "cat, thing"), (CaptionKind::KeywordsJa, "猫、thing")];
+    assert_eq!(captions, [names, keywords].concat());
+    assert_eq!(cat.title(), "cat");
+    assert_eq!((cat.picture.pixel(0, 0), cat.picture.pixel(0, 1)), (Some([255; 3]), Some([255, 160, 0])));
+    assert_eq!(dataset.skipped.len(), 1);
+    assert!(dataset.skipped[0].reason.starts_with("🐶: "), "{:?}", dataset.skipped);
 }
 
 #[test]
@@ -136,7 +221,8 @@ fn the_installed_font_gives_the_whole_set() {
 
     let ids: BTreeSet<_> = dataset.items.iter().map(|item| item.id.as_str()).collect();
     assert_eq!(ids.len(), dataset.items.len());
-    for id in ["😀", "👍🏽", "👩🏾‍🚒", "👨‍👩‍👧‍👦", "👁‍🗨", "❤‍🔥", "#⃣", "9⃣", "🐻‍❄", "🧑🏻‍🤝‍🧑🏿"] {
+    for id in ["😀", "👍🏽", "👩🏾‍🚒", "👨‍👩‍👧‍👦", "👁‍🗨", "❤‍🔥", "#⃣", "9⃣", "🐻‍❄", "🧑🏻‍🤝‍🧑🏿"]
+    {
         assert!(ids.contains(id), "{id}");
     }
     for id in ["🇯🇵", "🏳‍🌈", "🏻", "🦰", "#", "*", "{", "1"] {
@@ -152,7 +238,8 @@ fn the_installed_font_gives_the_whole_set() {
         assert!(item.picture.rgb().iter().any(|&v| v < 250), "{} is blank", item.id);
         if item.held_out {
             let emoji = item.emoji.as_ref().unwrap();
-            let sibling = |other: &&Item| other.emoji.as_ref().is_some_and(|o| o.base == emoji.base && o.tones != emoji.tones);
+            let sibling =
+                |other: &&Item| other.emoji.as_ref().is_some_and(|o| o.base == emoji.base && o.tones != emoji.tones);
             assert!(dataset.trained().any(|other| sibling(&other)), "{}", item.id);
         }
     }

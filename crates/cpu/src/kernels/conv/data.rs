@@ -298,6 +298,7 @@ impl Correlation {
         let class = &self.classes[class];
         let mut pixels = [Pixel::default(); BLOCK];
         let count = self.locate(class, block, &mut pixels);
+        let mut segments = [Segment::NONE; MAX_TAPS];
         let columns = self.panels.columns(panel);
         let width = self.panels.padded(panel);
         let out = buffers.outputs[0].wrapping_add(columns.start);
@@ -309,7 +310,6 @@ impl Correlation {
             };
             for pixels in pixels[..count].chunks(self.level.tile_rows()) {
                 let row: [Pixel; MAX_ROWS] = core::array::from_fn(|i| pixels[i.min(pixels.len() - 1)]);
-                let mut segments = [Segment::NONE; MAX_TAPS];
                 for (segment, tap) in segments.iter_mut().zip(taps.clone()) {
                     let weights = self.weights(class, panel, tap) + channels.start * width;
                     *segment = Segment {

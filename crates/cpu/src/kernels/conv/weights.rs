@@ -11,6 +11,15 @@ use crate::simd::{Base, Level, MAX_ROWS, Pack, Panels, Segment, Tile};
 /// The most image rows summed in registers at a time.
 const MAX_LINES: usize = 32;
 
+/// A line of the input that one of the output lines of a block sees.
+#[derive(Clone, Copy)]
+struct Line {
+    /// Its first pixel.
+    image: *const f32,
+    /// Which output line of the block.
+    number: usize,
+}
+
 /// ∂w\[tap, c, o\] = Σ_pixels x\[pixel·stride + tap − pad, c\] · ∂y\[pixel, o\].
 #[derive(Debug)]
 pub(crate) struct WeightGrad {
@@ -31,8 +40,8 @@ impl WeightGrad {
         let panels = Panels::new(level, filters);
         let rows = level.tile_rows();
         let mut block = channels.next_multiple_of(rows);
-        let tasks = |block| kernel[0] * panels.count() * channels.div_ceil(block);
-        while block > 32 && tasks(block) < TASKS {
+        let tasks = |block| panels.count() * channels.div_ceil(block);
+        while block > 64 && tasks(block) < TASKS {
             block = (block / 2).next_multiple_of(rows);
         }
         let mut grad = Self { level, geometry, output, panels, block, parts: 1 };
@@ -45,7 +54,7 @@ impl WeightGrad {
     fn tiles(&self) -> usize {
         match self.geometry.channels {
             0 => 0,
-            channels => self.geometry.kernel[0] * self.panels.count() * channels.div_ceil(self.block),
+            channels => self.panels.count() * channels.div_ceil(self.block),
         }
     }
 
@@ -91,15 +100,16 @@ impl WeightGrad {
 
     /// One row of taps, one block of channels, one panel of filters.
     unsafe fn multiply(&self, index: usize, buffers: Buffers<'_>) {
-        let Geometry { height, width, channels, filters, kernel, stride, padding, .. } = self.geometry;
+        let Geometry { channels, filters, kernel, stride, padding, .. } = self.geometry;
         let blocks = channels.div_ceil(self.block);
         let (index, panel) = (index / self.panels.count(), index % self.panels.count());
-        let (index, block) = (index / blocks, index % blocks);
-        let (part, tap_y) = (index / kernel[0], index % kernel[0]);
+        let (part, block) = (index / blocks, index % blocks);
         let filters_here = self.panels.columns(panel);
         let padded = self.panels.padded(panel);
         let out = if self.parts == 1 { buffers.outputs[0] } else { buffers.shared.wrapping_add(part * self.len()) };
         let depths = self.depths() * part / self.parts..self.depths() * (part + 1) / self.parts;
+        let mut seen = [Line { image: core::ptr::null(), number: 0 }; MAX_LINES];
+        let mut segments = [Segment::NONE; MAX_LINES];
         for depth in depths.clone() {
             let (lines, columns) = self.pixels(depth);
             let grad = (lines.start * self.output[1] + columns.start) * filters + filters_here.start;
@@ -117,39 +127,36 @@ impl WeightGrad {
             // SAFETY: the pixels lie in ∂y, the local area holds them.
             unsafe { pack.run(self.level) };
             let base = if depth == depths.start { Base::Zero } else { Base::Out };
-            for tap_x in 0..kernel[1] {
+            let mut count = 0;
+            for (tap_y, tap_x) in (0..kernel[0]).flat_map(|y| (0..kernel[1]).map(move |x| (y, x))) {
+                if tap_x == 0 {
+                    count = self.see(&lines, tap_y, buffers.inputs[0], &mut seen);
+                }
                 let inside = self.inside(tap_x);
-                let seen = columns.start.max(inside.start)..columns.end.min(inside.end).max(inside.start);
+                let begin = columns.start.max(inside.start);
+                let len = columns.end.min(inside.end).saturating_sub(begin);
+                let x = (begin * stride[1] + tap_x).wrapping_sub(padding[1][0]);
                 let tap = tap_y * kernel[1] + tap_x;
                 let end = channels.min((block + 1) * self.block);
                 for first in (block * self.block..end).step_by(self.level.tile_rows()) {
                     let rows = self.level.tile_rows().min(end - first);
                     let at: [usize; MAX_ROWS] = core::array::from_fn(|i| first + i.min(rows - 1));
-                    let mut segments = [Segment::NONE; MAX_LINES];
-                    let mut count = 0;
-                    for line in lines.clone() {
-                        let (n, y) = (line / self.output[0], line % self.output[0]);
-                        let Some(y) = (y * stride[0] + tap_y).checked_sub(padding[0][0]).filter(|&y| y < height) else {
-                            continue;
-                        };
-                        let x = (seen.start * stride[1] + tap_x).wrapping_sub(padding[1][0]);
-                        let pixel =
-                            buffers.inputs[0].wrapping_add(((n * height + y) * width).wrapping_add(x) * channels);
-                        let b = (line - lines.start) * columns.len() + (seen.start - columns.start);
-                        segments[count] = Segment {
+                    for (segment, line) in segments.iter_mut().zip(&seen[..count]) {
+                        let pixel = line.image.wrapping_add(x.wrapping_mul(channels));
+                        let b = line.number * columns.len() + (begin - columns.start);
+                        *segment = Segment {
                             a: at.map(|channel| pixel.wrapping_add(channel)),
                             b: right.wrapping_add(b * padded),
                         };
-                        count += 1;
                     }
+                    let to = |channel| (tap * channels + channel) * filters + filters_here.start;
                     let tile = Tile {
                         segments: &segments[..count],
-                        len: seen.len(),
+                        len,
                         step: stride[1] * channels,
                         width: padded,
                         base,
-                        out: at
-                            .map(|channel| out.wrapping_add((tap * channels + channel) * filters + filters_here.start)),
+                        out: at.map(|channel| out.wrapping_add(to(channel))),
                         rows,
                         cols: filters_here.len(),
                     };
@@ -159,17 +166,34 @@ impl WeightGrad {
             }
         }
     }
+
+    /// The input lines that output lines see through a row of taps, and how
+    /// many they are.
+    fn see(&self, lines: &Range<usize>, tap: usize, x: *const f32, seen: &mut [Line; MAX_LINES]) -> usize {
+        let Geometry { height, width, channels, stride, padding, .. } = self.geometry;
+        let mut count = 0;
+        let (mut n, mut y) = (lines.start / self.output[0].max(1), lines.start % self.output[0].max(1));
+        for number in 0..lines.len() {
+            if let Some(y) = (y * stride[0] + tap).checked_sub(padding[0][0]).filter(|&y| y < height) {
+                let image = x.wrapping_add((n * height + y) * width * channels);
+                seen[count] = Line { image, number };
+                count += 1;
+            }
+            y += 1;
+            if y == self.output[0] {
+                (n, y) = (n + 1, 0);
+            }
+        }
+        count
+    }
 }
 
 impl Kernel for WeightGrad {
     fn scratch(&self) -> Scratch {
-        let pixels = (0..self.depths()).map(|depth| {
-            let (lines, columns) = self.pixels(depth);
-            lines.len() * columns.len()
-        });
+        let pixels = self.lines().div_ceil(self.groups()) * self.output[1].div_ceil(self.pieces());
         Scratch {
             shared: if self.parts == 1 { 0 } else { self.parts * self.len() },
-            local: pixels.max().unwrap_or(0) * self.panels.widest(),
+            local: pixels * self.panels.widest(),
         }
     }
 

@@ -1,0 +1,135 @@
+//! Pictures from words, on any backend, in slices of any size.
+//!
+//! A [`Generator`] compiles the networks once; a [`Job`] is one batch of pictures under way. A game
+//! gives it a few launches per frame; dropping it cancels it. After [`start`](Generator::start)
+//! nothing is allocated.
+
+mod error;
+mod job;
+
+use alloc::vec::Vec;
+use core::borrow::Borrow;
+
+use yuragi_diffusion::Kind;
+use yuragi_graph::{Backend, Plan};
+
+pub use self::{
+    error::Error,
+    job::{Done, Job},
+};
+use crate::{Settings, latent_diffusion as graphs, text_encoder::ids, tokenizer::Bpe};
+
+/// What to draw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// What the picture shows.
+    pub prompt: &'a str,
+    /// What guidance leads away from; usually nothing.
+    pub negative: &'a str,
+    /// The picture's noise: equal requests with equal seeds give equal pictures, whatever stands beside them.
+    pub seed: u64,
+}
+
+/// How to draw.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// The sampler.
+    pub sampler: Kind,
+    /// Its steps, at least 1.
+    pub steps: usize,
+    /// The weight of classifier-free guidance; 1 is none and takes half the time.
+    pub guidance: f32,
+    /// More than 1 spends more of the steps on noisy latents.
+    pub shift: f64,
+}
+
+impl Default for Sampling {
+    fn default() -> Sampling {
+        Sampling { sampler: Kind::Euler, steps: 16, guidance: 1.5, shift: 1.0 }
+    }
+}
+
+/// The networks of a latent diffusion model, compiled for a number of pictures at a time. The store
+/// of parameters may be owned, borrowed or shared.
+pub struct Generator<B: Backend, S: Borrow<B::Store> = <B as Backend>::Store> {
+    settings: Settings,
+    tokenizer: Bpe,
+    count: usize,
+    store: S,
+    text: B::Plan,
+    denoise: B::Plan,
+    guided: B::Plan,
+    decode: B::Plan,
+}
+
+impl<B: Backend, S: Borrow<B::Store>> Generator<B, S> {
+    /// Compiles the networks for batches of `count` pictures.
+    ///
+    /// # Errors
+    /// Settings that cannot be built, a tokenizer with more ids than the text encoder knows, a count
+    /// of 0, or a backend that lacks a kernel.
+    pub fn new(backend: &B, store: S, settings: Settings, tokenizer: Bpe, count: usize) -> Result<Self, Error> {
+        settings.check()?;
+        let (have, known) = (tokenizer.vocab_size(), settings.text.vocabulary);
+        if have > known {
+            return Err(Error::Vocabulary { have, known });
+        }
+        if count == 0 {
+            return Err(Error::Count { have: 0, most: usize::MAX });
+        }
+        Ok(Generator {
+            text: backend.compile(&graphs::encode_text(&settings, 2 * count)?)?,
+            denoise: backend.compile(&graphs::denoise(&settings, count)?)?,
+            guided: backend.compile(&graphs::denoise(&settings, 2 * count)?)?,
+            decode: backend.compile(&graphs::decode(&settings, count)?)?,
+            settings,
+            tokenizer,
+            count,
+            store,
+        })
+    }
+
+    /// The model's extents.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Pictures in a batch.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The bytes of a [`Job`]'s arenas.
+    pub fn memory(&self) -> usize {
+        [&self.text, &self.denoise, &self.guided, &self.decode].iter().map(|plan| plan.memory().arena).sum()
+    }
+
+    /// Begins up to [`count`](Generator::count) pictures; nothing is computed yet.
+    ///
+    /// # Errors
+    /// No request or too many, a sampler that refuses its settings, or a store that lacks a parameter.
+    pub fn start(&self, requests: &[Request<'_>], sampling: &Sampling) -> Result<Job<'_, B, S>, Error> {
+        let length = self.settings.text.length;
+        let tokens = |text: &str| ids(&self.tokenizer, text, length);
+        let captions: Vec<[Vec<i32>; 2]> = requests.iter().map(|r| [tokens(r.negative), tokens(r.prompt)]).collect();
+        let captions: Vec<[&[i32]; 2]> = captions.iter().map(|[n, p]| [n.as_slice(), p.as_slice()]).collect();
+        let seeds: Vec<u64> = requests.iter().map(|r| r.seed).collect();
+        self.start_ids(&captions, &seeds, sampling)
+    }
+
+    /// As [`start`](Generator::start), from the ids of each picture's negative prompt and prompt and its seed.
+    ///
+    /// # Errors
+    /// As for [`start`](Generator::start); also other numbers of captions and seeds.
+    pub fn start_ids(
+        &self,
+        captions: &[[&[i32]; 2]],
+        seeds: &[u64],
+        sampling: &Sampling,
+    ) -> Result<Job<'_, B, S>, Error> {
+        if captions.is_empty() || captions.len() > self.count || seeds.len() != captions.len() {
+            return Err(Error::Count { have: captions.len(), most: self.count });
+        }
+        Job::new(self, captions, seeds, sampling)
+    }
+}

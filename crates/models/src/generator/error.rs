@@ -1,0 +1,71 @@
+use core::fmt;
+
+use yuragi_graph::{BuildError, CompileError, RunError};
+
+use crate::settings;
+
+/// Why pictures could not be drawn.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The settings contradict themselves.
+    Settings(settings::Error),
+    /// A network could not be built.
+    Build(BuildError),
+    /// The backend could not compile a network.
+    Compile(CompileError),
+    /// The backend could not run a network.
+    Run(RunError),
+    /// The sampler refused its settings.
+    Sampler(yuragi_diffusion::Error),
+    /// The tokenizer has more ids than the text encoder knows.
+    Vocabulary {
+        /// Ids of the tokenizer.
+        have: usize,
+        /// Ids that the text encoder knows.
+        known: usize,
+    },
+    /// No pictures, too many, or not as many seeds.
+    Count {
+        /// Pictures asked for.
+        have: usize,
+        /// The most that the generator was made for.
+        most: usize,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Settings(error) => error.fmt(f),
+            Error::Build(error) => error.fmt(f),
+            Error::Compile(error) => error.fmt(f),
+            Error::Run(error) => error.fmt(f),
+            Error::Sampler(error) => error.fmt(f),
+            Error::Vocabulary { have, known } => {
+                write!(f, "the tokenizer has {have} ids, but the text encoder knows {known}")
+            }
+            Error::Count { have, most } => write!(f, "{have} pictures were asked for; legal is 1 to {most}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+macro_rules! causes {
+    ($($variant:ident $cause:ty;)+) => {$(
+        impl From<$cause> for Error {
+            fn from(cause: $cause) -> Error {
+                Error::$variant(cause)
+            }
+        }
+    )+};
+}
+
+causes! {
+    Settings settings::Error;
+    Build BuildError;
+    Compile CompileError;
+    Run RunError;
+    Sampler yuragi_diffusion::Error;
+}

@@ -1,0 +1,51 @@
+//! Small networks' gradients against central differences, in f64.
+
+#[path = "../../nn/tests/common/mod.rs"]
+mod common;
+
+use common::{Input::*, check};
+use yuragi_models::{
+    autoencoder::Autoencoder,
+    text_encoder::{Features, TextEncoder},
+    unet::UNet,
+};
+
+const TEXT: TextEncoder = TextEncoder { vocabulary: 7, length: 5, width: 8, layers: 2, heads: 2 };
+
+#[test]
+fn text_encoder() {
+    let captions = [1, 5, 2, 0, 0, 1, 3, 4, 6, 2];
+    check(&[Index(&[2, 5], &captions)], |s, x| {
+        let text = TEXT.encode(s, x[0]);
+        vec![text.tokens, text.pooled]
+    });
+}
+
+#[test]
+fn autoencoder() {
+    let autoencoder = Autoencoder { latent: 3, channels: [16, 24], blocks: [1, 2] };
+    check(&[Real(&[2, 8, 8, 3])], |s, x| {
+        let posterior = autoencoder.encode(s, x[0]);
+        vec![posterior.mean, posterior.log_variance, posterior.kl()]
+    });
+    check(&[Real(&[1, 2, 3, 3])], |s, x| vec![autoencoder.decode(s, x[0])]);
+}
+
+#[test]
+fn unet() {
+    let unet = UNet { latent: 3, channels: [16, 24, 32], condition: 12, heads: 2 };
+    check(&[Real(&[2, 8, 8, 3]), Real(&[2]), Index(&[2, 5], &[1, 5, 2, 0, 0, 1, 3, 4, 6, 2])], |s, x| {
+        let text = TEXT.encode(&s.enter("text"), x[2]);
+        vec![unet.denoise(&s.enter("unet"), x[0], x[1] * 1e-3, text)]
+    });
+}
+
+#[test]
+fn unet_in_its_text() {
+    let unet = UNet { latent: 1, channels: [16, 16, 16], condition: 8, heads: 2 };
+    let text = [Real(&[1, 3, 8]), Real(&[1, 3]), Real(&[1, 8]), Real(&[1, 8, 8, 1]), Real(&[1])];
+    check(&text, |s, x| {
+        let text = Features { tokens: x[0], mask: x[1], pooled: x[2] };
+        vec![unet.denoise(s, x[3], x[4] * 1e-3, text)]
+    });
+}

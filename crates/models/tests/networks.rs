@@ -1,0 +1,97 @@
+//! Sizes and shapes of the shipped networks, and what their settings say.
+
+use yuragi_graph::Graph;
+use yuragi_models::{
+    Settings,
+    latent_diffusion::{autoencoder_training, decode, denoise, diffusion_training, encode, encode_text},
+    settings::Error,
+};
+use yuragi_nn::optim::is_state;
+
+fn weights(graph: &Graph) -> usize {
+    graph.params().iter().filter(|p| !is_state(&p.name)).map(|p| p.shape.count()).sum()
+}
+
+fn shapes(graph: &Graph) -> (Vec<String>, Vec<String>) {
+    let inputs = graph.inputs().iter().map(|i| format!("{} {} {}", i.name, i.dtype, i.shape));
+    let output = |o: &yuragi_graph::Output| format!("{} {}", o.name, graph.node(o.node).shape);
+    (inputs.collect(), graph.outputs().iter().map(output).collect())
+}
+
+#[test]
+fn the_shipped_networks_fit_eight_megabytes_at_eight_bits() {
+    let settings = Settings::default();
+    let of = |graph: Result<Graph, _>| weights(&graph.unwrap());
+    let (text, unet) = (of(encode_text(&settings, 1)), of(denoise(&settings, 1)));
+    let (encoder, decoder) = (of(encode(&settings, 1)), of(decode(&settings, 1)));
+    assert_eq!([text, unet, encoder, decoder], [804_800, 5_356_772, 476_520, 473_004]);
+    assert!(text + unet + encoder + decoder <= 7_400_000);
+    assert_eq!(of(diffusion_training(&settings, 1)), text + unet);
+    assert_eq!(of(autoencoder_training(&settings, 1)), encoder + decoder);
+}
+
+#[test]
+fn graphs_have_the_documented_inputs_and_outputs() {
+    let settings = Settings::default();
+    let (inputs, outputs) = shapes(&autoencoder_training(&settings, 2).unwrap());
+    assert_eq!(inputs, ["picture f32 [2, 64, 64, 3]", "key u32 [2]", "hyper f32 [4]"]);
+    assert_eq!(outputs, ["loss []", "l1 []", "mse []", "edges []", "kl []", "norm []"]);
+    let (inputs, outputs) = shapes(&diffusion_training(&settings, 2).unwrap());
+    assert_eq!(inputs, ["latent f32 [2, 16, 16, 4]", "caption i32 [2, 24]", "key u32 [2]", "hyper f32 [4]"]);
+    assert_eq!(outputs, ["loss []", "mse []", "colour []", "norm []"]);
+    let (inputs, outputs) = shapes(&encode_text(&settings, 2).unwrap());
+    assert_eq!((inputs, outputs), (vec!["caption i32 [2, 24]".into()], vec![
+        "tokens [2, 24, 160]".into(),
+        "mask [2, 24]".into(),
+        "pooled [2, 160]".into()
+    ]));
+    let (inputs, outputs) = shapes(&denoise(&settings, 2).unwrap());
+    let expected =
+        ["x f32 [2, 16, 16, 4]", "t f32 [2]", "tokens f32 [2, 24, 160]", "mask f32 [2, 24]", "pooled f32 [2, 160]"];
+    assert_eq!(inputs, expected);
+    assert_eq!(outputs, ["sample [2, 16, 16, 4]"]);
+    for graph in [autoencoder_training(&settings, 2), diffusion_training(&settings, 2), decode(&settings, 1)] {
+        graph.unwrap().verify().unwrap();
+    }
+}
+
+#[test]
+fn every_weight_is_updated_with_its_moments_and_its_average() {
+    for graph in [autoencoder_training(&Settings::default(), 1), diffusion_training(&Settings::default(), 1)] {
+        let graph = graph.unwrap();
+        let own = graph.params().iter().filter(|p| !is_state(&p.name)).count();
+        assert_eq!((graph.params().len(), graph.updates().len()), (4 * own, 4 * own));
+    }
+}
+
+#[test]
+fn settings_return_from_their_pairs() {
+    let mut settings = Settings::default();
+    settings.size = 96;
+    settings.unet.channels = [64, 128, 160];
+    settings.latents.mean = vec![0.1, -2.5, 1e-9, 3.0];
+    settings.latents.deviation = vec![1.0, 0.3, 1.5e7, 0.1];
+    settings.latents.colour = (0..15).map(|i| i as f32 / 7.0).collect();
+    let mut pairs = settings.to_pairs();
+    pairs.reverse();
+    pairs.push(("licence".into(), "anything".into()));
+    assert_eq!(Settings::from_pairs(&pairs), Ok(settings));
+}
+
+#[test]
+fn faulty_settings_are_named() {
+    let with = |key: &str, value: &str| {
+        let mut pairs = Settings::default().to_pairs();
+        pairs.iter_mut().filter(|(k, _)| k == key).for_each(|(_, v)| *v = value.into());
+        Settings::from_pairs(&pairs).unwrap_err().to_string()
+    };
+    assert_eq!(with("picture.size", "65"), "setting `picture.size` is 65; legal is a multiple of 16");
+    assert_eq!(with("text.heads", "7"), "setting `text.width` is 160; legal is a multiple of 7");
+    assert_eq!(with("text.heads", "0"), "setting `text.heads` is 0; legal is 1 to 64");
+    assert_eq!(with("unet.channels.half", "x"), "setting `unet.channels.half` is \"x\", which is no number");
+    assert_eq!(with("latents.mean", "1,2"), "setting `latents.mean` is 2 numbers; legal is 4 numbers or none");
+    assert_eq!(with("latents.mean", "1,2,3,nan"), "setting `latents.mean` is NaN; legal is finite");
+    assert_eq!(with("latents.deviation", "1,2,0,1"), "setting `latents.deviation` is 0; legal is finite and positive");
+    let pairs: [(&str, &str); 0] = [];
+    assert_eq!(Settings::from_pairs(&pairs), Err(Error::Missing("picture.size")));
+}

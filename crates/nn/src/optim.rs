@@ -1,0 +1,183 @@
+//! Optimisers as updates of the graph: one run of it is one whole training step.
+//!
+//! What changes from step to step (learning rate, bias corrections, decay of the average) comes in
+//! one small input, `hyper`; the rest is fixed in the graph. Every parameter's update is one
+//! elementwise expression over its shape, which a backend can compute in one pass.
+//!
+//! The state lies in the same store as the weights: `adam.m.NAME`, `adam.v.NAME`, `sgd.m.NAME` and
+//! the averaged weights `ema.NAME`.
+
+use alloc::{format, string::String, vec::Vec};
+
+use yuragi_graph::{Builder, DType, ParamSpec, Params, Tensor};
+
+use crate::init;
+
+/// The prefix of the averaged weights' names.
+pub const AVERAGE: &str = "ema.";
+const FIRST_MOMENT: &str = "adam.m.";
+const SECOND_MOMENT: &str = "adam.v.";
+const MOMENTUM: &str = "sgd.m.";
+
+/// The direction of a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// m ← momentum·m + g; the step is m.
+    Sgd {
+        /// 0 for plain gradient descent.
+        momentum: f32,
+    },
+    /// Kingma & Ba 2014: moving averages m of g and v of g², both corrected for their beginning at 0;
+    /// the step is m/(√v + eps).
+    Adam {
+        /// The decays of m and v.
+        betas: [f32; 2],
+        /// Added to √v.
+        eps: f32,
+    },
+}
+
+/// How one parameter is trained.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Group {
+    /// Factor of the learning rate.
+    pub rate: f32,
+    /// Whether the parameter decays.
+    pub decay: bool,
+}
+
+impl Group {
+    /// Matrices and kernels decay; gains and biases do not.
+    pub fn standard(spec: &ParamSpec) -> Group {
+        Group { rate: 1.0, decay: spec.shape.rank() >= 2 }
+    }
+}
+
+/// A way of stepping against the gradient. The default is AdamW without decay, clipping and average.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Optimizer {
+    /// The direction.
+    pub rule: Rule,
+    /// Weights shrink by this times the learning rate at every step, apart from the rule's step
+    /// (decoupled decay, Loshchilov & Hutter 2017).
+    pub weight_decay: f32,
+    /// The gradient is scaled down to this norm where it is longer (Pascanu et al. 2013).
+    pub clip: f32,
+    /// Whether an exponential moving average of the weights is kept, too.
+    pub average: bool,
+}
+
+impl Default for Optimizer {
+    fn default() -> Optimizer {
+        let rule = Rule::Adam { betas: [0.9, 0.999], eps: 1e-8 };
+        Optimizer { rule, weight_decay: 0.0, clip: f32::INFINITY, average: false }
+    }
+}
+
+impl Optimizer {
+    /// Declares the input `hyper [4]`, which takes what [`hyper`](Optimizer::hyper) gives.
+    #[track_caller]
+    pub fn input(builder: &Builder) -> Tensor<'_> {
+        builder.input("hyper", &[4], DType::F32)
+    }
+
+    /// The `hyper` input at a step counted from 0: the learning rate, Adam's corrections
+    /// 1/(1 − β₁ᵗ) and 1/√(1 − β₂ᵗ) with t = step + 1, and the average's decay. That is the smaller
+    /// of `average` and step/(step + 10), so that the average begins at the first weights.
+    pub fn hyper(&self, step: u64, rate: f32, average: f32) -> [f32; 4] {
+        let t = step as f64 + 1.0;
+        let rest = |beta: f32| 1.0 - libm::pow(f64::from(beta), t);
+        let (first, second) = match self.rule {
+            Rule::Sgd { .. } => (1.0, 1.0),
+            Rule::Adam { betas, .. } => (1.0 / rest(betas[0]), 1.0 / libm::sqrt(rest(betas[1]))),
+        };
+        let young = step as f64 / (step as f64 + 10.0);
+        [rate, first as f32, second as f32, average.min(young as f32)]
+    }
+
+    /// Extends the graph by one step against the gradient of `loss` for every parameter declared so
+    /// far that `group` does not freeze with `None`. Returns the gradient's norm before clipping.
+    #[track_caller]
+    pub fn minimize<'g>(
+        &self,
+        loss: Tensor<'g>,
+        hyper: Tensor<'g>,
+        group: impl Fn(&ParamSpec) -> Option<Group>,
+    ) -> Tensor<'g> {
+        let b: &'g Builder = loss.builder();
+        let scalar = |i: usize| hyper.slice(0, i, i + 1).reshape(&[]);
+        let (rate, first, second, average) = (scalar(0), scalar(1), scalar(2), scalar(3));
+        let chosen: Vec<(ParamSpec, Group)> = b
+            .params()
+            .into_iter()
+            .filter(|spec| !is_state(&spec.name))
+            .filter_map(|spec| group(&spec).map(|group| (spec, group)))
+            .collect();
+        let weights: Vec<Tensor<'g>> =
+            chosen.iter().map(|(spec, _)| b.param(&spec.name, &spec.shape, spec.dtype, spec.init)).collect();
+        let gradients = b.grad(loss, &weights);
+        let norm = global_norm(b, &gradients);
+        let scale = self.clip.is_finite().then(|| {
+            let fill = |value| b.fill(&[], value, DType::F32);
+            (fill(self.clip) / (norm + 1e-6)).minimum(fill(1.0))
+        });
+        for (((spec, group), weight), gradient) in chosen.iter().zip(weights).zip(gradients) {
+            let state = |prefix: &str| {
+                let name: String = format!("{prefix}{}", spec.name);
+                b.param(&name, &spec.shape, spec.dtype, init::ZERO)
+            };
+            let rate = rate * group.rate;
+            let g = scale.map_or(gradient, |scale| gradient * scale);
+            let step = match self.rule {
+                Rule::Sgd { momentum: 0.0 } => g * rate,
+                Rule::Sgd { momentum } => {
+                    let old = state(MOMENTUM);
+                    let new = old * momentum + g;
+                    b.update(old, new);
+                    new * rate
+                }
+                Rule::Adam { betas: [beta1, beta2], eps } => {
+                    let (m, v) = (state(FIRST_MOMENT), state(SECOND_MOMENT));
+                    let new_m = m * beta1 + g * (1.0 - beta1);
+                    let new_v = v * beta2 + g * g * (1.0 - beta2);
+                    b.update(m, new_m);
+                    b.update(v, new_v);
+                    new_m * (rate * first) / (new_v.sqrt() * second + eps)
+                }
+            };
+            let decay = if group.decay { self.weight_decay } else { 0.0 };
+            let kept = if decay == 0.0 { weight } else { weight * (1.0 - rate * decay) };
+            let new = kept - step;
+            b.update(weight, new);
+            if self.average {
+                let old = state(AVERAGE);
+                b.update(old, old * average + new * (1.0 - average));
+            }
+        }
+        norm
+    }
+}
+
+/// The length of all tensors as one vector.
+#[track_caller]
+pub fn global_norm<'g>(builder: &'g Builder, tensors: &[Tensor<'g>]) -> Tensor<'g> {
+    let squares: Vec<Tensor<'g>> = tensors.iter().map(|&t| (t * t).sum_all().reshape(&[1])).collect();
+    match squares.split_first() {
+        Some((&first, rest)) => first.concat(rest, 0).sum_all().sqrt(),
+        None => builder.fill(&[], 0.0, DType::F32),
+    }
+}
+
+/// Whether a name belongs to an optimiser's state or to the averaged weights.
+pub fn is_state(name: &str) -> bool {
+    [AVERAGE, FIRST_MOMENT, SECOND_MOMENT, MOMENTUM].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// The weights alone, without an optimiser's state; where an average was kept, it takes the weight's place.
+pub fn averaged(params: &Params) -> Params {
+    let mut weights = Params::new();
+    for (name, tensor) in params.iter().filter(|(name, _)| !is_state(name)) {
+        weights.insert(name, params.get(&format!("{AVERAGE}{name}")).unwrap_or(tensor).clone());
+    }
+    weights
+}

@@ -1,0 +1,38 @@
+//! Learning rates over time, as factors in \[0, 1\] of the largest. `step` counts from 0 to `total` − 1.
+
+use core::f32::consts::PI;
+
+/// Rises in equal steps to 1 at step `warm`; 1 from there on.
+pub fn warmup(step: u64, warm: u64) -> f32 {
+    if step < warm { (step + 1) as f32 / (warm + 1) as f32 } else { 1.0 }
+}
+
+/// 1, then half a cosine to 0 over the last `share` (0 to 1) of the steps.
+///
+/// ```
+/// use yuragi_nn::rate::cosine_tail;
+/// assert_eq!(cosine_tail(599, 1000, 0.4), 1.0);
+/// assert!((cosine_tail(800, 1000, 0.4) - 0.5).abs() < 1e-6);
+/// assert!(cosine_tail(999, 1000, 0.4) < 1e-4);
+/// ```
+pub fn cosine_tail(step: u64, total: u64, share: f32) -> f32 {
+    let tail = total as f32 * share;
+    let into = step as f32 - (total as f32 - tail);
+    if into > 0.0 { half_cosine(into / tail) } else { 1.0 }
+}
+
+/// One cycle (Smith & Topin 2018): rises from 1/25 to 1 along half a cosine over the first `share`
+/// of the steps, then falls to 0 along another.
+pub fn one_cycle(step: u64, total: u64, share: f32) -> f32 {
+    let (step, peak, total) = (step as f32, total as f32 * share, total as f32);
+    if step < peak {
+        1.0 - (1.0 - 1.0 / 25.0) * half_cosine(step / peak)
+    } else {
+        half_cosine((step - peak) / (total - peak))
+    }
+}
+
+/// From 1 at 0 to 0 at 1, and 0 beyond.
+fn half_cosine(x: f32) -> f32 {
+    if x < 1.0 { 0.5 * (1.0 + libm::cosf(PI * x)) } else { 0.0 }
+}

@@ -1,0 +1,153 @@
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use clap::Args;
+use yuragi::{
+    Failure,
+    cpu::Cpu,
+    graph::Params,
+    model::Model,
+    models::Settings,
+    train::{Ending, Options, Run, Source, Stage, data::Data, train},
+};
+
+use super::INTERRUPTED;
+
+/// Learn from pictures with captions.
+///
+/// Writes checkpoint, log, loss curve and sample sheet into a folder, and the model when it is done.
+/// Ctrl-C saves; `--resume` goes on to the very weights that an undisturbed training reaches.
+#[derive(Args)]
+pub struct Train {
+    /// `emoji` for those of an installed colour font, or a folder of pictures with captions
+    /// (`picture.png` beside `picture.txt`, or `metadata.jsonl`)
+    #[arg(long, default_value = "emoji")]
+    data: Source,
+    /// The folder to write into
+    #[arg(long, default_value = "runs/train")]
+    out: PathBuf,
+    /// Go on with the training in this folder, with its own settings
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["data", "out", "init", "seed", "steps", "batch", "rate", "autoencoder_steps", "autoencoder_batch", "autoencoder_rate", "compose"])]
+    resume: Option<PathBuf>,
+    /// Begin with the weights of this model instead of random ones
+    #[arg(long, value_name = "MODEL")]
+    init: Option<PathBuf>,
+    /// Steps of the diffusion model
+    #[arg(long)]
+    steps: Option<u64>,
+    /// Pictures of one step
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Peak learning rate
+    #[arg(long)]
+    rate: Option<f64>,
+    /// Steps of the autoencoder, which comes first
+    #[arg(long)]
+    autoencoder_steps: Option<u64>,
+    /// Pictures of one step of the autoencoder
+    #[arg(long)]
+    autoencoder_batch: Option<usize>,
+    /// Peak learning rate of the autoencoder
+    #[arg(long)]
+    autoencoder_rate: Option<f64>,
+    /// Composed pictures (recoloured, side by side, ..) for each picture of the data
+    #[arg(long)]
+    compose: Option<f64>,
+    /// Decides initial weights, order and noise
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Threads; the weights do not depend on them
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+impl Train {
+    /// Trains until done or interrupted.
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let flag = interrupted.clone();
+        ctrlc::set_handler(move || {
+            if flag.swap(true, Ordering::Relaxed) {
+                std::process::exit(INTERRUPTED.into());
+            }
+            eprintln!("\nsaving; once more to stop without");
+        })?;
+        let cpu = self.threads.map_or_else(Cpu::new, Cpu::with_threads);
+        let (run, data) = match &self.resume {
+            Some(folder) => {
+                let run = Run::load(folder)?;
+                let data = Data::load(&run.options, run.settings.size)?;
+                (run, data)
+            }
+            None => self.begin()?,
+        };
+        let left_out = &data.dataset.skipped;
+        for skipped in left_out.iter().take(20) {
+            eprintln!("skipped {}: {}", skipped.path.display(), skipped.reason);
+        }
+        eprintln!(
+            "{} pictures, {} held out, {} skipped, {} composed; {} threads",
+            data.own,
+            data.dataset.held_out().count(),
+            left_out.len(),
+            data.items.len() - data.own,
+            cpu.threads()
+        );
+        let folder = run.folder.clone();
+        match train(run, &data, &cpu, &interrupted)? {
+            Ending::Complete => {
+                eprintln!("trained: {}", folder.join("model.safetensors").display());
+                Ok(ExitCode::SUCCESS)
+            }
+            Ending::Interrupted => {
+                eprintln!("interrupted and saved; go on with: yuragi train --resume {}", folder.display());
+                Ok(ExitCode::from(INTERRUPTED))
+            }
+        }
+    }
+
+    fn begin(&self) -> Result<(Run, Data), Failure> {
+        let default = Options::default();
+        let options = Options {
+            data: self.data.clone(),
+            seed: self.seed.unwrap_or(default.seed),
+            autoencoder_batch: self.autoencoder_batch.unwrap_or(default.autoencoder_batch),
+            autoencoder_steps: self.autoencoder_steps.unwrap_or(default.autoencoder_steps),
+            autoencoder_rate: self.autoencoder_rate.unwrap_or(default.autoencoder_rate),
+            batch: self.batch.unwrap_or(default.batch),
+            steps: self.steps.unwrap_or(default.steps),
+            rate: self.rate.unwrap_or(default.rate),
+            compose: self.compose.unwrap_or(default.compose),
+        }
+        .checked()?;
+        Run::create(&self.out)?;
+        let initial = self.init.as_deref().map(|path: &Path| Model::open(path)).transpose()?;
+        let settings = initial.as_ref().map_or_else(Settings::default, |m| m.settings.clone());
+        let data = Data::load(&options, settings.size)?;
+        let (settings, tokenizer, params) = match initial {
+            Some(model) => (settings, model.tokenizer, model.params),
+            None => {
+                let tokenizer = data.tokenizer(settings.text.vocabulary)?;
+                (settings, tokenizer, Params::new())
+            }
+        };
+        let run = Run {
+            folder: self.out.clone(),
+            options,
+            settings,
+            tokenizer,
+            params,
+            stage: Stage::Autoencoder,
+            step: 0,
+            fingerprint: data.fingerprint(),
+        };
+        run.save()?;
+        Ok((run, data))
+    }
+}

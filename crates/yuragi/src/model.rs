@@ -1,0 +1,81 @@
+//! A trained model as one file: settings, tokenizer and weights.
+
+use std::path::Path;
+
+use yuragi_graph::{HostTensor, ParamSpec, Params};
+use yuragi_io::{Checkpoint, Tensor, checkpoint::Archive};
+use yuragi_models::{Settings, latent_diffusion, tokenizer::Bpe};
+use yuragi_nn::optim;
+
+use crate::Failure;
+
+/// Tensors with fewer elements keep 16 bits: gains and biases, which cost little and matter much.
+const QUANTIZED_FROM: usize = 2048;
+
+/// All that is needed to turn words into pictures.
+pub struct Model {
+    /// The extents of its networks.
+    pub settings: Settings,
+    /// Text to tokens.
+    pub tokenizer: Bpe,
+    /// Weights.
+    pub params: Params,
+}
+
+impl Model {
+    /// The averaged weights of a training.
+    pub fn averaged(settings: &Settings, tokenizer: &Bpe, params: &Params) -> Model {
+        Model { settings: settings.clone(), tokenizer: tokenizer.clone(), params: optim::averaged(params) }
+    }
+
+    /// Writes the model with 8 bits for each weight of a matrix or kernel, whole or not at all.
+    pub fn save(&self, path: &Path) -> Result<(), Failure> {
+        let mut file = Checkpoint::default();
+        for (key, value) in self.settings.to_pairs() {
+            file.set(key, value);
+        }
+        file.set("tokenizer", self.tokenizer.to_text());
+        for (name, tensor) in self.params.iter() {
+            let values = tensor.to_f32();
+            if tensor.shape().rank() >= 2 && values.len() >= QUANTIZED_FROM {
+                file.insert_quantized(name, &tensor.shape(), &values)?;
+            } else {
+                file.insert(name, Tensor::from_values(&tensor.shape(), &values)?.to_f16());
+            }
+        }
+        Ok(file.save(path)?)
+    }
+
+    /// Reads a model's file.
+    pub fn open(path: &Path) -> Result<Model, Failure> {
+        Model::read(&Archive::open(path)?)
+    }
+
+    /// Reads a model from an opened file: every tensor is checked, optimiser state is left out.
+    pub fn read(file: &Archive) -> Result<Model, Failure> {
+        let settings = Settings::from_pairs(&pairs(file))?;
+        let tokenizer = Bpe::from_text(&file.setting::<String>("tokenizer")?)?;
+        let mut params = Params::new();
+        for spec in params_of(&settings)? {
+            let averaged = format!("{}{}", optim::AVERAGE, spec.name);
+            let name = if file.contains(&averaged) { &averaged } else { &spec.name };
+            let values = file.f32(name, &spec.shape)?;
+            if let Some(tensor) = HostTensor::new(spec.shape, values) {
+                params.insert(&spec.name, tensor);
+            }
+        }
+        Ok(Model { settings, tokenizer, params })
+    }
+}
+
+/// Every weight of a model of these extents.
+fn params_of(settings: &Settings) -> Result<Vec<ParamSpec>, Failure> {
+    let stages = [latent_diffusion::autoencoder_training(settings, 1)?, latent_diffusion::diffusion_training(settings, 1)?];
+    let specs = stages.iter().flat_map(|graph| graph.params()).filter(|spec| !optim::is_state(&spec.name));
+    Ok(specs.cloned().collect())
+}
+
+/// The settings in a file's header.
+pub(crate) fn pairs(file: &Archive) -> Vec<(&str, &str)> {
+    file.settings().iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+}

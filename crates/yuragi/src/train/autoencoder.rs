@@ -1,0 +1,104 @@
+//! The first stage: pictures to latents and back.
+
+use yuragi_cpu::{Cpu, CpuPlan, CpuState};
+use yuragi_graph::{Backend, Params, Plan, Slice, SliceMut};
+use yuragi_io::{Picture, picture::contact_sheet};
+use yuragi_models::{
+    latent_diffusion::{self, OPTIMIZER},
+    latents::{Latents, Statistics},
+};
+use yuragi_nn::rate;
+
+use super::{
+    Learner, Report, Run,
+    codec::Codec,
+    data::{Batches, Data, stack},
+};
+use crate::Failure;
+
+/// Steps in which the learning rate rises.
+const WARM: u64 = 200;
+/// The share of the steps over which it falls.
+const TAIL: f32 = 0.5;
+/// Decay of the averaged weights.
+const AVERAGE: f32 = 0.998;
+/// Pictures on a sheet, each above its reconstruction.
+const SHOWN: usize = 24;
+
+/// Trains the autoencoder.
+pub struct Autoencoder<'a> {
+    data: &'a Data,
+    batches: Batches,
+    plan: CpuPlan,
+    state: CpuState,
+    codec: Codec,
+    seed: u64,
+    steps: u64,
+    peak: f32,
+    batch: usize,
+    pictures: Vec<f32>,
+}
+
+impl<'a> Autoencoder<'a> {
+    /// Goes on with a run; missing weights and optimiser state are drawn from its seed.
+    pub fn new(run: &mut Run, data: &'a Data, cpu: &Cpu) -> Result<Autoencoder<'a>, Failure> {
+        let options = &run.options;
+        let graph = latent_diffusion::autoencoder_training(&run.settings, options.autoencoder_batch)?;
+        run.params.initialise(graph.params(), options.seed);
+        let plan = cpu.compile(&graph)?;
+        Ok(Autoencoder {
+            data,
+            batches: Batches::new(data, options.seed ^ 1, options.autoencoder_batch),
+            state: plan.state(&run.params)?,
+            plan,
+            codec: Codec::new(&run.settings, cpu)?,
+            seed: options.seed,
+            steps: options.autoencoder_steps,
+            peak: options.autoencoder_rate as f32,
+            batch: options.autoencoder_batch,
+            pictures: Vec::new(),
+        })
+    }
+}
+
+impl Learner for Autoencoder<'_> {
+    fn step(&mut self, step: u64, params: &mut Params) -> Result<Report, Failure> {
+        let picks: Vec<usize> = (0..self.batch).map(|place| self.batches.pick(step, place).item).collect();
+        stack(picks.iter().map(|&item| &self.data.items[item].picture), &mut self.pictures);
+        let rate = self.peak * rate::warmup(step, WARM) * rate::cosine_tail(step, self.steps, TAIL);
+        let hyper = OPTIMIZER.hyper(step, rate, AVERAGE);
+        let key = [step as u32, (self.seed as u32) ^ 0x6175_746f];
+        let inputs = [Slice::F32(&self.pictures), Slice::U32(&key), Slice::F32(&hyper)];
+        let mut outputs = [[0.0f32; 1]; 6];
+        let [loss, l1, mse, edges, kl, norm] = &mut outputs;
+        let mut views = [loss, l1, mse, edges, kl, norm].map(|o| SliceMut::F32(o));
+        self.plan.update(&mut self.state, params, &inputs, &mut views)?;
+        Ok(Report { loss: outputs[0][0].into(), norm: outputs[5][0].into(), rate: rate.into() })
+    }
+
+    fn sheet(&mut self, params: &Params) -> Result<Picture, Failure> {
+        let every = (self.data.items.len() / SHOWN).max(1);
+        let shown: Vec<&Picture> = self.data.items.iter().step_by(every).take(SHOWN).map(|i| &i.picture).collect();
+        let latents = self.codec.encode(params, &shown, |_| {})?;
+        let decoded = self.codec.decode(params, &latents)?;
+        let columns = 8;
+        let mut sheet = Vec::new();
+        for (row, decoded) in shown.chunks(columns).zip(decoded.chunks(columns)) {
+            sheet.extend(row.iter().map(|p| (*p).clone()));
+            sheet.extend_from_slice(decoded);
+        }
+        Ok(contact_sheet(&sheet, columns, 2)?)
+    }
+}
+
+/// Measures the latents of all pictures, so that the second stage meets channels of mean 0 and variance 1.
+pub fn measure(run: &Run, data: &Data, cpu: &Cpu) -> Result<Latents, Failure> {
+    let settings = &run.settings;
+    let pictures: Vec<&Picture> = data.items.iter().map(|i| &i.picture).collect();
+    let latents = Codec::new(settings, cpu)?.encode(&run.params, &pictures, |_| {})?;
+    let mut statistics = Statistics::new(settings.autoencoder.latent);
+    for (picture, latent) in pictures.iter().zip(latents.chunks_exact(settings.latent_len())) {
+        statistics.add(latent, &picture.to_f32(), settings.latent_size());
+    }
+    statistics.measure().ok_or_else(|| Failure::new("the autoencoder gives the same latent for every picture: train it longer"))
+}

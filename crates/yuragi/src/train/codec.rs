@@ -1,0 +1,72 @@
+//! Pictures to latents and back with the averaged weights of a training.
+
+use yuragi_cpu::{Cpu, CpuPlan};
+use yuragi_graph::{Backend, Params, Plan, Slice, SliceMut};
+use yuragi_io::Picture;
+use yuragi_models::{Settings, latent_diffusion};
+use yuragi_nn::optim;
+
+use super::data::stack;
+use crate::Failure;
+
+/// Pictures of one run.
+const BATCH: usize = 16;
+
+/// The two halves of the autoencoder, ready to run.
+pub struct Codec {
+    encode: CpuPlan,
+    decode: CpuPlan,
+    size: usize,
+    latent: usize,
+}
+
+impl Codec {
+    /// Compiles both halves.
+    pub fn new(settings: &Settings, cpu: &Cpu) -> Result<Codec, Failure> {
+        Ok(Codec {
+            encode: cpu.compile(&latent_diffusion::encode(settings, BATCH)?)?,
+            decode: cpu.compile(&latent_diffusion::decode(settings, BATCH)?)?,
+            size: settings.size,
+            latent: settings.latent_len(),
+        })
+    }
+
+    /// The latents of pictures, one after another; standardised where the settings were measured.
+    /// `done` hears how many are ready.
+    pub fn encode(
+        &self,
+        params: &Params,
+        pictures: &[&Picture],
+        mut done: impl FnMut(usize),
+    ) -> Result<Vec<f32>, Failure> {
+        let weights = optim::averaged(params);
+        let mut state = self.encode.state(&weights)?;
+        let (mut input, mut output) = (Vec::new(), vec![0.0; BATCH * self.latent]);
+        let mut latents = Vec::with_capacity(pictures.len() * self.latent);
+        for batch in pictures.chunks(BATCH) {
+            stack(batch.iter().copied(), &mut input);
+            input.resize(BATCH * self.size * self.size * 3, 0.0);
+            self.encode.run(&mut state, &weights, &[Slice::F32(&input)], &mut [SliceMut::F32(&mut output)])?;
+            latents.extend_from_slice(&output[..batch.len() * self.latent]);
+            done(latents.len() / self.latent);
+        }
+        Ok(latents)
+    }
+
+    /// The pictures of latents.
+    pub fn decode(&self, params: &Params, latents: &[f32]) -> Result<Vec<Picture>, Failure> {
+        let weights = optim::averaged(params);
+        let mut state = self.decode.state(&weights)?;
+        let picture = self.size * self.size * 3;
+        let mut output = vec![0.0; BATCH * picture];
+        let mut pictures = Vec::new();
+        for batch in latents.chunks(BATCH * self.latent) {
+            let count = batch.len() / self.latent;
+            let mut input = batch.to_vec();
+            input.resize(BATCH * self.latent, 0.0);
+            self.decode.run(&mut state, &weights, &[Slice::F32(&input)], &mut [SliceMut::F32(&mut output)])?;
+            pictures.extend(Picture::from_batch(self.size, self.size, &output[..count * picture])?);
+        }
+        Ok(pictures)
+    }
+}

@@ -1,0 +1,318 @@
+//! Pictures made of the data's pictures, with captions that say how: another colour, a coloured
+//! background, two things side by side or one above the other. They teach words that the data alone
+//! never separates from the thing named.
+
+use yuragi_io::{Caption, CaptionKind, Item, Picture, PictureError};
+
+use super::order::Draws;
+
+/// Purposes of draws.
+const FORM: u32 = 1;
+const FIRST: u32 = 2;
+const SECOND: u32 = 3;
+const COLOUR: u32 = 4;
+const WORDING: u32 = 5;
+
+/// A colour word.
+struct Colour {
+    english: &'static str,
+    /// As it stands before a noun.
+    japanese: &'static str,
+    /// Degrees.
+    hue: f32,
+    /// The background's colour.
+    rgb: [u8; 3],
+}
+
+const fn colour(english: &'static str, japanese: &'static str, hue: f32, rgb: [u8; 3]) -> Colour {
+    Colour { english, japanese, hue, rgb }
+}
+
+const COLOURS: [Colour; 7] = [
+    colour("red", "赤い", 0.0, [226, 66, 60]),
+    colour("orange", "オレンジ色の", 28.0, [247, 152, 60]),
+    colour("yellow", "黄色い", 50.0, [250, 214, 70]),
+    colour("green", "緑色の", 115.0, [96, 180, 90]),
+    colour("blue", "青い", 212.0, [72, 136, 224]),
+    colour("purple", "紫色の", 275.0, [146, 92, 200]),
+    colour("pink", "ピンクの", 332.0, [248, 150, 190]),
+];
+
+/// Hues are counted in bins of this many degrees.
+const BIN: f32 = 20.0;
+/// Below this saturation a pixel has no hue.
+const GREY: f32 = 0.2;
+/// The share of a thing's pixels that its main hue must cover for a colour word to describe it.
+const MAIN_SHARE: f32 = 0.45;
+
+/// A source of composed pictures.
+pub struct Composer<'a> {
+    items: Vec<&'a Item>,
+    /// Items of one main hue, and that hue in degrees.
+    coloured: Vec<(&'a Item, f32)>,
+    seed: u64,
+}
+
+impl<'a> Composer<'a> {
+    /// Composes what can be named: items with a name, none that is held out.
+    pub fn new(items: impl IntoIterator<Item = &'a Item>, seed: u64) -> Composer<'a> {
+        let named = |item: &&Item| !item.held_out && !item.title().is_empty();
+        let items: Vec<&Item> = items.into_iter().filter(named).collect();
+        let plain = |item: &&&Item| {
+            let person = item.emoji.as_ref().is_some_and(|e| e.is_combination());
+            !person && !COLOURS.iter().any(|c| item.title().split(' ').any(|word| word == c.english))
+        };
+        let coloured = items.iter().filter(plain).filter_map(|&i| Some((i, main_hue(&i.picture)?))).collect();
+        Composer { items, coloured, seed }
+    }
+
+    /// The composed item of this number, always the same; `None` if the data has nothing to compose.
+    pub fn item(&self, number: u64) -> Option<Result<Item, PictureError>> {
+        let draws = Draws::new(self.seed ^ 0x636f_6d70_6f73_65, number);
+        let first = *self.items.get(draws.below(FIRST, self.items.len().max(1)))?;
+        let second = self.items[draws.below(SECOND, self.items.len())];
+        let colour = &COLOURS[draws.below(COLOUR, COLOURS.len())];
+        let form = draws.uniform(FORM);
+        let made = if form < 0.45 && !self.coloured.is_empty() {
+            let (item, hue) = self.coloured[draws.below(FIRST, self.coloured.len())];
+            recoloured(&item.picture, colour.hue - hue).map(|p| (p, named_colour(item, colour)))
+        } else if form < 0.65 {
+            on_background(&first.picture, colour.rgb).map(|p| (p, named_background(first, colour)))
+        } else {
+            let beside = form < 0.85;
+            both(&first.picture, &second.picture, beside).map(|p| (p, named_both(first, second, beside, draws)))
+        };
+        Some(made.map(|(picture, captions)| Item {
+            id: format!("composed {number}"),
+            picture,
+            captions,
+            held_out: false,
+            emoji: None,
+        }))
+    }
+}
+
+/// The captions of a kind that can be told from the parts' captions.
+fn captions(english: Option<String>, japanese: Option<String>) -> Vec<Caption> {
+    let caption = |kind, text: Option<String>| text.map(|text| Caption { kind, text });
+    [caption(CaptionKind::NameEn, english), caption(CaptionKind::NameJa, japanese)].into_iter().flatten().collect()
+}
+
+fn english(item: &Item) -> Option<&str> {
+    item.caption(CaptionKind::NameEn).or(item.caption(CaptionKind::Plain))
+}
+
+fn japanese(item: &Item) -> Option<&str> {
+    item.caption(CaptionKind::NameJa)
+}
+
+fn named_colour(item: &Item, colour: &Colour) -> Vec<Caption> {
+    captions(
+        english(item).map(|name| format!("{} {name}", colour.english)),
+        japanese(item).map(|name| format!("{}{name}", colour.japanese)),
+    )
+}
+
+fn named_background(item: &Item, colour: &Colour) -> Vec<Caption> {
+    captions(
+        english(item).map(|name| format!("{name} on a {} background", colour.english)),
+        japanese(item).map(|name| format!("{}背景の{name}", colour.japanese)),
+    )
+}
+
+fn named_both(first: &Item, second: &Item, beside: bool, draws: Draws) -> Vec<Caption> {
+    let plain = draws.uniform(WORDING) < 0.6;
+    let say_english = |(a, b): (&str, &str)| match (beside, plain) {
+        (true, true) => format!("{a} and {b}"),
+        (true, false) => format!("{a} to the left of {b}"),
+        (false, true) => format!("{a} above {b}"),
+        (false, false) => format!("{b} below {a}"),
+    };
+    let say_japanese = |(a, b): (&str, &str)| match (beside, plain) {
+        (true, true) => format!("{a}と{b}"),
+        (true, false) => format!("{b}の左に{a}"),
+        (false, true) => format!("{b}の上に{a}"),
+        (false, false) => format!("{a}の下に{b}"),
+    };
+    captions(english(first).zip(english(second)).map(say_english), japanese(first).zip(japanese(second)).map(say_japanese))
+}
+
+/// Two pictures at half size on white, left and right or above and below.
+fn both(first: &Picture, second: &Picture, beside: bool) -> Result<Picture, PictureError> {
+    let side = first.width();
+    let half = (side / 2).max(1);
+    let mut picture = Picture::filled(side, side, [255; 3])?;
+    let (first, second) = (first.resize(half, half)?, second.resize(half, half)?);
+    let (middle, end) = ((side - half) / 2, side - half);
+    if beside {
+        picture.paste(&first, 0, middle);
+        picture.paste(&second, end, middle);
+    } else {
+        picture.paste(&first, middle, 0);
+        picture.paste(&second, middle, end);
+    }
+    Ok(picture)
+}
+
+/// Every hue turned by so many degrees.
+fn recoloured(picture: &Picture, turn: f32) -> Result<Picture, PictureError> {
+    let mut picture = picture.clone();
+    for pixel in picture.rgb_mut().as_chunks_mut::<3>().0 {
+        let (hue, saturation, value) = to_hsv(*pixel);
+        *pixel = from_hsv((hue + turn).rem_euclid(360.0), saturation, value);
+    }
+    Ok(picture)
+}
+
+/// The white around the thing, seen from the border, in a colour.
+fn on_background(picture: &Picture, colour: [u8; 3]) -> Result<Picture, PictureError> {
+    let (width, height) = (picture.width(), picture.height());
+    let mut picture = picture.clone();
+    let pixels = picture.rgb_mut().as_chunks_mut::<3>().0;
+    let white = |pixel: &[u8; 3]| pixel.iter().all(|&v| v > 236);
+    let mut outside = vec![false; width * height];
+    let border = |i: usize| i % width == 0 || i % width == width - 1 || i < width || i >= width * (height - 1);
+    let mut open: Vec<usize> = (0..width * height).filter(|&i| border(i) && white(&pixels[i])).collect();
+    while let Some(i) = open.pop() {
+        if outside[i] || !white(&pixels[i]) {
+            continue;
+        }
+        outside[i] = true;
+        let (x, y) = (i % width, i / width);
+        let mut visit = |x: usize, y: usize| open.push(y * width + x);
+        if x > 0 {
+            visit(x - 1, y);
+        }
+        if x + 1 < width {
+            visit(x + 1, y);
+        }
+        if y > 0 {
+            visit(x, y - 1);
+        }
+        if y + 1 < height {
+            visit(x, y + 1);
+        }
+    }
+    for (i, pixel) in pixels.iter_mut().enumerate() {
+        let (x, y) = (i % width, i / width);
+        let touches = (x > 0 && outside[i - 1])
+            || (x + 1 < width && outside[i + 1])
+            || (y > 0 && outside[i - width])
+            || (y + 1 < height && outside[i + width]);
+        // White is the absence of cover: tinting by the background's colour keeps the soft edge.
+        if outside[i] || touches {
+            for (v, c) in pixel.iter_mut().zip(colour) {
+                *v = (u16::from(*v) * u16::from(c) / 255) as u8;
+            }
+        }
+    }
+    Ok(picture)
+}
+
+/// The hue that covers most of the thing, in degrees, if one does.
+fn main_hue(picture: &Picture) -> Option<f32> {
+    let bins = (360.0 / BIN) as usize;
+    let mut shares = vec![0.0f32; bins];
+    let mut thing = 0.0f32;
+    for &pixel in picture.rgb().as_chunks::<3>().0 {
+        let (hue, saturation, value) = to_hsv(pixel);
+        if saturation < 0.05 && value > 0.95 {
+            continue;
+        }
+        thing += 1.0;
+        if saturation > GREY && value > 0.2 {
+            shares[(hue / BIN) as usize % bins] += 1.0;
+        }
+    }
+    let around = |i: usize| shares[i] + shares[(i + 1) % bins];
+    let best = (0..bins).max_by(|&a, &b| around(a).total_cmp(&around(b)))?;
+    (around(best) > MAIN_SHARE * thing && thing > 0.0).then_some(((best + 1) as f32 * BIN).rem_euclid(360.0))
+}
+
+/// Degrees, and saturation and value from 0 to 1.
+fn to_hsv([r, g, b]: [u8; 3]) -> (f32, f32, f32) {
+    let (r, g, b) = (f32::from(r) / 255.0, f32::from(g) / 255.0, f32::from(b) / 255.0);
+    let (high, low) = (r.max(g).max(b), r.min(g).min(b));
+    let range = high - low;
+    if range == 0.0 {
+        return (0.0, 0.0, high);
+    }
+    let sextant = if high == r {
+        (g - b) / range
+    } else if high == g {
+        2.0 + (b - r) / range
+    } else {
+        4.0 + (r - g) / range
+    };
+    ((sextant * 60.0).rem_euclid(360.0), range / high, high)
+}
+
+fn from_hsv(hue: f32, saturation: f32, value: f32) -> [u8; 3] {
+    let channel = |n: f32| {
+        let k = (n + hue / 60.0) % 6.0;
+        let v = value - value * saturation * k.min(4.0 - k).clamp(0.0, 1.0);
+        (v * 255.0 + 0.5) as u8
+    };
+    [channel(5.0), channel(3.0), channel(1.0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disc(name: &str, colour: [u8; 3]) -> Item {
+        let mut picture = Picture::filled(16, 16, [255; 3]).unwrap();
+        picture.paste(&Picture::filled(8, 8, colour).unwrap(), 4, 4);
+        let captions = vec![
+            Caption { kind: CaptionKind::NameEn, text: name.into() },
+            Caption { kind: CaptionKind::NameJa, text: "丸".into() },
+        ];
+        Item { id: name.into(), picture, captions, held_out: false, emoji: None }
+    }
+
+    #[test]
+    fn colours_turn_to_the_word() {
+        for (i, colour) in COLOURS.iter().enumerate() {
+            let turned = recoloured(&disc("disc", [255, 30, 30]).picture, colour.hue).unwrap();
+            let hue = to_hsv(turned.pixel(8, 8).unwrap()).0;
+            assert!((hue - colour.hue).abs() < 2.0, "{} gives {hue}", COLOURS[i].english);
+            assert_eq!(turned.pixel(0, 0), Some([255; 3]));
+        }
+        assert!((main_hue(&disc("disc", [30, 30, 255]).picture).unwrap() - 240.0).abs() <= BIN);
+        assert_eq!(main_hue(&disc("disc", [90, 90, 90]).picture), None);
+    }
+
+    #[test]
+    fn hsv_round_trips() {
+        for r in (0..=255).step_by(17) {
+            for g in (0..=255).step_by(17) {
+                for b in (0..=255).step_by(17) {
+                    let (h, s, v) = to_hsv([r, g, b]);
+                    let back = from_hsv(h, s, v);
+                    assert!(back.iter().zip([r, g, b]).all(|(x, y)| x.abs_diff(y) <= 1), "{r} {g} {b} {back:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn backgrounds_reach_only_the_outside() {
+        let mut item = disc("ring", [200, 0, 0]);
+        item.picture.paste(&Picture::filled(2, 2, [255; 3]).unwrap(), 7, 7);
+        let picture = on_background(&item.picture, [0, 0, 255]).unwrap();
+        assert_eq!(picture.pixel(0, 0), Some([0, 0, 255]));
+        assert_eq!(picture.pixel(7, 7), Some([255; 3]));
+    }
+
+    #[test]
+    fn items_repeat_by_number_and_name_what_they_show() {
+        let items = [disc("disc", [255, 30, 30]), disc("ball", [30, 200, 30])];
+        let composer = Composer::new(&items, 3);
+        for number in 0..50 {
+            let item = composer.item(number).unwrap().unwrap();
+            assert_eq!(item, composer.item(number).unwrap().unwrap());
+            assert!(item.title().contains("disc") || item.title().contains("ball"), "{}", item.title());
+        }
+        assert!(Composer::new(&[], 3).item(0).is_none());
+    }
+}

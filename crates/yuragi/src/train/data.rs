@@ -1,0 +1,126 @@
+//! The pictures of a training, and their batches.
+
+use yuragi_io::{Dataset, Item, Picture, emoji, folder};
+use yuragi_models::tokenizer::Bpe;
+
+use super::{
+    Options, Source,
+    compose::Composer,
+    order::{Draws, Order},
+};
+use crate::Failure;
+
+/// Composed pictures kept ready, for each that an epoch takes.
+const COMPOSED_VARIETY: f64 = 3.0;
+
+/// Everything that is learned from.
+pub struct Data {
+    /// The data set as loaded, held-out items included.
+    pub dataset: Dataset,
+    /// What is trained on: the data's items first, then composed ones.
+    pub items: Vec<Item>,
+    /// How many of the items are the data's own.
+    pub own: usize,
+    /// Composed items in one epoch.
+    composed_per_epoch: usize,
+}
+
+impl Data {
+    /// Loads the pictures at a size and composes more.
+    pub fn load(options: &Options, size: usize) -> Result<Data, Failure> {
+        let dataset = load(&options.data, size)?;
+        let mut items: Vec<Item> = dataset.trained().cloned().collect();
+        let own = items.len();
+        let composed_per_epoch = (own as f64 * options.compose) as usize;
+        let composer = Composer::new(&dataset.items, options.seed);
+        for number in 0..(composed_per_epoch as f64 * COMPOSED_VARIETY) as u64 {
+            items.extend(composer.item(number).transpose()?);
+        }
+        let composed_per_epoch = if items.len() > own { composed_per_epoch } else { 0 };
+        Ok(Data { dataset, items, own, composed_per_epoch })
+    }
+
+    /// The number of pictures in one epoch.
+    pub fn epoch(&self) -> usize {
+        self.own + self.composed_per_epoch
+    }
+
+    /// A hash of pictures and captions (FNV-1a, 64 bits).
+    pub fn fingerprint(&self) -> u64 {
+        let mut hash = 0xcbf2_9ce4_8422_2325u64;
+        let mut add = |bytes: &[u8]| {
+            for &byte in bytes {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        };
+        for item in &self.items {
+            add(item.id.as_bytes());
+            add(item.picture.rgb());
+            item.captions.iter().for_each(|c| add(c.text.as_bytes()));
+        }
+        hash
+    }
+
+    /// A tokenizer learned from all captions.
+    pub fn tokenizer(&self, vocabulary: usize) -> Result<Bpe, Failure> {
+        let own = &self.items[..self.own];
+        Ok(Bpe::train(own.iter().flat_map(|i| i.captions.iter().map(|c| c.text.as_str())), vocabulary)?)
+    }
+}
+
+/// Loads a source's pictures at a size.
+pub fn load(source: &Source, size: usize) -> Result<Dataset, Failure> {
+    Ok(match source {
+        Source::Emoji => emoji::load(&emoji::Options { size, ..emoji::Options::default() })?,
+        Source::Folder(path) => folder::load(path, &folder::Options { size, ..folder::Options::default() })?,
+    })
+}
+
+/// Draws the batches of a stage: a pure function of the seed and the step.
+pub struct Batches {
+    seed: u64,
+    order: Order,
+    own: usize,
+    composed_per_epoch: usize,
+    composed: usize,
+    batch: usize,
+}
+
+/// One picture of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Pick {
+    /// Its place in [`Data::items`].
+    pub item: usize,
+    /// Draws of its own.
+    pub draws: Draws,
+}
+
+impl Batches {
+    /// Batches of a stage with its own seed.
+    pub fn new(data: &Data, seed: u64, batch: usize) -> Batches {
+        let order = Order::new(seed, data.epoch());
+        let composed = data.items.len() - data.own;
+        Batches { seed, order, own: data.own, composed_per_epoch: data.composed_per_epoch, composed, batch }
+    }
+
+    /// The picture at a place of the batch of a step (counted from 0).
+    pub fn pick(&mut self, step: u64, place: usize) -> Pick {
+        let position = step * self.batch as u64 + place as u64;
+        let (slot, epoch) = self.order.at(position);
+        let item = match slot.checked_sub(self.own) {
+            None => slot,
+            // Every epoch goes on where the last one stopped among the composed.
+            Some(slot) => self.own + (slot + epoch as usize * self.composed_per_epoch) % self.composed,
+        };
+        Pick { item, draws: Draws::new(self.seed ^ 0x6361_7074_696f_6e, position) }
+    }
+}
+
+
+/// Pictures as one `[N, size, size, 3]` tensor in [-1, 1].
+pub fn stack<'a>(pictures: impl IntoIterator<Item = &'a Picture>, out: &mut Vec<f32>) {
+    out.clear();
+    for picture in pictures {
+        out.extend(picture.to_f32());
+    }
+}

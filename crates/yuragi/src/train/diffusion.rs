@@ -1,0 +1,123 @@
+//! The second stage: words and noise to latents.
+
+use indicatif::ProgressBar;
+use yuragi_cpu::{Cpu, CpuPlan, CpuState};
+use yuragi_graph::{Backend, Params, Plan, Slice, SliceMut};
+use yuragi_io::{Picture, picture::contact_sheet};
+use yuragi_models::{
+    Settings,
+    generator::{Generator, Request, Sampling},
+    latent_diffusion::{self, OPTIMIZER},
+    text_encoder,
+    tokenizer::Bpe,
+};
+use yuragi_nn::{optim, rate};
+
+use super::{
+    Learner, Report, Run, captions,
+    codec::Codec,
+    data::{Batches, Data},
+};
+use crate::Failure;
+
+/// Steps in which the learning rate rises.
+const WARM: u64 = 500;
+/// The share of the steps over which it falls.
+const TAIL: f32 = 0.4;
+/// Decay of the averaged weights.
+const AVERAGE: f32 = 0.999;
+/// Pictures on a sheet.
+const SHOWN: usize = 32;
+
+/// Trains U-Net and text encoder on the latents of all pictures.
+pub struct Diffusion<'a> {
+    data: &'a Data,
+    batches: Batches,
+    plan: CpuPlan,
+    state: CpuState,
+    cpu: Cpu,
+    settings: Settings,
+    tokenizer: Bpe,
+    seed: u64,
+    steps: u64,
+    peak: f32,
+    batch: usize,
+    /// The latents of all items.
+    latents: Vec<f32>,
+    /// The latents and captions of a batch.
+    input: Vec<f32>,
+    ids: Vec<i32>,
+}
+
+impl<'a> Diffusion<'a> {
+    /// Goes on with a run; missing weights and optimiser state are drawn from its seed.
+    pub fn new(run: &mut Run, data: &'a Data, cpu: &Cpu) -> Result<Diffusion<'a>, Failure> {
+        let options = &run.options;
+        let graph = latent_diffusion::diffusion_training(&run.settings, options.batch)?;
+        run.params.initialise(graph.params(), options.seed);
+        let pictures: Vec<&Picture> = data.items.iter().map(|i| &i.picture).collect();
+        let bar = ProgressBar::new(pictures.len() as u64).with_message("encoding pictures");
+        let codec = Codec::new(&run.settings, cpu)?;
+        let latents = codec.encode(&run.params, &pictures, |done| bar.set_position(done as u64))?;
+        bar.finish_and_clear();
+        let plan = cpu.compile(&graph)?;
+        Ok(Diffusion {
+            data,
+            batches: Batches::new(data, options.seed ^ 2, options.batch),
+            state: plan.state(&run.params)?,
+            plan,
+            cpu: cpu.clone(),
+            settings: run.settings.clone(),
+            tokenizer: run.tokenizer.clone(),
+            seed: options.seed,
+            steps: options.steps,
+            peak: options.rate as f32,
+            batch: options.batch,
+            latents,
+            input: Vec::new(),
+            ids: Vec::new(),
+        })
+    }
+}
+
+impl Learner for Diffusion<'_> {
+    fn step(&mut self, step: u64, params: &mut Params) -> Result<Report, Failure> {
+        let latent = self.settings.latent_len();
+        self.input.clear();
+        self.ids.clear();
+        for place in 0..self.batch {
+            let pick = self.batches.pick(step, place);
+            self.input.extend_from_slice(&self.latents[pick.item * latent..][..latent]);
+            let caption = captions::draw(&self.data.items[pick.item], pick.draws);
+            self.ids.extend(text_encoder::ids(&self.tokenizer, &caption, self.settings.text.length));
+        }
+        let rate = self.peak * rate::warmup(step, WARM) * rate::cosine_tail(step, self.steps, TAIL);
+        let hyper = OPTIMIZER.hyper(step, rate, AVERAGE);
+        let key = [step as u32, (self.seed as u32) ^ 0x6469_6666];
+        let inputs = [Slice::F32(&self.input), Slice::I32(&self.ids), Slice::U32(&key), Slice::F32(&hyper)];
+        let mut outputs = [[0.0f32; 1]; 4];
+        let [loss, mse, colour, norm] = &mut outputs;
+        let mut views = [loss, mse, colour, norm].map(|o| SliceMut::F32(o));
+        self.plan.update(&mut self.state, params, &inputs, &mut views)?;
+        Ok(Report { loss: outputs[0][0].into(), norm: outputs[3][0].into(), rate: rate.into() })
+    }
+
+    /// Samples for captions of the data, those that are held out included, always from the same noise.
+    fn sheet(&mut self, params: &Params) -> Result<Picture, Failure> {
+        let items = &self.data.dataset.items;
+        let every = (items.len() / SHOWN).max(1);
+        let captions: Vec<&str> = items.iter().step_by(every).take(SHOWN).map(|i| i.title()).collect();
+        let store = self.cpu.upload(optim::averaged(params))?;
+        let generator = Generator::new(&self.cpu, store, self.settings.clone(), self.tokenizer.clone(), captions.len())?;
+        let requests: Vec<Request<'_>> =
+            captions.iter().zip(0u64..).map(|(&prompt, seed)| Request { prompt, seed, ..Request::default() }).collect();
+        let mut job = generator.start(&requests, &Sampling::default())?;
+        while !job.advance(usize::MAX)?.is_all() {}
+        let side = self.settings.size;
+        let pictures: Result<Vec<Picture>, _> = (0..captions.len())
+            .filter_map(|i| job.picture(i))
+            .map(|values| Picture::from_f32(side, side, values))
+            .collect();
+        Ok(contact_sheet(&pictures?, 8, 2)?)
+    }
+}

@@ -1,0 +1,195 @@
+//! Training from pictures to a model file, in a folder that shows its progress and can be left at any time.
+
+pub mod autoencoder;
+pub mod captions;
+pub mod codec;
+pub mod compose;
+pub mod data;
+pub mod diffusion;
+pub mod monitor;
+pub mod options;
+pub mod order;
+pub mod run;
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use yuragi_cpu::Cpu;
+use yuragi_graph::Params;
+use yuragi_io::{Picture, png};
+
+pub use options::{Options, Source};
+pub use run::{Run, Stage};
+
+use crate::Failure;
+use data::Data;
+use monitor::Monitor;
+
+/// Between two checkpoints.
+const SAVE_EVERY: Duration = Duration::from_secs(240);
+/// Between two sample sheets.
+const SHEET_EVERY: Duration = Duration::from_secs(300);
+/// Steps over which a loss is averaged to see whether it diverges.
+const WINDOW: u64 = 100;
+/// A loss so many times its best average has diverged.
+const DIVERGED: f64 = 8.0;
+
+/// What one step tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Report {
+    /// The loss before the step.
+    pub loss: f64,
+    /// The gradient's norm before clipping.
+    pub norm: f64,
+    /// The learning rate.
+    pub rate: f64,
+}
+
+/// One part of a training: a step, and pictures that show what was learned.
+pub trait Learner {
+    /// Makes the step of this number (counted from 0).
+    fn step(&mut self, step: u64, params: &mut Params) -> Result<Report, Failure>;
+    /// A sheet of samples from the averaged weights.
+    fn sheet(&mut self, params: &Params) -> Result<Picture, Failure>;
+}
+
+/// Why a training ended without failing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All steps are done.
+    Complete,
+    /// It was interrupted, and is saved.
+    Interrupted,
+}
+
+/// Trains until all steps are done or `interrupted` is set, and leaves checkpoint and model in the run's folder.
+pub fn train(mut run: Run, data: &Data, cpu: &Cpu, interrupted: &AtomicBool) -> Result<Ending, Failure> {
+    if run.fingerprint != data.fingerprint() {
+        return Err(Failure::new(format!(
+            "{} began with other pictures or captions than `{}` gives now: train anew in another folder",
+            run.folder.display(),
+            run.options.data
+        )));
+    }
+    while run.stage != Stage::Done {
+        let (steps, batch) = match run.stage {
+            Stage::Autoencoder => (run.options.autoencoder_steps, run.options.autoencoder_batch),
+            Stage::Diffusion | Stage::Done => (run.options.steps, run.options.batch),
+        };
+        let mut learner: Box<dyn Learner> = match run.stage {
+            Stage::Autoencoder => Box::new(autoencoder::Autoencoder::new(&mut run, data, cpu)?),
+            Stage::Diffusion | Stage::Done => Box::new(diffusion::Diffusion::new(&mut run, data, cpu)?),
+        };
+        let ending = learn(&mut run, &mut *learner, steps, batch, interrupted)?;
+        if ending == Ending::Interrupted {
+            return Ok(ending);
+        }
+        drop(learner);
+        run.step = 0;
+        run.stage = match run.stage {
+            Stage::Autoencoder => Stage::Diffusion,
+            Stage::Diffusion | Stage::Done => Stage::Done,
+        };
+        if run.stage == Stage::Diffusion {
+            run.settings.latents = autoencoder::measure(&run, data, cpu)?;
+        }
+        run.save()?;
+    }
+    run.to_model().save(&run.model())?;
+    Ok(Ending::Complete)
+}
+
+/// Makes the steps of one stage that remain.
+fn learn(
+    run: &mut Run,
+    learner: &mut dyn Learner,
+    steps: u64,
+    batch: usize,
+    interrupted: &AtomicBool,
+) -> Result<Ending, Failure> {
+    let mut monitor = Monitor::new(&run.folder, run.stage.name(), run.step, steps, batch)?;
+    let sheet = run.folder.join(format!("{}-samples.png", run.stage.name()));
+    let (mut saved, mut shown) = (Instant::now(), Instant::now());
+    let mut watch = Watch::default();
+    while run.step < steps {
+        if interrupted.load(Ordering::Relaxed) {
+            run.save()?;
+            monitor.flush()?;
+            return Ok(Ending::Interrupted);
+        }
+        let report = learner.step(run.step, &mut run.params)?;
+        if let Some(problem) = watch.problem(report) {
+            let checkpoint = Run::checkpoint(&run.folder);
+            let kept = if checkpoint.exists() { format!("; {} is as it was", checkpoint.display()) } else { String::new() };
+            return Err(Failure::new(format!(
+                "{} diverged at step {}: {problem}{kept}; train with a smaller learning rate than {:e}",
+                run.stage.name(),
+                run.step + 1,
+                report.rate
+            )));
+        }
+        run.step += 1;
+        monitor.step(run.step, report.loss, report.norm, report.rate)?;
+        if saved.elapsed() >= SAVE_EVERY {
+            run.save()?;
+            saved = Instant::now();
+        }
+        if shown.elapsed() >= SHEET_EVERY || run.step == steps {
+            write_sheet(&sheet, &learner.sheet(&run.params)?)?;
+            shown = Instant::now();
+        }
+    }
+    monitor.flush()?;
+    run.save()?;
+    Ok(Ending::Complete)
+}
+
+fn write_sheet(path: &Path, sheet: &Picture) -> Result<(), Failure> {
+    Ok(png::save(path, sheet, &[])?)
+}
+
+/// Sees when a loss runs away.
+#[derive(Debug, Default)]
+struct Watch {
+    steps: u64,
+    sum: f64,
+    best: Option<f64>,
+}
+
+impl Watch {
+    fn problem(&mut self, report: Report) -> Option<String> {
+        if !report.loss.is_finite() || !report.norm.is_finite() {
+            return Some(format!("the loss is {}, the gradient's norm {}", report.loss, report.norm));
+        }
+        self.steps += 1;
+        self.sum += report.loss;
+        if self.steps < WINDOW {
+            return None;
+        }
+        let mean = self.sum / WINDOW as f64;
+        (self.steps, self.sum) = (0, 0.0);
+        let best = self.best.map_or(mean, |best| best.min(mean));
+        self.best = Some(best);
+        (mean > DIVERGED * best).then(|| format!("the mean loss rose from {best:.4} to {mean:.4}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(loss: f64) -> Report {
+        Report { loss, norm: 1.0, rate: 1e-3 }
+    }
+
+    #[test]
+    fn a_watch_sees_infinity_at_once_and_growth_after_a_window() {
+        assert!(Watch::default().problem(report(f64::NAN)).is_some());
+        let mut watch = Watch::default();
+        assert!((0..500).all(|_| watch.problem(report(1.0)).is_none()));
+        assert!((0..100).any(|_| watch.problem(report(100.0)).is_some()));
+    }
+}

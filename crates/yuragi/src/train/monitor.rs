@@ -1,0 +1,152 @@
+//! What a person sees of a training: bar, log, curve, sample sheet.
+
+use std::{
+    fs,
+    io::{IsTerminal, Write},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use yuragi_io::{atomic, plot, png};
+
+use crate::Failure;
+
+/// Between two lines of the log.
+const LOG_EVERY: u64 = 25;
+/// Between two drawings of the curve.
+const CURVE_EVERY: Duration = Duration::from_secs(60);
+/// Between two lines where there is no terminal for a bar.
+const LINE_EVERY: Duration = Duration::from_secs(30);
+
+/// Averages since the last line of the log.
+#[derive(Clone, Debug, Default)]
+struct Sums {
+    steps: u64,
+    loss: f64,
+    norm: f64,
+}
+
+/// Shows the progress of one stage.
+pub struct Monitor {
+    stage: &'static str,
+    bar: ProgressBar,
+    log: PathBuf,
+    curve: PathBuf,
+    lines: Vec<String>,
+    points: Vec<(f64, f64)>,
+    sums: Sums,
+    started: Instant,
+    curve_drawn: Instant,
+    line_printed: Instant,
+    batch: usize,
+}
+
+impl Monitor {
+    /// Goes on from a step; later lines of an older log are dropped.
+    pub fn new(folder: &Path, stage: &'static str, step: u64, steps: u64, batch: usize) -> Result<Monitor, Failure> {
+        let log = folder.join(format!("{stage}.tsv"));
+        let old = fs::read_to_string(&log).unwrap_or_default();
+        let step_of = |line: &str| line.split('\t').next().and_then(|s| s.parse::<u64>().ok());
+        let mut lines = vec!["step\tloss\tgradient_norm\tlearning_rate".to_owned()];
+        let mut points = Vec::new();
+        for line in old.lines() {
+            if let Some(at) = step_of(line).filter(|&at| at <= step) {
+                let loss = line.split('\t').nth(1).and_then(|l| l.parse::<f64>().ok());
+                points.extend(loss.map(|loss| (at as f64, loss)));
+                lines.push(line.to_owned());
+            }
+        }
+        let style = ProgressStyle::with_template("{prefix:11} {wide_bar} {pos}/{len} {msg} {per_sec} eta {eta}");
+        let bar = ProgressBar::new(steps).with_position(step).with_prefix(stage).with_style(style?);
+        bar.reset_eta();
+        let now = Instant::now();
+        let curve = folder.join(format!("{stage}.png"));
+        let monitor = Monitor {
+            stage,
+            bar,
+            log,
+            curve,
+            lines,
+            points,
+            sums: Sums::default(),
+            started: now,
+            curve_drawn: now,
+            line_printed: now,
+            batch,
+        };
+        monitor.write_log()?;
+        Ok(monitor)
+    }
+
+    /// Takes note of a finished step (counted from 1).
+    pub fn step(&mut self, step: u64, loss: f64, norm: f64, rate: f64) -> Result<(), Failure> {
+        self.sums.steps += 1;
+        self.sums.loss += loss;
+        self.sums.norm += norm;
+        self.bar.set_position(step);
+        if step % LOG_EVERY == 0 || self.bar.length() == Some(step) {
+            let n = self.sums.steps as f64;
+            let (loss, norm) = (self.sums.loss / n, self.sums.norm / n);
+            self.sums = Sums::default();
+            self.points.push((step as f64, loss));
+            self.lines.push(format!("{step}\t{loss:.6}\t{norm:.4}\t{rate:.3e}"));
+            self.bar.set_message(format!("loss {loss:.4}"));
+            if self.line_printed.elapsed() >= LINE_EVERY && !std::io::stderr().is_terminal() {
+                self.line_printed = Instant::now();
+                let seconds = self.started.elapsed().as_secs_f64();
+                let rate = self.bar.per_sec() * self.batch as f64;
+                let left = self.bar.eta().as_secs();
+                eprintln!(
+                    "{} {step}/{} loss {loss:.4}, {rate:.0} pictures/s, {seconds:.0} s, {}:{:02}:{:02} left",
+                    self.stage,
+                    self.bar.length().unwrap_or(0),
+                    left / 3600,
+                    left / 60 % 60,
+                    left % 60
+                );
+            }
+            if self.curve_drawn.elapsed() >= CURVE_EVERY {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes log and curve.
+    pub fn flush(&mut self) -> Result<(), Failure> {
+        self.curve_drawn = Instant::now();
+        self.write_log()?;
+        if self.points.len() > 1 {
+            let series = [plot::Series { label: String::new(), points: self.points.clone() }];
+            let chart = plot::Chart {
+                title: self.stage.into(),
+                x_label: "step".into(),
+                y_label: "loss".into(),
+                log_y: true,
+                ..plot::Chart::default()
+            };
+            png::save(&self.curve, &chart.draw(&series)?, &[])?;
+        }
+        Ok(())
+    }
+
+    /// A line above the bar.
+    pub fn say(&self, text: &str) {
+        self.bar.suspend(|| {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        });
+    }
+
+    fn write_log(&self) -> Result<(), Failure> {
+        let mut text = self.lines.join("\n");
+        text.push('\n');
+        Ok(atomic::write(&self.log, text.as_bytes())?)
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        self.bar.abandon();
+    }
+}

@@ -1,0 +1,123 @@
+//! How a training is to go.
+
+use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
+
+use crate::Failure;
+
+/// What to learn from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The emoji of an installed colour font, captioned in English and Japanese.
+    Emoji,
+    /// A folder of captioned pictures.
+    Folder(PathBuf),
+}
+
+impl FromStr for Source {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Source, Self::Err> {
+        Ok(if text == "emoji" { Source::Emoji } else { Source::Folder(text.into()) })
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Source::Emoji => f.write_str("emoji"),
+            Source::Folder(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// How to train: everything that decides the resulting weights, to the last bit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// What to learn from.
+    pub data: Source,
+    /// Decides initial weights, order, noise.
+    pub seed: u64,
+    /// Pictures of one step of the autoencoder.
+    pub autoencoder_batch: usize,
+    /// Steps of the autoencoder.
+    pub autoencoder_steps: u64,
+    /// Peak learning rate of the autoencoder.
+    pub autoencoder_rate: f64,
+    /// Pictures of one step of the diffusion model.
+    pub batch: usize,
+    /// Steps of the diffusion model.
+    pub steps: u64,
+    /// Peak learning rate of the diffusion model.
+    pub rate: f64,
+    /// Composed pictures (recoloured, side by side, ..) for each picture of the data, from 0 to 4.
+    pub compose: f64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            data: Source::Emoji,
+            seed: 0,
+            autoencoder_batch: 16,
+            autoencoder_steps: 6_000,
+            autoencoder_rate: 2e-3,
+            batch: 16,
+            steps: 60_000,
+            rate: 1.5e-3,
+            compose: 0.3,
+        }
+    }
+}
+
+impl Options {
+    /// Names and values for the header of a checkpoint.
+    pub fn to_pairs(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("train.data", self.data.to_string()),
+            ("train.seed", self.seed.to_string()),
+            ("train.autoencoder_batch", self.autoencoder_batch.to_string()),
+            ("train.autoencoder_steps", self.autoencoder_steps.to_string()),
+            ("train.autoencoder_rate", self.autoencoder_rate.to_string()),
+            ("train.batch", self.batch.to_string()),
+            ("train.steps", self.steps.to_string()),
+            ("train.rate", self.rate.to_string()),
+            ("train.compose", self.compose.to_string()),
+        ]
+    }
+
+    /// The options that a checkpoint's header tells.
+    pub fn from_pairs(pairs: &BTreeMap<String, String>) -> Result<Options, Failure> {
+        fn get<T: FromStr>(pairs: &BTreeMap<String, String>, key: &str) -> Result<T, Failure> {
+            let value = pairs.get(key).ok_or_else(|| Failure::new(format!("the checkpoint lacks the setting `{key}`")))?;
+            value.parse().map_err(|_| Failure::new(format!("the checkpoint's setting `{key}` = `{value}` is not understood")))
+        }
+        let options = Options {
+            data: get(pairs, "train.data")?,
+            seed: get(pairs, "train.seed")?,
+            autoencoder_batch: get(pairs, "train.autoencoder_batch")?,
+            autoencoder_steps: get(pairs, "train.autoencoder_steps")?,
+            autoencoder_rate: get(pairs, "train.autoencoder_rate")?,
+            batch: get(pairs, "train.batch")?,
+            steps: get(pairs, "train.steps")?,
+            rate: get(pairs, "train.rate")?,
+            compose: get(pairs, "train.compose")?,
+        };
+        options.checked()
+    }
+
+    /// The options, if every one is in its range.
+    pub fn checked(self) -> Result<Options, Failure> {
+        let range = |name: &str, value: f64, low: f64, high: f64| {
+            if value.is_finite() && value >= low && value <= high {
+                return Ok(());
+            }
+            Err(Failure::new(format!("{name} is {value}, must be from {low} to {high}")))
+        };
+        range("the autoencoder's batch", self.autoencoder_batch as f64, 1.0, 1024.0)?;
+        range("the batch", self.batch as f64, 1.0, 1024.0)?;
+        range("the autoencoder's learning rate", self.autoencoder_rate, 1e-8, 1.0)?;
+        range("the learning rate", self.rate, 1e-8, 1.0)?;
+        range("the share of composed pictures", self.compose, 0.0, 4.0)?;
+        Ok(self)
+    }
+}

@@ -1,0 +1,137 @@
+//! A training's folder and its checkpoint.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use yuragi_graph::{HostTensor, Params, Shape};
+use yuragi_io::{Checkpoint, Tensor, checkpoint::Archive};
+use yuragi_models::{Settings, tokenizer::Bpe};
+
+use super::Options;
+use crate::{Failure, model::Model};
+
+/// The parts of a training, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Pictures to latents and back.
+    Autoencoder,
+    /// Noise and words to latents.
+    Diffusion,
+    /// Nothing is left to do.
+    Done,
+}
+
+impl Stage {
+    /// The name in files and headers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Autoencoder => "autoencoder",
+            Stage::Diffusion => "diffusion",
+            Stage::Done => "done",
+        }
+    }
+
+    fn parse(name: &str) -> Result<Stage, Failure> {
+        [Stage::Autoencoder, Stage::Diffusion, Stage::Done]
+            .into_iter()
+            .find(|s| s.name() == name)
+            .ok_or_else(|| Failure::new(format!("the checkpoint is in a stage `{name}` that is not known")))
+    }
+}
+
+/// A training between two steps: all that is needed to go on to the same weights, bit for bit.
+pub struct Run {
+    /// Where everything is written.
+    pub folder: PathBuf,
+    /// How to train.
+    pub options: Options,
+    /// What is trained.
+    pub settings: Settings,
+    /// Text to tokens.
+    pub tokenizer: Bpe,
+    /// Weights, optimiser state and averages.
+    pub params: Params,
+    /// Where it stands.
+    pub stage: Stage,
+    /// Steps done of the stage.
+    pub step: u64,
+    /// Tells data sets apart: a training goes on only with the one it began with.
+    pub fingerprint: u64,
+}
+
+impl Run {
+    /// The checkpoint's path in a folder.
+    pub fn checkpoint(folder: &Path) -> PathBuf {
+        folder.join("checkpoint.safetensors")
+    }
+
+    /// The trained model's path in the folder.
+    pub fn model(&self) -> PathBuf {
+        self.folder.join("model.safetensors")
+    }
+
+    /// Writes the checkpoint, whole or not at all.
+    pub fn save(&self) -> Result<(), Failure> {
+        let mut file = Checkpoint::default();
+        for (key, value) in self.settings.to_pairs() {
+            file.set(key, value);
+        }
+        for (key, value) in self.options.to_pairs() {
+            file.set(key, value);
+        }
+        file.set("tokenizer", self.tokenizer.to_text());
+        file.set("stage", self.stage.name());
+        file.set("step", self.step);
+        file.set("data.fingerprint", self.fingerprint);
+        for (name, tensor) in self.params.iter() {
+            file.insert(name, Tensor::from_values(&tensor.shape(), &tensor.to_f32())?);
+        }
+        Ok(file.save(Run::checkpoint(&self.folder))?)
+    }
+
+    /// Reads the checkpoint of a folder.
+    pub fn load(folder: &Path) -> Result<Run, Failure> {
+        let path = Run::checkpoint(folder);
+        if !path.exists() {
+            return Err(Failure::new(format!("{} does not exist: nothing to resume", path.display())));
+        }
+        let file = Archive::open(&path)?;
+        let text: String = file.setting("tokenizer")?;
+        let mut params = Params::new();
+        for name in file.names() {
+            let shape = file.tensor(&name)?.shape().to_vec();
+            let values = file.f32(&name, &shape)?;
+            let tensor = Shape::new(&shape).and_then(|shape| HostTensor::new(shape, values));
+            params.insert(&name, tensor.ok_or_else(|| Failure::new(format!("{name} has the illegal shape {shape:?}")))?);
+        }
+        Ok(Run {
+            folder: folder.to_owned(),
+            options: Options::from_pairs(file.settings())?,
+            settings: Settings::from_pairs(&crate::model::pairs(&file))?,
+            tokenizer: Bpe::from_text(&text)?,
+            params,
+            stage: Stage::parse(&file.setting::<String>("stage")?)?,
+            step: file.setting("step")?,
+            fingerprint: file.setting("data.fingerprint")?,
+        })
+    }
+
+    /// Begins in a new folder, which must not hold another training.
+    pub fn create(folder: &Path) -> Result<(), Failure> {
+        let path = Run::checkpoint(folder);
+        if path.exists() {
+            return Err(Failure::new(format!(
+                "{} exists: go on with `--resume`, or name another folder with `--out`",
+                path.display()
+            )));
+        }
+        fs::create_dir_all(folder).map_err(|e| Failure::new(format!("cannot make the folder {}: {e}", folder.display())))
+    }
+
+    /// The averaged weights as a model to generate with.
+    pub fn to_model(&self) -> Model {
+        Model::averaged(&self.settings, &self.tokenizer, &self.params)
+    }
+}
