@@ -296,7 +296,9 @@ impl<'g> Tensor<'g> {
     pub fn conv2d_input_grad(self, kernel: Tensor<'g>, window: Window, size: [usize; 2]) -> Tensor<'g> {
         let (g, w) = (self.shape(), kernel.shape());
         let dims = [g.first().copied().unwrap_or(0), size[0], size[1], w.get(2).copied().unwrap_or(0)];
-        let want = Shape::new(&dims).unwrap_or(g);
+        let Some(want) = Shape::new(&dims) else {
+            return self.builder.fail(format!("conv2d_input_grad: illegal size {size:?}"), g);
+        };
         self.push(Op::Conv(Conv::InputGrad(window)), &[kernel], want)
     }
 
@@ -305,7 +307,9 @@ impl<'g> Tensor<'g> {
     pub fn conv2d_weight_grad(self, g: Tensor<'g>, window: Window, kernel: [usize; 2]) -> Tensor<'g> {
         let last = |s: Shape| s.last().copied().unwrap_or(0);
         let dims = [kernel[0], kernel[1], last(self.shape()), last(g.shape())];
-        let want = Shape::new(&dims).unwrap_or(self.shape());
+        let Some(want) = Shape::new(&dims) else {
+            return self.builder.fail(format!("conv2d_weight_grad: illegal kernel {kernel:?}"), self.shape());
+        };
         self.push(Op::Conv(Conv::WeightGrad(window)), &[g], want)
     }
 

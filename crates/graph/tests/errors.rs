@@ -89,7 +89,7 @@ fn every_mistake_names_the_line_of_the_caller() {
     error(|b| b.grad(x(b), &[x2(b)])[0]);
     error(|b| b.grad(b.input("i", &[], DType::I32), &[x2(b)])[0]);
     error(|b| {
-        b.update(x(b), x2(b));
+        b.update(b.input("i", &[2, 3], DType::F32), x2(b));
         x2(b)
     });
     error(|b| {
@@ -237,5 +237,5 @@ fn silly_shapes_never_panic() {
             }
         }
     }
-    assert!(legal > 3000, "only {legal} legal steps");
+    assert!(legal > 2000, "only {legal} legal steps");
 }

@@ -26,12 +26,8 @@ use yuragi_nn::{
 use crate::{Settings, latents::Latents, text_encoder::Features};
 
 /// How both stages step: AdamW, with averaged weights.
-pub const OPTIMIZER: Optimizer = Optimizer {
-    rule: Rule::Adam { betas: [0.9, 0.99], eps: 1e-8 },
-    weight_decay: 0.01,
-    clip: 1.0,
-    average: true,
-};
+pub const OPTIMIZER: Optimizer =
+    Optimizer { rule: Rule::Adam { betas: [0.9, 0.99], eps: 1e-8 }, weight_decay: 0.01, clip: 1.0, average: true };
 
 /// One training step of the autoencoder:
 /// L1 + 2·(squared error) + ½·(L1 of neighbours' differences) + 2·10⁻⁴·KL.

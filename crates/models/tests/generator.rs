@@ -37,7 +37,12 @@ fn sampling(steps: usize, guidance: f32) -> Sampling {
     Sampling { sampler: Kind::EulerAncestral, steps, guidance, ..Sampling::default() }
 }
 
-fn picture(generator: &Generator<Backing, &Params>, requests: &[Request<'_>], place: usize, how: &Sampling) -> Vec<f32> {
+fn picture(
+    generator: &Generator<Backing, &Params>,
+    requests: &[Request<'_>],
+    place: usize,
+    how: &Sampling,
+) -> Vec<f32> {
     let mut job = generator.start(requests, how).unwrap();
     assert!(job.picture(place).is_none());
     assert!(job.advance(usize::MAX).unwrap().is_all());
@@ -109,7 +114,8 @@ fn two_guided_euler_steps_by_hand() {
     fill::normal([1, 3], 0, 0, &mut x);
     for t in [1.0, 0.5] {
         let estimate = |text: &[Vec<f32>]| {
-            let inputs = [&x, &vec![t], &text[0], &text[1], &text[2]].map(|v: &Vec<f32>| Slice::F32(v));
+            let (x, t) = (&x[..], [t]);
+            let inputs = [x, &t, &text[0], &text[1], &text[2]].map(Slice::F32);
             run(graphs::denoise(settings, 1).unwrap(), &params, &inputs).remove(0)
         };
         let (away, towards) = (estimate(&negative), estimate(&prompt));

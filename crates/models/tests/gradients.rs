@@ -33,8 +33,8 @@ fn autoencoder() {
 
 #[test]
 fn unet() {
-    let unet = UNet { latent: 3, channels: [16, 24, 32], condition: 12, heads: 2 };
-    check(&[Real(&[2, 8, 8, 3]), Real(&[2]), Index(&[2, 5], &[1, 5, 2, 0, 0, 1, 3, 4, 6, 2])], |s, x| {
+    let unet = UNet { latent: 3, channels: [16, 16, 24], condition: 12, heads: 2 };
+    check(&[Real(&[2, 8, 4, 3]), Real(&[2]), Index(&[2, 5], &[1, 5, 2, 0, 0, 1, 3, 4, 6, 2])], |s, x| {
         let text = TEXT.encode(&s.enter("text"), x[2]);
         vec![unet.denoise(&s.enter("unet"), x[0], x[1] * 1e-3, text)]
     });
@@ -43,7 +43,7 @@ fn unet() {
 #[test]
 fn unet_in_its_text() {
     let unet = UNet { latent: 1, channels: [16, 16, 16], condition: 8, heads: 2 };
-    let text = [Real(&[1, 3, 8]), Real(&[1, 3]), Real(&[1, 8]), Real(&[1, 8, 8, 1]), Real(&[1])];
+    let text = [Real(&[1, 3, 8]), Real(&[1, 3]), Real(&[1, 8]), Real(&[1, 4, 8, 1]), Real(&[1])];
     check(&text, |s, x| {
         let text = Features { tokens: x[0], mask: x[1], pooled: x[2] };
         vec![unet.denoise(s, x[3], x[4] * 1e-3, text)]

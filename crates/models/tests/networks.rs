@@ -40,11 +40,13 @@ fn graphs_have_the_documented_inputs_and_outputs() {
     assert_eq!(inputs, ["latent f32 [2, 16, 16, 4]", "caption i32 [2, 24]", "key u32 [2]", "hyper f32 [4]"]);
     assert_eq!(outputs, ["loss []", "mse []", "colour []", "norm []"]);
     let (inputs, outputs) = shapes(&encode_text(&settings, 2).unwrap());
-    assert_eq!((inputs, outputs), (vec!["caption i32 [2, 24]".into()], vec![
-        "tokens [2, 24, 160]".into(),
-        "mask [2, 24]".into(),
-        "pooled [2, 160]".into()
-    ]));
+    assert_eq!(
+        (inputs, outputs),
+        (
+            vec!["caption i32 [2, 24]".into()],
+            vec!["tokens [2, 24, 160]".into(), "mask [2, 24]".into(), "pooled [2, 160]".into()]
+        )
+    );
     let (inputs, outputs) = shapes(&denoise(&settings, 2).unwrap());
     let expected =
         ["x f32 [2, 16, 16, 4]", "t f32 [2]", "tokens f32 [2, 24, 160]", "mask f32 [2, 24]", "pooled f32 [2, 160]"];
@@ -66,8 +68,7 @@ fn every_weight_is_updated_with_its_moments_and_its_average() {
 
 #[test]
 fn settings_return_from_their_pairs() {
-    let mut settings = Settings::default();
-    settings.size = 96;
+    let mut settings = Settings { size: 96, ..Settings::default() };
     settings.unet.channels = [64, 128, 160];
     settings.latents.mean = vec![0.1, -2.5, 1e-9, 3.0];
     settings.latents.deviation = vec![1.0, 0.3, 1.5e7, 0.1];

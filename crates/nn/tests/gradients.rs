@@ -38,16 +38,12 @@ fn embeddings() {
 #[test]
 fn attentions() {
     check(&[Real(&[2, 3, 4])], |s, x| vec![attention(s, x[0], x[0], 2, None)]);
-    check(&[Real(&[2, 3, 4]), Real(&[2, 5, 6]), Real(&[2, 5])], |s, x| {
-        vec![attention(s, x[0], x[1], 2, Some(x[2]))]
-    });
+    check(&[Real(&[2, 3, 4]), Real(&[2, 5, 6]), Real(&[2, 5])], |s, x| vec![attention(s, x[0], x[1], 2, Some(x[2]))]);
 }
 
 #[test]
 fn resampling() {
-    check(&[Real(&[2, 4, 6, 3])], |_, x| {
-        vec![upsample(x[0]), mean_pool(x[0], 2), space_to_depth(x[0], 2)]
-    });
+    check(&[Real(&[2, 4, 6, 3])], |_, x| vec![upsample(x[0]), mean_pool(x[0], 2), space_to_depth(x[0], 2)]);
     check(&[Real(&[1, 2, 3, 8])], |_, x| vec![depth_to_space(x[0], 2)]);
 }
 

@@ -20,13 +20,11 @@ fn counting(count: usize) -> Vec<f32> {
 #[test]
 fn cross_entropies_are_those_of_pytorch() {
     let logits = [1.0, -2.0, 0.5, 0.1, 0.2, 0.3];
-    let entropy = value(&[(&[2, 3], &logits), (&[2], &[2.0, 0.0])], |_, x| {
-        loss::cross_entropy(x[0], x[1].cast(DType::I32))
-    });
+    let entropy =
+        value(&[(&[2, 3], &logits), (&[2], &[2.0, 0.0])], |_, x| loss::cross_entropy(x[0], x[1].cast(DType::I32)));
     assert_relative_eq!(entropy[0], 1.1032698752857637, epsilon = 1e-6);
-    let entropy = value(&[(&[3], &[-30.0, 0.0, 2.0]), (&[3], &[0.0, 1.0, 0.25])], |_, x| {
-        loss::bce_with_logits(x[0], x[1])
-    });
+    let entropy =
+        value(&[(&[3], &[-30.0, 0.0, 2.0]), (&[3], &[0.0, 1.0, 0.25])], |_, x| loss::bce_with_logits(x[0], x[1]));
     assert_relative_eq!(entropy[0], 0.7733583972010033, epsilon = 1e-6);
 }
 

@@ -345,8 +345,8 @@ mod tests {
         let mut expected = Vec::new();
         for item in 0..batch {
             for i in 0..m {
-                for j in 0..n {
-                    let mut sum = Sum::starting_at(if bias { c[j] } else { 0.0 });
+                for (j, &c) in c.iter().enumerate() {
+                    let mut sum = Sum::starting_at(if bias { c } else { 0.0 });
                     for l in 0..k {
                         let at = if ta { l * m + i } else { i * k + l };
                         let bt = if tb { j * k + l } else { l * n + j };

@@ -45,11 +45,11 @@ fn level() -> Level {
     Level::available().find(|level| format!("{level:?}") == name).unwrap_or_else(Level::detect)
 }
 
-fn gemm(m: usize, n: usize, k: usize, ta: bool, tb: bool) {
-    let product = Product { batch: 1, m, n, k, ta, tb, a_stride: 0, b_stride: 0, bias: false };
+fn gemm(batch: usize, [m, n, k]: [usize; 3], ta: bool, tb: bool) {
+    let product = Product { batch, m, n, k, ta, tb, a_stride: m * k, b_stride: k * n, bias: false };
     let flag = |t, name: &str| if t { format!("{name}ᵀ") } else { name.into() };
-    let name = format!("{} {} {m}×{n}×{k}", flag(ta, "A"), flag(tb, "B"));
-    report(&name, &Gemm::new(level(), product), 2 * m * n * k, &[m * k, k * n], m * n);
+    let name = format!("{} {} {batch}×{m}×{n}×{k}", flag(ta, "A"), flag(tb, "B"));
+    report(&name, &Gemm::new(level(), product), 2 * batch * m * n * k, &[batch * m * k, batch * k * n], batch * m * n);
 }
 
 fn conv(batch: usize, size: usize, channels: usize, filters: usize, kernel: usize, stride: usize) {
@@ -92,17 +92,20 @@ fn timing() {
     conv(4, 64, 32, 3, 3, 1);
     conv(16, 16, 4, 48, 3, 1);
     conv(1, 16, 96, 96, 3, 1);
-    gemm(4096, 192, 768, false, false);
-    gemm(4096, 768, 192, false, true);
-    gemm(768, 192, 4096, true, false);
-    gemm(512, 512, 512, false, false);
-    gemm(512, 512, 512, true, true);
-    gemm(96, 96, 4096, true, false);
-    gemm(192, 768, 4096, true, false);
-    gemm(16, 384, 96, false, false);
-    gemm(1, 1024, 1024, false, false);
-    gemm(1, 1024, 1024, false, true);
-    gemm(1024, 1, 1024, false, false);
+    gemm(1, [4096, 192, 768], false, false);
+    gemm(1, [4096, 768, 192], false, true);
+    gemm(1, [768, 192, 4096], true, false);
+    gemm(1, [512, 512, 512], false, false);
+    gemm(1, [512, 512, 512], true, true);
+    gemm(1, [96, 96, 4096], true, false);
+    gemm(1, [192, 768, 4096], true, false);
+    gemm(1, [16, 384, 96], false, false);
+    gemm(1, [1, 1024, 1024], false, false);
+    gemm(1, [1, 1024, 1024], false, true);
+    gemm(1, [1024, 1, 1024], false, false);
+    gemm(64, [256, 256, 32], false, true);
+    gemm(64, [256, 32, 256], false, false);
+    gemm(64, [256, 32, 256], true, false);
     for (batch, length, depth) in [(64, 256, 32), (8, 1024, 64)] {
         let shape =
             AttentionShape { batch, queries: length, keys: length, depth, value_depth: depth, scale: 0.1, mask: None };

@@ -2,8 +2,9 @@
 
 use super::Vector;
 
-/// 1.5·2²³: adding it rounds to the nearest integer.
-const ROUND: f32 = 12_582_912.0;
+/// 1.5·2²³: adding it rounds to the nearest integer, which then stands in
+/// the low bits.
+pub(super) const ROUND: f32 = 12_582_912.0;
 
 /// ln 2 in 16 bits, so that a product with an exponent is exact, and the rest.
 const LN_2: (f32, f32) = (0.693_145_75, 1.428_606_8e-6);

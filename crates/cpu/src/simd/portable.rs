@@ -1,6 +1,6 @@
 //! Arrays that the compiler turns into the vectors of its target.
 
-use super::Vector;
+use super::{Vector, functions::ROUND};
 
 #[derive(Clone, Copy)]
 #[repr(align(16))]
@@ -59,8 +59,8 @@ impl Vector for Portable {
     #[inline(always)]
     fn scale(self, n: Self) -> Self {
         self.zip(n, |x, n| {
-            // In two steps, as 2ⁿ alone may underflow.
-            let n = n as i32;
+            // The whole number in the low bits; in two steps, as 2ⁿ alone may underflow.
+            let n = (n + ROUND).to_bits() as i32 - ROUND.to_bits() as i32;
             let half = n >> 1;
             let pow2 = |n: i32| f32::from_bits(((n + 127) as u32) << 23);
             x * pow2(half) * pow2(n - half)
@@ -105,6 +105,10 @@ impl Vector for Portable {
 
     #[inline(always)]
     unsafe fn load_first(from: *const f32, count: usize) -> Self {
+        if count == 4 {
+            // SAFETY: the caller's promise.
+            return unsafe { Self::load(from) };
+        }
         let mut values = [0.0; 4];
         for (i, value) in values.iter_mut().enumerate().take(count) {
             // SAFETY: i < count.
@@ -115,6 +119,10 @@ impl Vector for Portable {
 
     #[inline(always)]
     unsafe fn store_first(self, to: *mut f32, count: usize) {
+        if count == 4 {
+            // SAFETY: the caller's promise.
+            return unsafe { self.store(to) };
+        }
         for (i, value) in self.0.into_iter().enumerate().take(count) {
             // SAFETY: i < count.
             unsafe { *to.add(i) = value };

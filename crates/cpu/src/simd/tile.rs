@@ -73,7 +73,9 @@ impl Level {
     /// The most vectors of a tile's row.
     pub fn tile_vectors(self) -> usize {
         match self {
-            Self::Portable | Self::Avx2 => 2,
+            Self::Portable => 2,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => 2,
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => 3,
         }

@@ -211,8 +211,9 @@ pub(crate) fn infer(op: &Op, x: &[(Shape, DType)], want: Shape) -> Result<(Shape
                             && k[r - 2] == v[r - 2],
                         "q [.., L, D], k [.., S, D], v [.., S, V]",
                     )?;
+                    let scores = q.with(r - 1, k[r - 2]);
+                    expect(Shape::new(&scores).is_some(), "the scores [.., L, S] are too large")?;
                     if let Some((mask, _)) = x.get(3) {
-                        let scores = q.with(r - 1, k[r - 2]);
                         expect(
                             Shape::broadcast(mask, &scores) == Some(scores) && mask.rank() == r,
                             "the mask broadcasts to [.., L, S]",

@@ -32,8 +32,9 @@ pub struct Train {
     /// The folder to write into
     #[arg(long, default_value = "runs/train")]
     out: PathBuf,
-    /// Go on with the training in this folder, with its own settings
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["data", "out", "init", "seed", "steps", "batch", "rate", "autoencoder_steps", "autoencoder_batch", "autoencoder_rate", "compose"])]
+    /// Go on with the training in this folder, with its own settings; only `--steps` and
+    /// `--autoencoder-steps` may change, to train longer or shorter than planned
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["data", "out", "init", "seed", "batch", "rate", "autoencoder_batch", "autoencoder_rate", "compose"])]
     resume: Option<PathBuf>,
     /// Begin with the weights of this model instead of random ones
     #[arg(long, value_name = "MODEL")]
@@ -81,7 +82,9 @@ impl Train {
         let cpu = self.threads.map_or_else(Cpu::new, Cpu::with_threads);
         let (run, data) = match &self.resume {
             Some(folder) => {
-                let run = Run::load(folder)?;
+                let mut run = Run::load(folder)?;
+                run.options.steps = self.steps.unwrap_or(run.options.steps);
+                run.options.autoencoder_steps = self.autoencoder_steps.unwrap_or(run.options.autoencoder_steps);
                 let data = Data::load(&run.options, run.settings.size)?;
                 (run, data)
             }

@@ -35,7 +35,7 @@ pub(crate) struct WeightGrad {
 
 impl WeightGrad {
     pub fn new(level: Level, geometry: Geometry) -> Self {
-        let Geometry { channels, kernel, filters, .. } = geometry;
+        let Geometry { channels, filters, .. } = geometry;
         let output = geometry.output();
         let panels = Panels::new(level, filters);
         let rows = level.tile_rows();

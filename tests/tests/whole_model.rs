@@ -1,0 +1,68 @@
+//! Through many norms a derived bound says nothing: whole models are judged against the reference in single precision.
+
+use yuragi_cpu::Cpu;
+use yuragi_graph::{Builder, DType, Graph, Init, Params, Tensor, View, op::Window};
+use yuragi_reference::{Program, Reference};
+use yuragi_tests::{
+    faulty::{Faulty, accumulates_in_f16},
+    tolerance::{WHOLE_MODEL, whole_model},
+};
+
+/// Convolutions, then transformer blocks over the pixels, then a mean.
+fn network() -> (Graph, Params, Vec<f32>) {
+    let b = Builder::new();
+    let weight = |name: &str, shape: &[usize]| {
+        let inputs: usize = shape[..shape.len() - 1].iter().product();
+        b.param(name, shape, DType::F32, Init::Normal(1.0 / (inputs as f32).sqrt()))
+    };
+    let gain = |name: &str| b.param(name, &[16], DType::F32, Init::Constant(1.0));
+    let picture = b.input("picture", &[2, 8, 8, 3], DType::F32);
+    let mut x: Tensor<'_> = picture.conv2d(weight("in", &[3, 3, 3, 16]), Window::same(3));
+    for i in 0..4 {
+        let y = x.group_norm(4, gain(&format!("{i}.gain")), gain(&format!("{i}.bias")), 1e-5).silu();
+        x = x + y.conv2d(weight(&format!("{i}.conv"), &[3, 3, 16, 16]), Window::same(3));
+    }
+    x = x.reshape(&[2, 64, 16]);
+    for i in 0..4 {
+        let y = x.layer_norm(gain(&format!("{i}.norm")), gain(&format!("{i}.shift")), 1e-5);
+        let parts = y.matmul(weight(&format!("{i}.qkv"), &[16, 48])).chunk(-1, 3);
+        x = x + parts[0].attention(parts[1], parts[2], None, 0.25);
+        x = x
+            + (x.matmul(weight(&format!("{i}.up"), &[16, 64])).gelu()).matmul(weight(&format!("{i}.down"), &[64, 16]));
+    }
+    let graph = b.finish(&[("x", x), ("mean", x.mean_all())]).unwrap();
+    let mut params = Params::new();
+    params.initialise(graph.params(), 11);
+    let mut picture = vec![0.0; 2 * 8 * 8 * 3];
+    yuragi_numeric::fill::normal([3, 4], 0, 0, &mut picture);
+    (graph, params, picture)
+}
+
+#[test]
+fn the_cpu_is_as_good_as_plain_single_precision() {
+    let (graph, params, picture) = network();
+    let error = whole_model(&Cpu::new(), &graph, &params, &[View::F32(&picture)]).unwrap();
+    assert!(error <= WHOLE_MODEL, "{error} times the error of the reference in single precision");
+    let own = whole_model(&Reference::single(), &graph, &params, &[View::F32(&picture)]).unwrap();
+    assert_eq!(own, 1.0);
+}
+
+#[test]
+fn a_faulty_backend_is_not() {
+    let (graph, params, picture) = network();
+    let error = whole_model(&Faulty(accumulates_in_f16), &graph, &params, &[View::F32(&picture)]).unwrap();
+    assert!(error > 10.0 * WHOLE_MODEL, "only {error} times the error of the reference in single precision");
+}
+
+#[test]
+fn the_threads_of_the_cpu_change_no_bit() {
+    let (graph, params, picture) = network();
+    let outputs = |threads: usize| {
+        yuragi_tests::tolerance::run(&Cpu::with_threads(threads), &graph, &params, &[View::F32(&picture)]).unwrap().0
+    };
+    let one = outputs(1);
+    for threads in [2, 3, 7] {
+        assert_eq!(outputs(threads), one, "{threads} threads");
+    }
+    assert!(Program::new(&graph).graph().nodes().len() > graph.nodes().len());
+}
