@@ -1,1 +1,237 @@
-//! placeholder
+#![forbid(unsafe_code)]
+//! What is timed: the four plans in which training and generation spend their time.
+//!
+//! `benches/kernels.rs` times single operations; `src/bin/networks.rs` times the plans below, or
+//! writes down what they compute, so that `peers/` can do the same with other systems.
+
+use std::error::Error;
+
+use yuragi_cpu::{Cpu, CpuPlan, CpuState};
+use yuragi_graph::{
+    Backend, BuildError, DType, Graph, Init, InputSpec, Memory, Op, ParamSpec, Params, Plan, Slice, SliceMut, Storage,
+    op::Distribution,
+};
+use yuragi_models::{
+    Settings,
+    latent_diffusion::{OPTIMIZER, autoencoder_training, decode, denoise, diffusion_training},
+    latents::Latents,
+    tokenizer::{BEGIN, END, PAD},
+};
+use yuragi_nn::optim::is_state;
+use yuragi_numeric::fill;
+
+/// The learning rate of a timed training.
+pub const RATE: f32 = 1e-3;
+/// The decay of its averaged weights.
+pub const AVERAGE: f32 = 0.999;
+
+/// A timed plan, of the networks that [`settings`] describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// One training step of the autoencoder, 16 pictures.
+    AutoencoderTraining,
+    /// One training step of U-Net and text encoder, 16 latents.
+    DiffusionTraining,
+    /// One evaluation of the U-Net for one guided picture: 2 latents.
+    Denoise,
+    /// One latent to a picture.
+    Decode,
+}
+
+impl Work {
+    /// All of them.
+    pub const ALL: [Work; 4] = [Work::AutoencoderTraining, Work::DiffusionTraining, Work::Denoise, Work::Decode];
+
+    /// The name in tables and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Work::AutoencoderTraining => "autoencoder-training",
+            Work::DiffusionTraining => "diffusion-training",
+            Work::Denoise => "denoise",
+            Work::Decode => "decode",
+        }
+    }
+
+    /// Its graph.
+    ///
+    /// # Errors
+    /// None with these settings.
+    pub fn graph(self) -> Result<Graph, BuildError> {
+        let settings = settings();
+        match self {
+            Work::AutoencoderTraining => autoencoder_training(&settings, 16),
+            Work::DiffusionTraining => diffusion_training(&settings, 16),
+            Work::Denoise => denoise(&settings, 2),
+            Work::Decode => decode(&settings, 1),
+        }
+    }
+}
+
+/// The emoji model's extents, with latents that count as measured.
+pub fn settings() -> Settings {
+    let mut settings = Settings::default();
+    let channels = settings.autoencoder.latent;
+    let mut colour = vec![0.0; 3 * (channels + 1)];
+    fill::normal([0, 0], u32::MAX, 0, &mut colour);
+    colour.iter_mut().for_each(|c| *c *= 0.25);
+    settings.latents = Latents { mean: vec![0.1; channels], deviation: vec![1.5; channels], colour };
+    settings
+}
+
+/// Weights that begin as usual, except that those which begin constant are moved a little, so that
+/// no branch of a network is silent; optimiser state 0.
+pub fn weights(specs: &[ParamSpec]) -> Params {
+    let moved = |spec: &ParamSpec| match spec.init {
+        Init::Constant(_) if !is_state(&spec.name) => ParamSpec { init: Init::Uniform(0.05), ..spec.clone() },
+        _ => spec.clone(),
+    };
+    let mut params = Params::new();
+    params.initialise(&specs.iter().map(moved).collect::<Vec<_>>(), 0);
+    for spec in specs {
+        if let Init::Constant(centre) = spec.init
+            && let Some(tensor) = params.place(&spec.name).and_then(|place| params.at_mut(place))
+            && let Storage::F32(values) = tensor.storage_mut()
+        {
+            values.iter_mut().for_each(|value| *value += centre);
+        }
+    }
+    params
+}
+
+/// Values of one input or output, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Numbers.
+    F32(Vec<f32>),
+    /// Indices.
+    I32(Vec<i32>),
+    /// Keys.
+    U32(Vec<u32>),
+}
+
+impl Values {
+    /// What a run reads.
+    pub fn view(&self) -> Slice<'_> {
+        match self {
+            Values::F32(v) => Slice::F32(v),
+            Values::I32(v) => Slice::I32(v),
+            Values::U32(v) => Slice::U32(v),
+        }
+    }
+}
+
+/// What an input of this name is given at a step counted from 0.
+fn input(spec: &InputSpec, place: usize, step: u32) -> Values {
+    let count = spec.shape.count();
+    let mut noise = vec![0.0; count];
+    fill::normal([0, 0], place as u32, 0, &mut noise);
+    match spec.name.as_str() {
+        "key" => Values::U32(key(step).to_vec()),
+        "hyper" => Values::F32(OPTIMIZER.hyper(step.into(), RATE, AVERAGE).to_vec()),
+        "picture" => Values::F32(noise.iter().map(|z| z.clamp(-1.0, 1.0)).collect()),
+        "t" => Values::F32((0..count).map(|i| 0.9 - 0.5 * (i % 2) as f32).collect()),
+        "mask" => Values::F32((0..count).map(|i| if i % spec.shape[1] < 10 { 0.0 } else { -1e9 }).collect()),
+        "caption" => Values::I32((0..count).map(|i| token(i, i % spec.shape[1]).cast_signed()).collect()),
+        _ => Values::F32(noise),
+    }
+}
+
+/// A caption of eight words and padding.
+fn token(index: usize, place: usize) -> u32 {
+    match place {
+        0 => BEGIN,
+        1..=8 => (index as u32).wrapping_mul(2_654_435_761) % 3000 + 3,
+        9 => END,
+        _ => PAD,
+    }
+}
+
+fn key(step: u32) -> [u32; 2] {
+    [step, 1]
+}
+
+/// A plan with all that it needs to run, again and again.
+pub struct Session {
+    graph: Graph,
+    plan: CpuPlan,
+    store: Params,
+    state: CpuState,
+    step: u32,
+    outputs: Vec<Vec<f32>>,
+}
+
+impl Session {
+    /// Compiles a graph for so many threads.
+    ///
+    /// # Errors
+    /// A backend that lacks a kernel.
+    pub fn new(graph: Graph, threads: usize) -> Result<Session, Box<dyn Error>> {
+        let cpu = Cpu::with_threads(threads);
+        let plan = cpu.compile(&graph)?;
+        let store = cpu.upload(weights(graph.params()))?;
+        let state = plan.state(&store)?;
+        let outputs = graph.outputs().iter().map(|o| vec![0.0; graph.node(o.node).shape.count()]).collect();
+        Ok(Session { graph, plan, store, state, step: 0, outputs })
+    }
+
+    /// What is computed.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The bytes that the plan said it needs.
+    pub fn memory(&self) -> Memory {
+        self.plan.memory()
+    }
+
+    /// The parameters as they are now.
+    pub fn params(&self) -> &Params {
+        &self.store
+    }
+
+    /// The outputs of the last run, in the graph's order.
+    pub fn outputs(&self) -> &[Vec<f32>] {
+        &self.outputs
+    }
+
+    /// The inputs of the next run, in the graph's order.
+    pub fn inputs(&self) -> Vec<Values> {
+        self.graph.inputs().iter().enumerate().map(|(place, spec)| input(spec, place, self.step)).collect()
+    }
+
+    /// The stream, shape and values of each random tensor that the next run will draw.
+    pub fn draws(&self) -> Vec<(u32, Vec<usize>, Vec<f32>)> {
+        let nodes = self.graph.nodes().iter();
+        let draw = nodes.filter_map(|node| {
+            let Op::Random(law, stream) = node.op else { return None };
+            let mut values = vec![0.0; node.shape.count()];
+            match law {
+                Distribution::Normal => fill::normal(key(self.step), stream, 0, &mut values),
+                Distribution::Uniform => fill::uniform(key(self.step), stream, 0, &mut values),
+            }
+            Some((stream, node.shape.to_vec(), values))
+        });
+        draw.collect()
+    }
+
+    /// One whole run on these [`inputs`](Session::inputs).
+    ///
+    /// # Errors
+    /// None with inputs that fit.
+    pub fn run(&mut self, inputs: &[Values]) -> Result<(), Box<dyn Error>> {
+        let inputs: Vec<Slice<'_>> = inputs.iter().map(Values::view).collect();
+        let mut outputs: Vec<SliceMut<'_>> = self.outputs.iter_mut().map(|o| SliceMut::F32(o)).collect();
+        if self.graph.updates().is_empty() {
+            self.plan.run(&mut self.state, &self.store, &inputs, &mut outputs)?;
+        } else {
+            self.plan.update(&mut self.state, &mut self.store, &inputs, &mut outputs)?;
+        }
+        self.step += 1;
+        Ok(())
+    }
+}
+
+/// The number of weights, without optimiser state.
+pub fn count(specs: &[ParamSpec]) -> usize {
+    specs.iter().filter(|spec| !is_state(&spec.name) && spec.dtype == DType::F32).map(|spec| spec.shape.count()).sum()
+}

@@ -215,7 +215,7 @@ impl Plan for CpuPlan {
             let tensor = store.at(place).ok_or_else(missing)?;
             let (want, have) = ((spec.shape, spec.dtype), (tensor.shape(), tensor.dtype()));
             if want != have {
-                return Err(RunError::ParamMismatch { name: spec.name.clone(), want, have });
+                return Err(RunError::ParamMismatch { name: spec.name.clone(), want: want.into(), have: have.into() });
             }
             params.push(place);
         }

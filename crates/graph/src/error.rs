@@ -1,4 +1,4 @@
-use alloc::string::String;
+use alloc::{boxed::Box, string::String};
 use core::{error::Error, fmt, panic::Location};
 
 use crate::{DType, NodeId, Shape};
@@ -52,9 +52,9 @@ pub enum RunError {
         /// The parameter's name.
         name: String,
         /// Declared by the graph.
-        want: (Shape, DType),
+        want: Box<(Shape, DType)>,
         /// Found in the store.
-        have: (Shape, DType),
+        have: Box<(Shape, DType)>,
     },
     /// The plan updates this parameter, but the store only borrows it.
     Borrowed(String),

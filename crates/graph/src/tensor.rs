@@ -16,55 +16,6 @@ pub struct Tensor<'g> {
     id: NodeId,
 }
 
-macro_rules! unary_methods {
-    ($($name:ident $variant:ident: $doc:literal;)+) => {
-        impl<'g> Tensor<'g> {
-            $(#[doc = $doc]
-            #[track_caller]
-            pub fn $name(self) -> Tensor<'g> {
-                self.unary(Unary::$variant)
-            })+
-        }
-    };
-}
-
-unary_methods! {
-    abs Abs: "|x|.";
-    sign Sign: "−1, 0 or 1.";
-    floor Floor: "The largest integer not above x.";
-    exp Exp: "e^x.";
-    ln Ln: "Natural logarithm.";
-    sqrt Sqrt: "√x.";
-    recip Recip: "1/x.";
-    sin Sin: "Sine of x radians.";
-    cos Cos: "Cosine of x radians.";
-    tanh Tanh: "Hyperbolic tangent.";
-    sigmoid Sigmoid: "1/(1+e^−x).";
-    erf Erf: "The error function.";
-    relu Relu: "max(x, 0).";
-    silu Silu: "x·sigmoid(x).";
-    gelu Gelu: "x·Φ(x).";
-}
-
-macro_rules! binary_methods {
-    ($($name:ident $variant:ident: $doc:literal;)+) => {
-        impl<'g> Tensor<'g> {
-            $(#[doc = $doc]
-            #[track_caller]
-            pub fn $name(self, other: Tensor<'g>) -> Tensor<'g> {
-                self.binary(Binary::$variant, other)
-            })+
-        }
-    };
-}
-
-binary_methods! {
-    maximum Max: "The larger of each pair.";
-    minimum Min: "The smaller of each pair.";
-    less Less: "1 where the left is smaller, else 0.";
-    equal Equal: "1 where both are equal, else 0.";
-}
-
 impl<'g> Tensor<'g> {
     pub(crate) fn new(builder: &'g Builder, id: NodeId) -> Tensor<'g> {
         Tensor { builder, id }

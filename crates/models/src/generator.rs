@@ -19,6 +19,11 @@ pub use self::{
 };
 use crate::{Settings, latent_diffusion as graphs, text_encoder::ids, tokenizer::Bpe};
 
+/// The most pictures in a batch.
+pub const MOST_PICTURES: usize = 1024;
+/// The most steps of a sampler.
+pub const MOST_STEPS: usize = 10_000;
+
 /// What to draw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Request<'a> {
@@ -35,9 +40,9 @@ pub struct Request<'a> {
 pub struct Sampling {
     /// The sampler.
     pub sampler: Kind,
-    /// Its steps, at least 1.
+    /// Its steps, 1 to [`MOST_STEPS`].
     pub steps: usize,
-    /// The weight of classifier-free guidance; 1 is none and takes half the time.
+    /// The weight of classifier-free guidance, finite; 1 is none and takes half the time.
     pub guidance: f32,
     /// More than 1 spends more of the steps on noisy latents.
     pub shift: f64,
@@ -51,6 +56,20 @@ impl Default for Sampling {
 
 /// The networks of a latent diffusion model, compiled for a number of pictures at a time. The store
 /// of parameters may be owned, borrowed or shared.
+///
+/// ```
+/// use yuragi_graph::Backend;
+/// use yuragi_models::generator::{Error, Generator, Request, Sampling};
+///
+/// fn draw<B: Backend>(generator: &Generator<B>, prompt: &str) -> Result<Option<Vec<u8>>, Error> {
+///     let request = Request { prompt, negative: "", seed: 42 };
+///     let mut job = generator.start(&[request], &Sampling::default())?;
+///     while !job.advance(50)?.is_all() {
+///         // the rest of a frame
+///     }
+///     Ok(job.rgb8(0))
+/// }
+/// ```
 pub struct Generator<B: Backend, S: Borrow<B::Store> = <B as Backend>::Store> {
     settings: Settings,
     tokenizer: Bpe,
@@ -67,15 +86,15 @@ impl<B: Backend, S: Borrow<B::Store>> Generator<B, S> {
     ///
     /// # Errors
     /// Settings that cannot be built, a tokenizer with more ids than the text encoder knows, a count
-    /// of 0, or a backend that lacks a kernel.
+    /// outside 1 to [`MOST_PICTURES`], or a backend that lacks a kernel.
     pub fn new(backend: &B, store: S, settings: Settings, tokenizer: Bpe, count: usize) -> Result<Self, Error> {
         settings.check()?;
         let (have, known) = (tokenizer.vocab_size(), settings.text.vocabulary);
         if have > known {
             return Err(Error::Vocabulary { have, known });
         }
-        if count == 0 {
-            return Err(Error::Count { have: 0, most: usize::MAX });
+        if !(1..=MOST_PICTURES).contains(&count) {
+            return Err(Error::Count { have: count, most: MOST_PICTURES });
         }
         Ok(Generator {
             text: backend.compile(&graphs::encode_text(&settings, 2 * count)?)?,
@@ -99,9 +118,9 @@ impl<B: Backend, S: Borrow<B::Store>> Generator<B, S> {
         self.count
     }
 
-    /// The bytes of a [`Job`]'s arenas.
+    /// The bytes of a guided [`Job`]'s arenas.
     pub fn memory(&self) -> usize {
-        [&self.text, &self.denoise, &self.guided, &self.decode].iter().map(|plan| plan.memory().arena).sum()
+        [&self.text, &self.guided, &self.decode].iter().map(|plan| plan.memory().arena).sum()
     }
 
     /// Begins up to [`count`](Generator::count) pictures; nothing is computed yet.
@@ -130,6 +149,16 @@ impl<B: Backend, S: Borrow<B::Store>> Generator<B, S> {
         if captions.is_empty() || captions.len() > self.count || seeds.len() != captions.len() {
             return Err(Error::Count { have: captions.len(), most: self.count });
         }
+        let range = |what, value, legal, ok: bool| {
+            ok.then_some(()).ok_or(yuragi_diffusion::Error::Range { what, value, legal })
+        };
+        range(
+            "the number of steps",
+            sampling.steps as f64,
+            "from 1 to 10000",
+            (1..=MOST_STEPS).contains(&sampling.steps),
+        )?;
+        range("the guidance", sampling.guidance.into(), "finite", sampling.guidance.is_finite())?;
         Job::new(self, captions, seeds, sampling)
     }
 }

@@ -16,6 +16,18 @@
 //! caption `I32 [B, L]` as [`ids`](crate::text_encoder::ids) gives it; key `U32 [2]`, another
 //! for every step; hyper `[4]` as [`Optimizer::hyper`] gives it; tokens `[B, L, D]`, mask `[B, L]`,
 //! pooled `[B, D]`; t `[B]`.
+//!
+//! ```
+//! use yuragi_graph::Params;
+//! use yuragi_models::{Settings, latent_diffusion};
+//! let graph = latent_diffusion::diffusion_training(&Settings::default(), 8)?;
+//! let mut weights = Params::new();
+//! weights.initialise(graph.params(), 42); // and the optimiser's state
+//! # Ok::<(), yuragi_graph::BuildError>(())
+//! ```
+
+use alloc::string::ToString;
+use core::panic::Location;
 
 use yuragi_graph::{BuildError, Builder, DType, Graph, ParamSpec, Tensor, op::Distribution};
 use yuragi_nn::{
@@ -33,9 +45,10 @@ pub const OPTIMIZER: Optimizer =
 /// L1 + 2·(squared error) + ½·(L1 of neighbours' differences) + 2·10⁻⁴·KL.
 ///
 /// # Errors
-/// Settings that [`Settings::check`] refuses.
+/// Settings that [`Settings::check`] refuses, or a batch too large to be addressed.
+#[track_caller]
 pub fn autoencoder_training(settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
-    let b = Builder::new();
+    let b = builder(settings)?;
     let s = Scope::new(&b);
     let picture = picture_input(&b, settings, batch);
     let key = b.input("key", &[2], DType::U32);
@@ -60,9 +73,10 @@ pub fn autoencoder_training(settings: &Settings, batch: usize) -> Result<Graph, 
 /// half of that of the colours it gives, and of their means over 4×4.
 ///
 /// # Errors
-/// Settings that [`Settings::check`] refuses.
+/// Settings that [`Settings::check`] refuses, or a batch too large to be addressed.
+#[track_caller]
 pub fn diffusion_training(settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
-    let b = Builder::new();
+    let b = builder(settings)?;
     let s = Scope::new(&b);
     let x0 = latent_input(&b, settings, batch, "latent");
     let caption = b.input("caption", &[batch, settings.text.length], DType::I32);
@@ -91,9 +105,10 @@ pub fn diffusion_training(settings: &Settings, batch: usize) -> Result<Graph, Bu
 /// Pictures to the standardised means of their latents.
 ///
 /// # Errors
-/// Settings that [`Settings::check`] refuses.
+/// Settings that [`Settings::check`] refuses, or a batch too large to be addressed.
+#[track_caller]
 pub fn encode(settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
-    let b = Builder::new();
+    let b = builder(settings)?;
     let picture = picture_input(&b, settings, batch);
     let mean = settings.autoencoder.encode(&Scope::new(&b).enter("encoder"), picture).mean;
     let latent = match channels(&b, &settings.latents) {
@@ -106,9 +121,10 @@ pub fn encode(settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
 /// Standardised latents to pictures.
 ///
 /// # Errors
-/// Settings that [`Settings::check`] refuses.
+/// Settings that [`Settings::check`] refuses, or a batch too large to be addressed.
+#[track_caller]
 pub fn decode(settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
-    let b = Builder::new();
+    let b = builder(settings)?;
     let latent = latent_input(&b, settings, batch, "latent");
     let latent = match channels(&b, &settings.latents) {
         Some((centre, deviation)) => latent * deviation + centre,
@@ -121,9 +137,10 @@ pub fn decode(settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
 /// Captions to their features.
 ///
 /// # Errors
-/// Settings that [`Settings::check`] refuses.
+/// Settings that [`Settings::check`] refuses, or a batch too large to be addressed.
+#[track_caller]
 pub fn encode_text(settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
-    let b = Builder::new();
+    let b = builder(settings)?;
     let caption = b.input("caption", &[batch, settings.text.length], DType::I32);
     let text = settings.text.encode(&Scope::new(&b).enter("text"), caption);
     b.finish(&[("tokens", text.tokens), ("mask", text.mask), ("pooled", text.pooled)])
@@ -132,9 +149,10 @@ pub fn encode_text(settings: &Settings, batch: usize) -> Result<Graph, BuildErro
 /// Noisy latents, their times and their captions' features to estimates of the clean latents.
 ///
 /// # Errors
-/// Settings that [`Settings::check`] refuses.
+/// Settings that [`Settings::check`] refuses, or a batch too large to be addressed.
+#[track_caller]
 pub fn denoise(settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
-    let b = Builder::new();
+    let b = builder(settings)?;
     let (length, width) = (settings.text.length, settings.text.width);
     let x = latent_input(&b, settings, batch, "x");
     let t = b.input("t", &[batch], DType::F32);
@@ -143,6 +161,14 @@ pub fn denoise(settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
     let pooled = b.input("pooled", &[batch, width], DType::F32);
     let sample = settings.unet.denoise(&Scope::new(&b).enter("unet"), x, t, Features { tokens, mask, pooled });
     b.finish(&[("sample", sample)])
+}
+
+/// A graph for settings that hold together.
+#[track_caller]
+fn builder(settings: &Settings) -> Result<Builder, BuildError> {
+    let location = Location::caller();
+    settings.check().map_err(|error| BuildError { message: error.to_string(), location })?;
+    Ok(Builder::new())
 }
 
 /// Embeddings learn six times as fast, each being touched by few captions, and do not decay.

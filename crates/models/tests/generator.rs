@@ -171,7 +171,10 @@ fn what_cannot_be_drawn_is_refused() {
     };
     assert_eq!(refused(&[], sampling(2, 1.0)), "0 pictures were asked for; legal is 1 to 1");
     assert_eq!(refused(&[RED; 2], sampling(2, 1.0)), "2 pictures were asked for; legal is 1 to 1");
-    assert_eq!(refused(&[RED], sampling(0, 1.0)), "the number of steps is 0; it must be at least 1");
+    assert_eq!(refused(&[RED], sampling(0, 1.0)), "the number of steps is 0; it must be from 1 to 10000");
+    assert_eq!(refused(&[RED], sampling(1, f32::NAN)), "the guidance is NaN; it must be finite");
+    let shift = refused(&[RED], Sampling { shift: 0.0, ..sampling(1, 1.0) });
+    assert_eq!(shift, "the shift is 0; it must be positive and finite");
     let seeds: [u64; 0] = [];
     assert!(matches!(generator.start_ids(&[[&[], &[]]], &seeds, &sampling(1, 1.0)), Err(Error::Count { .. })));
 
@@ -184,6 +187,8 @@ fn what_cannot_be_drawn_is_refused() {
     narrow.text.vocabulary = 200;
     let error = Generator::<Backing, _>::new(&BACKEND, &params, narrow, tokenizer(), 1).err().unwrap();
     assert!(matches!(error, Error::Vocabulary { known: 200, .. }), "{error}");
-    let error = Generator::<Backing, _>::new(&BACKEND, &params, settings(), tokenizer(), 0).err().unwrap();
-    assert!(matches!(error, Error::Count { .. }), "{error}");
+    for count in [0, usize::MAX] {
+        let error = Generator::<Backing, _>::new(&BACKEND, &params, settings(), tokenizer(), count).err().unwrap();
+        assert_eq!(error.to_string(), format!("{count} pictures were asked for; legal is 1 to 1024"));
+    }
 }

@@ -10,13 +10,12 @@ use yuragi_models::{
     unet::UNet,
 };
 
-const TEXT: TextEncoder = TextEncoder { vocabulary: 7, length: 5, width: 8, layers: 2, heads: 2 };
-
 #[test]
 fn text_encoder() {
+    let encoder = TextEncoder { vocabulary: 7, length: 5, width: 8, layers: 2, heads: 2 };
     let captions = [1, 5, 2, 0, 0, 1, 3, 4, 6, 2];
     check(&[Index(&[2, 5], &captions)], |s, x| {
-        let text = TEXT.encode(s, x[0]);
+        let text = encoder.encode(s, x[0]);
         vec![text.tokens, text.pooled]
     });
 }
@@ -34,18 +33,9 @@ fn autoencoder() {
 #[test]
 fn unet() {
     let unet = UNet { latent: 3, channels: [16, 16, 24], condition: 12, heads: 2 };
-    check(&[Real(&[2, 8, 4, 3]), Real(&[2]), Index(&[2, 5], &[1, 5, 2, 0, 0, 1, 3, 4, 6, 2])], |s, x| {
-        let text = TEXT.encode(&s.enter("text"), x[2]);
-        vec![unet.denoise(&s.enter("unet"), x[0], x[1] * 1e-3, text)]
-    });
-}
-
-#[test]
-fn unet_in_its_text() {
-    let unet = UNet { latent: 1, channels: [16, 16, 16], condition: 8, heads: 2 };
-    let text = [Real(&[1, 3, 8]), Real(&[1, 3]), Real(&[1, 8]), Real(&[1, 4, 8, 1]), Real(&[1])];
-    check(&text, |s, x| {
-        let text = Features { tokens: x[0], mask: x[1], pooled: x[2] };
-        vec![unet.denoise(s, x[3], x[4] * 1e-3, text)]
+    let inputs = [Real(&[2, 8, 4, 3]), Real(&[2]), Real(&[2, 5, 8]), Real(&[2, 5]), Real(&[2, 8])];
+    check(&inputs, |s, x| {
+        let text = Features { tokens: x[2], mask: x[3], pooled: x[4] };
+        vec![unet.denoise(s, x[0], x[1] * 1e-3, text)]
     });
 }

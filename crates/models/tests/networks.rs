@@ -96,3 +96,29 @@ fn faulty_settings_are_named() {
     let pairs: [(&str, &str); 0] = [];
     assert_eq!(Settings::from_pairs(&pairs), Err(Error::Missing("picture.size")));
 }
+
+#[test]
+fn impossible_networks_are_errors() {
+    let change: [fn(&mut Settings); 6] = [
+        |s| s.size = 0,
+        |s| s.text.heads = 0,
+        |s| s.unet.heads = 5,
+        |s| s.unet.latent = 3,
+        |s| s.autoencoder.channels[0] = 7,
+        |s| s.latents.deviation = vec![0.0; 4],
+    ];
+    for change in change {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        let message = settings.check().unwrap_err().to_string();
+        for graph in [autoencoder_training, diffusion_training, encode, decode, encode_text, denoise] {
+            assert_eq!(graph(&settings, 2).unwrap_err().message, message);
+        }
+        let error = decode(&settings, 2).unwrap_err();
+        assert!(error.location.file().ends_with("networks.rs"), "{error}");
+    }
+    for graph in [autoencoder_training, diffusion_training, encode, decode, encode_text, denoise] {
+        assert!(graph(&Settings::default(), usize::MAX).is_err());
+        graph(&Settings::default(), 0).unwrap().verify().unwrap();
+    }
+}

@@ -28,10 +28,10 @@ fn problem(optimizer: &Optimizer, freeze: &str) -> (Graph, Params) {
 }
 
 struct Row {
-    loss: f32,
-    norm: f32,
-    p: Vec<f32>,
-    b: f32,
+    loss: f64,
+    norm: f64,
+    p: Vec<f64>,
+    b: f64,
 }
 
 fn steps(optimizer: &Optimizer, rates: &[f32], average: f32) -> (Vec<Row>, Params) {
@@ -44,13 +44,13 @@ fn steps(optimizer: &Optimizer, rates: &[f32], average: f32) -> (Vec<Row>, Param
         let (mut loss, mut norm) = ([0.0], [0.0]);
         let outputs = &mut [SliceMut::F32(&mut loss), SliceMut::F32(&mut norm)];
         plan.update(&mut state, &mut params, &[Slice::F32(&hyper)], outputs).unwrap();
-        let now = |name: &str| params.get(name).unwrap().to_f32();
-        rows.push(Row { loss: loss[0], norm: norm[0], p: now("p"), b: now("b")[0] });
+        let now = |name: &str| params.get(name).unwrap().to_f32().into_iter().map(f64::from).collect::<Vec<_>>();
+        rows.push(Row { loss: loss[0].into(), norm: norm[0].into(), p: now("p"), b: now("b")[0] });
     }
     (rows, params)
 }
 
-fn compare(rows: &[Row], expected: &[(f32, f32, [f32; 3], f32)]) {
+fn compare(rows: &[Row], expected: &[(f64, f64, [f64; 3], f64)]) {
     for (row, (loss, norm, p, b)) in rows.iter().zip(expected) {
         assert_relative_eq!(row.loss, *loss, max_relative = 1e-6);
         assert_relative_eq!(row.norm, *norm, max_relative = 1e-6);
@@ -130,7 +130,7 @@ fn plain_descent_is_a_step_against_the_gradient_and_short_gradients_are_not_clip
 fn the_average_begins_at_the_first_weights_and_takes_their_place() {
     let optimizer = Optimizer { average: true, ..Optimizer::default() };
     let (rows, params) = steps(&optimizer, &[0.1, 0.1, 0.1], 0.05);
-    let b: Vec<f64> = rows.iter().map(|row| f64::from(row.b)).collect();
+    let b: Vec<f64> = rows.iter().map(|row| row.b).collect();
     // Decays 0, 1/11 and 2/12, the last two cut to 0.05.
     let second = 0.05 * b[0] + 0.95 * b[1];
     let third = 0.05 * second + 0.95 * b[2];

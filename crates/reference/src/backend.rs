@@ -203,8 +203,8 @@ fn place(spec: &ParamSpec, store: &Params) -> Result<usize, RunError> {
         Some(tensor) if tensor.shape() == spec.shape && tensor.dtype() == spec.dtype => Ok(place),
         Some(tensor) => Err(RunError::ParamMismatch {
             name: spec.name.clone(),
-            want: (spec.shape, spec.dtype),
-            have: (tensor.shape(), tensor.dtype()),
+            want: (spec.shape, spec.dtype).into(),
+            have: (tensor.shape(), tensor.dtype()).into(),
         }),
         None => Err(RunError::MissingParam(spec.name.clone())),
     }

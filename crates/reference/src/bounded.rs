@@ -63,10 +63,16 @@ impl Bounded {
         !self.is_unknown() && !self.straddles_zero()
     }
 
-    /// The result of an operation in `F32` with this many units of roundoff, from exactly computed
-    /// `value` and propagated `error`.
+    /// The result of an operation in `F32` with this many units of roundoff, from the exact `value` and
+    /// the propagated `error`.
     fn rounded(value: f64, error: f64, units: f64) -> Bounded {
-        Bounded { value, error: error + units * U * (value.abs() + error) }.in_range(DType::F32)
+        let exact = Bounded { value, error }.in_range(DType::F32);
+        if !exact.value.is_finite() || exact.is_unknown() {
+            return exact;
+        }
+        let rounded = Bounded { value, error: error + units * U * (value.abs() + error) };
+        // Correct rounding of what is in range stays in range.
+        if units > 1.0 { rounded.in_range(DType::F32) } else { rounded }
     }
 
     /// As [`rounded`](Bounded::rounded) by one unit, but known numbers whose result needs no rounding stay known.
@@ -96,11 +102,11 @@ impl Bounded {
     }
 
     /// A value known to lie between two others.
-    fn hull(low: f64, value: f64, high: f64) -> Bounded {
-        let error = (value - low).max(high - value);
-        if low == high || value.is_nan() && low.is_nan() && high.is_nan() {
+    fn hull(end: f64, value: f64, other_end: f64) -> Bounded {
+        let error = (value - end).abs().max((value - other_end).abs());
+        if end == other_end || value.is_nan() && end.is_nan() && other_end.is_nan() {
             Bounded::certain(value)
-        } else if low.is_nan() || high.is_nan() || error.is_nan() {
+        } else if end.is_nan() || other_end.is_nan() || error.is_nan() {
             Bounded::unknown(value)
         } else {
             Bounded { value, error }
@@ -118,10 +124,7 @@ impl Bounded {
         if infinite(below) && infinite(above) {
             return Bounded::certain(y.signum() * f64::INFINITY);
         }
-        let exact = Bounded::hull(below.min(above), y, below.max(above));
-        if below.is_nan() != above.is_nan() {
-            return Bounded::unknown(y);
-        }
+        let exact = Bounded::hull(below, y, above);
         if units == 0.0 || y.is_nan() || exact.is_unknown() {
             return exact;
         }
@@ -313,11 +316,11 @@ impl Number for Bounded {
         if !to.is_float() {
             return Bounded::hull(to.round(value - error), to.round(value), to.round(value + error));
         }
-        if error == 0.0 && (to.round(value) == value || value.is_nan()) {
-            return self;
+        let exact = self.in_range(to);
+        if !exact.value.is_finite() || exact.is_unknown() || error == 0.0 && to.round(value) == value {
+            return exact;
         }
-        let rounding = to.unit_roundoff() * (value.abs() + error) + to.smallest();
-        Bounded { value, error: error + rounding }.in_range(to)
+        Bounded { value, error: error + to.unit_roundoff() * (value.abs() + error) + to.smallest() }
     }
 
     fn accumulate(total: &mut Total, a: Bounded, b: Bounded) {
@@ -361,7 +364,7 @@ impl Number for Bounded {
 
     fn binary(op: Binary, a: Bounded, b: Bounded) -> Bounded {
         match op {
-            Binary::Less | Binary::Equal => a.compared(b, op.eval(a, b)),
+            Binary::Less | Binary::Equal => a.compared(b, Bounded::certain(op.eval(a.value, b.value))),
             Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::Max | Binary::Min => op.eval(a, b),
         }
     }

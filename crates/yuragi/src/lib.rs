@@ -1,8 +1,8 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 //! Generative models on the computer you have: one library of what the crates hold, and with
-//! feature `std` (the default) files, training and the built-in model.
-
+//! feature `std` (the default) files, training and evaluation; feature `builtin` (a default too) adds
+//! a trained model.
 
 pub use yuragi_cpu as cpu;
 pub use yuragi_diffusion as diffusion;
@@ -14,6 +14,10 @@ pub use yuragi_numeric as numeric;
 #[cfg(feature = "std")]
 pub use yuragi_io as io;
 
+#[cfg(feature = "builtin")]
+mod builtin;
+#[cfg(feature = "std")]
+pub mod evaluate;
 #[cfg(feature = "std")]
 mod failure;
 #[cfg(feature = "std")]
@@ -21,5 +25,7 @@ pub mod model;
 #[cfg(feature = "std")]
 pub mod train;
 
+#[cfg(feature = "builtin")]
+pub use builtin::{builtin, builtin_file};
 #[cfg(feature = "std")]
 pub use failure::Failure;

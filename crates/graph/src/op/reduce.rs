@@ -17,7 +17,7 @@ impl Reduce {
     pub const fn name(self) -> &'static str {
         match self {
             Reduce::Sum => "sum",
-            Reduce::Max => "reduce_max",
+            Reduce::Max => "max",
         }
     }
 

@@ -2,10 +2,11 @@ use yuragi_numeric::Real;
 
 use crate::Tensor;
 
-/// The table of a family of functions of one number. A line reads: what it is; variant, name;
-/// meaning; gradient (from the gradient `g` of the result, the operand `x` and the result `y`).
+/// The table of a family of functions of one number. A line reads: what it is; variant, name (also of
+/// the method of [`Tensor`]); meaning; gradient (from the gradient `g` of the result, the operand `x`
+/// and the result `y`).
 macro_rules! unary {
-    ($($(#[$doc:meta])+ $variant:ident, $name:literal, |$x:ident| $meaning:expr, |$g:ident, $gx:tt, $gy:tt| $gradient:expr;)+) => {
+    ($($(#[$doc:meta])+ $variant:ident, $name:ident, |$x:ident| $meaning:expr, |$g:ident, $gx:tt, $gy:tt| $gradient:expr;)+) => {
         /// An elementwise function of one number.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Unary {
@@ -18,7 +19,7 @@ macro_rules! unary {
 
             /// The name in listings.
             pub const fn name(self) -> &'static str {
-                match self { $(Unary::$variant => $name,)+ }
+                match self { $(Unary::$variant => stringify!($name),)+ }
             }
 
             /// The function's value.
@@ -42,6 +43,15 @@ macro_rules! unary {
                 }
             }
         }
+
+        #[allow(clippy::should_implement_trait)]
+        impl<'g> Tensor<'g> {
+            $($(#[$doc])+
+            #[track_caller]
+            pub fn $name(self) -> Tensor<'g> {
+                self.unary(Unary::$variant)
+            })+
+        }
     };
 }
 
@@ -64,36 +74,36 @@ impl From<Flat> for Gradient<'_> {
 
 unary! {
     /// −x.
-    Neg, "neg", |x| -x, |g, _x, _y| -g;
+    Neg, neg, |x| -x, |g, _x, _y| -g;
     /// |x|; the derivative at 0 is taken as 0.
-    Abs, "abs", |x| x.abs(), |g, x, _y| g * x.sign();
+    Abs, abs, |x| x.abs(), |g, x, _y| g * x.sign();
     /// −1, 0 or 1.
-    Sign, "sign", |x| x.sign(), |g, _x, _y| Flat;
+    Sign, sign, |x| x.sign(), |g, _x, _y| Flat;
     /// The largest integer not above x.
-    Floor, "floor", |x| x.floor(), |g, _x, _y| Flat;
+    Floor, floor, |x| x.floor(), |g, _x, _y| Flat;
     /// e^x.
-    Exp, "exp", |x| x.exp(), |g, _x, y| g * y;
+    Exp, exp, |x| x.exp(), |g, _x, y| g * y;
     /// Natural logarithm.
-    Ln, "ln", |x| x.ln(), |g, x, _y| g / x;
+    Ln, ln, |x| x.ln(), |g, x, _y| g / x;
     /// √x.
-    Sqrt, "sqrt", |x| x.sqrt(), |g, _x, y| g / (y * 2.0);
+    Sqrt, sqrt, |x| x.sqrt(), |g, _x, y| g / (y * 2.0);
     /// 1/x.
-    Recip, "recip", |x| R::ONE / x, |g, _x, y| -(g * y * y);
+    Recip, recip, |x| R::ONE / x, |g, _x, y| -(g * y * y);
     /// Sine of x radians.
-    Sin, "sin", |x| x.sin(), |g, x, _y| g * x.cos();
+    Sin, sin, |x| x.sin(), |g, x, _y| g * x.cos();
     /// Cosine of x radians.
-    Cos, "cos", |x| x.cos(), |g, x, _y| -(g * x.sin());
+    Cos, cos, |x| x.cos(), |g, x, _y| -(g * x.sin());
     /// Hyperbolic tangent.
-    Tanh, "tanh", |x| x.tanh(), |g, _x, y| g * (1.0 - y * y);
+    Tanh, tanh, |x| x.tanh(), |g, _x, y| g * (1.0 - y * y);
     /// 1/(1+e^−x).
-    Sigmoid, "sigmoid", |x| x.sigmoid(), |g, _x, y| g * y * (1.0 - y);
+    Sigmoid, sigmoid, |x| x.sigmoid(), |g, _x, y| g * y * (1.0 - y);
     /// The error function 2/√π ∫₀ˣ e^−t² dt.
-    Erf, "erf", |x| x.erf(), |g, x, _y| g * (-(x * x)).exp() * core::f32::consts::FRAC_2_SQRT_PI;
+    Erf, erf, |x| x.erf(), |g, x, _y| g * (-(x * x)).exp() * core::f32::consts::FRAC_2_SQRT_PI;
     /// max(x, 0); the derivative at 0 is taken as 0.
-    Relu, "relu", |x| x.max(R::ZERO), |g, x, _y| g * x.relu().sign();
+    Relu, relu, |x| x.max(R::ZERO), |g, x, _y| g * x.relu().sign();
     /// x·sigmoid(x) (Elfwing et al. 2018).
-    Silu, "silu", |x| x * x.sigmoid(), |g, x, y| { let s = x.sigmoid(); g * (s + y * (1.0 - s)) };
+    Silu, silu, |x| x * x.sigmoid(), |g, x, y| { let s = x.sigmoid(); g * (s + y * (1.0 - s)) };
     /// x·Φ(x), Φ the normal distribution function (Hendrycks & Gimpel 2016), not its tanh approximation.
-    Gelu, "gelu", |x| x * R::HALF * (R::ONE + (x * R::FRAC_1_SQRT_2).erf()),
+    Gelu, gelu, |x| x * R::HALF * (R::ONE + (x * R::FRAC_1_SQRT_2).erf()),
         |g, x, _y| g * ((x * core::f32::consts::FRAC_1_SQRT_2).erf() * 0.5 + 0.5 + x * (x * x * -0.5).exp() * 0.398_942_3);
 }

@@ -45,7 +45,6 @@ impl fmt::Display for Error {
             Error::Vocabulary { have, known } => {
                 write!(f, "the tokenizer has {have} ids, but the text encoder knows {known}")
             }
-            Error::Count { have, most: usize::MAX } => write!(f, "{have} pictures were asked for; legal is at least 1"),
             Error::Count { have, most } => write!(f, "{have} pictures were asked for; legal is 1 to {most}"),
         }
     }

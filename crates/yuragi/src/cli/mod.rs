@@ -1,5 +1,10 @@
 //! The command line.
 
+mod common;
+mod evaluate;
+mod generate;
+mod info;
+mod record;
 mod train;
 
 use std::process::ExitCode;
@@ -17,13 +22,19 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Generate(generate::Generate),
     Train(train::Train),
+    Evaluate(evaluate::Evaluate),
+    Info(info::Info),
 }
 
 /// Runs the command that the process was called with.
 pub fn main() -> ExitCode {
     let result: Result<ExitCode, Failure> = match Arguments::parse().command {
+        Command::Generate(command) => command.run(),
         Command::Train(command) => command.run(),
+        Command::Evaluate(command) => command.run(),
+        Command::Info(command) => command.run(),
     };
     result.unwrap_or_else(|failure| {
         eprintln!("yuragi: {failure}");

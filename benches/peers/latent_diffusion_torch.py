@@ -1,0 +1,486 @@
+"""The latent diffusion model of `crates/models` in PyTorch: the same networks, losses and steps.
+
+    python latent_diffusion_torch.py check denoise FILE     compares with what `networks export` wrote
+    python latent_diffusion_torch.py time denoise           prints the times of runs as JSON
+
+A module's name is that of the Rust scope, with `_` after those that Python or PyTorch keep for themselves.
+"""
+
+import argparse
+import contextlib
+import json
+import math
+import resource
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+SIZE, LATENT, GROUPS = 64, 4, 8
+AUTOENCODER_CHANNELS, AUTOENCODER_BLOCKS = (64, 96), (1, 2)
+VOCABULARY, LENGTH, TEXT_WIDTH, TEXT_LAYERS = 3072, 24, 160, 1
+UNET_CHANNELS, CONDITION, HEADS = (48, 96, 176), 192, 4
+RATE, BETAS, WEIGHT_DECAY, CLIP, AVERAGE = 1e-3, (0.9, 0.99), 0.01, 1.0, 0.999
+
+
+# Layers.
+
+
+def conv(inputs, outputs, stride=1):
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=1)
+
+
+def norm(channels):
+    return nn.GroupNorm(GROUPS, channels)
+
+
+def upsample(x):
+    return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+class Attention(nn.Module):
+    def __init__(self, width, context):
+        super().__init__()
+        self.query = nn.Linear(width, width, bias=False)
+        self.key = nn.Linear(context, width, bias=False)
+        self.value = nn.Linear(context, width, bias=False)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x, context, mask=None):
+        split = lambda t: t.unflatten(-1, (HEADS, -1)).transpose(1, 2)
+        q, k, v = split(self.query(x)), split(self.key(context)), split(self.value(context))
+        mask = None if mask is None else mask[:, None, None, :]
+        return self.out(F.scaled_dot_product_attention(q, k, v, mask).transpose(1, 2).flatten(2))
+
+
+# The autoencoder.
+
+
+class Block(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.norm1, self.conv1 = norm(width), conv(width, width)
+        self.norm2, self.conv2 = norm(width), conv(width, width)
+
+    def forward(self, x):
+        return x + self.conv2(F.silu(self.norm2(self.conv1(F.silu(self.norm1(x))))))
+
+
+def blocks(stage):
+    return nn.Sequential(*(Block(AUTOENCODER_CHANNELS[stage]) for _ in range(AUTOENCODER_BLOCKS[stage])))
+
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        half, quarter = AUTOENCODER_CHANNELS
+        self.in_, self.half_ = conv(12, half), blocks(0)
+        self.down, self.quarter = conv(half, quarter, stride=2), blocks(1)
+        self.norm, self.out = norm(quarter), conv(quarter, 2 * LATENT)
+
+    def forward(self, picture):
+        squares = picture.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
+        x = squares.permute(0, 3, 5, 1, 2, 4).flatten(1, 3)
+        x = self.quarter(self.down(self.half_(self.in_(x))))
+        mean, log_variance = self.out(F.silu(self.norm(x))).chunk(2, dim=1)
+        return mean, log_variance.clamp(-20, 20)
+
+
+class Decoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        half, quarter = AUTOENCODER_CHANNELS
+        self.in_, self.quarter = conv(LATENT, quarter), blocks(1)
+        self.up, self.half_ = conv(quarter, half), blocks(0)
+        self.norm, self.out = norm(half), conv(half, 12)
+
+    def forward(self, latent):
+        x = self.half_(self.up(upsample(self.quarter(self.in_(latent)))))
+        squares = self.out(F.silu(self.norm(x))).unflatten(1, (2, 2, 3))
+        return squares.permute(0, 3, 4, 1, 5, 2).flatten(4, 5).flatten(2, 3)
+
+
+class Autoencoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.decoder = Encoder(), Decoder()
+
+    def loss(self, picture, noise):
+        mean, log_variance = self.encoder(picture)
+        error = self.decoder(mean + (0.5 * log_variance).exp() * noise) - picture
+        l1, mse = error.abs().mean(), error.square().mean()
+        edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+        return l1 + 2 * mse + 0.5 * edges + 2e-4 * kl
+
+
+# The text encoder and the U-Net.
+
+
+class TextBlock(nn.Module):
+    def __init__(self):
+        super().__init__()
+        width = TEXT_WIDTH
+        self.norm1, self.attention, self.norm2 = nn.LayerNorm(width), Attention(width, width), nn.LayerNorm(width)
+        self.mlp = nn.ModuleDict({"in_": nn.Linear(width, 4 * width), "out": nn.Linear(4 * width, width)})
+
+    def forward(self, x, mask):
+        h = self.norm1(x)
+        x = x + self.attention(h, h, mask)
+        return x + self.mlp["out"](F.gelu(self.mlp["in_"](self.norm2(x))))
+
+
+class TextEncoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(VOCABULARY, TEXT_WIDTH)
+        self.position = nn.Parameter(0.02 * torch.randn(LENGTH, TEXT_WIDTH))
+        for layer in range(TEXT_LAYERS):
+            self.add_module(str(layer), TextBlock())
+        self.norm, self.pool = nn.LayerNorm(TEXT_WIDTH), nn.LayerNorm(TEXT_WIDTH)
+
+    def forward(self, caption):
+        kept = (caption != 0).float()
+        mask = (1 - kept) * -1e9
+        x = self.embedding(caption) + self.position
+        for layer in range(TEXT_LAYERS):
+            x = self.get_submodule(str(layer))(x, mask)
+        tokens, kept = self.norm(x), kept[:, :, None]
+        pooled = self.pool((tokens * kept).sum(1) / (kept.sum(1) + 1e-6))
+        return tokens, mask, pooled
+
+
+class ModulatedNorm(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.modulation = nn.Linear(CONDITION, 2 * channels)
+
+    def forward(self, x, condition):
+        scale, shift = self.modulation(condition)[:, :, None, None].chunk(2, dim=1)
+        return torch.addcmul(shift, F.group_norm(x, GROUPS), scale + 1)
+
+
+class Residual(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.norm1, self.conv1 = norm(inputs), conv(inputs, outputs)
+        self.norm2, self.conv2 = ModulatedNorm(outputs), conv(outputs, outputs)
+        self.shortcut = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x, condition):
+        h = self.conv1(F.silu(self.norm1(x)))
+        return self.shortcut(x) + self.conv2(F.silu(self.norm2(h, condition)))
+
+
+class Attend(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.norm1, self.self_ = norm(width), Attention(width, width)
+        self.norm2, self.cross = norm(width), Attention(width, TEXT_WIDTH)
+
+    def forward(self, x, tokens, mask):
+        size = x.shape[2:]
+        pixels = lambda x: x.flatten(2).transpose(1, 2)
+        grid = lambda x: x.transpose(1, 2).unflatten(2, size)
+        y = pixels(self.norm1(x))
+        x = x + grid(self.self_(y, y))
+        return x + grid(self.cross(pixels(self.norm2(x)), tokens, mask))
+
+
+class UNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        full, half, quarter = UNET_CHANNELS
+        self.time = nn.ModuleList([nn.Linear(full, CONDITION), nn.Linear(CONDITION, CONDITION)])
+        self.text, self.in_ = nn.Linear(TEXT_WIDTH, CONDITION), conv(LATENT, full)
+
+        def stage(inputs, outputs, **rest):
+            return nn.ModuleDict({"residual": Residual(inputs, outputs), "attention": Attend(outputs)} | rest)
+
+        self.down0 = nn.ModuleDict({"residual": Residual(full, full)})
+        self.down1 = stage(full, half, half_=conv(full, full, stride=2))
+        self.down2 = stage(half, quarter, half_=conv(half, half, stride=2))
+        middle = {f"residual{i}": Residual(quarter, quarter) for i in (1, 2)}
+        grid = nn.Linear(TEXT_WIDTH, quarter * (SIZE // 16) ** 2)
+        self.mid = nn.ModuleDict(middle | {"grid": grid, "attention": Attend(quarter)})
+        self.up2 = stage(2 * quarter, quarter, double_=conv(quarter, quarter))
+        self.up1 = stage(quarter + half, half, double_=conv(half, half))
+        self.up0 = nn.ModuleDict({"residual": Residual(half + full, full)})
+        self.norm, self.out = norm(full), conv(full, LATENT)
+        steps = torch.arange(full // 2) / (full // 2)
+        self.register_buffer("frequencies", torch.exp(-math.log(10_000) * steps), persistent=False)
+
+    def forward(self, x, t, tokens, mask, pooled):
+        angles = 1000 * t[:, None] * self.frequencies
+        time = F.silu(self.time[0](torch.cat([angles.cos(), angles.sin()], dim=1)))
+        condition = F.silu(self.time[1](time) + self.text(pooled))
+
+        def run(stage, x):
+            return stage["attention"](stage["residual"](x, condition), tokens, mask)
+
+        skip0 = self.down0["residual"](self.in_(x), condition)
+        skip1 = run(self.down1, self.down1["half_"](skip0))
+        skip2 = run(self.down2, self.down2["half_"](skip1))
+        grid = self.mid["grid"](pooled).unflatten(1, (SIZE // 16, SIZE // 16, -1)).permute(0, 3, 1, 2)
+        x = self.mid["residual1"](skip2 + grid, condition)
+        x = self.mid["residual2"](self.mid["attention"](x, tokens, mask), condition)
+        x = self.up2["double_"](upsample(run(self.up2, torch.cat([x, skip2], dim=1))))
+        x = self.up1["double_"](upsample(run(self.up1, torch.cat([x, skip1], dim=1))))
+        x = self.up0["residual"](torch.cat([x, skip0], dim=1), condition)
+        return self.out(F.silu(self.norm(x)))
+
+
+class Diffusion(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.text, self.unet = TextEncoder(), UNet()
+        self.register_buffer("colour", 0.25 * torch.randn(LATENT, 3), persistent=False)
+
+    def loss(self, x0, caption, noise, normal, uniform):
+        times = torch.where(uniform < 0.1, 1.0, (normal * 1.2 + 1.1).sigmoid())
+        t = times[:, None, None, None]
+        error = self.unet(x0 * (1 - t) + noise * t, times, *self.text(caption)) - x0
+        weight = t.clamp_min(0.25).reciprocal().square()
+        weighted = lambda e: (e.square().mean(dim=(1, 2, 3), keepdim=True) * weight).mean()
+        colours = F.conv2d(error, self.colour.T[:, :, None, None])
+        return weighted(error) + 0.5 * (weighted(colours) + weighted(F.avg_pool2d(colours, 4)))
+
+
+# The four pieces of work. `given` holds inputs and random draws by name, or draws them.
+
+
+class Trainer:
+    """AdamW with clipping and averaged weights, as `latent_diffusion::OPTIMIZER`."""
+
+    def __init__(self, network, compiled):
+        self.network, self.loss, self.step = network, compiled(network.loss), 0
+        parameters = named(network)
+        self.parameters = list(parameters.values())
+        self.averages = [p.detach().clone() for p in self.parameters]
+        groups = {"rare": [], "matrix": [], "vector": []}
+        for name, p in parameters.items():
+            groups["rare" if name.endswith("embedding") else "matrix" if p.dim() >= 2 else "vector"].append(p)
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": groups["rare"], "lr": 6 * RATE, "weight_decay": 0.0},
+                {"params": groups["matrix"], "weight_decay": WEIGHT_DECAY},
+                {"params": groups["vector"], "weight_decay": 0.0},
+            ],
+            lr=RATE,
+            betas=BETAS,
+            fused=True,
+        )
+
+    def run(self, *inputs):
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.loss(*inputs)
+        loss.backward()
+        length = nn.utils.clip_grad_norm_(self.parameters, CLIP)
+        self.optimizer.step()
+        decay = min(AVERAGE, self.step / (self.step + 10))
+        with torch.no_grad():
+            torch._foreach_lerp_(self.averages, self.parameters, 1 - decay)
+        self.step += 1
+        return {"loss": loss.detach(), "norm": length}
+
+
+def autoencoder_training(compiled):
+    network = Autoencoder()
+    trainer = Trainer(network, compiled)
+    latent = [16, SIZE // 4, SIZE // 4, LATENT]
+
+    def run(given):
+        return trainer.run(given("picture", [16, SIZE, SIZE, 3]), given("random.0", latent))
+
+    return network, trainer, run
+
+
+def diffusion_training(compiled):
+    network = Diffusion()
+    trainer = Trainer(network, compiled)
+    latent = [16, SIZE // 4, SIZE // 4, LATENT]
+
+    def run(given):
+        x0, caption, noise = given("latent", latent), given("caption", [16, LENGTH]), given("random.0", latent)
+        return trainer.run(x0, caption, noise, given("random.1", [16]), given("random.2", [16]))
+
+    return network, trainer, run
+
+
+def denoise(compiled):
+    network = nn.ModuleDict({"unet": UNet()})
+    forward = compiled(network["unet"])
+
+    def run(given):
+        x, t = given("x", [2, SIZE // 4, SIZE // 4, LATENT]), given("t", [2])
+        tokens, mask = given("tokens", [2, LENGTH, TEXT_WIDTH]), given("mask", [2, LENGTH])
+        return {"sample": forward(x, t, tokens, mask, given("pooled", [2, TEXT_WIDTH]))}
+
+    return network, None, run
+
+
+def decode(compiled):
+    network = nn.ModuleDict({"decoder": Decoder()})
+    forward = compiled(network["decoder"])
+    mean, deviation = (torch.full([LATENT, 1, 1], value) for value in (0.1, 1.5))
+
+    def run(given):
+        latent = given("latent", [1, SIZE // 4, SIZE // 4, LATENT])
+        return {"picture": forward(latent * deviation + mean)}
+
+    return network, None, run
+
+
+WORK = {
+    "autoencoder-training": autoencoder_training,
+    "diffusion-training": diffusion_training,
+    "denoise": denoise,
+    "decode": decode,
+}
+
+
+def named(network):
+    """The parameters by the names that they have in Rust."""
+    found = {}
+    for path, module in network.named_modules():
+        for key, parameter in module.named_parameters(recurse=False):
+            scale = isinstance(module, (nn.GroupNorm, nn.LayerNorm)) and key == "weight"
+            name = path if isinstance(module, nn.Embedding) else f"{path}.{'gain' if scale else key}"
+            found[name.replace("_.", ".")] = parameter
+    return found
+
+
+def transposed(name, value, parameter):
+    """A Rust weight, `[in, out]` or `[KH, KW, in, out]`, as PyTorch lays it out."""
+    if value.dim() < 2 or name.endswith(("embedding", "position")):
+        return value
+    if value.dim() == 4:
+        return value.permute(3, 2, 0, 1)
+    return value.T[:, :, None, None] if parameter.dim() == 4 else value.T
+
+
+def check(work, path):
+    """The largest difference of each output, and of the weights' change, relative to its size."""
+    from safetensors.torch import load_file
+
+    file = load_file(path)
+    network, trainer, run = WORK[work](lambda f: f)
+    parameters = named(network)
+    theirs = {name.removeprefix("before.") for name in file if name.startswith("before.")}
+    theirs = {name for name in theirs if not name.startswith("ema.")}
+    assert theirs == set(parameters), f"other parameters: {sorted(theirs ^ set(parameters))}"
+
+    def rust(prefix, name):
+        parameter = parameters[name]
+        value = transposed(name, file[f"{prefix}.{name}"], parameter)
+        assert value.shape == parameter.shape, f"{name}: {tuple(value.shape)}, not {tuple(parameter.shape)}"
+        return value
+
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(rust("before", name))
+        if trainer:
+            torch._foreach_copy_(trainer.averages, trainer.parameters)
+        if isinstance(network, Diffusion):
+            network.colour.copy_(file["constant.colour"])
+
+    worst = {}
+
+    def compare(name, have, want):
+        error = float((have - want).abs().max() / want.abs().max())
+        worst[name] = max(worst.get(name, 0.0), error)
+
+    for step in range(sum(name.startswith("input.hyper.") for name in file) or 1):
+
+        def given(name, shape):
+            value = file[f"{name}.{step}" if name.startswith("random.") else f"input.{name}.{step}"]
+            assert list(value.shape) == shape, f"{name}: {tuple(value.shape)}, not {shape}"
+            return value.permute(0, 3, 1, 2) if value.dim() == 4 else value
+
+        with contextlib.nullcontext() if trainer else torch.inference_mode():
+            outputs = run(given)
+        for name, value in outputs.items():
+            want = file[f"output.{name}.{step}"]
+            compare(name, value, want.permute(0, 3, 1, 2) if want.dim() == 4 else want)
+
+    report = {"work": work, "weights": sum(p.numel() for p in parameters.values()), "outputs": worst}
+    if trainer:
+        flat = lambda tensors: torch.cat([t.detach().flatten() for t in tensors])
+        ours, before = flat(trainer.parameters), flat(rust("before", name) for name in parameters)
+        for what, have, prefix in [("weights", ours, "after"), ("averages", flat(trainer.averages), "after.ema")]:
+            want = flat(rust(prefix, name) for name in parameters)
+            report[f"{what}_change"] = float((have - want).norm() / (want - before).norm())
+    return report
+
+
+def measure(work, arguments):
+    imported = peak_mib()
+    torch.manual_seed(0)
+    torch.set_num_threads(arguments.threads)
+    network, trainer, run = WORK[work](torch.compile if arguments.compile else lambda f: f)
+    last = arguments.layout == "channels_last"
+    if last:
+        network.to(memory_format=torch.channels_last)
+    constant = {}
+
+    def draw(name, shape):
+        if name == "caption":
+            words = torch.randint(3, 3000, (shape[0], 10))
+            return F.pad(words, (0, shape[1] - 10))
+        if name == "mask":
+            return torch.where(torch.arange(shape[1]) < 10, 0.0, -1e9).expand(shape).contiguous()
+        value = torch.rand(shape) if name in ("t", "random.2") else torch.randn(shape)
+        if len(shape) != 4:
+            return value
+        value = value.permute(0, 3, 1, 2)
+        return value.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+
+    def given(name, shape):
+        """Noise is drawn anew by every run, as in Rust; inputs are there before."""
+        if name.startswith("random."):
+            return draw(name, shape)
+        if name not in constant:
+            constant[name] = draw(name, shape)
+        return constant[name]
+
+    times, begin = [], None
+    with contextlib.nullcontext() if trainer else torch.inference_mode():
+        for number in range(1_000_000):
+            start = time.perf_counter()
+            run(given)
+            end = time.perf_counter()
+            if number == 1:
+                begin = end
+            elif number > 1:
+                times.append(1e3 * (end - start))
+                if len(times) >= 3 and end - begin >= arguments.seconds:
+                    break
+    weights = sum(p.numel() for p in network.parameters())
+    return {"times_ms": times, "weights": weights, "imported_mib": imported, "torch": torch.__version__}
+
+
+def peak_mib():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main():
+    parser = argparse.ArgumentParser(description="The latent diffusion model of crates/models in PyTorch.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    checked = commands.add_parser("check", help="compare with what `networks export` wrote")
+    checked.add_argument("work", choices=WORK)
+    checked.add_argument("file")
+    timed = commands.add_parser("time", help="print the times of runs as JSON")
+    timed.add_argument("work", choices=WORK)
+    timed.add_argument("--layout", choices=["plain", "channels_last"], default="plain")
+    timed.add_argument("--compile", action="store_true")
+    timed.add_argument("--threads", type=int, default=2)
+    timed.add_argument("--seconds", type=float, default=5.0)
+    arguments = parser.parse_args()
+    if arguments.command == "check":
+        return check(arguments.work, arguments.file)
+    return measure(arguments.work, arguments)
+
+
+if __name__ == "__main__":
+    print(json.dumps(main()))

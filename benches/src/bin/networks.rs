@@ -1,0 +1,128 @@
+#![forbid(unsafe_code)]
+//! Times one of the plans, or writes down what it computes.
+
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
+use serde_json::json;
+use yuragi_benches::{Session, Values, Work, count, settings};
+use yuragi_graph::Params;
+use yuragi_io::{Checkpoint, Tensor};
+use yuragi_nn::optim;
+
+/// Times one of the plans, or writes down what it computes.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct Chosen {
+    /// The plan
+    #[arg(value_parser = PossibleValuesParser::new(Work::ALL.map(Work::name)))]
+    work: String,
+    /// Threads, the main one included
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print the times of runs, and the plan's memory, as JSON
+    Time {
+        #[command(flatten)]
+        chosen: Chosen,
+        /// How long, in seconds, after two runs to warm up; at least three runs
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+    },
+    /// Write weights, inputs, random draws and outputs of a few runs to a safetensors file
+    Export {
+        #[command(flatten)]
+        chosen: Chosen,
+        /// The file
+        file: PathBuf,
+    },
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    match Arguments::parse().command {
+        Command::Time { chosen, seconds } => time(chosen.session()?, seconds),
+        Command::Export { chosen, file } => export(chosen.session()?, &file),
+    }
+}
+
+impl Chosen {
+    fn session(&self) -> Result<Session, Box<dyn Error>> {
+        let work = Work::ALL.into_iter().find(|work| work.name() == self.work).ok_or("no such plan")?;
+        Session::new(work.graph()?, self.threads)
+    }
+}
+
+fn time(mut session: Session, seconds: f64) -> Result<(), Box<dyn Error>> {
+    let mut times = Vec::new();
+    let mut begin = Instant::now();
+    for run in 0.. {
+        let inputs = session.inputs();
+        let start = Instant::now();
+        session.run(&inputs)?;
+        match run {
+            0 => {}
+            1 => begin = Instant::now(),
+            _ => times.push(1e3 * start.elapsed().as_secs_f64()),
+        }
+        if times.len() >= 3 && begin.elapsed().as_secs_f64() >= seconds {
+            break;
+        }
+    }
+    let (memory, weights) = (session.memory(), count(session.graph().params()));
+    let memory = json!({ "arena": memory.arena, "literals": memory.literals, "params": memory.params });
+    println!("{}", json!({ "times_ms": times, "weights": weights, "plan_bytes": memory }));
+    Ok(())
+}
+
+fn export(mut session: Session, path: &Path) -> Result<(), Box<dyn Error>> {
+    let mut file = Checkpoint::default();
+    let steps = if session.graph().updates().is_empty() { 1 } else { 3 };
+    let settings = settings();
+    let channels = settings.autoencoder.latent;
+    let colour = settings.latents.colour.get(..3 * channels).unwrap_or_default();
+    file.insert("constant.colour", Tensor::from_values(&[channels, 3], colour)?.into_owned());
+    insert_params(&mut file, "before", session.params())?;
+    for step in 0..steps {
+        for (stream, shape, values) in session.draws() {
+            file.insert(format!("random.{stream}.{step}"), Tensor::from_values(&shape, &values)?.into_owned());
+        }
+        let inputs = session.inputs();
+        for (spec, values) in session.graph().inputs().iter().zip(&inputs) {
+            let tensor = match values {
+                Values::F32(v) => Tensor::from_values(&spec.shape, v)?,
+                Values::I32(v) => Tensor::from_values(&spec.shape, v)?,
+                Values::U32(_) => continue,
+            };
+            file.insert(format!("input.{}.{step}", spec.name), tensor.into_owned());
+        }
+        session.run(&inputs)?;
+        for (output, values) in session.graph().outputs().iter().zip(session.outputs()) {
+            let shape = session.graph().node(output.node).shape;
+            file.insert(format!("output.{}.{step}", output.name), Tensor::from_values(&shape, values)?.into_owned());
+        }
+    }
+    insert_params(&mut file, "after", session.params())?;
+    Ok(file.save(path)?)
+}
+
+/// Weights, and the averaged weights under their own names.
+fn insert_params(file: &mut Checkpoint<'_>, prefix: &str, params: &Params) -> Result<(), Box<dyn Error>> {
+    let kept = params.iter().filter(|(name, _)| !optim::is_state(name) || name.starts_with(optim::AVERAGE));
+    for (name, tensor) in kept {
+        let values = Tensor::from_values(&tensor.shape(), &tensor.to_f32())?.into_owned();
+        file.insert(format!("{prefix}.{name}"), values);
+    }
+    Ok(())
+}

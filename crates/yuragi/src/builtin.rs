@@ -1,0 +1,50 @@
+use yuragi_io::checkpoint::Archive;
+
+use crate::{Failure, model::Model};
+
+static FILE: &[u8] = include_bytes!("../assets/emoji.safetensors");
+
+/// The model that is part of the program: emoji of 64×64 pixels, named in English or Japanese.
+///
+/// Reading it dequantises its weights, which takes some milliseconds: keep what it returns.
+///
+/// # Errors
+/// None but those of a program file that was damaged.
+///
+/// ```
+/// use yuragi::{cpu::Cpu, models::generator::{Generator, Request, Sampling}};
+///
+/// let model = yuragi::builtin()?;
+/// let generator = Generator::new(&Cpu::new(), model.params, model.settings, model.tokenizer, 1)?;
+/// let cat = Request { prompt: "a cat", seed: 7, ..Request::default() };
+/// let mut job = generator.start(&[cat], &Sampling { steps: 4, ..Sampling::default() })?;
+/// while !job.advance(100)?.is_all() {
+///     // a game draws a frame here
+/// }
+/// assert_eq!(job.rgb8(0).map(|rgb| rgb.len()), Some(64 * 64 * 3));
+/// # Ok::<(), yuragi::Failure>(())
+/// ```
+pub fn builtin() -> Result<Model, Failure> {
+    Model::read(&Archive::from_static(FILE)?)
+}
+
+/// The file of the [built-in model](builtin), as safetensors.
+pub fn builtin_file() -> &'static [u8] {
+    FILE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_loads_and_is_small() {
+        assert!(FILE.len() <= 8_000_000, "{} bytes", FILE.len());
+        let model = builtin().unwrap();
+        assert_eq!(model.settings.size, 64);
+        assert!(!model.settings.latents.deviation.is_empty(), "its latents were measured");
+        assert!(model.tokenizer.vocab_size() <= model.settings.text.vocabulary);
+        let words = |text| model.tokenizer.encode(text, 24).1;
+        assert!(words("grinning cat") <= 6 && words("笑う猫") <= 6, "its tokenizer knows both languages");
+    }
+}

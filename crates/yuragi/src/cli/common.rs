@@ -1,0 +1,166 @@
+//! What commands share: the model, the sampler's flags, Ctrl-C, progress.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use clap::{Args, value_parser};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use yuragi::{
+    Failure,
+    cpu::Cpu,
+    diffusion::Kind,
+    io::checkpoint::Archive,
+    model::Model,
+    models::generator::Sampling,
+    train::{Run, Stage},
+};
+
+use super::INTERRUPTED;
+
+/// Which model, and on how much of the machine.
+#[derive(Args)]
+pub struct ModelFlags {
+    /// A model or training checkpoint, or the folder of a training [default: the built-in model]
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Threads; the pictures do not depend on them [default: all cores]
+    #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+impl ModelFlags {
+    /// The model and its name.
+    pub fn open(&self) -> Result<(Model, String), Failure> {
+        match &self.model {
+            Some(path) => open(path),
+            None => Ok((builtin()?, "yuragi-emoji".to_owned())),
+        }
+    }
+
+    /// The processor.
+    pub fn cpu(&self) -> Cpu {
+        self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into()))
+    }
+}
+
+#[cfg(feature = "builtin")]
+fn builtin() -> Result<Model, Failure> {
+    yuragi::builtin()
+}
+
+#[cfg(not(feature = "builtin"))]
+fn builtin() -> Result<Model, Failure> {
+    Err(Failure::new("this program was built without a model: name one with `--model`"))
+}
+
+/// A model's file: of a training's folder, the finished model or else the checkpoint.
+pub fn file_of(path: &Path) -> PathBuf {
+    let model = path.join("model.safetensors");
+    match path.is_dir() {
+        true if model.exists() => model,
+        true => Run::checkpoint(path),
+        false => path.to_owned(),
+    }
+}
+
+fn open(path: &Path) -> Result<(Model, String), Failure> {
+    let path = file_of(path);
+    let archive = Archive::open(&path)?;
+    let model = Model::read(&archive).map_err(|failure| {
+        let (path, reason) = (path.display().to_string(), failure.to_string());
+        if archive.setting::<String>("stage").is_ok_and(|stage| stage == Stage::Autoencoder.name()) {
+            return Failure::new(format!("{path} cannot draw yet: its training has not got beyond the autoencoder"));
+        }
+        let named = reason.starts_with(&path);
+        Failure::new(if named { reason } else { format!("{path} is no model of this program: {reason}") })
+    })?;
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Ok((model, name))
+}
+
+/// How pictures are sampled.
+#[derive(Args)]
+pub struct SamplingFlags {
+    /// Steps of the sampler, 1 to 1000
+    #[arg(long, default_value_t = Sampling::default().steps as u16, value_parser = value_parser!(u16).range(1..=1000))]
+    steps: u16,
+    /// How much the words count, 0 to 30; 1 takes half the time
+    #[arg(long, default_value_t = Sampling::default().guidance, value_parser = guidance)]
+    guidance: f32,
+    /// ddpm, ddim, ddim:ETA, euler, euler-a, heun, dpm++2m, dpm++2m-sde or lcm
+    #[arg(long, default_value_t = Sampling::default().sampler)]
+    sampler: Kind,
+}
+
+impl SamplingFlags {
+    /// As the generator takes them.
+    pub fn sampling(&self) -> Sampling {
+        let &SamplingFlags { steps, guidance, sampler } = self;
+        Sampling { sampler, steps: steps.into(), guidance, ..Sampling::default() }
+    }
+}
+
+fn guidance(text: &str) -> Result<f32, String> {
+    let value = text.parse().ok().filter(|value| (0.0..=30.0).contains(value));
+    value.ok_or_else(|| "it must be a number from 0 to 30".to_owned())
+}
+
+/// A flag that Ctrl-C sets; a second one ends the process at once. `say` is what the first one prints.
+pub fn interruption(say: &'static str) -> Result<Arc<AtomicBool>, Failure> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = interrupted.clone();
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED.into());
+        }
+        eprintln!("\n{say}");
+    })?;
+    Ok(interrupted)
+}
+
+/// A bar that shows itself only when there is more than a second to wait.
+pub struct Progress {
+    bar: ProgressBar,
+    started: Instant,
+    shown: bool,
+}
+
+impl Progress {
+    /// The length of the bar.
+    const LENGTH: u64 = 1000;
+    /// Before it shows itself.
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    /// A bar for what `doing` says.
+    pub fn new(doing: &'static str) -> Result<Progress, Failure> {
+        let style = ProgressStyle::with_template("{prefix} {wide_bar} {percent}% eta {eta}")?;
+        let bar = ProgressBar::with_draw_target(Some(Progress::LENGTH), ProgressDrawTarget::hidden());
+        Ok(Progress { bar: bar.with_style(style).with_prefix(doing), started: Instant::now(), shown: false })
+    }
+
+    /// The share that is done, 0 to 1.
+    pub fn set(&mut self, share: f64) {
+        if !self.shown && self.started.elapsed() >= Progress::PATIENCE {
+            self.shown = true;
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.bar.set_position((share * Progress::LENGTH as f64) as u64);
+    }
+
+    /// Prints while the bar stands aside.
+    pub fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bar.suspend(print)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

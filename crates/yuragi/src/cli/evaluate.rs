@@ -1,0 +1,104 @@
+use std::{ops::ControlFlow, path::PathBuf, process::ExitCode, sync::atomic::Ordering, time::Instant};
+
+use clap::{Args, value_parser};
+use serde_json::json;
+use yuragi::{
+    Failure,
+    evaluate::{draw, score, sheet, trials},
+    graph::Backend,
+    io::png,
+    model::Model,
+    models::Generator,
+    train::{Source, data},
+};
+
+use super::{
+    INTERRUPTED,
+    common::{ModelFlags, Progress, SamplingFlags, interruption},
+};
+
+/// Pictures that are drawn at a time.
+const BATCH: usize = 16;
+
+/// Measure how well a model draws what it is told.
+///
+/// Draws the captions of a data set and tells how often the true picture is the nearest of all
+/// pictures (top-1), or among the five nearest (top-5), by the mean colours of 16x16 boxes: for
+/// captions that were trained on and for combinations that were held out, beside what copying would
+/// score.
+#[derive(Args)]
+pub struct Evaluate {
+    /// `emoji`, or a folder of pictures with captions
+    #[arg(long, default_value = "emoji")]
+    data: Source,
+    /// Captions that were trained on, in each language
+    #[arg(long, default_value_t = 200, value_parser = value_parser!(u32).range(1..=100_000))]
+    count: u32,
+    /// Decides which captions, and their noise
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Also write drawn pictures, each above the true one, into this file
+    #[arg(long, value_name = "FILE")]
+    sheet: Option<PathBuf>,
+    #[command(flatten)]
+    sampling: SamplingFlags,
+    #[command(flatten)]
+    model: ModelFlags,
+}
+
+impl Evaluate {
+    /// Draws, measures and prints.
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let interrupted = interruption("stopping")?;
+        let (Model { settings, tokenizer, params }, name) = self.model.open()?;
+        let dataset = data::load(&self.data, settings.size)?;
+        for skipped in dataset.skipped.iter().take(20) {
+            eprintln!("skipped {}: {}", skipped.path.display(), skipped.reason);
+        }
+        let trials = trials(&dataset, self.count as usize, self.seed);
+        if trials.is_empty() {
+            return Err(Failure::new(format!("{} has no captions to draw", self.data)));
+        }
+        let (cpu, sampling) = (self.model.cpu(), self.sampling.sampling());
+        let batch = BATCH.min(trials.len());
+        let generator = Generator::new(&cpu, cpu.upload(params)?, settings, tokenizer, batch)?;
+        let (mut progress, started) = (Progress::new("drawing")?, Instant::now());
+        let drawn = draw(&generator, &trials, &sampling, |share| {
+            progress.set(share);
+            if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        drop(progress);
+        let Some(drawn) = drawn else {
+            eprintln!("interrupted; nothing was measured");
+            return Ok(ExitCode::from(INTERRUPTED));
+        };
+        let seconds = started.elapsed().as_secs_f64();
+        if let Some(path) = &self.sheet {
+            png::save(path, &sheet(&dataset, &trials, &drawn)?, &[])?;
+        }
+        let report = score(&dataset, &trials, &drawn);
+        let (sampler, steps, guidance) = (sampling.sampler, sampling.steps, sampling.guidance);
+        if self.json {
+            let report = json!({
+                "model": name,
+                "data": self.data.to_string(),
+                "count": self.count,
+                "seed": self.seed,
+                "sampler": sampler.to_string(),
+                "steps": steps,
+                "guidance": guidance,
+                "drawn": drawn.len(),
+                "seconds": seconds,
+                "report": report,
+            });
+            println!("{report:#}");
+        } else {
+            println!("{name} on {}: {sampler}, {steps} steps, guidance {guidance}, seed {}\n", self.data, self.seed);
+            println!("{report}\n{} pictures in {seconds:.0} s", drawn.len());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,196 @@
+use std::{
+    ffi::OsString,
+    hash::{BuildHasher, RandomState},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::atomic::Ordering,
+};
+
+use clap::{Args, value_parser};
+use yuragi::{
+    Failure,
+    graph::Backend,
+    io::{Picture, png, terminal},
+    model::Model,
+    models::generator::{Generator, Request},
+};
+
+use super::{
+    INTERRUPTED,
+    common::{ModelFlags, Progress, SamplingFlags, interruption},
+    record::Record,
+};
+
+/// Launches between two looks at Ctrl-C.
+const LAUNCHES: usize = 32;
+
+/// Draw pictures from words.
+///
+/// Equal words, seeds and settings give equal files, on any number of threads. Every picture carries
+/// them in its `parameters` text, which web interfaces and `yuragi info` read.
+#[derive(Args)]
+pub struct Generate {
+    /// What to draw, in English or Japanese; "" draws anything
+    prompt: String,
+    /// What to keep away from
+    #[arg(long, default_value = "", value_name = "WORDS")]
+    negative: String,
+    /// Pictures, 1 to 64
+    #[arg(short = 'n', long, default_value_t = 1, value_parser = value_parser!(u16).range(1..=64))]
+    count: u16,
+    /// The seed of the first picture; the next ones count on from it [default: a fresh one]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The picture's file; for several, a folder, or a name that is numbered [default: yuragi-SEED.png]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Draw every pixel as a square of so many, 1 to 16
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u16).range(1..=16))]
+    scale: u16,
+    /// Do not show the pictures in the terminal
+    #[arg(long)]
+    no_show: bool,
+    #[command(flatten)]
+    sampling: SamplingFlags,
+    #[command(flatten)]
+    model: ModelFlags,
+}
+
+impl Generate {
+    /// Draws, writes and shows the pictures, one after another.
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let seed = self.seed.unwrap_or_else(fresh_seed);
+        let files = files(self.output.as_deref(), self.count.into(), seed)?;
+        let interrupted = interruption("stopping")?;
+        let (model, name) = self.model.open()?;
+        self.note(&model);
+        let Model { settings, tokenizer, params } = model;
+        let (size, cpu, sampling) = (settings.size, self.model.cpu(), self.sampling.sampling());
+        let generator = Generator::new(&cpu, cpu.upload(params)?, settings, tokenizer, 1)?;
+        let mut progress = Progress::new("drawing")?;
+        for (number, file) in files.iter().enumerate() {
+            let seed = seed.wrapping_add(number as u64);
+            let request = Request { prompt: &self.prompt, negative: &self.negative, seed };
+            let mut job = generator.start(&[request], &sampling)?;
+            loop {
+                if interrupted.load(Ordering::Relaxed) {
+                    eprintln!("interrupted; {number} of {} pictures were written", files.len());
+                    return Ok(ExitCode::from(INTERRUPTED));
+                }
+                let state = job.advance(LAUNCHES)?;
+                progress.set((number as f64 + state.done as f64 / state.total as f64) / files.len() as f64);
+                if state.is_all() {
+                    break;
+                }
+            }
+            if job.picture(0).is_some_and(|values| values.iter().any(|v| !v.is_finite())) {
+                return Err(Failure::new("the model drew numbers that are no colours: try less guidance"));
+            }
+            let picture = Picture::new(size, size, job.rgb8(0).unwrap_or_default())?;
+            let picture = enlarged(&picture, self.scale.into())?;
+            let Generate { prompt, negative, .. } = &self;
+            let record = Record { prompt, negative, seed, sampling, size, model: &name };
+            png::save(file, &picture, &[(png::PARAMETERS, &record.to_string())])?;
+            progress.aside(|| {
+                println!("{} (seed {seed})", file.display());
+                if self.no_show { Ok(false) } else { terminal::show(&picture) }
+            })?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Tells what the model makes of the words, where that may surprise.
+    fn note(&self, model: &Model) {
+        if self.prompt.trim().is_empty() {
+            eprintln!("note: without words, the model draws anything");
+        }
+        let length = model.settings.text.length;
+        for (what, text) in [("prompt", &self.prompt), ("negative prompt", &self.negative)] {
+            // A byte is at most one token, and each word has at most one space of its own.
+            let tokens = model.tokenizer.encode(text, 2 * text.len() + 2).1;
+            if tokens > length {
+                let (have, read) = (tokens.saturating_sub(2), length.saturating_sub(2));
+                eprintln!("note: the model reads only the first {read} of the {what}'s {have} tokens");
+            }
+        }
+    }
+}
+
+/// A seed that no one knows yet, short enough to be typed.
+fn fresh_seed() -> u64 {
+    RandomState::new().hash_one(std::time::SystemTime::now()) >> 32
+}
+
+/// Where the pictures go. What cannot be written is refused before anything is drawn.
+fn files(output: Option<&Path>, count: usize, seed: u64) -> Result<Vec<PathBuf>, Failure> {
+    let seeded = |folder: &Path| {
+        (0..count as u64).map(|i| folder.join(format!("yuragi-{}.png", seed.wrapping_add(i)))).collect()
+    };
+    let Some(path) = output else { return Ok(seeded(Path::new(""))) };
+    let shown = path.display();
+    if path.is_dir() {
+        return match count {
+            1 => Err(Failure::new(format!("{shown} is a folder: name a file in it"))),
+            _ => Ok(seeded(path)),
+        };
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let slashed = path.as_os_str().to_string_lossy().ends_with(std::path::is_separator);
+    if let Some(missing) = if slashed { Some(path) } else { folder.filter(|folder| !folder.is_dir()) } {
+        return Err(Failure::new(format!("cannot write {shown}: there is no folder {}", missing.display())));
+    }
+    let Some(stem) = path.file_stem() else {
+        return Err(Failure::new(format!("cannot write {shown}: it names no file")));
+    };
+    let numbered = |i: usize| {
+        let mut name = OsString::from(stem);
+        name.push(format!("-{i}."));
+        name.push(path.extension().unwrap_or("png".as_ref()));
+        path.with_file_name(name)
+    };
+    Ok(if count == 1 { vec![path.to_owned()] } else { (1..=count).map(numbered).collect() })
+}
+
+/// Every pixel as a square of `scale` by `scale`.
+fn enlarged(picture: &Picture, scale: usize) -> Result<Picture, Failure> {
+    let (width, height) = (picture.width(), picture.height());
+    let row = |row: &[u8]| row.chunks_exact(3).flat_map(|pixel| pixel.repeat(scale)).collect::<Vec<u8>>();
+    let rgb = picture.rgb().chunks_exact(3 * width).flat_map(|pixels| row(pixels).repeat(scale)).collect();
+    Ok(Picture::new(scale * width, scale * height, rgb)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_named_by_seed_or_number() {
+        let names = |output: Option<&str>, count, seed| -> Vec<String> {
+            let files = files(output.map(Path::new), count, seed).unwrap();
+            files.iter().map(|file| file.display().to_string()).collect()
+        };
+        assert_eq!(names(None, 2, 7), ["yuragi-7.png", "yuragi-8.png"]);
+        assert_eq!(names(None, 2, u64::MAX)[1], "yuragi-0.png");
+        assert_eq!(names(Some("a.PNG"), 1, 7), ["a.PNG"]);
+        assert_eq!(names(Some("./a.b.png"), 3, 7), ["./a.b-1.png", "./a.b-2.png", "./a.b-3.png"]);
+        assert_eq!(names(Some("猫"), 2, 7), ["猫-1.png", "猫-2.png"]);
+        assert_eq!(names(Some("/"), 2, 7), ["/yuragi-7.png", "/yuragi-8.png"]);
+        for refused in ["/", ".", "no/such/folder.png", "nofolder/", "src/lib.rs/x.png"] {
+            let error = files(Some(Path::new(refused)), 1, 0).unwrap_err().to_string();
+            assert!(error.contains("folder") && error.contains(refused), "{error}");
+        }
+    }
+
+    #[test]
+    fn enlarged_pixels_are_squares() {
+        let picture = Picture::new(2, 1, vec![1, 2, 3, 4, 5, 6]).unwrap();
+        let large = enlarged(&picture, 3).unwrap();
+        assert_eq!((large.width(), large.height()), (6, 3));
+        assert!((0..18).all(|i| large.pixel(i % 6, i / 6) == picture.pixel(i % 6 / 3, 0)));
+    }
+
+    #[test]
+    fn fresh_seeds_differ_and_are_short() {
+        assert!(fresh_seed() != fresh_seed() && fresh_seed() < 1 << 32);
+    }
+}

@@ -1,0 +1,138 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Args;
+use yuragi::{
+    Failure,
+    cpu::Cpu,
+    io::{checkpoint::Archive, png},
+    models::{Settings, tokenizer::Bpe},
+    nn::optim,
+    train::Stage,
+};
+
+use super::common::file_of;
+
+/// Tell about a model, a training or a picture.
+#[derive(Args)]
+pub struct Info {
+    /// A model, a checkpoint, the folder of a training, or a picture that was drawn [default: the
+    /// built-in model and this machine]
+    file: Option<PathBuf>,
+}
+
+impl Info {
+    /// Prints what is known.
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        match &self.file {
+            Some(path) if is_png(path)? => picture(path)?,
+            Some(path) => checkpoint(&path.display().to_string(), &Archive::open(file_of(path))?)?,
+            None => this_machine()?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn this_machine() -> Result<(), Failure> {
+    println!("yuragi {}: {:?}", env!("CARGO_PKG_VERSION"), Cpu::new());
+    #[cfg(feature = "builtin")]
+    checkpoint("the built-in model", &Archive::from_static(yuragi::builtin_file())?)?;
+    #[cfg(not(feature = "builtin"))]
+    println!("built without a model");
+    Ok(())
+}
+
+fn is_png(path: &Path) -> Result<bool, Failure> {
+    let cannot = |error| Failure::new(format!("cannot read {}: {error}", path.display()));
+    if path.is_dir() {
+        return Ok(false);
+    }
+    let mut start = Vec::new();
+    File::open(path).and_then(|file| file.take(8).read_to_end(&mut start)).map_err(cannot)?;
+    Ok(start == *b"\x89PNG\r\n\x1a\n")
+}
+
+fn picture(path: &Path) -> Result<(), Failure> {
+    let shown = path.display();
+    let failed = |error: &dyn Display| Failure::new(format!("{shown}: {error}"));
+    let bytes = std::fs::read(path).map_err(|e| failed(&e))?;
+    let texts = png::read_text(&bytes).map_err(|e| failed(&e))?;
+    match texts.iter().find(|(keyword, _)| keyword == png::PARAMETERS) {
+        Some((_, text)) => println!("{}", harmless(text)),
+        None => println!("{shown} does not tell how it was made"),
+    }
+    Ok(())
+}
+
+/// The text of a stranger, without what a terminal would obey.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// What a file holds of one part of a model.
+#[derive(Default)]
+struct Part {
+    parameters: usize,
+    bytes: usize,
+    types: BTreeSet<String>,
+}
+
+fn checkpoint(name: &str, file: &Archive) -> Result<(), Failure> {
+    let failed = |error: &dyn Display| Failure::new(format!("{name} is no model of this program: {error}"));
+    let pairs: Vec<(&String, &String)> = file.settings().iter().collect();
+    let settings = Settings::from_pairs(&pairs).map_err(|e| failed(&e))?;
+    let text: String = file.setting("tokenizer").map_err(|e| failed(&e))?;
+    let tokenizer = Bpe::from_text(&text).map_err(|e| failed(&e))?;
+
+    println!("{name}");
+    if let Some(training) = training(file) {
+        println!("  {:30}{training}", "training");
+    }
+    for (key, value) in settings.to_pairs() {
+        println!("  {key:30}{}", if value.is_empty() { "not measured" } else { &value });
+    }
+    println!("  {:30}{} of {} ids", "tokenizer", tokenizer.vocab_size(), settings.text.vocabulary);
+    println!("\n  {:30}{:>12}{:>14}   types", "part", "parameters", "bytes");
+    let parts = parts(file)?;
+    for (name, part) in &parts {
+        let types: Vec<&str> = part.types.iter().map(String::as_str).collect();
+        println!("  {name:30}{:>12}{:>14}   {}", part.parameters, part.bytes, types.join(" "));
+    }
+    let sum = |of: fn(&Part) -> usize| parts.values().map(of).sum::<usize>();
+    println!("  {:30}{:>12}{:>14}", "all", sum(|p| p.parameters), sum(|p| p.bytes));
+    Ok(())
+}
+
+/// How far a training is, if the file is its checkpoint.
+fn training(file: &Archive) -> Option<String> {
+    let setting = |key: &str| file.setting::<String>(key).ok().map(|value| harmless(&value));
+    let (stage, step) = (setting("stage")?, setting("step")?);
+    let steps = if stage == Stage::Autoencoder.name() { "train.autoencoder_steps" } else { "train.steps" };
+    let (steps, data) = (setting(steps)?, setting("train.data")?);
+    let at = if stage == Stage::Done.name() { stage } else { format!("{stage}, step {step} of {steps}") };
+    Some(format!("{at}, on {data}"))
+}
+
+/// The parts of a model by the first word of their tensors' names.
+fn parts(file: &Archive) -> Result<BTreeMap<String, Part>, Failure> {
+    let mut parts: BTreeMap<String, Part> = BTreeMap::new();
+    for name in file.names() {
+        let tensor = file.tensor(&name)?;
+        let state = optim::is_state(&name);
+        let first = if state { "(optimiser state)" } else { name.split('.').next().unwrap_or(&name) };
+        let part = parts.entry(harmless(first)).or_default();
+        part.bytes += tensor.bytes().len();
+        part.types.insert(tensor.dtype().to_string());
+        // The scales of quantised weights are storage, not parameters.
+        if !name.strip_suffix(".scale").is_some_and(|weights| file.contains(weights)) {
+            part.parameters += tensor.shape().iter().product::<usize>();
+        }
+    }
+    Ok(parts)
+}

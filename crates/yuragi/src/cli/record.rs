@@ -1,0 +1,93 @@
+//! How a picture was made, as the picture tells it: the layout that web interfaces read.
+
+use std::fmt;
+
+use yuragi::{diffusion::Kind, models::generator::Sampling};
+
+/// The settings of one picture.
+pub struct Record<'a> {
+    pub prompt: &'a str,
+    pub negative: &'a str,
+    pub seed: u64,
+    pub sampling: Sampling,
+    /// Width and height that the model draws.
+    pub size: usize,
+    pub model: &'a str,
+}
+
+impl fmt::Display for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let &Record { prompt, negative, seed, sampling, size, model } = self;
+        let Sampling { sampler, steps, guidance, .. } = sampling;
+        writeln!(f, "{prompt}")?;
+        if !negative.is_empty() {
+            writeln!(f, "Negative prompt: {negative}")?;
+        }
+        let (sampler, model) = (quoted(&label(sampler)), quoted(model));
+        write!(f, "Steps: {steps}, Sampler: {sampler}, CFG scale: {guidance}, Seed: {seed}, Size: {size}x{size}, ")?;
+        write!(f, "Model: {model}, Version: yuragi {}", env!("CARGO_PKG_VERSION"))
+    }
+}
+
+/// A sampler's name in web interfaces, which [`Kind`] reads too.
+fn label(sampler: Kind) -> String {
+    match sampler {
+        Kind::Ddpm => "DDPM".into(),
+        Kind::Ddim { eta: 0.0 } => "DDIM".into(),
+        Kind::Euler => "Euler".into(),
+        Kind::EulerAncestral => "Euler a".into(),
+        Kind::Heun => "Heun".into(),
+        Kind::DpmPlusPlus2M => "DPM++ 2M".into(),
+        Kind::DpmPlusPlus2MSde => "DPM++ 2M SDE".into(),
+        Kind::Lcm => "LCM".into(),
+        Kind::Ddim { .. } => sampler.to_string(),
+    }
+}
+
+/// A value as it is, or as a JSON string where it would end too early.
+fn quoted(value: &str) -> String {
+    let plain = !value.contains([',', ':', '\n', '"']);
+    if plain { value.to_owned() } else { serde_json::Value::from(value).to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record<'a>(negative: &'a str, model: &'a str) -> Record<'a> {
+        Record { prompt: "a red cat", negative, seed: u64::MAX, sampling: Sampling::default(), size: 64, model }
+    }
+
+    #[test]
+    fn it_has_the_layout_of_web_interfaces() {
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(
+            record("dog", "yuragi-emoji").to_string(),
+            format!(
+                "a red cat\nNegative prompt: dog\nSteps: 16, Sampler: Euler, CFG scale: 1.5, \
+                 Seed: 18446744073709551615, Size: 64x64, Model: yuragi-emoji, Version: yuragi {version}"
+            )
+        );
+        let text = record("", "a, \"b\": c").to_string();
+        assert!(text.starts_with("a red cat\nSteps: 16, "), "{text}");
+        assert!(text.contains(r#"Model: "a, \"b\": c", Version"#), "{text}");
+    }
+
+    #[test]
+    fn samplers_are_read_back() {
+        let kinds = [
+            Kind::Ddpm,
+            Kind::Ddim { eta: 0.0 },
+            Kind::Ddim { eta: 0.25 },
+            Kind::Euler,
+            Kind::EulerAncestral,
+            Kind::Heun,
+            Kind::DpmPlusPlus2M,
+            Kind::DpmPlusPlus2MSde,
+            Kind::Lcm,
+        ];
+        for kind in kinds {
+            assert_eq!(label(kind).parse(), Ok(kind));
+        }
+    }
+}
