@@ -73,7 +73,6 @@ impl Suite {
                 row.skipped = Some(reason.to_owned());
                 continue;
             }
-            row.cases += 1;
             if let Err(failure) = self.compare(backend, &case, row) {
                 row.failures.push(format!("{case}: {failure}"));
             }
@@ -85,31 +84,38 @@ impl Suite {
         report
     }
 
+    /// Compares one case with the truth; twice where the backend claims a fused operation, for its
+    /// expansion must hold as well.
     fn compare<B: Backend>(&self, backend: &B, case: &Case, row: &mut Row) -> Result<(), Failure> {
         let graph = case.graph()?;
         graph.verify().map_err(Failure::Verify)?;
-        row.claimed |= claims(backend, &graph);
         let mut params = Params::new();
         params.initialise(graph.params(), self.seed.into());
         let drawn = case.draw(self.seed);
         let inputs: Vec<View<'_>> = drawn.iter().map(cases::Drawn::view).collect();
         let truth = bounds(&graph, &params, &inputs)?;
-        let (outputs, store) = tolerance::run(backend, &graph, &params, &inputs)?;
-        let mut note = |fraction: f64, truth: &[Bounded]| {
-            row.elements += truth.len();
-            row.unknown += truth.iter().filter(|t| t.is_unknown()).count();
-            if fraction > row.worst {
-                row.worst = fraction;
-                row.case.clone_from(&case.detail);
+        let claimed = claims(backend, &graph);
+        row.claimed |= claimed;
+        let expansion = claimed.then(|| graph.expanded(|_, _| false));
+        for graph in std::iter::once(&graph).chain(&expansion) {
+            row.cases += 1;
+            let (outputs, store) = tolerance::run(backend, graph, &params, &inputs)?;
+            let mut note = |fraction: f64, truth: &[Bounded]| {
+                row.elements += truth.len();
+                row.unknown += truth.iter().filter(|t| t.is_unknown()).count();
+                if fraction > row.worst {
+                    row.worst = fraction;
+                    row.case.clone_from(&case.detail);
+                }
+            };
+            for (have, truth) in outputs.iter().zip(&truth.outputs) {
+                note(have.fraction(truth), truth);
             }
-        };
-        for (have, truth) in outputs.iter().zip(&truth.outputs) {
-            note(have.fraction(truth), truth);
-        }
-        for (update, truth) in graph.updates().iter().zip(&truth.updates) {
-            let have = store.get(&graph.params()[update.param].name).map(|t| t.to_f32()).unwrap_or_default();
-            let worst = have.iter().zip(truth).map(|(&x, &t)| fraction(t, x)).fold(0.0, f64::max);
-            note(if have.len() == truth.len() { worst } else { f64::INFINITY }, truth);
+            for (update, truth) in graph.updates().iter().zip(&truth.updates) {
+                let have = store.get(&graph.params()[update.param].name).map(|t| t.to_f32()).unwrap_or_default();
+                let worst = have.iter().zip(truth).map(|(&x, &t)| fraction(t, x)).fold(0.0, f64::max);
+                note(if have.len() == truth.len() { worst } else { f64::INFINITY }, truth);
+            }
         }
         Ok(())
     }

@@ -59,12 +59,23 @@ impl DType {
     pub fn round(self, x: f64) -> f64 {
         match self {
             DType::F32 => f64::from(x as f32),
-            DType::F16 => half::f16::from_f64(x).to_f64(),
-            DType::BF16 => half::bf16::from_f64(x).to_f64(),
+            DType::F16 => to_digits(x, 11, -24, 65_504.0),
+            DType::BF16 => to_digits(x, 8, -133, 3.389_531_389_251_535_5e38),
             DType::I32 => f64::from(x as i32),
             DType::U32 => f64::from(x as u32),
         }
     }
+}
+
+/// The nearest number of so many binary digits, at least this power of two apart (ties to even);
+/// infinite if it would exceed `max`. (`half`'s conversion from `f64` drops its low digits first.)
+fn to_digits(x: f64, digits: i32, smallest: i32, max: f64) -> f64 {
+    if x == 0.0 || !x.is_finite() {
+        return x;
+    }
+    let spacing = libm::ldexp(1.0, smallest.max(libm::ilogb(x) + 1 - digits));
+    let nearest = libm::rint(x / spacing) * spacing;
+    if nearest.abs() > max { f64::INFINITY.copysign(x) } else { nearest }
 }
 
 impl fmt::Display for DType {

@@ -87,7 +87,7 @@ impl Bounded {
     /// Beyond the type's range a value is infinite; at the range's edge anything may be.
     fn in_range(self, dtype: DType) -> Bounded {
         let Bounded { value, error } = self;
-        let overflows = |x: f64| dtype.round(x).is_infinite();
+        let overflows = |magnitude: f64| dtype.round(magnitude) == f64::INFINITY;
         if error.is_nan() || error == f64::INFINITY {
             Bounded::unknown(value)
         } else if value.is_nan() {
@@ -342,7 +342,7 @@ impl Number for Bounded {
 
     fn total(total: Total) -> Bounded {
         let Total { value, error, magnitude, terms, products, unknown } = total;
-        let overflows = |x: f64| DType::F32.round(x).is_infinite();
+        let overflows = |magnitude: f64| DType::F32.round(magnitude) == f64::INFINITY;
         // Partial sums lie between the sum of the negative terms and that of the positive ones.
         let (along, against) = match value.is_finite() {
             true => (0.5 * (magnitude + value.abs()), 0.5 * (magnitude - value.abs())),

@@ -141,13 +141,13 @@ fn many_buffers() -> Case {
     let case = Case::new("composite", DType::F32, "many buffers", |_, x| {
         let mut y = x[0];
         let mut kept = Vec::new();
-        for i in 0..12 {
+        for i in 0..9 {
             let wide = y.broadcast(&[i % 4 + 2, 5, 6]).matmul(x[1].broadcast(&[i % 4 + 2, 6, 6]));
             let small = wide.max(&[0]).tanh() + wide.sum(&[1]).slice(0, 1, 2);
             if i % 3 == 0 {
                 kept.push(small.slice(1, 1, 3));
             }
-            y = small.reshape(&[5, 6]).softmax();
+            y = (small.reshape(&[5, 6]) * 0.125).sigmoid();
         }
         vec![y, kept[0].concat(&kept[1..], 2)]
     });

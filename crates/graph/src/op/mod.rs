@@ -39,7 +39,7 @@ pub enum Op {
     Binary(Binary),
     /// `(condition, a, b)`: `a` where the condition is not 0, else `b`.
     Select,
-    /// The value in another element type, rounded to nearest even.
+    /// The value in another element type, rounded to nearest even; towards zero and saturating if to integers.
     Cast,
     /// Folds axes to extent 1.
     Reduce(Reduce, Axes),

@@ -7,10 +7,13 @@ use core::ops::Range;
 use super::super::gemm::{DEPTH, TASKS};
 use super::super::{Buffers, Kernel, Scratch, align};
 use super::Geometry;
-use crate::simd::{Base, Level, MAX_ROWS, Pack, Panels, Segment, Tile};
+use crate::simd::{Base, Level, MAX_ROWS, Op, Pack, Panels, Segment, Tile, Vector};
 
 /// The most output pixels that share a panel of weights in cache.
 const BLOCK: usize = 128;
+
+/// The most tiles of a block, at the level of the lowest tiles.
+const MAX_TILES: usize = BLOCK / 4;
 
 /// The most taps summed in registers at a time.
 const MAX_TAPS: usize = 32;
@@ -114,15 +117,62 @@ impl Class {
     }
 }
 
-/// One pixel of the output, as a tile's row.
+/// Pixels of the output that make the rows of a tile; the last one is repeated.
 #[derive(Clone, Copy, Default)]
-struct Pixel {
+struct Rows {
+    count: usize,
     /// Input coordinates of tap (0, 0), perhaps outside.
-    at: [isize; 2],
+    y: [isize; MAX_ROWS],
+    x: [isize; MAX_ROWS],
     /// The input element there.
-    input: isize,
+    input: [isize; MAX_ROWS],
     /// The output element of channel 0.
-    output: usize,
+    output: [usize; MAX_ROWS],
+}
+
+/// A tap as seen from the rows of a tile.
+#[derive(Clone, Copy)]
+struct Tap {
+    y: isize,
+    x: isize,
+    /// From the input element of tap (0, 0) to this one's.
+    shift: isize,
+    weights: *const f32,
+}
+
+impl Tap {
+    /// Nothing, to fill an array with.
+    const NONE: Self = Self { y: 0, x: 0, shift: 0, weights: core::ptr::null() };
+}
+
+/// Finds what the rows of a tile see through some taps: input pixels, or zeros
+/// outside.
+struct Look<'a> {
+    rows: &'a Rows,
+    taps: &'a [Tap],
+    /// Height and width of the input.
+    input: [usize; 2],
+    image: *const f32,
+    zeros: *const f32,
+    segments: &'a mut [Segment; MAX_TAPS],
+}
+
+impl Op for Look<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { rows, input: [height, width], image, zeros, .. } = self;
+        for (segment, tap) in self.segments.iter_mut().zip(self.taps) {
+            segment.b = tap.weights;
+            for i in 0..MAX_ROWS {
+                let (y, x) = (rows.y[i] + tap.y, rows.x[i] + tap.x);
+                let inside = ((y as usize) < height) & ((x as usize) < width);
+                let pixel = image.wrapping_offset(rows.input[i] + tap.shift);
+                segment.a[i] = if inside { pixel } else { zeros };
+            }
+        }
+    }
 }
 
 impl Correlation {
@@ -249,27 +299,37 @@ impl Correlation {
         same_row.map(|class| class.axes[1].taps).sum()
     }
 
-    /// The pixels of a block, in `pixels`; how many they are.
-    fn locate(&self, class: &Class, block: usize, pixels: &mut [Pixel; BLOCK]) -> usize {
+    /// The pixels of a block, in `tiles`; how many of those they fill.
+    fn locate(&self, class: &Class, block: usize, tiles: &mut [Rows; MAX_TILES]) -> usize {
         let [vertical, horizontal] = &class.axes;
+        let [height, width] = self.input.map(|size| size as isize);
         let first = block * self.block;
-        let count = self.block.min(self.batch * class.pixels() - first);
+        let end = self.batch * class.pixels();
         let (mut n, rest) = (first / class.pixels(), first % class.pixels());
         let (mut y, mut x) = (rest / horizontal.count, rest % horizontal.count);
-        for pixel in &mut pixels[..count] {
-            let at =
-                [vertical.origin + (vertical.step * y) as isize, horizontal.origin + (horizontal.step * x) as isize];
-            let [height, width] = self.input.map(|size| size as isize);
-            let input = ((n as isize * height + at[0]) * width + at[1]) * self.channels as isize;
-            let row = n * self.output[0] + vertical.begin + vertical.stride * y;
-            let column = horizontal.begin + horizontal.stride * x;
-            let output = (row * self.output[1] + column) * self.filters;
-            *pixel = Pixel { at, input, output };
-            x += 1;
-            if x == horizontal.count {
-                (x, y) = (0, y + 1);
-                if y == vertical.count {
-                    (y, n) = (0, n + 1);
+        let firsts = (first..end.min(first + self.block)).step_by(self.level.tile_rows());
+        let count = firsts.len();
+        for (rows, first) in tiles.iter_mut().zip(firsts) {
+            rows.count = self.level.tile_rows().min(end - first);
+            for i in 0..MAX_ROWS {
+                if i >= rows.count {
+                    let last = rows.count - 1;
+                    (rows.y[i], rows.x[i]) = (rows.y[last], rows.x[last]);
+                    (rows.input[i], rows.output[i]) = (rows.input[last], rows.output[last]);
+                    continue;
+                }
+                rows.y[i] = vertical.origin + (vertical.step * y) as isize;
+                rows.x[i] = horizontal.origin + (horizontal.step * x) as isize;
+                rows.input[i] = ((n as isize * height + rows.y[i]) * width + rows.x[i]) * self.channels as isize;
+                let line = n * self.output[0] + vertical.begin + vertical.stride * y;
+                let column = horizontal.begin + horizontal.stride * x;
+                rows.output[i] = (line * self.output[1] + column) * self.filters;
+                x += 1;
+                if x == horizontal.count {
+                    (x, y) = (0, y + 1);
+                    if y == vertical.count {
+                        (y, n) = (0, n + 1);
+                    }
                 }
             }
         }
@@ -296,35 +356,42 @@ impl Correlation {
             class += 1;
         }
         let class = &self.classes[class];
-        let mut pixels = [Pixel::default(); BLOCK];
-        let count = self.locate(class, block, &mut pixels);
+        let mut tiles = [Rows::default(); MAX_TILES];
+        let count = self.locate(class, block, &mut tiles);
+        let mut seen = [Tap::NONE; MAX_TAPS];
         let mut segments = [Segment::NONE; MAX_TAPS];
         let columns = self.panels.columns(panel);
         let width = self.panels.padded(panel);
         let out = buffers.outputs[0].wrapping_add(columns.start);
         for (part, (taps, channels)) in self.depths(class).enumerate() {
+            for (seen, tap) in seen.iter_mut().zip(taps.clone()) {
+                let (y, x) = ((tap / class.axes[1].taps) as isize, (tap % class.axes[1].taps) as isize);
+                let shift = (y * self.input[1] as isize + x) * self.channels as isize + channels.start as isize;
+                let weights = self.weights(class, panel, tap) + channels.start * width;
+                *seen = Tap { y, x, shift, weights: buffers.shared.wrapping_add(weights) };
+            }
             let base = match (part, self.bias) {
                 (0, true) => Base::Row(buffers.inputs[2].wrapping_add(columns.start)),
                 (0, false) => Base::Zero,
                 _ => Base::Out,
             };
-            for pixels in pixels[..count].chunks(self.level.tile_rows()) {
-                let row: [Pixel; MAX_ROWS] = core::array::from_fn(|i| pixels[i.min(pixels.len() - 1)]);
-                for (segment, tap) in segments.iter_mut().zip(taps.clone()) {
-                    let weights = self.weights(class, panel, tap) + channels.start * width;
-                    *segment = Segment {
-                        a: self.see(&row, class, tap, channels.start, buffers),
-                        b: buffers.shared.wrapping_add(weights),
-                    };
-                }
+            for rows in &tiles[..count] {
+                self.level.run(Look {
+                    rows,
+                    taps: &seen[..taps.len()],
+                    input: self.input,
+                    image: buffers.inputs[0],
+                    zeros: buffers.shared.wrapping_add(self.zeros()),
+                    segments: &mut segments,
+                });
                 let tile = Tile {
                     segments: &segments[..taps.len()],
                     len: channels.len(),
                     step: 1,
                     width,
                     base,
-                    out: row.map(|pixel| out.wrapping_add(pixel.output)),
-                    rows: pixels.len(),
+                    out: rows.output.map(|pixel| out.wrapping_add(pixel)),
+                    rows: rows.count,
                     cols: columns.len(),
                 };
                 // SAFETY: inputs are pixels inside or zeros, weights are packed,
@@ -332,27 +399,6 @@ impl Correlation {
                 unsafe { self.level.tile(&tile) }
             }
         }
-    }
-
-    /// What the pixels see through a tap: input pixels, or zeros outside.
-    #[inline(always)]
-    fn see(
-        &self,
-        pixels: &[Pixel; MAX_ROWS],
-        class: &Class,
-        tap: usize,
-        channel: usize,
-        buffers: Buffers<'_>,
-    ) -> [*const f32; MAX_ROWS] {
-        let width = class.axes[1].taps;
-        let (y, x) = ((tap / width) as isize, (tap % width) as isize);
-        let shift = (y * self.input[1] as isize + x) * self.channels as isize + channel as isize;
-        let image = buffers.inputs[0];
-        let zeros = buffers.shared.wrapping_add(self.zeros()).cast_const();
-        pixels.map(|pixel| {
-            let inside = ((pixel.at[0] + y) as usize) < self.input[0] && ((pixel.at[1] + x) as usize) < self.input[1];
-            if inside { image.wrapping_offset(pixel.input + shift) } else { zeros }
-        })
     }
 }
 
