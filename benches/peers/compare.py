@@ -32,7 +32,8 @@ def run(command, threads):
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))} failed ({process.returncode})")
-    return (json.loads(text) if text.strip() else {}), usage.ru_maxrss / 1024
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return (json.loads(text) if text.strip() else {}), usage.ru_maxrss / unit
 
 
 def check(arguments):
@@ -64,13 +65,12 @@ def measure(arguments):
     for number in range(arguments.rounds):
         for work in arguments.work:
             for name, command in variants(arguments):
-                print(f"\r\x1b[Kround {number + 1}/{arguments.rounds}: {work}, {name}", end="", file=sys.stderr, flush=True)
+                print(f"round {number + 1}/{arguments.rounds}: {work}, {name}", file=sys.stderr, flush=True)
                 report, peak = run(command(work), arguments.threads)
                 entry = found[work].setdefault(name, {"times_ms": [], "peak_mib": 0.0})
                 entry["times_ms"] += report.pop("times_ms")
                 entry["peak_mib"] = max(entry["peak_mib"], peak)
                 entry |= report
-    print("\r\x1b[K", end="", file=sys.stderr)
     for entries in found.values():
         for entry in entries.values():
             times = entry["times_ms"]

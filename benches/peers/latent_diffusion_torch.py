@@ -11,6 +11,7 @@ import contextlib
 import json
 import math
 import resource
+import sys
 import time
 
 import torch
@@ -461,7 +462,7 @@ def measure(work, arguments):
 
 
 def peak_mib():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def main():

@@ -3,7 +3,9 @@
 mod shell;
 mod tidy;
 
-use std::path::PathBuf;
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -34,14 +36,17 @@ enum Task {
     Tidy,
     /// Build every `no_std` crate for targets that have no standard library
     NoStd,
-    /// Run the benchmarks and, with --python, the same work in other systems
+    /// Time the kernels or, with --python, whole training and sampling steps beside PyTorch
     Bench {
-        /// Only benchmarks whose name contains this
-        #[arg(long)]
+        /// Only kernels whose name contains this
+        #[arg(long, conflicts_with = "python")]
         filter: Option<String>,
-        /// A Python interpreter that has PyTorch
+        /// A Python interpreter that has PyTorch and safetensors
         #[arg(long)]
         python: Option<PathBuf>,
+        /// Passed on to benches/peers/compare.py (`-- --help` lists them)
+        #[arg(last = true, requires = "python")]
+        options: Vec<String>,
     },
 }
 
@@ -72,7 +77,11 @@ fn run(task: Task) -> Outcome {
         Task::Conformance { backend, filter } => conformance(&backend, filter.as_deref()),
         Task::Tidy => tidy::check(),
         Task::NoStd => no_std(),
-        Task::Bench { filter, python } => bench(filter.as_deref(), python),
+        Task::Bench { python: Some(python), options, .. } => compare(&python, &options),
+        Task::Bench { filter, .. } => {
+            let bench = ["bench", "--package", "yuragi-benches"];
+            cargo(bench.into_iter().chain(filter.iter().flat_map(|name| ["--", name])))
+        }
     }
 }
 
@@ -94,18 +103,16 @@ fn no_std() -> Outcome {
     Ok(())
 }
 
-fn bench(filter: Option<&str>, interpreter: Option<PathBuf>) -> Outcome {
-    if let Some(interpreter) = &interpreter {
-        shell::require_python_module(interpreter, "torch")?;
+/// Builds our side and lets the script run both.
+fn compare(interpreter: &Path, options: &[String]) -> Outcome {
+    for module in ["torch", "safetensors"] {
+        shell::require_python_module(interpreter, module)?;
     }
-    cargo(
-        ["bench", "--package", "yuragi-benches"].into_iter().chain(filter.into_iter().flat_map(|name| ["--", name])),
-    )?;
-    let Some(interpreter) = interpreter else { return Ok(()) };
-    for script in shell::files(&shell::root().join("benches/peers"), "py")? {
-        python(&interpreter, [script])?;
-    }
-    Ok(())
+    cargo(["build", "--release", "--package", "yuragi-benches", "--bin", "networks"])?;
+    let networks = shell::release_folder()?.join(format!("networks{}", env::consts::EXE_SUFFIX));
+    let script = shell::root().join("benches/peers/compare.py");
+    let own = [script.into_os_string(), "--ours".into(), networks.into_os_string()];
+    python(interpreter, own.into_iter().chain(options.iter().map(OsString::from)))
 }
 
 fn is_help(kind: ErrorKind) -> bool {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
+use serde_json::Value;
+
 /// Success, or one line that says what went wrong.
 pub type Outcome<T = ()> = Result<T, String>;
 
@@ -19,6 +21,25 @@ pub fn cargo_command() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
     command.current_dir(root());
     command
+}
+
+/// Where cargo puts programs built with `--release`.
+pub fn release_folder() -> Outcome<PathBuf> {
+    Ok(cargo_metadata()?["target_directory"]
+        .as_str()
+        .map(Path::new)
+        .ok_or("cargo metadata has an unknown form")?
+        .join("release"))
+}
+
+/// What cargo knows of the workspace, without resolving or building anything.
+pub fn cargo_metadata() -> Outcome<Value> {
+    let output = cargo_command().args(["metadata", "--no-deps", "--format-version", "1"]).output();
+    let output = output.map_err(|error| format!("cannot start cargo: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim()));
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata: {error}"))
 }
 
 /// Runs cargo with `arguments`.

@@ -70,7 +70,8 @@ impl Model {
 
 /// Every weight of a model of these extents.
 fn params_of(settings: &Settings) -> Result<Vec<ParamSpec>, Failure> {
-    let stages = [latent_diffusion::autoencoder_training(settings, 1)?, latent_diffusion::diffusion_training(settings, 1)?];
+    let stages =
+        [latent_diffusion::autoencoder_training(settings, 1)?, latent_diffusion::diffusion_training(settings, 1)?];
     let specs = stages.iter().flat_map(|graph| graph.params()).filter(|spec| !optim::is_state(&spec.name));
     Ok(specs.cloned().collect())
 }

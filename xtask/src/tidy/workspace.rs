@@ -23,15 +23,9 @@ pub struct Member {
 }
 
 impl Workspace {
-    /// Asks cargo, without resolving or building anything.
+    /// Asks cargo.
     pub fn read() -> Outcome<Self> {
-        let mut metadata = shell::cargo_command();
-        metadata.args(["metadata", "--no-deps", "--format-version", "1"]);
-        let output = metadata.output().map_err(|error| format!("cannot start cargo: {error}"))?;
-        if !output.status.success() {
-            return Err(format!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim()));
-        }
-        let json = serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata: {error}"))?;
+        let json = shell::cargo_metadata()?;
         members(&json).map(|members| Self { members }).ok_or("cargo metadata has an unknown form".into())
     }
 

@@ -28,7 +28,7 @@ const BATCH: usize = 16;
 /// score.
 #[derive(Args)]
 pub struct Evaluate {
-    /// `emoji`, or a folder of pictures with captions
+    /// `emoji`, `emoji:FONT`, or a folder of pictures with captions
     #[arg(long, default_value = "emoji")]
     data: Source,
     /// Captions that were trained on, in each language

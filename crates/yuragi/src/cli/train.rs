@@ -1,10 +1,6 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
 };
 
 use clap::Args;
@@ -17,7 +13,7 @@ use yuragi::{
     train::{Ending, Options, Run, Source, Stage, data::Data, train},
 };
 
-use super::INTERRUPTED;
+use super::{INTERRUPTED, common::interruption};
 
 /// Learn from pictures with captions.
 ///
@@ -25,8 +21,8 @@ use super::INTERRUPTED;
 /// Ctrl-C saves; `--resume` goes on to the very weights that an undisturbed training reaches.
 #[derive(Args)]
 pub struct Train {
-    /// `emoji` for those of an installed colour font, or a folder of pictures with captions
-    /// (`picture.png` beside `picture.txt`, or `metadata.jsonl`)
+    /// `emoji` for those of the installed colour font, `emoji:FONT` for those of another, or a folder
+    /// of pictures with captions (`picture.png` beside `picture.txt`, or `metadata.jsonl`)
     #[arg(long, default_value = "emoji")]
     data: Source,
     /// The folder to write into
@@ -71,14 +67,7 @@ pub struct Train {
 impl Train {
     /// Trains until done or interrupted.
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let interrupted = Arc::new(AtomicBool::new(false));
-        let flag = interrupted.clone();
-        ctrlc::set_handler(move || {
-            if flag.swap(true, Ordering::Relaxed) {
-                std::process::exit(INTERRUPTED.into());
-            }
-            eprintln!("\nsaving; once more to stop without");
-        })?;
+        let interrupted = interruption("saving; once more to stop without")?;
         let cpu = self.threads.map_or_else(Cpu::new, Cpu::with_threads);
         let (run, data) = match &self.resume {
             Some(folder) => {

@@ -4,6 +4,7 @@ use yuragi_cpu::{Cpu, CpuPlan, CpuState};
 use yuragi_graph::{Backend, Params, Plan, Slice, SliceMut};
 use yuragi_io::{Picture, picture::contact_sheet};
 use yuragi_models::{
+    Settings,
     latent_diffusion::{self, OPTIMIZER},
     latents::{Latents, Statistics},
 };
@@ -42,9 +43,9 @@ pub struct Autoencoder<'a> {
 impl<'a> Autoencoder<'a> {
     /// Goes on with a run; missing weights and optimiser state are drawn from its seed.
     pub fn new(run: &mut Run, data: &'a Data, cpu: &Cpu) -> Result<Autoencoder<'a>, Failure> {
-        let options = &run.options;
+        let options = run.options.clone();
         let graph = latent_diffusion::autoencoder_training(&run.settings, options.autoencoder_batch)?;
-        run.params.initialise(graph.params(), options.seed);
+        run.prepare(graph.params());
         let plan = cpu.compile(&graph)?;
         Ok(Autoencoder {
             data,
@@ -93,12 +94,14 @@ impl Learner for Autoencoder<'_> {
 
 /// Measures the latents of all pictures, so that the second stage meets channels of mean 0 and variance 1.
 pub fn measure(run: &Run, data: &Data, cpu: &Cpu) -> Result<Latents, Failure> {
-    let settings = &run.settings;
+    let settings = &Settings { latents: Latents::default(), ..run.settings.clone() };
     let pictures: Vec<&Picture> = data.items.iter().map(|i| &i.picture).collect();
     let latents = Codec::new(settings, cpu)?.encode(&run.params, &pictures, |_| {})?;
     let mut statistics = Statistics::new(settings.autoencoder.latent);
     for (picture, latent) in pictures.iter().zip(latents.chunks_exact(settings.latent_len())) {
         statistics.add(latent, &picture.to_f32(), settings.latent_size());
     }
-    statistics.measure().ok_or_else(|| Failure::new("the autoencoder gives the same latent for every picture: train it longer"))
+    statistics
+        .measure()
+        .ok_or_else(|| Failure::new("the autoencoder gives the same latent for every picture: train it longer"))
 }

@@ -42,11 +42,7 @@ fn keywords(item: &Item, draws: Draws) -> String {
     };
     let words: Vec<&str> = text.split(separator).collect();
     let share = 0.3 + 0.7 * draws.uniform(WORD + 1);
-    let kept: Vec<&str> = (0u32..)
-        .zip(&words)
-        .filter(|(i, _)| draws.uniform(WORD + 2 + i) < share)
-        .map(|(_, w)| *w)
-        .take(4)
-        .collect();
+    let kept: Vec<&str> =
+        (0u32..).zip(&words).filter(|(i, _)| draws.uniform(WORD + 2 + i) < share).map(|(_, w)| *w).take(4).collect();
     if kept.is_empty() { words[draws.below(WORD + 1, words.len())].to_owned() } else { kept.join(separator) }
 }

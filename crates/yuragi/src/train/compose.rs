@@ -68,7 +68,7 @@ impl<'a> Composer<'a> {
 
     /// The composed item of this number, always the same; `None` if the data has nothing to compose.
     pub fn item(&self, number: u64) -> Option<Result<Item, PictureError>> {
-        let draws = Draws::new(self.seed ^ 0x636f_6d70_6f73_65, number);
+        let draws = Draws::new(self.seed ^ 0x0063_6f6d_706f_7365, number);
         let first = *self.items.get(draws.below(FIRST, self.items.len().max(1)))?;
         let second = self.items[draws.below(SECOND, self.items.len())];
         let colour = &COLOURS[draws.below(COLOUR, COLOURS.len())];
@@ -134,7 +134,10 @@ fn named_both(first: &Item, second: &Item, beside: bool, draws: Draws) -> Vec<Ca
         (false, true) => format!("{b}の上に{a}"),
         (false, false) => format!("{a}の下に{b}"),
     };
-    captions(english(first).zip(english(second)).map(say_english), japanese(first).zip(japanese(second)).map(say_japanese))
+    captions(
+        english(first).zip(english(second)).map(say_english),
+        japanese(first).zip(japanese(second)).map(say_japanese),
+    )
 }
 
 /// Two pictures at half size on white, left and right or above and below.
@@ -171,7 +174,7 @@ fn on_background(picture: &Picture, colour: [u8; 3]) -> Result<Picture, PictureE
     let pixels = picture.rgb_mut().as_chunks_mut::<3>().0;
     let white = |pixel: &[u8; 3]| pixel.iter().all(|&v| v > 236);
     let mut outside = vec![false; width * height];
-    let border = |i: usize| i % width == 0 || i % width == width - 1 || i < width || i >= width * (height - 1);
+    let border = |i: usize| i.is_multiple_of(width) || i % width == width - 1 || i < width || i >= width * (height - 1);
     let mut open: Vec<usize> = (0..width * height).filter(|&i| border(i) && white(&pixels[i])).collect();
     while let Some(i) = open.pop() {
         if outside[i] || !white(&pixels[i]) {

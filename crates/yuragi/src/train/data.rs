@@ -71,7 +71,7 @@ impl Data {
 /// Loads a source's pictures at a size.
 pub fn load(source: &Source, size: usize) -> Result<Dataset, Failure> {
     Ok(match source {
-        Source::Emoji => emoji::load(&emoji::Options { size, ..emoji::Options::default() })?,
+        Source::Emoji(font) => emoji::load(&emoji::Options { font: font.clone(), size, ..emoji::Options::default() })?,
         Source::Folder(path) => folder::load(path, &folder::Options { size, ..folder::Options::default() })?,
     })
 }
@@ -112,10 +112,9 @@ impl Batches {
             // Every epoch goes on where the last one stopped among the composed.
             Some(slot) => self.own + (slot + epoch as usize * self.composed_per_epoch) % self.composed,
         };
-        Pick { item, draws: Draws::new(self.seed ^ 0x6361_7074_696f_6e, position) }
+        Pick { item, draws: Draws::new(self.seed ^ 0x0063_6170_7469_6f6e, position) }
     }
 }
-
 
 /// Pictures as one `[N, size, size, 3]` tensor in [-1, 1].
 pub fn stack<'a>(pictures: impl IntoIterator<Item = &'a Picture>, out: &mut Vec<f32>) {

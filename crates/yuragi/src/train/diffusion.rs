@@ -52,9 +52,9 @@ pub struct Diffusion<'a> {
 impl<'a> Diffusion<'a> {
     /// Goes on with a run; missing weights and optimiser state are drawn from its seed.
     pub fn new(run: &mut Run, data: &'a Data, cpu: &Cpu) -> Result<Diffusion<'a>, Failure> {
-        let options = &run.options;
+        let options = run.options.clone();
         let graph = latent_diffusion::diffusion_training(&run.settings, options.batch)?;
-        run.params.initialise(graph.params(), options.seed);
+        run.prepare(graph.params());
         let pictures: Vec<&Picture> = data.items.iter().map(|i| &i.picture).collect();
         let bar = ProgressBar::new(pictures.len() as u64).with_message("encoding pictures");
         let codec = Codec::new(&run.settings, cpu)?;
@@ -108,7 +108,8 @@ impl Learner for Diffusion<'_> {
         let every = (items.len() / SHOWN).max(1);
         let captions: Vec<&str> = items.iter().step_by(every).take(SHOWN).map(|i| i.title()).collect();
         let store = self.cpu.upload(optim::averaged(params))?;
-        let generator = Generator::new(&self.cpu, store, self.settings.clone(), self.tokenizer.clone(), captions.len())?;
+        let generator =
+            Generator::new(&self.cpu, store, self.settings.clone(), self.tokenizer.clone(), captions.len())?;
         let requests: Vec<Request<'_>> =
             captions.iter().zip(0u64..).map(|(&prompt, seed)| Request { prompt, seed, ..Request::default() }).collect();
         let mut job = generator.start(&requests, &Sampling::default())?;

@@ -93,7 +93,8 @@ pub fn train(mut run: Run, data: &Data, cpu: &Cpu, interrupted: &AtomicBool) -> 
             Stage::Autoencoder => Stage::Diffusion,
             Stage::Diffusion | Stage::Done => Stage::Done,
         };
-        if run.stage == Stage::Diffusion {
+        let trained = run.options.autoencoder_steps > 0 || run.settings.latents.mean.is_empty();
+        if run.stage == Stage::Diffusion && trained {
             run.settings.latents = autoencoder::measure(&run, data, cpu)?;
         }
         run.save()?;
@@ -123,7 +124,8 @@ fn learn(
         let report = learner.step(run.step, &mut run.params)?;
         if let Some(problem) = watch.problem(report) {
             let checkpoint = Run::checkpoint(&run.folder);
-            let kept = if checkpoint.exists() { format!("; {} is as it was", checkpoint.display()) } else { String::new() };
+            let kept =
+                if checkpoint.exists() { format!("; {} is as it was", checkpoint.display()) } else { String::new() };
             return Err(Failure::new(format!(
                 "{} diverged at step {}: {problem}{kept}; train with a smaller learning rate than {:e}",
                 run.stage.name(),

@@ -85,7 +85,7 @@ impl Monitor {
         self.sums.loss += loss;
         self.sums.norm += norm;
         self.bar.set_position(step);
-        if step % LOG_EVERY == 0 || self.bar.length() == Some(step) {
+        if step.is_multiple_of(LOG_EVERY) || self.bar.length() == Some(step) {
             let n = self.sums.steps as f64;
             let (loss, norm) = (self.sums.loss / n, self.sums.norm / n);
             self.sums = Sums::default();

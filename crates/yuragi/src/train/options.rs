@@ -7,8 +7,8 @@ use crate::Failure;
 /// What to learn from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The emoji of an installed colour font, captioned in English and Japanese.
-    Emoji,
+    /// The emoji of a colour font, captioned in English and Japanese; `None` is the installed one.
+    Emoji(Option<PathBuf>),
     /// A folder of captioned pictures.
     Folder(PathBuf),
 }
@@ -17,14 +17,19 @@ impl FromStr for Source {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> Result<Source, Self::Err> {
-        Ok(if text == "emoji" { Source::Emoji } else { Source::Folder(text.into()) })
+        Ok(match text.strip_prefix("emoji") {
+            Some("") => Source::Emoji(None),
+            Some(font) if font.starts_with(':') => Source::Emoji(Some(font[1..].into())),
+            _ => Source::Folder(text.into()),
+        })
     }
 }
 
 impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Source::Emoji => f.write_str("emoji"),
+            Source::Emoji(None) => f.write_str("emoji"),
+            Source::Emoji(Some(font)) => write!(f, "emoji:{}", font.display()),
             Source::Folder(path) => path.display().fmt(f),
         }
     }
@@ -56,15 +61,15 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
-            data: Source::Emoji,
+            data: Source::Emoji(None),
             seed: 0,
             autoencoder_batch: 16,
-            autoencoder_steps: 6_000,
+            autoencoder_steps: 3_000,
             autoencoder_rate: 2e-3,
             batch: 16,
             steps: 60_000,
             rate: 1.5e-3,
-            compose: 0.3,
+            compose: 0.25,
         }
     }
 }
@@ -88,8 +93,11 @@ impl Options {
     /// The options that a checkpoint's header tells.
     pub fn from_pairs(pairs: &BTreeMap<String, String>) -> Result<Options, Failure> {
         fn get<T: FromStr>(pairs: &BTreeMap<String, String>, key: &str) -> Result<T, Failure> {
-            let value = pairs.get(key).ok_or_else(|| Failure::new(format!("the checkpoint lacks the setting `{key}`")))?;
-            value.parse().map_err(|_| Failure::new(format!("the checkpoint's setting `{key}` = `{value}` is not understood")))
+            let value =
+                pairs.get(key).ok_or_else(|| Failure::new(format!("the checkpoint lacks the setting `{key}`")))?;
+            value
+                .parse()
+                .map_err(|_| Failure::new(format!("the checkpoint's setting `{key}` = `{value}` is not understood")))
         }
         let options = Options {
             data: get(pairs, "train.data")?,

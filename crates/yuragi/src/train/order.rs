@@ -22,7 +22,7 @@ impl Draws {
 
     /// A number below `count` (which is not 0) for a purpose.
     pub fn below(self, purpose: u32, count: usize) -> usize {
-        (u128::from(self.word(purpose)) * count as u128 >> 32) as usize
+        ((u128::from(self.word(purpose)) * count as u128) >> 32) as usize
     }
 
     fn word(self, purpose: u32) -> u32 {

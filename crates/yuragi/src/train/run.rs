@@ -5,9 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use yuragi_graph::{HostTensor, Params, Shape};
+use yuragi_graph::{HostTensor, ParamSpec, Params, Shape};
 use yuragi_io::{Checkpoint, Tensor, checkpoint::Archive};
 use yuragi_models::{Settings, tokenizer::Bpe};
+use yuragi_nn::optim;
 
 use super::Options;
 use crate::{Failure, model::Model};
@@ -104,7 +105,8 @@ impl Run {
             let shape = file.tensor(&name)?.shape().to_vec();
             let values = file.f32(&name, &shape)?;
             let tensor = Shape::new(&shape).and_then(|shape| HostTensor::new(shape, values));
-            params.insert(&name, tensor.ok_or_else(|| Failure::new(format!("{name} has the illegal shape {shape:?}")))?);
+            params
+                .insert(&name, tensor.ok_or_else(|| Failure::new(format!("{name} has the illegal shape {shape:?}")))?);
         }
         Ok(Run {
             folder: folder.to_owned(),
@@ -127,7 +129,21 @@ impl Run {
                 path.display()
             )));
         }
-        fs::create_dir_all(folder).map_err(|e| Failure::new(format!("cannot make the folder {}: {e}", folder.display())))
+        fs::create_dir_all(folder)
+            .map_err(|e| Failure::new(format!("cannot make the folder {}: {e}", folder.display())))
+    }
+
+    /// Adds the parameters of a stage that are missing: weights are drawn from the seed, averages begin at the weights.
+    pub fn prepare(&mut self, specs: &[ParamSpec]) {
+        let missing = |name: &str| self.params.get(name).is_none();
+        let averages: Vec<&ParamSpec> =
+            specs.iter().filter(|s| s.name.starts_with(optim::AVERAGE) && missing(&s.name)).collect();
+        self.params.initialise(specs, self.options.seed);
+        for average in averages {
+            if let Some(weight) = self.params.get(&average.name[optim::AVERAGE.len()..]).cloned() {
+                self.params.insert(&average.name, weight);
+            }
+        }
     }
 
     /// The averaged weights as a model to generate with.

@@ -1,0 +1,67 @@
+//! A picture drawn beside a game that must show a frame every 16 ms: the model gets what is left of each.
+//!
+//! ```text
+//! cargo run --release --example frame_loop -- "a red cat" 4
+//! ```
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use yuragi::{
+    cpu::Cpu,
+    io::{Picture, png},
+    models::generator::{Generator, Request, Sampling},
+};
+
+/// One frame at 62.5 Hz.
+const FRAME: Duration = Duration::from_millis(16);
+
+fn main() -> Result<(), yuragi::Failure> {
+    let mut arguments = std::env::args().skip(1);
+    let prompt = arguments.next().unwrap_or_else(|| "a red cat".into());
+    let budget = arguments.next().and_then(|a| a.parse().ok()).unwrap_or(4);
+    let budget = Duration::from_millis(budget).min(FRAME);
+
+    let started = Instant::now();
+    let model = yuragi::builtin()?;
+    let generator = Generator::new(&Cpu::new(), model.params, model.settings, model.tokenizer, 1)?;
+    println!("ready after {:.0?}; a picture's arena has {} bytes", started.elapsed(), generator.memory());
+
+    let request = Request { prompt: &prompt, seed: 7, ..Request::default() };
+    let sampling = Sampling::default();
+
+    // A picture that is no longer wanted is dropped, between any two launches.
+    let mut unwanted = generator.start(&[request], &sampling)?;
+    let state = unwanted.advance(100)?;
+    let dropped = Instant::now();
+    drop(unwanted);
+    println!("cancelled after {} of {} launches, in {:.0?}", state.done, state.total, dropped.elapsed());
+
+    let mut job = generator.start(&[request], &sampling)?;
+    let (mut frames, mut slowest_slice, mut slowest_share) = (0, Duration::ZERO, Duration::ZERO);
+    let mut worked = Duration::ZERO;
+    let mut finished = false;
+    while !finished {
+        let frame = Instant::now();
+        // The rest of the game's frame would be computed here.
+        while !finished && frame.elapsed() + slowest_slice < budget.max(slowest_slice + Duration::from_nanos(1)) {
+            let slice = Instant::now();
+            finished = job.advance(1)?.is_all();
+            slowest_slice = slowest_slice.max(slice.elapsed());
+        }
+        let share = frame.elapsed();
+        (worked, slowest_share, frames) = (worked + share, slowest_share.max(share), frames + 1);
+        thread::sleep(FRAME.saturating_sub(frame.elapsed()));
+    }
+    println!("{frames} frames of {FRAME:?}, {worked:.0?} of work in slices of at most {slowest_slice:.1?}");
+    println!("the longest share of a frame was {slowest_share:.1?}, of {budget:?} allowed");
+
+    let side = generator.settings().size;
+    let picture = Picture::new(side, side, job.rgb8(0).unwrap_or_default())?;
+    let path = std::env::temp_dir().join("frame_loop.png");
+    png::save(&path, &picture, &[])?;
+    println!("{}", path.display());
+    Ok(())
+}
