@@ -56,9 +56,7 @@ fn convolutions(c: &mut Criterion) {
         let name = |part: &str| format!("conv3x3 {part} 16x{size}x{size}x{channels}");
         time(c, &name("forward"), work, &[&x, &w], |t| t[0].conv2d(t[1], Window::same(3)));
         time(c, &name("input gradient"), work, &[&x, &w], |t| t[0].conv2d_input_grad(t[1], Window::same(3), [size; 2]));
-        time(c, &name("weight gradient"), work, &[&x, &x], |t| {
-            t[0].conv2d_weight_grad(t[1], Window::same(3), [3; 2])
-        });
+        time(c, &name("weight gradient"), work, &[&x, &x], |t| t[0].conv2d_weight_grad(t[1], Window::same(3), [3; 2]));
     }
 }
 

@@ -8,7 +8,7 @@ use std::error::Error;
 
 use yuragi_cpu::{Cpu, CpuPlan, CpuState};
 use yuragi_graph::{
-    Backend, BuildError, DType, Graph, Init, InputSpec, Memory, Op, ParamSpec, Params, Plan, Slice, SliceMut, Storage,
+    Backend, BuildError, DType, Graph, Init, InputSpec, Memory, Op, ParamSpec, Params, Plan, Slice, SliceMut,
     op::Distribution,
 };
 use yuragi_models::{
@@ -90,7 +90,7 @@ pub fn weights(specs: &[ParamSpec]) -> Params {
     for spec in specs {
         if let Init::Constant(centre) = spec.init
             && let Some(tensor) = params.place(&spec.name).and_then(|place| params.at_mut(place))
-            && let Storage::F32(values) = tensor.storage_mut()
+            && let Some(values) = tensor.values_mut()
         {
             values.iter_mut().for_each(|value| *value += centre);
         }

@@ -23,8 +23,8 @@ pub(crate) enum Target {
     Part(NodeId, View),
     /// A parameter, by its place in the graph.
     Param(usize),
-    /// The copy of an output, by its place in the graph.
-    Output(usize),
+    /// A copy of a value that others own, by its number.
+    Copy(usize),
 }
 
 /// A loop: `value`s and where they go, or a reduction.
@@ -36,6 +36,8 @@ pub(crate) struct Group {
     pub stores: Vec<(NodeId, Target)>,
     /// The loop ends in this reduction of the value.
     pub fold: Option<NodeId>,
+    /// The loop reads this copy of its value.
+    pub copied: Option<usize>,
 }
 
 /// A launch.
@@ -57,6 +59,10 @@ pub(crate) struct Fusion<'g> {
     pub groups: Vec<Group>,
     /// Launches in order.
     pub work: Vec<Work>,
+    /// How many values are copied.
+    pub copies: usize,
+    /// The copy that an output is, where its value is somebody else's.
+    pub output_copies: Vec<Option<usize>>,
     /// For every sum of a product or convolution and a bias: the former and the latter. One kernel computes both.
     pub biased: Vec<Option<(NodeId, NodeId)>>,
 }
@@ -77,6 +83,8 @@ impl<'g> Fusion<'g> {
             groups: Vec::new(),
             work: Vec::new(),
             biased: vec![None; count],
+            copies: 0,
+            output_copies: Vec::new(),
         };
         fusion.find_biased();
         let mut targets: Vec<Vec<Target>> = vec![Vec::new(); count];
@@ -92,11 +100,13 @@ impl<'g> Fusion<'g> {
             }
         }
         let mut copies = Vec::new();
-        for (place, output) in graph.outputs().iter().enumerate() {
+        for output in graph.outputs() {
             let (value, _) = fusion.operand(output.node);
             fusion.buffered[value.index()] = true;
-            if fusion.is_foreign(value) {
-                copies.push((output.node, Target::Output(place)));
+            let foreign = fusion.is_foreign(value);
+            fusion.output_copies.push(foreign.then_some(copies.len()));
+            if foreign {
+                copies.push((value, output.node));
             }
         }
         let live = graph.live();
@@ -104,18 +114,31 @@ impl<'g> Fusion<'g> {
         for id in graph.ids().rev().filter(|id| live[id.index()]) {
             fusion.visit(id, &mut targets[id.index()], &mut work);
         }
-        for (value, target) in copies {
-            fusion.push_group(Group { root: value, stores: vec![(value, target)], fold: None }, &mut work);
+        for (number, &(root, value)) in copies.iter().enumerate() {
+            let stores = vec![(value, Target::Copy(number))];
+            fusion.push_group(Group { root, stores, fold: None, copied: None }, &mut work);
         }
         // Reversed, because visited from the end; the loops of one node keep their order.
         work.sort_by_key(|(root, _)| *root);
         fusion.work = work.into_iter().map(|(_, w)| w).collect();
-        // Copies that read parameters go first, for these may be replaced themselves.
-        last.sort_by_key(|(value, _)| !matches!(graph.node(fusion.trace(*value).0).op, Op::Param(_)));
+        // Values that are parameters themselves are copied before any of them is replaced.
+        let mut writes = Vec::new();
         for (value, target) in last {
-            fusion.groups.push(Group { root: value, stores: vec![(value, target)], fold: None });
-            fusion.work.push(Work::Loop(fusion.groups.len() - 1));
+            let of_param = matches!(graph.node(fusion.trace(value).0).op, Op::Param(_));
+            let copied = of_param.then_some(copies.len());
+            if let Some(number) = copied {
+                copies.push((value, value));
+                fusion.push_last(Group {
+                    root: value,
+                    stores: vec![(value, Target::Copy(number))],
+                    fold: None,
+                    copied: None,
+                });
+            }
+            writes.push(Group { root: value, stores: vec![(value, target)], fold: None, copied });
         }
+        writes.into_iter().for_each(|group| fusion.push_last(group));
+        fusion.copies = copies.len();
         fusion
     }
 
@@ -176,13 +199,16 @@ impl<'g> Fusion<'g> {
                         self.buffered[id.index()] = true;
                         stores.push((id, Target::Buffer(id)));
                     }
-                    let group = self.push_group(Group { root: id, stores, fold: None }, work);
+                    let group = self.push_group(Group { root: id, stores, fold: None, copied: None }, work);
                     self.compute_in(id, vec![group]);
                 }
             }
             _ if !buffered => {}
             Op::Fill(_) | Op::Move(Movement::Permute(_) | Movement::Broadcast | Movement::Slice { .. }) => {
-                self.push_group(Group { root: id, stores: vec![(id, Target::Buffer(id))], fold: None }, work);
+                self.push_group(
+                    Group { root: id, stores: vec![(id, Target::Buffer(id))], fold: None, copied: None },
+                    work,
+                );
                 let (base, _) = self.trace(id);
                 self.buffered[base.index()] |= base != id;
             }
@@ -203,7 +229,7 @@ impl<'g> Fusion<'g> {
                 }
             }
             Op::Reduce(..) => {
-                let group = self.push_group(Group { root: id, stores: Vec::new(), fold: Some(id) }, work);
+                let group = self.push_group(Group { root: id, stores: Vec::new(), fold: Some(id), copied: None }, work);
                 self.use_in(node.inputs[0], group);
             }
             _ => {
@@ -222,6 +248,11 @@ impl<'g> Fusion<'g> {
         }
     }
 
+    fn push_last(&mut self, group: Group) {
+        self.work.push(Work::Loop(self.groups.len()));
+        self.groups.push(group);
+    }
+
     fn push_group(&mut self, group: Group, work: &mut Vec<(NodeId, Work)>) -> usize {
         work.push((group.root, Work::Loop(self.groups.len())));
         self.groups.push(group);
@@ -232,7 +263,7 @@ impl<'g> Fusion<'g> {
     fn push_part(&mut self, id: NodeId, operand: NodeId, part: View, work: &mut Vec<(NodeId, Work)>) {
         let value = self.stripped(operand);
         let stores = vec![(value, Target::Part(id, part))];
-        let group = self.push_group(Group { root: id, stores, fold: None }, work);
+        let group = self.push_group(Group { root: id, stores, fold: None, copied: None }, work);
         self.use_in(operand, group);
     }
 

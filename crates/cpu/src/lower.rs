@@ -62,16 +62,15 @@ pub(crate) fn lower(graph: &Graph, level: Level, threads: usize) -> Result<Lower
         let mut lowering = Lowering::new(graph, &fusion, level);
         lowering.emit_all()?;
         let overwritten = lowering.overwritten_too_early();
-        match overwritten.iter().find(|p| deferred.contains(p)) {
-            None if overwritten.is_empty() => return lowering.placed(threads),
-            None => deferred.extend(overwritten),
-            Some(&param) => {
-                let node = graph.updates().iter().find(|u| u.param == param).map(|u| u.node);
-                return Err(node.map_or(CompileError::TooLarge, |node| {
-                    CompileError::Unsupported(node, "update by another updated parameter")
-                }));
-            }
+        if overwritten.is_empty() {
+            return lowering.placed(threads);
         }
+        if let Some(update) =
+            graph.updates().iter().find(|u| overwritten.contains(&u.param) && deferred.contains(&u.param))
+        {
+            return Err(CompileError::Unsupported(update.node, "update"));
+        }
+        deferred.extend(overwritten);
     }
 }
 
@@ -84,7 +83,7 @@ struct Lowering<'a> {
     buffers: Vec<Lifetime>,
     of_node: Vec<Option<usize>>,
     of_input: Vec<usize>,
-    of_output: Vec<Option<usize>>,
+    of_copy: Vec<usize>,
     /// Parameters that a loop both replaces and reads at other elements.
     overwritten: Vec<usize>,
 }
@@ -99,9 +98,10 @@ impl<'a> Lowering<'a> {
             buffers: Vec::new(),
             of_node: vec![None; graph.nodes().len()],
             of_input: Vec::new(),
-            of_output: vec![None; graph.outputs().len()],
+            of_copy: Vec::new(),
             overwritten: Vec::new(),
         };
+        lowering.of_copy = vec![0; fusion.copies];
         lowering.of_input = graph.inputs().iter().map(|i| lowering.buffer(i.shape.count())).collect();
         lowering
     }
@@ -337,7 +337,10 @@ impl<'a> Lowering<'a> {
                 let graph = code.lowering.graph;
                 let count = graph.node(group.stores[0].0).shape.count();
                 // All values first: a parameter may be replaced only when nothing reads it any more.
-                let values: Vec<Place> = group.stores.iter().map(|(id, _)| code.value(*id)).collect();
+                let values: Vec<Place> = match group.copied {
+                    Some(number) => vec![code.copied(number)],
+                    None => group.stores.iter().map(|(id, _)| code.value(*id)).collect(),
+                };
                 let mut outputs = Vec::new();
                 for ((id, target), value) in group.stores.iter().zip(values) {
                     let (home, view) = code.lowering.target(*id, target);
@@ -365,9 +368,9 @@ impl<'a> Lowering<'a> {
             Target::Buffer(node) => (self.home(*node), whole),
             Target::Part(node, view) => (self.home(*node), view.collapsed()),
             Target::Param(param) => (Home::Param(*param), whole),
-            Target::Output(place) => {
+            Target::Copy(number) => {
                 let buffer = self.buffer(self.graph.node(id).shape.count());
-                self.of_output[*place] = Some(buffer);
+                self.of_copy[*number] = buffer;
                 (Home::Arena(buffer), whole)
             }
         }
@@ -395,8 +398,8 @@ impl<'a> Lowering<'a> {
             self.buffers[input].first = 0;
         }
         let outputs: Vec<(usize, usize)> = (0..self.graph.outputs().len())
-            .map(|place| match self.of_output[place] {
-                Some(buffer) => (buffer, 0),
+            .map(|place| match self.fusion.output_copies[place] {
+                Some(number) => (self.of_copy[number], 0),
                 None => {
                     let (base, offset) = self.fusion.operand(self.graph.outputs()[place].node);
                     match self.home(base) {
@@ -493,6 +496,12 @@ impl Coder<'_, '_> {
         }
         let id = self.lowering.fusion.stripped(id);
         self.known(&Key::Node(id)).unwrap_or(Place::Register(0))
+    }
+
+    /// The copy of this number, under the tile.
+    fn copied(&mut self, number: usize) -> Place {
+        self.inputs.push((Home::Arena(self.lowering.of_copy[number]), 0));
+        Place::Input { index: self.inputs.len() - 1, offset: 0 }
     }
 
     fn compute(&mut self, id: NodeId, x: &[Place]) -> Place {

@@ -5,7 +5,7 @@ use alloc::{sync::Arc, vec, vec::Vec};
 use core::fmt;
 
 use yuragi_graph::{
-    DType, Graph, Memory, Op, Params, Plan, Progress, RunError, Slice, SliceMut, Storage, View, ViewMut,
+    DType, Graph, HostTensor, Memory, Op, Params, Plan, Progress, RunError, Slice, SliceMut, Storage, View, ViewMut,
 };
 
 use crate::{
@@ -105,7 +105,7 @@ impl CpuPlan {
         self.begin(state, inputs)?;
         state.pointers.clear();
         for &place in &state.params {
-            let Some(Storage::F32(values)) = store.at_mut(place).map(|t| t.storage_mut()) else {
+            let Some(values) = store.at_mut(place).and_then(HostTensor::values_mut) else {
                 let pointer = store.at(place).map_or(core::ptr::null(), |t| elements(t.storage()));
                 state.pointers.push(pointer.cast_mut());
                 continue;

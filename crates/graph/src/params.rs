@@ -77,9 +77,12 @@ impl HostTensor {
         &self.storage
     }
 
-    /// The elements' place, to be changed.
-    pub fn storage_mut(&mut self) -> &mut Storage {
-        &mut self.storage
+    /// The elements, to be changed; `None` where they are borrowed.
+    pub fn values_mut(&mut self) -> Option<&mut [f32]> {
+        match &mut self.storage {
+            Storage::F32(values) => Some(values),
+            Storage::Shared(..) => None,
+        }
     }
 
     /// The elements as single precision.

@@ -183,7 +183,7 @@ impl<T: Number> Plan for Evaluation<T> {
         for update in graph.updates() {
             let dtype = graph.params()[update.param].dtype;
             let new = state.values[update.node.index()].iter().flatten();
-            if let Some(Storage::F32(values)) = store.at_mut(state.places[update.param]).map(HostTensor::storage_mut) {
+            if let Some(values) = store.at_mut(state.places[update.param]).and_then(HostTensor::values_mut) {
                 values.iter_mut().zip(new).for_each(|(value, x)| *value = dtype.round(x.value()) as f32);
             }
         }

@@ -322,18 +322,22 @@ unsafe fn copy(from: *const f32, out: &mut [f32]) {
     }
 }
 
-/// One element in another type. Integers keep their bits in the arena.
+/// One element in another type, truncated towards zero and saturated where it becomes an integer.
+/// Integers keep their bits in the arena.
 #[inline(always)]
 fn convert(x: f32, from: DType, into: DType) -> f32 {
-    let value = match from {
-        DType::F32 | DType::F16 | DType::BF16 => x,
-        DType::I32 => x.to_bits() as i32 as f32,
-        DType::U32 => x.to_bits() as f32,
-    };
+    if from.is_float() {
+        return match into {
+            DType::F32 => x,
+            DType::F16 => half::f16::from_f32(x).to_f32(),
+            DType::BF16 => half::bf16::from_f32(x).to_f32(),
+            DType::I32 => f32::from_bits(x as i32 as u32),
+            DType::U32 => f32::from_bits(x as u32),
+        };
+    }
+    let value = if from == DType::I32 { f64::from(x.to_bits() as i32) } else { f64::from(x.to_bits()) };
     match into {
-        DType::F32 => value,
-        DType::F16 => half::f16::from_f32(value).to_f32(),
-        DType::BF16 => half::bf16::from_f32(value).to_f32(),
+        DType::F32 | DType::F16 | DType::BF16 => into.round(value) as f32,
         DType::I32 => f32::from_bits(value as i32 as u32),
         DType::U32 => f32::from_bits(value as u32),
     }

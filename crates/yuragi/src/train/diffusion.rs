@@ -115,10 +115,8 @@ impl Learner for Diffusion<'_> {
         let mut job = generator.start(&requests, &Sampling::default())?;
         while !job.advance(usize::MAX)?.is_all() {}
         let side = self.settings.size;
-        let pictures: Result<Vec<Picture>, _> = (0..captions.len())
-            .filter_map(|i| job.picture(i))
-            .map(|values| Picture::from_f32(side, side, values))
-            .collect();
+        let pictures: Result<Vec<Picture>, _> =
+            (0..captions.len()).filter_map(|i| job.rgb8(i)).map(|rgb| Picture::new(side, side, rgb)).collect();
         Ok(contact_sheet(&pictures?, 8, 2)?)
     }
 }

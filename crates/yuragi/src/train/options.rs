@@ -129,3 +129,21 @@ impl Options {
         Ok(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_written_as_they_are_read() {
+        for (text, source) in [
+            ("emoji", Source::Emoji(None)),
+            ("emoji:/a/font.ttf", Source::Emoji(Some("/a/font.ttf".into()))),
+            ("emojis", Source::Folder("emojis".into())),
+            ("./emoji", Source::Folder("./emoji".into())),
+        ] {
+            assert_eq!(text.parse(), Ok(source.clone()));
+            assert_eq!(source.to_string(), text);
+        }
+    }
+}

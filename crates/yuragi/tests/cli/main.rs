@@ -1,0 +1,8 @@
+//! The program as people meet it: what it writes, what it refuses, and what a signal leaves behind.
+
+mod evaluation;
+mod generation;
+mod inspection;
+mod program;
+mod refusals;
+mod training;

@@ -1,0 +1,101 @@
+use std::fs;
+
+use yuragi::io::Checkpoint;
+
+use crate::program::{Scratch, filled, zeros};
+
+#[test]
+fn models_that_are_none() {
+    let scratch = Scratch::new();
+    let refuse = |name: &str, words: &[&str]| {
+        let words: Vec<&str> = words.iter().copied().chain([name]).collect();
+        scratch.refuse(["generate", "cat", "--model", name], &words);
+        scratch.refuse(["evaluate", "--model", name], &words);
+    };
+    refuse("missing.safetensors", &["cannot read", "No such file"]);
+    fs::create_dir(scratch.join("folder")).unwrap();
+    refuse("folder", &["cannot read", "checkpoint.safetensors"]);
+
+    let whole = yuragi::builtin_file();
+    for (name, bytes) in [("cut", &whole[..whole.len() / 2]), ("header", &whole[..1000]), ("empty", &[])] {
+        fs::write(scratch.join(name), bytes).unwrap();
+        refuse(name, &["cut short"]);
+    }
+    fs::write(scratch.join("noise"), [0xa7; 5000]).unwrap();
+    refuse("noise", &["not a safetensors file"]);
+    Checkpoint::default().save(scratch.join("other.safetensors")).unwrap();
+    refuse("other.safetensors", &["no model of this program", "`picture.size` is missing"]);
+    refuse("/dev/null", &["cut short"]);
+}
+
+#[test]
+fn models_whose_parts_do_not_fit() {
+    let scratch = Scratch::new();
+    let refuse = |name: &str, words: &[&str], change: &dyn Fn(&mut Checkpoint<'static>)| {
+        scratch.model(name, change);
+        let words: Vec<&str> = words.iter().copied().chain([name]).collect();
+        scratch.refuse(["generate", "cat", "--model", name], &words);
+        fs::remove_file(scratch.join(name)).unwrap();
+    };
+    let weight = "unet.in.weight";
+    refuse("shape", &[weight, "shape", "[3, 3, 4, 48]"], &|m| m.insert(weight, zeros(&[3, 3, 4, 56])));
+    refuse("settings", &["tensor `", "shape"], &|m| m.set("unet.channels.full", 56));
+    refuse("illegal", &["`unet.channels.full` is 0"], &|m| m.set("unet.channels.full", 0));
+    refuse("number", &["`picture.size`", "no number"], &|m| m.set("picture.size", "large"));
+    refuse("huge", &["tensor `", "shape"], &|m| m.set("text.vocabulary", 1 << 20));
+    refuse("nan", &[weight, "NaN"], &|m| m.insert(weight, filled(&[3, 3, 4, 48], f32::NAN)));
+    refuse("words", &["tokenizer"], &|m| m.set("tokenizer", "nonsense"));
+    refuse("deviation", &["latents.deviation"], &|m| m.set("latents.deviation", "1,0,1,1"));
+}
+
+#[test]
+fn places_that_cannot_be_written() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.join("folder")).unwrap();
+    fs::write(scratch.join("file"), b"kept").unwrap();
+    let refuse = |output: &str, words: &[&str]| {
+        scratch.refuse(["generate", "cat", "--steps", "1", "--guidance", "1", "-o", output], words);
+    };
+    refuse("folder", &["folder is a folder"]);
+    refuse("none/cat.png", &["there is no folder none"]);
+    refuse("file/cat.png", &["there is no folder file"]);
+    refuse("none/", &["there is no folder none/"]);
+    refuse("", &["names no file"]);
+    #[cfg(target_os = "linux")]
+    {
+        refuse("/dev/full", &["cannot write /dev/full", "No space left"]);
+        refuse("/proc/cat.png", &["cannot write /proc/cat.png"]);
+    }
+    scratch.refuse(["generate", "cat", "-n", "2", "-o", "none/cat.png"], &["there is no folder none"]);
+    assert_eq!(fs::read(scratch.join("file")).unwrap(), b"kept");
+}
+
+#[test]
+fn wrong_usage_says_what_is_legal() {
+    let scratch = Scratch::new();
+    for (arguments, words) in [
+        (&["generate"][..], "<PROMPT>"),
+        (&["generate", "cat", "-n", "0"], "1..=64"),
+        (&["generate", "cat", "-n", "65"], "1..=64"),
+        (&["generate", "cat", "--steps", "0"], "1..=1000"),
+        (&["generate", "cat", "--steps", "1001"], "1..=1000"),
+        (&["generate", "cat", "--guidance", "-1"], "guidance"),
+        (&["generate", "cat", "--guidance", "31"], "from 0 to 30"),
+        (&["generate", "cat", "--guidance", "nan"], "from 0 to 30"),
+        (&["generate", "cat", "--seed", "-1"], "seed"),
+        (&["generate", "cat", "--seed", "18446744073709551616"], "seed"),
+        (&["generate", "cat", "--sampler", "best"], "dpm++2m-sde"),
+        (&["generate", "cat", "--sampler", "ddim:2"], "from 0 to 1"),
+        (&["generate", "cat", "--scale", "17"], "1..=16"),
+        (&["generate", "cat", "--threads", "0"], "1..=1024"),
+        (&["evaluate", "--count", "0"], "1.."),
+        (&["train", "--resume", "x", "--seed", "1"], "--seed"),
+        (&["paint"], "paint"),
+        (&[], "Usage"),
+    ] {
+        let ended = scratch.run(arguments);
+        assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{arguments:?}: {}", ended.err);
+        assert!(ended.err.contains(words) && !ended.err.contains("panicked"), "{arguments:?}: {}", ended.err);
+    }
+    assert!(scratch.names().is_empty());
+}

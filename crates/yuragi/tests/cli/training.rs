@@ -1,0 +1,139 @@
+use std::fs;
+
+use yuragi::io::{Picture, checkpoint::Archive, png};
+
+use crate::program::Scratch;
+
+const FLAGS: [&str; 10] =
+    ["--autoencoder-steps", "3", "--autoencoder-batch", "1", "--steps", "6", "--batch", "1", "--compose", "1"];
+
+fn stage(scratch: &Scratch, run: &str) -> Option<String> {
+    Archive::open(scratch.join(run).join("checkpoint.safetensors")).ok()?.setting("stage").ok()
+}
+
+#[test]
+fn a_training_ends_with_the_same_weights_however_it_is_interrupted() {
+    let scratch = Scratch::new();
+    let data = scratch.pictures();
+    let begin = |out| ["train", "--data", data, "--out", out].into_iter().chain(FLAGS).collect::<Vec<_>>();
+    let ended = scratch.succeed(begin("whole"));
+    assert!(ended.err.contains("trained: whole/model.safetensors"), "{}", ended.err);
+    let result = |run: &str, file: &str| fs::read(scratch.join(run).join(file)).unwrap();
+    for file in ["checkpoint.safetensors", "model.safetensors", "autoencoder-samples.png", "diffusion.tsv"] {
+        assert!(!result("whole", file).is_empty());
+    }
+
+    #[cfg(unix)]
+    for (run, signal) in [("stopped", "INT"), ("killed", "KILL")] {
+        let mut running = scratch.start(&begin(run), "4 pictures");
+        running.until(|| stage(&scratch, run).as_deref() == Some("diffusion"));
+        running.signal(signal);
+        let ended = running.end();
+        if signal == "INT" {
+            assert_eq!(ended.code, Some(130), "{}", ended.err);
+            assert!(ended.err.contains("go on with: yuragi train --resume stopped"), "{}", ended.err);
+        }
+        assert_eq!(stage(&scratch, run).as_deref(), Some("diffusion"), "it was not done");
+        assert!(!scratch.join(run).join("model.safetensors").exists());
+        scratch.succeed(["train", "--resume", run, "--threads", "1"]);
+        for file in ["checkpoint.safetensors", "model.safetensors"] {
+            assert!(result(run, file) == result("whole", file), "{file} after {signal}");
+        }
+    }
+
+    scratch.refuse(begin("whole"), &["whole/checkpoint.safetensors exists", "--resume"]);
+    let told = scratch.succeed(["info", "whole/checkpoint.safetensors"]).out;
+    assert!(told.contains("done, on data") && told.contains("(optimiser state)"), "{told}");
+    for model in ["whole", "whole/checkpoint.safetensors"] {
+        scratch.succeed(["generate", "a red box", "--model", model, "--steps", "1", "-o", "box.png", "--seed", "1"]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_training_of_the_first_stage_cannot_draw_and_goes_on_only_with_its_data() {
+    let scratch = Scratch::new();
+    let data = scratch.pictures();
+    let running = scratch.start(&["train", "--data", data, "--out", "run"], "4 pictures");
+    running.signal("INT");
+    assert_eq!(running.end().code, Some(130));
+    scratch.refuse(["generate", "cat", "--model", "run"], &["run/checkpoint.safetensors", "autoencoder"]);
+    let told = scratch.succeed(["info", "run"]).out;
+    assert!(told.contains("autoencoder, step ") && told.contains(" of 6000, on data"), "{told}");
+    fs::write(scratch.join("data/red.txt"), "another caption").unwrap();
+    let ended = scratch.run(["train", "--resume", "run"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.err.contains("other pictures or captions"), "{}", ended.err);
+
+    let path = scratch.join("run/checkpoint.safetensors");
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() - 100]).unwrap();
+    scratch.refuse(["train", "--resume", "run"], &["checkpoint.safetensors is cut short"]);
+}
+
+#[test]
+fn data_and_places_that_cannot_be_trained_with() {
+    let scratch = Scratch::new();
+    let refuse = |data: &str, words: &[&str]| {
+        // A folder for the run may be made, but nothing in it.
+        let ended = scratch.run(["train", "--data", data, "--out", "run"]);
+        assert_eq!(ended.code, Some(1), "{}", ended.err);
+        assert!(words.iter().all(|word| ended.err.contains(word)), "{}", ended.err);
+        assert!(fs::read_dir(scratch.join("run")).map_or(true, |mut files| files.next().is_none()));
+    };
+    fs::create_dir(scratch.join("empty")).unwrap();
+    refuse("empty", &["no usable picture in empty"]);
+    refuse("gone", &["cannot read gone"]);
+    fs::create_dir(scratch.join("zero")).unwrap();
+    fs::write(scratch.join("zero/none.png"), header(0, 8)).unwrap();
+    fs::write(scratch.join("zero/vast.png"), header(20_000, 20_000)).unwrap();
+    refuse("zero", &["no usable picture in zero", "2 skipped", "none.png"]);
+
+    fs::write(scratch.join("font.ttf"), b"no font").unwrap();
+    refuse("emoji:font.ttf", &["font.ttf", "not a TrueType or OpenType font"]);
+    refuse("emoji:gone.ttf", &["gone.ttf", "fonts-noto-color-emoji"]);
+    let plain = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf";
+    if std::path::Path::new(plain).exists() {
+        refuse(&format!("emoji:{plain}"), &["DejaVuSans.ttf has no colour pictures"]);
+    } else {
+        eprintln!("SKIPPED: a font without colour pictures ({plain} is not installed)");
+    }
+
+    fs::write(scratch.join("file"), b"kept").unwrap();
+    let data = scratch.pictures();
+    scratch.refuse(["train", "--data", data, "--out", "file"], &["cannot make the folder file"]);
+    scratch.refuse(["train", "--data", data, "--out", "file/run"], &["cannot make the folder file/run"]);
+    scratch.refuse(["train", "--resume", "nothing"], &["nothing/checkpoint.safetensors does not exist"]);
+    scratch.refuse(["train", "--data", data, "--batch", "0"], &["the batch is 0, must be from 1 to 1024"]);
+    scratch.refuse(["train", "--data", data, "--init", "gone"], &["cannot read gone"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn odd_widths_are_trained_with_or_named() {
+    let scratch = Scratch::new();
+    scratch.pictures();
+    fs::write(scratch.join("data/none.png"), header(0, 8)).unwrap();
+    png::save(scratch.join("data/wide.png"), &Picture::filled(20_000, 3, [90; 3]).unwrap(), &[]).unwrap();
+    let running = scratch.start(&["train", "--data", "data", "--out", "run"], "5 pictures");
+    running.signal("INT");
+    let ended = running.end();
+    assert_eq!(ended.code, Some(130), "{}", ended.err);
+    assert!(ended.err.contains("skipped data/none.png"), "{}", ended.err);
+}
+
+/// The beginning of a PNG file that promises a size.
+fn header(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = png::encode(&Picture::filled(1, 1, [0; 3]).unwrap(), &[]).unwrap();
+    bytes[16..20].copy_from_slice(&width.to_be_bytes());
+    bytes[20..24].copy_from_slice(&height.to_be_bytes());
+    let checksum = crc32(&bytes[12..29]);
+    bytes[29..33].copy_from_slice(&checksum.to_be_bytes());
+    bytes
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
+    })
+}
