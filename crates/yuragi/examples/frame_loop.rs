@@ -40,23 +40,25 @@ fn main() -> Result<(), yuragi::Failure> {
     println!("cancelled after {} of {} launches, in {:.0?}", state.done, state.total, dropped.elapsed());
 
     let mut job = generator.start(&[request], &sampling)?;
-    let (mut frames, mut slowest_slice, mut slowest_share) = (0, Duration::ZERO, Duration::ZERO);
-    let mut worked = Duration::ZERO;
-    let mut finished = false;
+    let (mut frames, mut finished, mut worked) = (0, false, Duration::ZERO);
+    let (mut longest_slice, mut longest_share) = (Duration::ZERO, Duration::ZERO);
     while !finished {
         let frame = Instant::now();
-        // The rest of the game's frame would be computed here.
-        while !finished && frame.elapsed() + slowest_slice < budget.max(slowest_slice + Duration::from_nanos(1)) {
+        // The game computes its frame, then gives the model at least one launch, and more while they fit.
+        loop {
             let slice = Instant::now();
             finished = job.advance(1)?.is_all();
-            slowest_slice = slowest_slice.max(slice.elapsed());
+            longest_slice = longest_slice.max(slice.elapsed());
+            if finished || frame.elapsed() + longest_slice > budget {
+                break;
+            }
         }
         let share = frame.elapsed();
-        (worked, slowest_share, frames) = (worked + share, slowest_share.max(share), frames + 1);
+        (frames, worked, longest_share) = (frames + 1, worked + share, longest_share.max(share));
         thread::sleep(FRAME.saturating_sub(frame.elapsed()));
     }
-    println!("{frames} frames of {FRAME:?}, {worked:.0?} of work in slices of at most {slowest_slice:.1?}");
-    println!("the longest share of a frame was {slowest_share:.1?}, of {budget:?} allowed");
+    println!("{frames} frames of {FRAME:?}, {worked:.0?} of work in slices of at most {longest_slice:.1?}");
+    println!("the longest share of a frame was {longest_share:.1?}, of {budget:?} allowed");
 
     let side = generator.settings().size;
     let picture = Picture::new(side, side, job.rgb8(0).unwrap_or_default())?;

@@ -1,6 +1,8 @@
 //! What commands share: the model, the sampler's flags, Ctrl-C, progress.
 
 use std::{
+    fmt::Display,
+    io::{self, Write},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -69,7 +71,8 @@ pub fn file_of(path: &Path) -> PathBuf {
     }
 }
 
-fn open(path: &Path) -> Result<(Model, String), Failure> {
+/// The model at a path, and its name.
+pub fn open(path: &Path) -> Result<(Model, String), Failure> {
     let path = file_of(path);
     let archive = Archive::open(&path)?;
     let model = Model::read(&archive).map_err(|failure| {
@@ -82,6 +85,34 @@ fn open(path: &Path) -> Result<(Model, String), Failure> {
     })?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     Ok((model, name))
+}
+
+/// Whether a file can be put there, as far as can be told without writing it.
+pub fn check_place(path: &Path) -> Result<(), Failure> {
+    let cannot = |why: String| Err(Failure::new(format!("cannot write {}: {why}", path.display())));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if path.is_dir() {
+        cannot("it is a folder: name a file in it".into())
+    } else if path.as_os_str().to_string_lossy().ends_with(std::path::is_separator) {
+        cannot("there is no such folder".into())
+    } else if let Some(missing) = folder.filter(|folder| !folder.is_dir()) {
+        cannot(format!("there is no folder {}", missing.display()))
+    } else if path.file_name().is_none() {
+        cannot("it names no file".into())
+    } else {
+        Ok(())
+    }
+}
+
+/// Prints on standard output; that no one reads on is no failure.
+pub fn print(text: impl Display) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// How pictures are sampled.

@@ -14,7 +14,7 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{ModelFlags, Progress, SamplingFlags, interruption},
+    common::{ModelFlags, Progress, SamplingFlags, check_place, interruption, print},
 };
 
 /// Pictures that are drawn at a time.
@@ -52,6 +52,7 @@ pub struct Evaluate {
 impl Evaluate {
     /// Draws, measures and prints.
     pub fn run(self) -> Result<ExitCode, Failure> {
+        self.sheet.as_deref().map_or(Ok(()), check_place)?;
         let interrupted = interruption("stopping")?;
         let (Model { settings, tokenizer, params }, name) = self.model.open()?;
         let dataset = data::load(&self.data, settings.size)?;
@@ -94,10 +95,11 @@ impl Evaluate {
                 "seconds": seconds,
                 "report": report,
             });
-            println!("{report:#}");
+            print(format_args!("{report:#}\n"))?;
         } else {
-            println!("{name} on {}: {sampler}, {steps} steps, guidance {guidance}, seed {}\n", self.data, self.seed);
-            println!("{report}\n{} pictures in {seconds:.0} s", drawn.len());
+            let how = format!("{sampler}, {steps} steps, guidance {guidance}, seed {}", self.seed);
+            let (data, count) = (&self.data, drawn.len());
+            print(format_args!("{name} on {data}: {how}\n\n{report}\n{count} pictures in {seconds:.0} s\n"))?;
         }
         Ok(ExitCode::SUCCESS)
     }

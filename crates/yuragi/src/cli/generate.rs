@@ -17,7 +17,7 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{ModelFlags, Progress, SamplingFlags, interruption},
+    common::{ModelFlags, Progress, SamplingFlags, check_place, interruption, print},
     record::Record,
 };
 
@@ -92,8 +92,11 @@ impl Generate {
             let record = Record { prompt, negative, seed, sampling, size, model: &name };
             png::save(file, &picture, &[(png::PARAMETERS, &record.to_string())])?;
             progress.aside(|| {
-                println!("{} (seed {seed})", file.display());
-                if self.no_show { Ok(false) } else { terminal::show(&picture) }
+                print(format_args!("{} (seed {seed})\n", file.display()))?;
+                if !self.no_show {
+                    terminal::show(&picture)?;
+                }
+                Ok::<(), Failure>(())
             })?;
         }
         Ok(ExitCode::SUCCESS)
@@ -127,21 +130,11 @@ fn files(output: Option<&Path>, count: usize, seed: u64) -> Result<Vec<PathBuf>,
         (0..count as u64).map(|i| folder.join(format!("yuragi-{}.png", seed.wrapping_add(i)))).collect()
     };
     let Some(path) = output else { return Ok(seeded(Path::new(""))) };
-    let shown = path.display();
-    if path.is_dir() {
-        return match count {
-            1 => Err(Failure::new(format!("{shown} is a folder: name a file in it"))),
-            _ => Ok(seeded(path)),
-        };
+    if path.is_dir() && count > 1 {
+        return Ok(seeded(path));
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let slashed = path.as_os_str().to_string_lossy().ends_with(std::path::is_separator);
-    if let Some(missing) = if slashed { Some(path) } else { folder.filter(|folder| !folder.is_dir()) } {
-        return Err(Failure::new(format!("cannot write {shown}: there is no folder {}", missing.display())));
-    }
-    let Some(stem) = path.file_stem() else {
-        return Err(Failure::new(format!("cannot write {shown}: it names no file")));
-    };
+    check_place(path)?;
+    let stem = path.file_stem().unwrap_or_default();
     let numbered = |i: usize| {
         let mut name = OsString::from(stem);
         name.push(format!("-{i}."));

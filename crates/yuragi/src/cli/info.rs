@@ -14,10 +14,10 @@ use yuragi::{
     io::{checkpoint::Archive, png},
     models::{Settings, tokenizer::Bpe},
     nn::optim,
-    train::Stage,
+    train::{Run, Stage},
 };
 
-use super::common::file_of;
+use super::common::{file_of, print};
 
 /// Tell about a model, a training or a picture.
 #[derive(Args)]
@@ -30,22 +30,27 @@ pub struct Info {
 impl Info {
     /// Prints what is known.
     pub fn run(self) -> Result<ExitCode, Failure> {
-        match &self.file {
+        print(match &self.file {
             Some(path) if is_png(path)? => picture(path)?,
-            Some(path) => checkpoint(&path.display().to_string(), &Archive::open(file_of(path))?)?,
-            None => this_machine()?,
-        }
+            Some(path) => {
+                let checkpoint = Run::checkpoint(path);
+                let file = if checkpoint.exists() { checkpoint } else { file_of(path) };
+                model(&file.display().to_string(), &Archive::open(&file)?)?
+            }
+            None => format!("yuragi {}, {:?}\n{}", env!("CARGO_PKG_VERSION"), Cpu::new(), builtin()?),
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn this_machine() -> Result<(), Failure> {
-    println!("yuragi {}: {:?}", env!("CARGO_PKG_VERSION"), Cpu::new());
-    #[cfg(feature = "builtin")]
-    checkpoint("the built-in model", &Archive::from_static(yuragi::builtin_file())?)?;
-    #[cfg(not(feature = "builtin"))]
-    println!("built without a model");
-    Ok(())
+#[cfg(feature = "builtin")]
+fn builtin() -> Result<String, Failure> {
+    model("the built-in model", &Archive::from_static(yuragi::builtin_file())?)
+}
+
+#[cfg(not(feature = "builtin"))]
+fn builtin() -> Result<String, Failure> {
+    Ok("no built-in model\n".into())
 }
 
 fn is_png(path: &Path) -> Result<bool, Failure> {
@@ -58,16 +63,15 @@ fn is_png(path: &Path) -> Result<bool, Failure> {
     Ok(start == *b"\x89PNG\r\n\x1a\n")
 }
 
-fn picture(path: &Path) -> Result<(), Failure> {
+fn picture(path: &Path) -> Result<String, Failure> {
     let shown = path.display();
     let failed = |error: &dyn Display| Failure::new(format!("{shown}: {error}"));
     let bytes = std::fs::read(path).map_err(|e| failed(&e))?;
     let texts = png::read_text(&bytes).map_err(|e| failed(&e))?;
-    match texts.iter().find(|(keyword, _)| keyword == png::PARAMETERS) {
-        Some((_, text)) => println!("{}", harmless(text)),
-        None => println!("{shown} does not tell how it was made"),
-    }
-    Ok(())
+    Ok(match texts.iter().find(|(keyword, _)| keyword == png::PARAMETERS) {
+        Some((_, text)) => harmless(text) + "\n",
+        None => format!("{shown} does not tell how it was made\n"),
+    })
 }
 
 /// The text of a stranger, without what a terminal would obey.
@@ -83,30 +87,27 @@ struct Part {
     types: BTreeSet<String>,
 }
 
-fn checkpoint(name: &str, file: &Archive) -> Result<(), Failure> {
+fn model(name: &str, file: &Archive) -> Result<String, Failure> {
     let failed = |error: &dyn Display| Failure::new(format!("{name} is no model of this program: {error}"));
     let pairs: Vec<(&String, &String)> = file.settings().iter().collect();
     let settings = Settings::from_pairs(&pairs).map_err(|e| failed(&e))?;
     let text: String = file.setting("tokenizer").map_err(|e| failed(&e))?;
     let tokenizer = Bpe::from_text(&text).map_err(|e| failed(&e))?;
 
-    println!("{name}");
-    if let Some(training) = training(file) {
-        println!("  {:30}{training}", "training");
-    }
-    for (key, value) in settings.to_pairs() {
-        println!("  {key:30}{}", if value.is_empty() { "not measured" } else { &value });
-    }
-    println!("  {:30}{} of {} ids", "tokenizer", tokenizer.vocab_size(), settings.text.vocabulary);
-    println!("\n  {:30}{:>12}{:>14}   types", "part", "parameters", "bytes");
+    let mut lines = vec![name.to_owned()];
+    lines.extend(training(file).map(|training| format!("  {:30}{training}", "training")));
+    lines.extend(settings.to_pairs().iter().map(|(key, value)| format!("  {key:30}{value}")));
+    let ids = format!("{} of {} ids", tokenizer.vocab_size(), settings.text.vocabulary);
+    lines.push(format!("  {:30}{ids}\n", "tokenizer"));
+    lines.push(format!("  {:30}{:>12}{:>14}   types", "part", "parameters", "bytes"));
     let parts = parts(file)?;
-    for (name, part) in &parts {
+    lines.extend(parts.iter().map(|(name, part)| {
         let types: Vec<&str> = part.types.iter().map(String::as_str).collect();
-        println!("  {name:30}{:>12}{:>14}   {}", part.parameters, part.bytes, types.join(" "));
-    }
+        format!("  {name:30}{:>12}{:>14}   {}", part.parameters, part.bytes, types.join(" "))
+    }));
     let sum = |of: fn(&Part) -> usize| parts.values().map(of).sum::<usize>();
-    println!("  {:30}{:>12}{:>14}", "all", sum(|p| p.parameters), sum(|p| p.bytes));
-    Ok(())
+    lines.push(format!("  {:30}{:>12}{:>14}\n", "all", sum(|p| p.parameters), sum(|p| p.bytes)));
+    Ok(lines.join("\n"))
 }
 
 /// How far a training is, if the file is its checkpoint.

@@ -1,19 +1,18 @@
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use yuragi::{
     Failure,
     cpu::Cpu,
     graph::Params,
-    model::Model,
     models::Settings,
     train::{Ending, Options, Run, Source, Stage, data::Data, train},
 };
 
-use super::{INTERRUPTED, common::interruption};
+use super::{
+    INTERRUPTED,
+    common::{interruption, open},
+};
 
 /// Learn from pictures with captions.
 ///
@@ -119,7 +118,7 @@ impl Train {
         }
         .checked()?;
         Run::create(&self.out)?;
-        let initial = self.init.as_deref().map(|path: &Path| Model::open(path)).transpose()?;
+        let initial = self.init.as_deref().map(open).transpose()?.map(|(model, _)| model);
         let settings = initial.as_ref().map_or_else(Settings::default, |m| m.settings.clone());
         let data = Data::load(&options, settings.size)?;
         let (settings, tokenizer, params) = match initial {

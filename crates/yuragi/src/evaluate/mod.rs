@@ -29,7 +29,7 @@ use crate::Failure;
 /// Launches between two reports of progress.
 const LAUNCHES: usize = 32;
 /// Pairs on a sheet for each of seen and held-out captions.
-const SHOWN: usize = 48;
+const SHOWN: usize = 64;
 /// Pairs in a row of a sheet.
 const COLUMNS: usize = 16;
 

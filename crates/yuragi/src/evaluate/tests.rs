@@ -160,7 +160,7 @@ fn real_emoji_are_told_apart_when_worse() {
     let report = drawn(&dataset, &all, |item, _| worse(&item.picture));
     assert!(scores(&report, false, Language::English).top1 >= 0.9, "{report}");
     let control = report.composition.unwrap().sibling_copy.unwrap();
-    assert!(control.count == 56 && (0.15..0.45).contains(&control.top5), "{control:?}");
+    assert!((0.3..0.7).contains(&control.top5), "{control:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use std::fs;
+use std::{fs, process::Stdio};
 
 use yuragi::io::{Picture, png};
 
@@ -37,4 +37,13 @@ fn pictures_and_files_of_others() {
     scratch.refuse(["info", "notes.txt"], &["notes.txt"]);
     scratch.refuse(["info", "gone"], &["gone", "No such file"]);
     scratch.refuse(["info", "."], &["checkpoint.safetensors", "No such file"]);
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_failure() {
+    let scratch = Scratch::new();
+    let mut child = scratch.program(["info"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
 }

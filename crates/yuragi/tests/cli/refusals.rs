@@ -56,10 +56,10 @@ fn places_that_cannot_be_written() {
     let refuse = |output: &str, words: &[&str]| {
         scratch.refuse(["generate", "cat", "--steps", "1", "--guidance", "1", "-o", output], words);
     };
-    refuse("folder", &["folder is a folder"]);
+    refuse("folder", &["cannot write folder", "it is a folder"]);
     refuse("none/cat.png", &["there is no folder none"]);
     refuse("file/cat.png", &["there is no folder file"]);
-    refuse("none/", &["there is no folder none/"]);
+    refuse("none/", &["cannot write none/", "there is no such folder"]);
     refuse("", &["names no file"]);
     #[cfg(target_os = "linux")]
     {
