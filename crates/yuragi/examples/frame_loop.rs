@@ -26,7 +26,8 @@ fn main() -> Result<(), yuragi::Failure> {
 
     let started = Instant::now();
     let model = yuragi::builtin()?;
-    let generator = Generator::new(&Cpu::new(), model.params, model.settings, model.tokenizer, 1)?;
+    // One thread: the game keeps the other cores.
+    let generator = Generator::new(&Cpu::with_threads(1), model.params, model.settings, model.tokenizer, 1)?;
     println!("ready after {:.0?}; a picture's arena has {} bytes", started.elapsed(), generator.memory());
 
     let request = Request { prompt: &prompt, seed: 7, ..Request::default() };
@@ -41,24 +42,24 @@ fn main() -> Result<(), yuragi::Failure> {
 
     let mut job = generator.start(&[request], &sampling)?;
     let (mut frames, mut finished, mut worked) = (0, false, Duration::ZERO);
-    let (mut longest_slice, mut longest_share) = (Duration::ZERO, Duration::ZERO);
+    let (mut slices, mut longest_share) = (Vec::new(), Duration::ZERO);
     while !finished {
         let frame = Instant::now();
-        // The game computes its frame, then gives the model at least one launch, and more while they fit.
-        loop {
+        // The game computes its frame, then gives the model launches until the budget is spent.
+        while !finished && frame.elapsed() < budget {
             let slice = Instant::now();
             finished = job.advance(1)?.is_all();
-            longest_slice = longest_slice.max(slice.elapsed());
-            if finished || frame.elapsed() + longest_slice > budget {
-                break;
-            }
+            slices.push(slice.elapsed());
         }
         let share = frame.elapsed();
         (frames, worked, longest_share) = (frames + 1, worked + share, longest_share.max(share));
         thread::sleep(FRAME.saturating_sub(frame.elapsed()));
     }
-    println!("{frames} frames of {FRAME:?}, {worked:.0?} of work in slices of at most {longest_slice:.1?}");
-    println!("the longest share of a frame was {longest_share:.1?}, of {budget:?} allowed");
+    slices.sort_unstable();
+    let [median, most, longest] = [0.5, 0.99, 1.0].map(|share| slices[(share * (slices.len() - 1) as f64) as usize]);
+    println!("{frames} frames of {FRAME:?} with {worked:.0?} of work in {} slices", slices.len());
+    println!("a slice took {median:.1?} (median), {most:.1?} (99 of 100), {longest:.1?} (all)");
+    println!("the longest share of a frame was {longest_share:.1?}; {budget:?} and one slice are allowed");
 
     let side = generator.settings().size;
     let picture = Picture::new(side, side, job.rgb8(0).unwrap_or_default())?;

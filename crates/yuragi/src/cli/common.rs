@@ -122,7 +122,7 @@ pub struct SamplingFlags {
     #[arg(long, default_value_t = Sampling::default().steps as u16, value_parser = value_parser!(u16).range(1..=1000))]
     steps: u16,
     /// How much the words count, 0 to 30; 1 takes half the time
-    #[arg(long, default_value_t = Sampling::default().guidance, value_parser = guidance)]
+    #[arg(long, default_value_t = Sampling::default().guidance, value_parser = guidance, allow_negative_numbers = true)]
     guidance: f32,
     /// ddpm, ddim, ddim:ETA, euler, euler-a, heun, dpm++2m, dpm++2m-sde or lcm
     #[arg(long, default_value_t = Sampling::default().sampler)]

@@ -39,7 +39,7 @@ pub struct Generate {
     #[arg(short = 'n', long, default_value_t = 1, value_parser = value_parser!(u16).range(1..=64))]
     count: u16,
     /// The seed of the first picture; the next ones count on from it [default: a fresh one]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     seed: Option<u64>,
     /// The picture's file; for several, a folder, or a name that is numbered [default: yuragi-SEED.png]
     #[arg(short, long, value_name = "FILE")]

@@ -96,7 +96,10 @@ fn model(name: &str, file: &Archive) -> Result<String, Failure> {
 
     let mut lines = vec![name.to_owned()];
     lines.extend(training(file).map(|training| format!("  {:30}{training}", "training")));
-    lines.extend(settings.to_pairs().iter().map(|(key, value)| format!("  {key:30}{value}")));
+    lines.extend(settings.to_pairs().iter().map(|(key, value)| {
+        let value = if value.is_empty() { "not measured" } else { value };
+        format!("  {key:30}{value}")
+    }));
     let ids = format!("{} of {} ids", tokenizer.vocab_size(), settings.text.vocabulary);
     lines.push(format!("  {:30}{ids}\n", "tokenizer"));
     lines.push(format!("  {:30}{:>12}{:>14}   types", "part", "parameters", "bytes"));

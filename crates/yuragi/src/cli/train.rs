@@ -117,7 +117,7 @@ impl Train {
             compose: self.compose.unwrap_or(default.compose),
         }
         .checked()?;
-        Run::create(&self.out)?;
+        Run::check_new(&self.out)?;
         let initial = self.init.as_deref().map(open).transpose()?.map(|(model, _)| model);
         let settings = initial.as_ref().map_or_else(Settings::default, |m| m.settings.clone());
         let data = Data::load(&options, settings.size)?;
@@ -138,7 +138,7 @@ impl Train {
             step: 0,
             fingerprint: data.fingerprint(),
         };
-        run.save()?;
+        run.create()?;
         Ok((run, data))
     }
 }

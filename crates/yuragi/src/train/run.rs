@@ -120,8 +120,8 @@ impl Run {
         })
     }
 
-    /// Begins in a new folder, which must not hold another training.
-    pub fn create(folder: &Path) -> Result<(), Failure> {
+    /// Whether a folder can be begun in: it must not hold another training.
+    pub fn check_new(folder: &Path) -> Result<(), Failure> {
         let path = Run::checkpoint(folder);
         if path.exists() {
             return Err(Failure::new(format!(
@@ -129,8 +129,15 @@ impl Run {
                 path.display()
             )));
         }
-        fs::create_dir_all(folder)
-            .map_err(|e| Failure::new(format!("cannot make the folder {}: {e}", folder.display())))
+        Ok(())
+    }
+
+    /// Writes the first checkpoint into a new folder.
+    pub fn create(&self) -> Result<(), Failure> {
+        Run::check_new(&self.folder)?;
+        fs::create_dir_all(&self.folder)
+            .map_err(|e| Failure::new(format!("cannot make the folder {}: {e}", self.folder.display())))?;
+        self.save()
     }
 
     /// Adds the parameters of a stage that are missing: weights are drawn from the seed, averages begin at the weights.

@@ -59,7 +59,7 @@ fn a_training_of_the_first_stage_cannot_draw_and_goes_on_only_with_its_data() {
     assert_eq!(running.end().code, Some(130));
     scratch.refuse(["generate", "cat", "--model", "run"], &["run/checkpoint.safetensors", "autoencoder"]);
     let told = scratch.succeed(["info", "run"]).out;
-    assert!(told.contains("autoencoder, step ") && told.contains(" of 6000, on data"), "{told}");
+    assert!(told.contains("autoencoder, step ") && told.contains("not measured"), "{told}");
     fs::write(scratch.join("data/red.txt"), "another caption").unwrap();
     let ended = scratch.run(["train", "--resume", "run"]);
     assert_eq!(ended.code, Some(1));
@@ -75,11 +75,7 @@ fn a_training_of_the_first_stage_cannot_draw_and_goes_on_only_with_its_data() {
 fn data_and_places_that_cannot_be_trained_with() {
     let scratch = Scratch::new();
     let refuse = |data: &str, words: &[&str]| {
-        // A folder for the run may be made, but nothing in it.
-        let ended = scratch.run(["train", "--data", data, "--out", "run"]);
-        assert_eq!(ended.code, Some(1), "{}", ended.err);
-        assert!(words.iter().all(|word| ended.err.contains(word)), "{}", ended.err);
-        assert!(fs::read_dir(scratch.join("run")).map_or(true, |mut files| files.next().is_none()));
+        scratch.refuse(["train", "--data", data, "--out", "run"], words);
     };
     fs::create_dir(scratch.join("empty")).unwrap();
     refuse("empty", &["no usable picture in empty"]);
