@@ -29,3 +29,8 @@ pub mod train;
 pub use builtin::{builtin, builtin_file};
 #[cfg(feature = "std")]
 pub use failure::Failure;
+
+/// The README's examples, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
