@@ -1,5 +1,6 @@
-//! The workspace's own tasks: test, conformance, tidy, no-std and bench.
+//! The workspace's own tasks: test, conformance, kernels, tidy, no-std and bench.
 
+mod kernels;
 mod shell;
 mod tidy;
 
@@ -31,6 +32,15 @@ enum Task {
         /// Only cases whose name contains this
         #[arg(long)]
         filter: Option<String>,
+    },
+    /// Compile and assemble kernels/*.cu into kernels/ptx, with a table of what each kernel occupies
+    Kernels {
+        /// Write nothing; say whether kernels/ptx is current, by its hashes and by rebuilding it
+        #[arg(long)]
+        check: bool,
+        /// Go by the hashes alone, without NVRTC
+        #[arg(long, requires = "check")]
+        offline: bool,
     },
     /// Check the layering, the places of `unsafe`, file sizes and the README's code map
     Tidy,
@@ -71,10 +81,14 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Outcome {
     match task {
         Task::Test => {
+            kernels::check_hashes()?;
             cargo(["test", "--workspace", "--release"])?;
             conformance("cpu", None)
         }
         Task::Conformance { backend, filter } => conformance(&backend, filter.as_deref()),
+        Task::Kernels { check: true, offline: true } => kernels::check_hashes(),
+        Task::Kernels { check: true, .. } => kernels::check(),
+        Task::Kernels { .. } => kernels::build(),
         Task::Tidy => tidy::check(),
         Task::NoStd => no_std(),
         Task::Bench { python: Some(python), options, .. } => compare(&python, &options),

@@ -1,0 +1,78 @@
+// Group normalisation (Wu & He 2018) of pictures stored channel by channel within a pixel, perhaps with SiLU:
+//
+//   z[n][p][c] = (x[n][p][c] - μ) / √(σ² + eps) · gain[c] + bias[c],    y = z,  or with silu  y = z·sigmoid(z)
+//
+// μ and σ² are the mean and the variance over the pixels and channels of the group of c in sample n, σ² as the mean
+// of squared distances from μ in a second pass.
+//
+//   group_norm_T, group_norm_silu_T(const T* x, const T* gain, const T* bias, T* y,
+//                                   u32 pixels, u32 channels, u32 groups, float eps)
+//
+// T: f32, f16, bf16. x, y: [samples, pixels, channels], contiguous; y may be x. gain, bias: [channels].
+// `groups` divides `channels`; a group has fewer than 2^31 elements.
+// Launch: grid (samples · groups, 1, 1). Block: (32·w, 1, 1), 1 ≤ w ≤ 32. No dynamic shared memory.
+// Alignment: that of T.
+// Contract: with t threads in a block, m elements in a group and u = 2^-24, μ is off by at most
+// (⌈m/t⌉ + 11)·u·mean|x|, σ² by a relative (⌈m/t⌉ + 14)·u and by the square of μ's error. The bits depend on w.
+#include "activation.cuh"
+#include "reduce.cuh"
+
+// The elements of a group that belong to one thread: its first, then every blockDim.x-th, pixel after pixel.
+struct Walk {
+    u32 pixel, channel; // where it is; the channel within the group
+    u32 pixel_step, channel_step, width;
+
+    explicit Walk(u32 width)
+        : pixel(threadIdx.x / width), channel(threadIdx.x % width), pixel_step(blockDim.x / width),
+          channel_step(blockDim.x % width), width(width) {}
+
+    void next() {
+        pixel += pixel_step;
+        channel += channel_step;
+        if (channel >= width) {
+            channel -= width;
+            pixel++;
+        }
+    }
+};
+
+template <bool SILU, class T>
+void group_norm(const T* x, const T* gain, const T* bias, T* y, u32 pixels, u32 channels, u32 groups, float eps) {
+    const u32 width = channels / groups, group = blockIdx.x % groups;
+    const u64 start = u64(blockIdx.x / groups) * pixels * channels + group * width;
+    const auto at = [&](const Walk& walk) { return start + u64(walk.pixel) * channels + walk.channel; };
+    const float count = float(pixels * width);
+
+    float sum = 0;
+    for (Walk walk(width); walk.pixel < pixels; walk.next()) sum += widen(x[at(walk)]);
+    const float mean = block_reduce<Sum>(sum) / count;
+
+    float squares = 0;
+    for (Walk walk(width); walk.pixel < pixels; walk.next()) {
+        const float distance = widen(x[at(walk)]) - mean;
+        squares += distance * distance;
+    }
+    const float variance = block_reduce<Sum>(squares) / count;
+    const float scale = 1.0f / sqrtf(variance + eps);
+
+    for (Walk walk(width); walk.pixel < pixels; walk.next()) {
+        const u32 channel = group * width + walk.channel;
+        float z = (widen(x[at(walk)]) - mean) * scale * widen(gain[channel]) + widen(bias[channel]);
+        if (SILU) z = Silu::of(z);
+        y[at(walk)] = narrow<T>(z);
+    }
+}
+
+#define GROUP_NORM(name, SILU, T) \
+    extern "C" __global__ void __launch_bounds__(1024) name( \
+        const T* x, const T* gain, const T* bias, T* y, u32 pixels, u32 channels, u32 groups, float eps) { \
+        group_norm<SILU>(x, gain, bias, y, pixels, channels, groups, eps); \
+    }
+
+// budget: 32 registers
+GROUP_NORM(group_norm_f32, false, float)
+GROUP_NORM(group_norm_f16, false, f16)
+GROUP_NORM(group_norm_bf16, false, bf16)
+GROUP_NORM(group_norm_silu_f32, true, float)
+GROUP_NORM(group_norm_silu_f16, true, f16)
+GROUP_NORM(group_norm_silu_bf16, true, bf16)

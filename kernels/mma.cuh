@@ -1,0 +1,58 @@
+// Matrix instructions of a warp, and the asynchronous copies that feed them (sm_80 and up).
+//
+// Fragments of mma.m16n8k16, with g = lane / 4 and t = lane % 4; a register holds two neighbouring 16-bit elements:
+//
+//   a[0] A[g][2t]   a[1] A[g+8][2t]   a[2] A[g][2t+8]   a[3] A[g+8][2t+8]     (and the next column)
+//   b[0] B[2t][g]   b[1] B[2t+8][g]                                           (and the next row)
+//   d[0] D[g][2t]   d[1] D[g][2t+1]   d[2] D[g+8][2t]   d[3] D[g+8][2t+1]
+#pragma once
+
+#include "storage.cuh"
+
+// The address of a pointer within shared memory.
+u32 shared_address(const void* pointer) { return u32(__cvta_generic_to_shared(pointer)); }
+
+// Begins to copy the first `bytes` ≤ 16 bytes at `from` to shared memory, followed by zeros up to 16.
+// Both addresses are multiples of 16.
+void copy_async(u32 to, const void* from, u32 bytes) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(__cvta_generic_to_global(from)),
+                 "r"(bytes)
+                 : "memory");
+}
+
+// Ends a group of copies.
+void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+
+// Waits until at most the `PENDING` youngest groups of this thread are under way.
+template <u32 PENDING> void copy_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory"); }
+
+// Four 8×8 matrices of 16-bit elements. Lane 8i + r gives the address of row r of matrix i, 16 bytes; r[i] becomes the
+// elements (lane / 4, 2·(lane % 4)) and (lane / 4, 2·(lane % 4) + 1) of matrix i.
+void load_matrices(u32 (&r)[4], u32 address) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(address)
+                 : "memory");
+}
+
+// The same of the transposed matrices.
+void load_matrices_transposed(u32 (&r)[4], u32 address) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(address)
+                 : "memory");
+}
+
+// d += a·b: 16×16 by 16×8, summed in float.
+template <class T> void multiply_add(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]);
+
+#define MULTIPLY_ADD(T, type) \
+    template <> void multiply_add<T>(float(&d)[4], const u32(&a)[4], const u32(&b)[2]) { \
+        asm("mma.sync.aligned.m16n8k16.row.col.f32." type "." type ".f32 " \
+            "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};" \
+            : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) \
+            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1])); \
+    }
+MULTIPLY_ADD(f16, "f16")
+MULTIPLY_ADD(bf16, "bf16")
+#undef MULTIPLY_ADD
