@@ -4,7 +4,7 @@
 //! `benches/kernels.rs` times single operations; `src/bin/networks.rs` times the plans below, or
 //! writes down what they compute, so that `peers/` can do the same with other systems.
 
-use std::error::Error;
+use std::{error::Error, time::Instant};
 
 use yuragi_cpu::{Cpu, CpuPlan, CpuState};
 use yuragi_graph::{
@@ -228,6 +228,23 @@ impl Session {
         }
         self.step += 1;
         Ok(())
+    }
+
+    /// A run of a training step, as by [`run`](Session::run), and the seconds of each of its kernels.
+    ///
+    /// # Errors
+    /// None with inputs that fit.
+    pub fn run_timed(&mut self, inputs: &[Values]) -> Result<Vec<(&'static str, f64)>, Box<dyn Error>> {
+        let inputs: Vec<Slice<'_>> = inputs.iter().map(Values::view).collect();
+        let mut outputs: Vec<SliceMut<'_>> = self.outputs.iter_mut().map(|o| SliceMut::F32(o)).collect();
+        let names: Vec<&'static str> = self.plan.launch_names().collect();
+        let (mut times, mut start) = (Vec::with_capacity(names.len()), Instant::now());
+        self.plan.update_observed(&mut self.state, &mut self.store, &inputs, &mut outputs, |launch| {
+            times.push((names[launch], start.elapsed().as_secs_f64()));
+            start = Instant::now();
+        })?;
+        self.step += 1;
+        Ok(times)
     }
 }
 

@@ -2,6 +2,7 @@
 //! Times one of the plans, or writes down what it computes.
 
 use std::{
+    collections::BTreeMap,
     error::Error,
     path::{Path, PathBuf},
     time::Instant,
@@ -41,6 +42,14 @@ enum Command {
         #[arg(long, default_value_t = 5.0)]
         seconds: f64,
     },
+    /// Print in which kernels a training step's time goes, the costliest first
+    Profile {
+        #[command(flatten)]
+        chosen: Chosen,
+        /// Steps to add up, after two to warm up
+        #[arg(long, default_value_t = 10)]
+        steps: usize,
+    },
     /// Write weights, inputs, random draws and outputs of a few runs to a safetensors file
     Export {
         #[command(flatten)]
@@ -53,6 +62,7 @@ enum Command {
 fn main() -> Result<(), Box<dyn Error>> {
     match Arguments::parse().command {
         Command::Time { chosen, seconds } => time(chosen.session()?, seconds),
+        Command::Profile { chosen, steps } => profile(chosen.session()?, steps.max(1)),
         Command::Export { chosen, file } => export(chosen.session()?, &file),
     }
 }
@@ -83,6 +93,31 @@ fn time(mut session: Session, seconds: f64) -> Result<(), Box<dyn Error>> {
     let (memory, weights) = (session.memory(), count(session.graph().params()));
     let memory = json!({ "arena": memory.arena, "literals": memory.literals, "params": memory.params });
     println!("{}", json!({ "times_ms": times, "weights": weights, "plan_bytes": memory }));
+    Ok(())
+}
+
+fn profile(mut session: Session, steps: usize) -> Result<(), Box<dyn Error>> {
+    for _ in 0..2 {
+        let inputs = session.inputs();
+        session.run(&inputs)?;
+    }
+    let (mut kernels, mut all) = (BTreeMap::<&str, (usize, f64)>::new(), 0.0);
+    for _ in 0..steps {
+        let inputs = session.inputs();
+        for (name, seconds) in session.run_timed(&inputs)? {
+            let (launches, sum) = kernels.entry(name).or_default();
+            *launches += 1;
+            *sum += seconds;
+            all += seconds;
+        }
+    }
+    let mut kernels: Vec<_> = kernels.into_iter().collect();
+    kernels.sort_by(|a, b| b.1.1.total_cmp(&a.1.1));
+    println!("{:24} {:>8} {:>10} {:>7}", "kernel", "launches", "ms a step", "share");
+    for (name, (launches, seconds)) in kernels {
+        let (ms, share) = (1e3 * seconds / steps as f64, 100.0 * seconds / all);
+        println!("{name:24} {:8} {ms:10.2} {share:6.1}%", launches / steps);
+    }
     Ok(())
 }
 

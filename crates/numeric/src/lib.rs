@@ -10,17 +10,23 @@
 //! | [`philox`] | the counter-based generator Philox4x32-10 |
 //! | [`fill`] | uniform and normal noise as a pure function of (key, stream, index) |
 //! | [`elementary`] | branch-free f32 `exp ln sin cos tanh sigmoid erf` that vectorise |
+//! | [`double`] | branch-free f64 `exp ln` that vectorise |
+//! | [`linalg`] | small dense matrices in place: Cholesky, triangular systems, symmetric eigenvalues |
+//! | [`simd`] | loops compiled for every vector unit, with equal bits |
 //! | [`special`] | f64 log-sum-exp, log 2cosh, softplus, compensated sums |
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+pub mod double;
 pub mod elementary;
 pub mod fill;
+pub mod linalg;
 pub mod philox;
 mod real;
+pub mod simd;
 pub mod special;
 
 pub use half::{bf16, f16};

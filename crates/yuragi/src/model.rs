@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use yuragi_graph::{HostTensor, ParamSpec, Params};
+use yuragi_graph::{Graph, HostTensor, ParamSpec, Params};
 use yuragi_io::{Checkpoint, Tensor, checkpoint::Archive};
 use yuragi_models::{Settings, latent_diffusion, tokenizer::Bpe};
 use yuragi_nn::optim;
@@ -55,25 +55,50 @@ impl Model {
     pub fn read(file: &Archive) -> Result<Model, Failure> {
         let settings = Settings::from_pairs(&pairs(file))?;
         let tokenizer = Bpe::from_text(&file.setting::<String>("tokenizer")?)?;
-        let mut params = Params::new();
-        for spec in params_of(&settings)? {
-            let averaged = format!("{}{}", optim::AVERAGE, spec.name);
-            let name = if file.contains(&averaged) { &averaged } else { &spec.name };
-            let values = file.f32(name, &spec.shape)?;
-            if let Some(tensor) = HostTensor::new(spec.shape, values) {
-                params.insert(&spec.name, tensor);
-            }
-        }
+        let params = weights(file, &params_of(&settings)?)?;
         Ok(Model { settings, tokenizer, params })
     }
+
+    /// Reads only the autoencoder of a model's file: its extents, what was measured on its latents, and its weights.
+    pub fn read_autoencoder(file: &Archive) -> Result<(Settings, Params), Failure> {
+        let of_file = Settings::from_pairs(&pairs(file))?;
+        let mut settings = Settings {
+            size: of_file.size,
+            autoencoder: of_file.autoencoder,
+            latents: of_file.latents,
+            ..Settings::default()
+        };
+        settings.unet.latent = settings.autoencoder.latent;
+        let stage = latent_diffusion::autoencoder_training(&settings, 1)?;
+        let params = weights(file, &without_state(&stage).cloned().collect::<Vec<_>>())?;
+        Ok((settings, params))
+    }
+}
+
+/// The weights of a file, averaged ones where it has them.
+fn weights(file: &Archive, specs: &[ParamSpec]) -> Result<Params, Failure> {
+    let mut params = Params::new();
+    for spec in specs {
+        let averaged = format!("{}{}", optim::AVERAGE, spec.name);
+        let name = if file.contains(&averaged) { &averaged } else { &spec.name };
+        let values = file.f32(name, &spec.shape)?;
+        if let Some(tensor) = HostTensor::new(spec.shape, values) {
+            params.insert(&spec.name, tensor);
+        }
+    }
+    Ok(params)
 }
 
 /// Every weight of a model of these extents.
 fn params_of(settings: &Settings) -> Result<Vec<ParamSpec>, Failure> {
     let stages =
         [latent_diffusion::autoencoder_training(settings, 1)?, latent_diffusion::diffusion_training(settings, 1)?];
-    let specs = stages.iter().flat_map(|graph| graph.params()).filter(|spec| !optim::is_state(&spec.name));
-    Ok(specs.cloned().collect())
+    Ok(stages.iter().flat_map(without_state).cloned().collect())
+}
+
+/// The weights of a training step.
+fn without_state(step: &Graph) -> impl Iterator<Item = &ParamSpec> {
+    step.params().iter().filter(|spec| !optim::is_state(&spec.name))
 }
 
 /// The settings in a file's header.

@@ -5,13 +5,15 @@ use yuragi::{
     Failure,
     cpu::Cpu,
     graph::Params,
+    io::checkpoint::Archive,
+    model::Model,
     models::Settings,
     train::{Ending, Options, Run, Source, Stage, data::Data, train},
 };
 
 use super::{
     INTERRUPTED,
-    common::{interruption, open},
+    common::{file_of, interruption, open},
 };
 
 /// Learn from pictures with captions.
@@ -29,11 +31,14 @@ pub struct Train {
     out: PathBuf,
     /// Go on with the training in this folder, with its own settings; only `--steps` and
     /// `--autoencoder-steps` may change, to train longer or shorter than planned
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["data", "out", "init", "seed", "batch", "rate", "autoencoder_batch", "autoencoder_rate", "compose"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["data", "out", "init", "autoencoder", "seed", "batch", "rate", "autoencoder_batch", "autoencoder_rate", "compose"])]
     resume: Option<PathBuf>,
     /// Begin with the weights of this model instead of random ones
     #[arg(long, value_name = "MODEL")]
     init: Option<PathBuf>,
+    /// Keep the autoencoder of this model, and train only the diffusion model anew
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["init", "autoencoder_steps"])]
+    autoencoder: Option<PathBuf>,
     /// Steps of the diffusion model
     #[arg(long)]
     steps: Option<u64>,
@@ -71,7 +76,11 @@ impl Train {
         let (run, data) = match &self.resume {
             Some(folder) => {
                 let mut run = Run::load(folder)?;
-                run.options.steps = self.steps.unwrap_or(run.options.steps);
+                let planned = run.options.steps;
+                run.options.steps = self.steps.unwrap_or(planned);
+                if run.stage == Stage::Done && run.options.steps > planned {
+                    (run.stage, run.step) = (Stage::Diffusion, planned);
+                }
                 run.options.autoencoder_steps = self.autoencoder_steps.unwrap_or(run.options.autoencoder_steps);
                 let data = Data::load(&run.options, run.settings.size)?;
                 (run, data)
@@ -109,7 +118,10 @@ impl Train {
             data: self.data.clone(),
             seed: self.seed.unwrap_or(default.seed),
             autoencoder_batch: self.autoencoder_batch.unwrap_or(default.autoencoder_batch),
-            autoencoder_steps: self.autoencoder_steps.unwrap_or(default.autoencoder_steps),
+            autoencoder_steps: match &self.autoencoder {
+                Some(_) => 0,
+                None => self.autoencoder_steps.unwrap_or(default.autoencoder_steps),
+            },
             autoencoder_rate: self.autoencoder_rate.unwrap_or(default.autoencoder_rate),
             batch: self.batch.unwrap_or(default.batch),
             steps: self.steps.unwrap_or(default.steps),
@@ -118,16 +130,19 @@ impl Train {
         }
         .checked()?;
         Run::check_new(&self.out)?;
-        let initial = self.init.as_deref().map(open).transpose()?.map(|(model, _)| model);
-        let settings = initial.as_ref().map_or_else(Settings::default, |m| m.settings.clone());
-        let data = Data::load(&options, settings.size)?;
-        let (settings, tokenizer, params) = match initial {
-            Some(model) => (settings, model.tokenizer, model.params),
-            None => {
-                let tokenizer = data.tokenizer(settings.text.vocabulary)?;
-                (settings, tokenizer, Params::new())
+        let (settings, tokenizer, params) = match (&self.init, &self.autoencoder) {
+            (Some(path), _) => {
+                let (model, _) = open(path)?;
+                (model.settings, Some(model.tokenizer), model.params)
             }
+            (None, Some(path)) => {
+                let (settings, params) = Model::read_autoencoder(&Archive::open(file_of(path))?)?;
+                (settings, None, params)
+            }
+            (None, None) => (Settings::default(), None, Params::new()),
         };
+        let data = Data::load(&options, settings.size)?;
+        let tokenizer = tokenizer.map_or_else(|| data.tokenizer(settings.text.vocabulary), Ok)?;
         let run = Run {
             folder: self.out.clone(),
             options,

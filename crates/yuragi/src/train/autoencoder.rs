@@ -29,7 +29,7 @@ const SHOWN: usize = 24;
 /// Trains the autoencoder.
 pub struct Autoencoder<'a> {
     data: &'a Data,
-    batches: Batches,
+    batches: Batches<'a>,
     plan: CpuPlan,
     state: CpuState,
     codec: Codec,

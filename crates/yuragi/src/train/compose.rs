@@ -38,6 +38,8 @@ const COLOURS: [Colour; 7] = [
     colour("pink", "ピンクの", 332.0, [248, 150, 190]),
 ];
 
+/// The most words of a name that is short.
+const SHORT: usize = 2;
 /// Hues are counted in bins of this many degrees.
 const BIN: f32 = 20.0;
 /// Below this saturation a pixel has no hue.
@@ -48,6 +50,8 @@ const MAIN_SHARE: f32 = 0.45;
 /// A source of composed pictures.
 pub struct Composer<'a> {
     items: Vec<&'a Item>,
+    /// Items that are put beside each other: things with a short name.
+    things: Vec<&'a Item>,
     /// Items of one main hue, and that hue in degrees.
     coloured: Vec<(&'a Item, f32)>,
     seed: u64,
@@ -58,19 +62,23 @@ impl<'a> Composer<'a> {
     pub fn new(items: impl IntoIterator<Item = &'a Item>, seed: u64) -> Composer<'a> {
         let named = |item: &&Item| !item.held_out && !item.title().is_empty();
         let items: Vec<&Item> = items.into_iter().filter(named).collect();
+        let combination = |item: &Item| item.emoji.as_ref().is_some_and(|e| e.is_combination());
+        let short = |item: &&&Item| !combination(item) && item.title().split(' ').count() <= SHORT;
+        let mut things: Vec<&Item> = items.iter().filter(short).copied().collect();
+        if things.len() < 2 {
+            things.clone_from(&items);
+        }
         let plain = |item: &&&Item| {
-            let person = item.emoji.as_ref().is_some_and(|e| e.is_combination());
-            !person && !COLOURS.iter().any(|c| item.title().split(' ').any(|word| word == c.english))
+            !combination(item) && !COLOURS.iter().any(|c| item.title().split(' ').any(|word| word == c.english))
         };
         let coloured = items.iter().filter(plain).filter_map(|&i| Some((i, main_hue(&i.picture)?))).collect();
-        Composer { items, coloured, seed }
+        Composer { items, things, coloured, seed }
     }
 
     /// The composed item of this number, always the same; `None` if the data has nothing to compose.
     pub fn item(&self, number: u64) -> Option<Result<Item, PictureError>> {
         let draws = Draws::new(self.seed ^ 0x0063_6f6d_706f_7365, number);
         let first = *self.items.get(draws.below(FIRST, self.items.len().max(1)))?;
-        let second = self.items[draws.below(SECOND, self.items.len())];
         let colour = &COLOURS[draws.below(COLOUR, COLOURS.len())];
         let form = draws.uniform(FORM);
         let made = if form < 0.45 && !self.coloured.is_empty() {
@@ -80,6 +88,7 @@ impl<'a> Composer<'a> {
             on_background(&first.picture, colour.rgb).map(|p| (p, named_background(first, colour)))
         } else {
             let beside = form < 0.85;
+            let [first, second] = [FIRST, SECOND].map(|which| self.things[draws.below(which, self.things.len())]);
             both(&first.picture, &second.picture, beside).map(|p| (p, named_both(first, second, beside, draws)))
         };
         Some(made.map(|(picture, captions)| Item {

@@ -11,7 +11,9 @@ use super::{
 use crate::Failure;
 
 /// Composed pictures kept ready, for each that an epoch takes.
-const COMPOSED_VARIETY: f64 = 3.0;
+const COMPOSED_VARIETY: f64 = 8.0;
+/// How often an epoch shows a picture that has no siblings to learn from, where others have.
+const SINGULAR: usize = 2;
 
 /// Everything that is learned from.
 pub struct Data {
@@ -21,6 +23,8 @@ pub struct Data {
     pub items: Vec<Item>,
     /// How many of the items are the data's own.
     pub own: usize,
+    /// One epoch of the data's own items: each, and those without siblings more often.
+    shown: Vec<usize>,
     /// Composed items in one epoch.
     composed_per_epoch: usize,
 }
@@ -37,12 +41,13 @@ impl Data {
             items.extend(composer.item(number).transpose()?);
         }
         let composed_per_epoch = if items.len() > own { composed_per_epoch } else { 0 };
-        Ok(Data { dataset, items, own, composed_per_epoch })
+        let shown = shown(&items[..own]);
+        Ok(Data { dataset, items, own, shown, composed_per_epoch })
     }
 
     /// The number of pictures in one epoch.
     pub fn epoch(&self) -> usize {
-        self.own + self.composed_per_epoch
+        self.shown.len() + self.composed_per_epoch
     }
 
     /// A hash of pictures and captions (FNV-1a, 64 bits).
@@ -68,6 +73,14 @@ impl Data {
     }
 }
 
+/// The places of items as one epoch shows them.
+fn shown(items: &[Item]) -> Vec<usize> {
+    let combination = |item: &Item| item.emoji.as_ref().is_some_and(|emoji| emoji.is_combination());
+    let times = if items.iter().any(combination) { SINGULAR } else { 1 };
+    let again = |(place, item)| std::iter::repeat_n(place, if combination(item) { 1 } else { times });
+    items.iter().enumerate().flat_map(again).collect()
+}
+
 /// Loads a source's pictures at a size.
 pub fn load(source: &Source, size: usize) -> Result<Dataset, Failure> {
     Ok(match source {
@@ -77,12 +90,10 @@ pub fn load(source: &Source, size: usize) -> Result<Dataset, Failure> {
 }
 
 /// Draws the batches of a stage: a pure function of the seed and the step.
-pub struct Batches {
+pub struct Batches<'a> {
+    data: &'a Data,
     seed: u64,
     order: Order,
-    own: usize,
-    composed_per_epoch: usize,
-    composed: usize,
     batch: usize,
 }
 
@@ -95,22 +106,21 @@ pub struct Pick {
     pub draws: Draws,
 }
 
-impl Batches {
+impl<'a> Batches<'a> {
     /// Batches of a stage with its own seed.
-    pub fn new(data: &Data, seed: u64, batch: usize) -> Batches {
-        let order = Order::new(seed, data.epoch());
-        let composed = data.items.len() - data.own;
-        Batches { seed, order, own: data.own, composed_per_epoch: data.composed_per_epoch, composed, batch }
+    pub fn new(data: &'a Data, seed: u64, batch: usize) -> Batches<'a> {
+        Batches { data, seed, order: Order::new(seed, data.epoch()), batch }
     }
 
     /// The picture at a place of the batch of a step (counted from 0).
     pub fn pick(&mut self, step: u64, place: usize) -> Pick {
+        let Data { items, own, shown, composed_per_epoch, .. } = self.data;
         let position = step * self.batch as u64 + place as u64;
         let (slot, epoch) = self.order.at(position);
-        let item = match slot.checked_sub(self.own) {
-            None => slot,
+        let item = match slot.checked_sub(shown.len()) {
+            None => shown[slot],
             // Every epoch goes on where the last one stopped among the composed.
-            Some(slot) => self.own + (slot + epoch as usize * self.composed_per_epoch) % self.composed,
+            Some(slot) => own + (slot + epoch as usize * composed_per_epoch) % (items.len() - own),
         };
         Pick { item, draws: Draws::new(self.seed ^ 0x0063_6170_7469_6f6e, position) }
     }

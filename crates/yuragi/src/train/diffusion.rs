@@ -32,7 +32,7 @@ const SHOWN: usize = 32;
 /// Trains U-Net and text encoder on the latents of all pictures.
 pub struct Diffusion<'a> {
     data: &'a Data,
-    batches: Batches,
+    batches: Batches<'a>,
     plan: CpuPlan,
     state: CpuState,
     cpu: Cpu,

@@ -1,0 +1,147 @@
+//! What a launch did, counted.
+
+use std::fmt;
+
+pub use crate::machine::program::Class;
+
+/// Sums over all threads of a launch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Instructions that warps issued.
+    pub warp_instructions: u64,
+    /// The same by class, in the order of [`Class::ALL`].
+    pub by_class: [u64; Class::ALL.len()],
+    /// Instructions times the lanes that executed them.
+    pub lane_instructions: u64,
+    /// Loads and stores of global memory that warps issued.
+    pub global_requests: u64,
+    /// 32-byte sectors that those touched.
+    pub global_sectors: u64,
+    /// Bytes that lanes read from global memory.
+    pub global_read: u64,
+    /// Bytes that lanes wrote to global memory.
+    pub global_written: u64,
+    /// Loads and stores of shared memory that warps issued.
+    pub shared_requests: u64,
+    /// Passes over the 32 banks that those took; more than the least possible are conflicts.
+    pub shared_passes: u64,
+    /// The passes that they would have taken without bank conflicts.
+    pub shared_least_passes: u64,
+    /// Bytes that lanes read from or wrote to shared memory.
+    pub shared_bytes: u64,
+    /// Bytes that lanes read from or wrote to local memory.
+    pub local_bytes: u64,
+    /// Atomic operations of lanes.
+    pub atomics: u64,
+    /// Floating-point operations of lanes outside of matrix instructions; a fused one counts twice.
+    pub flops: u64,
+    /// Operations of matrix instructions.
+    pub matrix_flops: u64,
+    /// Barriers that blocks passed.
+    pub barriers: u64,
+}
+
+impl Counters {
+    /// Adds another's sums.
+    pub fn add(&mut self, other: &Counters) {
+        for (a, b) in self.by_class.iter_mut().zip(other.by_class) {
+            *a += b;
+        }
+        for (a, b) in [
+            (&mut self.warp_instructions, other.warp_instructions),
+            (&mut self.lane_instructions, other.lane_instructions),
+            (&mut self.global_requests, other.global_requests),
+            (&mut self.global_sectors, other.global_sectors),
+            (&mut self.global_read, other.global_read),
+            (&mut self.global_written, other.global_written),
+            (&mut self.shared_requests, other.shared_requests),
+            (&mut self.shared_passes, other.shared_passes),
+            (&mut self.shared_least_passes, other.shared_least_passes),
+            (&mut self.shared_bytes, other.shared_bytes),
+            (&mut self.local_bytes, other.local_bytes),
+            (&mut self.atomics, other.atomics),
+            (&mut self.flops, other.flops),
+            (&mut self.matrix_flops, other.matrix_flops),
+            (&mut self.barriers, other.barriers),
+        ] {
+            *a += b;
+        }
+    }
+
+    /// Warp instructions of a class.
+    pub fn of(&self, class: Class) -> u64 {
+        self.by_class[class as usize]
+    }
+
+    /// Bytes that lanes wanted of global memory, as a share of the sectors moved: 1 is fully coalesced.
+    pub fn coalescing(&self) -> f64 {
+        let moved = 32 * self.global_sectors;
+        if moved == 0 { 1.0 } else { (self.global_read + self.global_written) as f64 / moved as f64 }
+    }
+
+    /// A lower bound of the time on a device, in seconds: the longer of moving the sectors and of
+    /// the matrix instructions.
+    pub fn least_seconds(&self, roofline: &Roofline) -> f64 {
+        let memory = 32.0 * self.global_sectors as f64 / roofline.bytes_per_second;
+        memory.max(self.matrix_flops as f64 / roofline.matrix_flops_per_second)
+    }
+}
+
+/// An instruction whose lanes met in banks of shared memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The opcode as written.
+    pub instruction: String,
+    /// The line in the PTX text, counted from 1.
+    pub line: u32,
+    /// Passes over the banks, of all warps.
+    pub passes: u64,
+    /// The least possible.
+    pub least: u64,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Conflict { instruction, line, passes, least } = self;
+        write!(f, "bank conflicts in line {line}: `{instruction}` takes {passes} passes instead of {least}")
+    }
+}
+
+/// What a device can do at most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Roofline {
+    /// Bytes of global memory read or written a second.
+    pub bytes_per_second: f64,
+    /// Operations of matrix instructions a second.
+    pub matrix_flops_per_second: f64,
+}
+
+impl Roofline {
+    /// An H200 as measured: 4.3 TB/s of a copy, 790 TFLOP/s of bf16 products.
+    pub const H200: Roofline = Roofline { bytes_per_second: 4.3e12, matrix_flops_per_second: 790e12 };
+}
+
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "warp instructions  {:>14}", self.warp_instructions)?;
+        for (class, count) in Class::ALL.iter().zip(self.by_class).filter(|(_, count)| *count > 0) {
+            writeln!(f, "  {:16} {count:>14}", format!("{class:?}").to_lowercase())?;
+        }
+        let lanes = self.lane_instructions as f64 / (self.warp_instructions.max(1)) as f64;
+        writeln!(f, "lanes active       {lanes:>14.2} of 32")?;
+        let (read, written, sectors) = (self.global_read, self.global_written, self.global_sectors);
+        let share = 100.0 * self.coalescing();
+        writeln!(
+            f,
+            "global memory      {read:>14} bytes read, {written} written; {sectors} sectors, {share:.0}% used"
+        )?;
+        let conflicts = self.shared_passes - self.shared_least_passes;
+        let (bytes, passes) = (self.shared_bytes, self.shared_passes);
+        writeln!(f, "shared memory      {bytes:>14} bytes, {passes} passes, {conflicts} of them bank conflicts")?;
+        writeln!(f, "local memory       {:>14} bytes", self.local_bytes)?;
+        writeln!(f, "atomics            {:>14}", self.atomics)?;
+        writeln!(f, "flops              {:>14}, {} in matrix instructions", self.flops, self.matrix_flops)?;
+        let micros = 1e6 * self.least_seconds(&Roofline::H200);
+        write!(f, "at least           {micros:>14.3} µs on an H200 (4.3 TB/s, 790 TFLOP/s)")
+    }
+}

@@ -1,0 +1,228 @@
+//! Conversions between types.
+
+use half::{bf16, f16};
+
+use super::{
+    Decoder, Found, Operands, bits_of,
+    float::is_float,
+    integer::{is_signed, ones, signed},
+    words::Words,
+};
+use crate::{
+    machine::{
+        float::{Rounding, bits_f32, flush, from_f8, saturate, to_bf16, to_f8, to_f16, to_f32, to_integral, to_tf32},
+        program::Class,
+    },
+    ptx::Type,
+};
+
+pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Operands<'_>) -> Found {
+    if name != "cvt" {
+        return Ok(None);
+    }
+    if w.take("pack") {
+        return packed(d, w, o);
+    }
+    let (ftz, sat, relu) = (w.take("ftz"), w.take("sat"), w.take("relu"));
+    let finite = w.take("satfinite");
+    let integral =
+        [("rni", Rounding::Nearest), ("rzi", Rounding::Zero), ("rmi", Rounding::Down), ("rpi", Rounding::Up)];
+    let whole = w.choose(&integral);
+    let rounding = w.rounding().unwrap_or(Rounding::Nearest);
+    let from = w.last_type()?;
+    let into = w.last_type()?;
+    let op = match (into, from) {
+        (Type::F16x2 | Type::BF16x2, Type::F32) => {
+            let to = move |x: u64| {
+                u64::from(finite_half(narrow(read(x, Type::F32, ftz), into, rounding, relu), into, finite))
+            };
+            d.map2(o, move |high, low| to(high) << 16 | to(low))?
+        }
+        (Type::E4M3x2 | Type::E5M2x2, Type::F32) => {
+            let bits = exponent_bits(into);
+            let to = move |x: u64| u64::from(to_f8(rectified(f32::from_bits(x as u32), relu), bits));
+            d.map2(o, move |high, low| to(high) << 8 | to(low))?
+        }
+        (Type::E4M3x2 | Type::E5M2x2, Type::F16x2) => {
+            let bits = exponent_bits(into);
+            let to = move |x: u64| u64::from(to_f8(rectified(f16::from_bits(x as u16).to_f32(), relu), bits));
+            d.map1(o, move |x| to(x >> 16) << 8 | to(x))?
+        }
+        (Type::F16x2, Type::E4M3x2 | Type::E5M2x2) => {
+            let bits = exponent_bits(from);
+            let to = move |x: u64| {
+                let value = rectified(from_f8(x as u8, bits), relu);
+                u64::from(to_f16(value.into(), Rounding::Nearest))
+            };
+            d.map1(o, move |x| to(x >> 8) << 16 | to(x))?
+        }
+        (Type::TF32, Type::F32) => {
+            let most = if finite { 0x7f7f_e000 } else { 0x7f80_0000 };
+            d.map1(o, move |x| {
+                let bits = to_tf32(rectified(f32::from_bits(x as u32), relu), rounding);
+                let magnitude = bits & 0x7fff_ffff;
+                u64::from(if magnitude == 0x7f80_0000 { bits & 0x8000_0000 | most } else { bits })
+            })?
+        }
+        (_, Type::E4M3x2 | Type::E5M2x2 | Type::TF32 | Type::F16x2 | Type::BF16x2)
+        | (Type::E4M3x2 | Type::E5M2x2 | Type::TF32 | Type::F16x2 | Type::BF16x2, _) => {
+            return Err(format!("there is no conversion from `.{from}` to `.{into}`"));
+        }
+        (_, Type::Pred | Type::B128) | (Type::Pred | Type::B128, _) => {
+            return Err(format!("there is no conversion from `.{from}` to `.{into}`"));
+        }
+        _ if is_float(into) && is_float(from) => d.map1(o, move |x| {
+            let value = read(x, from, ftz);
+            let value = whole.map_or(value, |how| to_integral(value, how));
+            let bits = write(if sat { saturate64(value) } else { value }, into, rounding, ftz, relu);
+            if matches!(into, Type::F16 | Type::BF16) { finite_half(bits as u16, into, finite).into() } else { bits }
+        })?,
+        _ if is_float(into) => {
+            let (bits, sign) = (bits_of(from), is_signed(from));
+            d.map1(o, move |x| {
+                let value = if sign { signed(x, bits).into() } else { i128::from(x & ones(bits)) };
+                write_integer(value, into, rounding, sat)
+            })?
+        }
+        _ if is_float(from) => {
+            let how = whole.unwrap_or(rounding);
+            let register = d.width(o, 0)?;
+            d.map1(o, move |x| to_integer(read(x, from, ftz), from, into, how) & ones(register))?
+        }
+        _ => {
+            let (bits, sign, register) = (bits_of(from), is_signed(from), d.width(o, 0)?);
+            let (into_bits, into_sign) = (bits_of(into), is_signed(into));
+            d.map1(o, move |x| {
+                let value = if sign { signed(x, bits).into() } else { i128::from(x & ones(bits)) };
+                let (low, high) = range(into_bits, into_sign);
+                let value = if sat { value.clamp(low, high) } else { value } as u64 & ones(into_bits);
+                let value = if into_sign { signed(value, into_bits) as u64 } else { value };
+                value & ones(register.max(into_bits))
+            })?
+        }
+    };
+    Ok(Some((op, Class::Conversion)))
+}
+
+/// `cvt.pack.sat`: two integers, clamped, in the lower half, and the third operand's lower half above it.
+fn packed(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Found {
+    w.take("sat");
+    let above = if w.take("b32") { 1 } else { 0 };
+    if w.last_type()? != Type::S32 {
+        return Err("is for `.s32`".into());
+    }
+    let into = w.last_type()?;
+    let bits = match (into, above) {
+        (Type::U16 | Type::S16, 0) => 16,
+        (Type::U8 | Type::S8, 1) => 8,
+        _ => return Err(format!("does not give `.{into}`")),
+    };
+    let (low, high) = range(bits, is_signed(into));
+    let one = move |x: u64| i128::from(signed(x, 32)).clamp(low, high) as u64 & ones(bits);
+    let op = match above {
+        0 => d.map2(o, move |a, b| one(a) << bits | one(b))?,
+        _ => d.map3(o, move |a, b, c| (c & 0xffff) << 16 | one(a) << bits | one(b))?,
+    };
+    Ok(Some((op, Class::Conversion)))
+}
+
+fn exponent_bits(of: Type) -> u32 {
+    if of == Type::E4M3x2 { 4 } else { 5 }
+}
+
+fn rectified(x: f32, relu: bool) -> f32 {
+    if relu && x <= 0.0 { 0.0 } else { x }
+}
+
+fn saturate64(x: f64) -> f64 {
+    if x > 0.0 { x.min(1.0) } else { 0.0 }
+}
+
+/// The least and greatest integers of a type.
+fn range(bits: u32, sign: bool) -> (i128, i128) {
+    if sign { (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) } else { (0, (1 << bits) - 1) }
+}
+
+/// The number that bits of a floating-point type are.
+fn read(x: u64, of: Type, ftz: bool) -> f64 {
+    match of {
+        Type::F16 => f16::from_bits(x as u16).into(),
+        Type::BF16 => bf16::from_bits(x as u16).into(),
+        Type::F32 => {
+            let x = f32::from_bits(x as u32);
+            if ftz { flush(x) } else { x }.into()
+        }
+        _ => f64::from_bits(x),
+    }
+}
+
+/// The largest finite number instead of an infinity, where `.satfinite` asks for it.
+fn finite_half(bits: u16, into: Type, finite: bool) -> u16 {
+    let infinity = if matches!(into, Type::F16 | Type::F16x2) { 0x7c00 } else { 0x7f80 };
+    if finite && bits & 0x7fff == infinity { bits - 1 } else { bits }
+}
+
+fn narrow(x: f64, into: Type, rounding: Rounding, relu: bool) -> u16 {
+    let x = if relu && x <= 0.0 { 0.0 } else { x };
+    if matches!(into, Type::F16 | Type::F16x2) { to_f16(x, rounding) } else { to_bf16(x, rounding) }
+}
+
+fn write(x: f64, into: Type, rounding: Rounding, ftz: bool, relu: bool) -> u64 {
+    match into {
+        Type::F32 => {
+            let x = to_f32(x, rounding);
+            bits_f32(if ftz { flush(x) } else { x }).into()
+        }
+        Type::F64 => x.to_bits(),
+        _ => narrow(x, into, rounding, relu).into(),
+    }
+}
+
+/// An integer of up to 64 bits as a floating-point number, rounded once.
+fn write_integer(value: i128, into: Type, rounding: Rounding, sat: bool) -> u64 {
+    let near = value as f64;
+    let lost = value - near as i128;
+    if into == Type::F64 {
+        let step = match rounding {
+            Rounding::Zero if value > 0 => lost < 0,
+            Rounding::Zero => lost > 0,
+            Rounding::Down => lost < 0,
+            Rounding::Up => lost > 0,
+            Rounding::Nearest | Rounding::Away => false,
+        };
+        let down = matches!(rounding, Rounding::Down) || rounding == Rounding::Zero && value > 0;
+        let rounded = if !step {
+            near
+        } else if down {
+            near.next_down()
+        } else {
+            near.next_up()
+        };
+        return rounded.to_bits();
+    }
+    // Rounded to odd, so that the second rounding is as if the only one.
+    let odd = match near.to_bits() & 1 == 1 || lost == 0 {
+        true => near,
+        false if (lost > 0) == (near > 0.0) => f64::from_bits(near.to_bits() + 1),
+        false => f64::from_bits(near.to_bits() - 1),
+    };
+    match into {
+        Type::F32 => {
+            let x = to_f32(odd, rounding);
+            bits_f32(if sat { saturate(x) } else { x }).into()
+        }
+        _ => narrow(if sat { saturate64(odd) } else { odd }, into, rounding, false).into(),
+    }
+}
+
+/// A floating-point number as the nearest integer of a type, in the direction asked for.
+fn to_integer(x: f64, from: Type, into: Type, rounding: Rounding) -> u64 {
+    let (bits, sign) = (bits_of(into), is_signed(into));
+    if x.is_nan() {
+        let zero = from != Type::F64 && bits < 64;
+        return if zero { 0 } else { 1 << (bits - 1) };
+    }
+    let (low, high) = range(bits, sign);
+    let value = to_integral(x, rounding) as i128;
+    value.clamp(low, high) as u64 & if sign { u64::MAX } else { ones(bits) }
+}

@@ -1,0 +1,213 @@
+//! The one device: initialisation, versions and attributes.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::error::{Code, Outcome};
+use super::pointer::{Buffer, Out, Text};
+use super::report;
+use crate::device::{Device, Properties};
+
+/// The CUDA version that the driver says it has: 13.0.
+pub const VERSION: i32 = 13_000;
+
+/// What an H200 has beyond the machine's properties.
+pub const SHARED_PER_BLOCK: u32 = 48 << 10;
+pub const SHARED_PER_MULTIPROCESSOR: u32 = 228 << 10;
+pub const SHARED_RESERVED: u32 = 1 << 10;
+pub const THREADS_PER_MULTIPROCESSOR: u32 = 2048;
+pub const BLOCKS_PER_MULTIPROCESSOR: u32 = 32;
+const REGISTERS: i32 = 65_536;
+const L2_BYTES: i32 = 50 << 20;
+const CLOCK_KHZ: i32 = 1_980_000;
+const MEMORY_CLOCK_KHZ: i32 = 3_201_000;
+const MEMORY_BUS_BITS: i32 = 6144;
+
+static INITIALISED: AtomicBool = AtomicBool::new(false);
+
+/// The machine behind the driver, once `cuInit` has been called.
+pub fn machine() -> Outcome<&'static Device> {
+    static MACHINE: OnceLock<Device> = OnceLock::new();
+    if !INITIALISED.load(Ordering::Acquire) {
+        return Err(Code::NOT_INITIALIZED.into());
+    }
+    Ok(MACHINE.get_or_init(|| {
+        let check = report::settings().check != report::Check::Off;
+        Device::new(Properties { check, ..Properties::default() })
+    }))
+}
+
+/// The device of an ordinal or a `CUdevice`, which are the same number.
+pub fn device(ordinal: i32) -> Outcome<&'static Device> {
+    let machine = machine()?;
+    if ordinal == 0 { Ok(machine) } else { Err(Code::INVALID_DEVICE.into()) }
+}
+
+/// The device's UUID and its place on the bus.
+const UUID: [u8; 16] = *b"yuragi-emulator\0";
+const BUS: &str = "0000:00:00.0";
+
+/// The value of a `CUdevice_attribute`.
+fn attribute(p: &Properties, attribute: i32) -> Option<i32> {
+    let (major, minor) = p.capability;
+    Some(match attribute {
+        // Threads of a block, and its extents; blocks of a grid; a warp.
+        1..=3 => 1024,
+        4 => 64,
+        5 => i32::MAX,
+        6 | 7 => 65_535,
+        10 => 32,
+        // Shared memory: of a block, opted in, of a multiprocessor, and kept by CUDA.
+        8 => SHARED_PER_BLOCK as i32,
+        97 => p.shared_per_block as i32,
+        81 => SHARED_PER_MULTIPROCESSOR as i32,
+        111 => SHARED_RESERVED as i32,
+        9 => 65_536,
+        11 => i32::MAX,
+        12 | 82 => REGISTERS,
+        13 => CLOCK_KHZ,
+        36 => MEMORY_CLOCK_KHZ,
+        37 => MEMORY_BUS_BITS,
+        38 => L2_BYTES,
+        39 => THREADS_PER_MULTIPROCESSOR as i32,
+        106 => BLOCKS_PER_MULTIPROCESSOR as i32,
+        16 => p.multiprocessors as i32,
+        75 => major as i32,
+        76 => minor as i32,
+        // Alignments of textures and surfaces, of which there are none.
+        14 | 30 => 512,
+        51 => 32,
+        87 => 2,
+        // Overlap, mapped host memory, concurrent kernels, one copy engine, one address space.
+        15 | 19 | 31 | 40 | 41 => 1,
+        // Stream priorities, caches of global and local memory.
+        78..=80 => 1,
+        // Managed memory, also concurrently; preemption; pinned memory under its own address.
+        83 | 89 | 90 | 91 => 1,
+        // Cooperative launches, registration of host memory, memory pools.
+        95 | 99 | 115 => 1,
+        // Clusters and tensor maps.
+        120 | 127 => i32::from(major >= 9),
+        // Domains of memory order.
+        126 => 1,
+        // No node of memory: neither of the device nor of the host.
+        131 | 134 => -1,
+        17..=147 => 0,
+        _ => return None,
+    })
+}
+
+super::exported! {
+    fn cuInit(flags: u32) {
+        if flags != 0 {
+            return Err(Code::INVALID_VALUE.into());
+        }
+        INITIALISED.store(true, Ordering::Release);
+        super::memory::report_leaks_at_exit();
+        machine().map(|_| ())
+    }
+
+    fn cuDriverGetVersion(version: Out<i32>) {
+        version.place()?.put(VERSION);
+        Ok(())
+    }
+
+    fn cuDeviceGetCount(count: Out<i32>) {
+        machine()?;
+        count.place()?.put(1);
+        Ok(())
+    }
+
+    fn cuDeviceGet(device_out: Out<i32>, ordinal: i32) {
+        let place = device_out.place()?;
+        device(ordinal)?;
+        place.put(ordinal);
+        Ok(())
+    }
+
+    fn cuDeviceGetName(name: Buffer, len: i32, ordinal: i32) {
+        let device = device(ordinal)?;
+        let room = usize::try_from(len).map_err(|_| Code::INVALID_VALUE)?;
+        match name.put_text(&device.properties().name, room) {
+            0 => Err(Code::INVALID_VALUE.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn cuDeviceGetUuid(uuid: Out<[u8; 16]>, ordinal: i32) {
+        let place = uuid.place()?;
+        device(ordinal)?;
+        place.put(UUID);
+        Ok(())
+    }
+
+    fn cuDeviceGetUuid_v2(uuid: Out<[u8; 16]>, ordinal: i32) {
+        let place = uuid.place()?;
+        device(ordinal)?;
+        place.put(UUID);
+        Ok(())
+    }
+
+    fn cuDeviceTotalMem_v2(bytes: Out<usize>, ordinal: i32) {
+        let place = bytes.place()?;
+        place.put(device(ordinal)?.total() as usize);
+        Ok(())
+    }
+
+    fn cuDeviceGetAttribute(value: Out<i32>, kind: i32, ordinal: i32) {
+        let place = value.place()?;
+        let properties = device(ordinal)?.properties();
+        place.put(attribute(properties, kind).ok_or(Code::INVALID_VALUE)?);
+        Ok(())
+    }
+
+    fn cuDeviceComputeCapability(major: Out<i32>, minor: Out<i32>, ordinal: i32) {
+        let (major, minor) = (major.place()?, minor.place()?);
+        let (high, low) = device(ordinal)?.properties().capability;
+        major.put(high as i32);
+        minor.put(low as i32);
+        Ok(())
+    }
+
+    fn cuDeviceGetPCIBusId(id: Buffer, len: i32, ordinal: i32) {
+        device(ordinal)?;
+        let room = usize::try_from(len).map_err(|_| Code::INVALID_VALUE)?;
+        match id.put_text(BUS, room) {
+            0 => Err(Code::INVALID_VALUE.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn cuDeviceGetByPCIBusId(device_out: Out<i32>, id: Text) {
+        let place = device_out.place()?;
+        machine()?;
+        if id.read()? != BUS {
+            return Err(Code::INVALID_DEVICE.into());
+        }
+        place.put(0);
+        Ok(())
+    }
+
+    fn cuDeviceCanAccessPeer(can: Out<i32>, ordinal: i32, peer: i32) {
+        let place = can.place()?;
+        device(ordinal)?;
+        device(peer)?;
+        place.put(0);
+        Ok(())
+    }
+
+    fn cuDeviceGetExecAffinitySupport(supported: Out<i32>, _kind: i32, ordinal: i32) {
+        let place = supported.place()?;
+        device(ordinal)?;
+        place.put(0);
+        Ok(())
+    }
+
+    fn cuProfilerStart() {
+        machine().map(|_| ())
+    }
+
+    fn cuProfilerStop() {
+        machine().map(|_| ())
+    }
+}

@@ -1,0 +1,185 @@
+//! Occupancy: how many blocks a multiprocessor holds at once.
+//!
+//! The least of: 32 blocks; 2048 threads in whole warps; 228 KiB of shared memory, of which each block takes what it
+//! asks for, rounded up to 128 bytes, and 1 KiB that CUDA keeps. Registers do not count, since only a GPU's assembler
+//! knows how many a kernel needs.
+
+use std::ffi::c_int;
+
+use super::device::{
+    BLOCKS_PER_MULTIPROCESSOR, SHARED_PER_MULTIPROCESSOR, SHARED_RESERVED, THREADS_PER_MULTIPROCESSOR, machine,
+};
+use super::error::{Code, Outcome};
+use super::function::{self, Function};
+use super::handle::Handle;
+use super::launch::Config;
+use super::pointer::{In, Out};
+use super::stream::Stream;
+
+const WARP: u32 = 32;
+
+/// Blocks of so many threads and so many bytes of shared memory, static and dynamic, on a multiprocessor.
+fn blocks(threads: u32, shared: u32) -> u32 {
+    let by_threads = THREADS_PER_MULTIPROCESSOR / threads.next_multiple_of(WARP).max(WARP);
+    let bytes = u64::from(shared).next_multiple_of(128) + u64::from(SHARED_RESERVED);
+    let by_shared = u64::from(SHARED_PER_MULTIPROCESSOR) / bytes;
+    BLOCKS_PER_MULTIPROCESSOR.min(by_threads).min(by_shared as u32)
+}
+
+/// Blocks of a function on a multiprocessor.
+fn active(function: &Function, threads: u32, dynamic: usize) -> u32 {
+    let known = function.attributes();
+    let shared = u32::try_from(dynamic).ok().and_then(|dynamic| dynamic.checked_add(known.static_shared));
+    match shared {
+        Some(shared) if (1..=known.max_threads).contains(&threads) => blocks(threads, shared),
+        _ => 0,
+    }
+}
+
+/// Blocks of a function that run at the same time on the device, and here.
+pub fn resident_blocks(function: &Function, threads: u32, dynamic: u32) -> Outcome<u64> {
+    let properties = machine()?.properties();
+    let on_gpu = u64::from(active(function, threads, dynamic as usize)) * u64::from(properties.multiprocessors);
+    Ok(on_gpu.min(properties.resident_blocks.into()))
+}
+
+fn put_active(out: Out<i32>, function: Handle, threads: i32, dynamic: usize) -> Outcome {
+    let place = out.place()?;
+    let function = function::find(function)?;
+    let threads = u32::try_from(threads).ok().filter(|&threads| threads > 0).ok_or(Code::INVALID_VALUE)?;
+    place.put(active(&function, threads, dynamic) as i32);
+    Ok(())
+}
+
+/// `CUoccupancyB2DSize`: the bytes of dynamic shared memory that blocks of some threads need.
+pub type SharedOfThreads = Option<unsafe extern "C" fn(c_int) -> usize>;
+
+/// The block size with the most threads at once, the largest such, and the blocks that fill the device.
+fn put_potential(
+    grid: Out<i32>,
+    block: Out<i32>,
+    function: Handle,
+    shared: SharedOfThreads,
+    dynamic: usize,
+    limit: i32,
+) -> Outcome {
+    let (grid, block) = (grid.place()?, block.place()?);
+    let function = function::find(function)?;
+    let most = function.attributes().max_threads;
+    let most = u32::try_from(limit).ok().filter(|&limit| limit > 0).map_or(most, |limit| limit.min(most));
+    let mut best = (0, 0, 0);
+    for threads in (1..=most.div_ceil(WARP)).map(|warps| (WARP * warps).min(most)) {
+        let dynamic = match shared {
+            // SAFETY: the caller gave a function that takes any number of threads and has no other duty.
+            Some(shared) => unsafe { shared(threads as c_int) },
+            None => dynamic,
+        };
+        let blocks = active(&function, threads, dynamic);
+        best = best.max((blocks * threads, threads, blocks));
+    }
+    let (_, threads, blocks) = best;
+    block.put(threads as i32);
+    grid.put((blocks * machine()?.properties().multiprocessors) as i32);
+    Ok(())
+}
+
+/// The most blocks of a portable cluster.
+const CLUSTER: u32 = 8;
+
+super::exported! {
+    fn cuOccupancyMaxActiveBlocksPerMultiprocessor(out: Out<i32>, function: Handle, threads: i32, dynamic: usize) {
+        put_active(out, function, threads, dynamic)
+    }
+
+    fn cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(
+        out: Out<i32>,
+        function: Handle,
+        threads: i32,
+        dynamic: usize,
+        flags: u32,
+    ) {
+        if flags > 1 {
+            return Err(Code::INVALID_VALUE.into());
+        }
+        put_active(out, function, threads, dynamic)
+    }
+
+    fn cuOccupancyMaxPotentialBlockSize(
+        grid: Out<i32>,
+        block: Out<i32>,
+        function: Handle,
+        shared: SharedOfThreads,
+        dynamic: usize,
+        limit: i32,
+    ) {
+        put_potential(grid, block, function, shared, dynamic, limit)
+    }
+
+    fn cuOccupancyMaxPotentialBlockSizeWithFlags(
+        grid: Out<i32>,
+        block: Out<i32>,
+        function: Handle,
+        shared: SharedOfThreads,
+        dynamic: usize,
+        limit: i32,
+        flags: u32,
+    ) {
+        if flags > 1 {
+            return Err(Code::INVALID_VALUE.into());
+        }
+        put_potential(grid, block, function, shared, dynamic, limit)
+    }
+
+    /// What is left of a multiprocessor's shared memory when so many blocks share it.
+    fn cuOccupancyAvailableDynamicSMemPerBlock(out: Out<usize>, function: Handle, count: i32, threads: i32) {
+        let place = out.place()?;
+        let function = function::find(function)?;
+        let count = u32::try_from(count).ok().filter(|&count| count > 0).ok_or(Code::INVALID_VALUE)?;
+        let threads = u32::try_from(threads).map_err(|_| Code::INVALID_VALUE)?;
+        if active(&function, threads, 0) < count {
+            return Err(Code::INVALID_VALUE.into());
+        }
+        let fixed = SHARED_RESERVED + function.attributes().static_shared.next_multiple_of(128);
+        let share = (SHARED_PER_MULTIPROCESSOR / count).saturating_sub(fixed);
+        let most = machine()?.properties().shared_per_block.saturating_sub(function.attributes().static_shared);
+        place.put((share / 128 * 128).min(most) as usize);
+        Ok(())
+    }
+
+    fn cuOccupancyMaxActiveClusters(out: Out<i32>, function: Handle, config: In<Config>) {
+        let place = out.place()?;
+        let (function, config) = (function::find(function)?, config.get()?);
+        Stream::of(config.stream)?;
+        let (threads, dynamic, cluster) = config.load()?;
+        let all = active(&function, threads, dynamic as usize) * machine()?.properties().multiprocessors;
+        place.put((all / cluster.unwrap_or(1).max(1)) as i32);
+        Ok(())
+    }
+
+    fn cuOccupancyMaxPotentialClusterSize(out: Out<i32>, function: Handle, config: In<Config>) {
+        let place = out.place()?;
+        let (function, config) = (function::find(function)?, config.get()?);
+        Stream::of(config.stream)?;
+        let (threads, dynamic, _) = config.load()?;
+        let fits = active(&function, threads, dynamic as usize) > 0;
+        place.put(if fits { function.most_cluster_blocks().max(CLUSTER) as i32 } else { 0 });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scarcest_resource_decides() {
+        assert_eq!(blocks(32, 0), 32);
+        assert_eq!(blocks(256, 0), 8);
+        assert_eq!(blocks(1024, 0), 2);
+        assert_eq!(blocks(1000, 0), 2);
+        // 48 KiB + 1 KiB goes 4 times into 228 KiB, 227 KiB + 1 KiB once.
+        assert_eq!(blocks(64, 48 << 10), 4);
+        assert_eq!(blocks(64, 227 << 10), 1);
+        assert_eq!(blocks(64, 228 << 10), 0);
+    }
+}

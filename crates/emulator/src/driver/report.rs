@@ -1,0 +1,81 @@
+//! What the driver says to a person: on the standard error stream, as the environment asks for.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, OnceLock};
+
+use super::lock;
+
+/// What happens when a launch has findings (`YURAGI_EMULATOR_CHECK`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Check {
+    /// `off`: nothing.
+    Off,
+    /// `warn`: they are printed.
+    Warn,
+    /// `fail`, also when the variable is missing: they are printed and the launch fails.
+    Fail,
+}
+
+/// The environment variables of the emulator, as they were at the first call.
+pub struct Settings {
+    pub check: Check,
+    /// `YURAGI_EMULATOR_COUNTERS=1`: the counters of each launch are printed.
+    pub counters: bool,
+}
+
+pub fn settings() -> &'static Settings {
+    static SETTINGS: OnceLock<Settings> = OnceLock::new();
+    SETTINGS.get_or_init(|| {
+        let variable = |name: &str| std::env::var(name).unwrap_or_default();
+        let value = variable("YURAGI_EMULATOR_CHECK");
+        let (check, misread) = check(&value);
+        if let Some(value) = misread {
+            say(&format!("YURAGI_EMULATOR_CHECK is `{value}`, and can be `off`, `warn` or `fail`; taken as `fail`"));
+        }
+        Settings { check, counters: !matches!(variable("YURAGI_EMULATOR_COUNTERS").as_str(), "" | "0") }
+    })
+}
+
+/// The meaning of a value, and the value if it has none.
+fn check(value: &str) -> (Check, Option<&str>) {
+    match value {
+        "off" => (Check::Off, None),
+        "warn" => (Check::Warn, None),
+        "fail" | "" => (Check::Fail, None),
+        other => (Check::Fail, Some(other)),
+    }
+}
+
+/// Prints a text, each line behind the emulator's name.
+pub fn say(text: &str) {
+    use std::io::Write;
+    let block: String = text.lines().map(|line| format!("yuragi-emulator: {line}\n")).collect();
+    // Nobody is left to hear that the error stream itself is broken.
+    let _ = std::io::stderr().lock().write_all(block.as_bytes());
+}
+
+/// At most this many texts are remembered as said.
+const REMEMBERED: usize = 4096;
+
+/// Prints a text unless it was said before.
+pub fn say_once(text: &str) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut said = lock(&SAID);
+    if said.len() < REMEMBERED && said.insert(text.to_owned()) {
+        drop(said);
+        say(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_check_is_strict_unless_the_environment_says_otherwise() {
+        assert_eq!(check(""), (Check::Fail, None));
+        assert_eq!(check("off"), (Check::Off, None));
+        assert_eq!(check("warn"), (Check::Warn, None));
+        assert_eq!(check("none"), (Check::Fail, Some("none")));
+    }
+}

@@ -1,0 +1,301 @@
+//! Streams: work in its order.
+//!
+//! Work runs on the thread that submits it, before the call returns. Only a host function gets a thread of its own,
+//! since it may wait for something that its program does later; until it returns, what follows it on its stream,
+//! and on streams that wait for that one, waits in queues.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::thread;
+
+use super::capture::{self, Capturing};
+use super::context::Context;
+use super::error::{Code, Outcome};
+use super::event::Event;
+use super::handle::{Handle, Table};
+use super::lock;
+use super::pointer::Out;
+use super::work::{Call, HostFunction, StreamCallback, Work};
+use super::{pointer::Buffer, work};
+
+pub static STREAMS: Table<Stream> = Table::new(Code::INVALID_HANDLE);
+
+/// `CU_STREAM_NON_BLOCKING`: the stream does not wait for the legacy default stream.
+const NON_BLOCKING: u32 = 1;
+/// Priorities go from 0 down to this.
+pub const GREATEST_PRIORITY: i32 = -5;
+
+/// `CU_STREAM_LEGACY` and `CU_STREAM_PER_THREAD`.
+const LEGACY: Handle = Handle(1);
+const PER_THREAD: Handle = Handle(2);
+
+pub struct Stream {
+    context: Weak<Context>,
+    context_handle: Handle,
+    pub id: u64,
+    flags: u32,
+    priority: i32,
+    state: Mutex<State>,
+    idle: Condvar,
+}
+
+/// What a stream does now.
+#[derive(Default)]
+pub struct State {
+    /// What waits for the thread that works the stream off.
+    queue: VecDeque<Work>,
+    /// Whether there is such a thread.
+    worked_off: bool,
+    /// The graph that work goes into instead of being done.
+    pub capturing: Option<Capturing>,
+}
+
+impl Stream {
+    pub fn new(context: &Arc<Context>, flags: u32, priority: i32) -> Arc<Stream> {
+        Arc::new(Stream {
+            context: Arc::downgrade(context),
+            context_handle: context.handle,
+            id: Handle::fresh().0 as u64,
+            flags,
+            priority,
+            state: Mutex::default(),
+            idle: Condvar::new(),
+        })
+    }
+
+    /// The stream of a handle, which for the default streams depends on the current context.
+    pub fn of(handle: Handle) -> Outcome<Arc<Stream>> {
+        match handle {
+            Handle::NULL | LEGACY => Ok(Context::usable()?.legacy()),
+            PER_THREAD => Ok(Context::usable()?.of_this_thread()),
+            _ => {
+                Context::usable()?;
+                let stream = STREAMS.get(handle)?;
+                stream.context()?.check()?;
+                Ok(stream)
+            }
+        }
+    }
+
+    pub fn is_of(&self, context: Handle) -> bool {
+        self.context_handle == context
+    }
+
+    pub fn context(&self) -> Outcome<Arc<Context>> {
+        self.context.upgrade().ok_or(Code::CONTEXT_IS_DESTROYED.into())
+    }
+
+    pub fn is_legacy(&self) -> bool {
+        self.context.upgrade().is_some_and(|context| std::ptr::eq(Arc::as_ptr(&context.legacy()), self))
+    }
+
+    /// Whether it and the legacy default stream wait for each other.
+    pub fn is_blocking(&self) -> bool {
+        self.flags & NON_BLOCKING == 0
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Whether work goes into a graph.
+    pub fn is_capturing(&self) -> bool {
+        self.state().capturing.is_some()
+    }
+
+    /// Puts work at the end of the stream: into the graph that it captures, into its queue, or, if nothing stands
+    /// before it, into effect.
+    pub fn submit(self: &Arc<Self>, work: Work) -> Outcome {
+        let context = self.context()?;
+        context.check()?;
+        self.keep_order_with_the_legacy_stream(&context)?;
+        let mut state = self.state();
+        if let Some(capturing) = &mut state.capturing {
+            return capturing.add(work);
+        }
+        if !state.worked_off && !work.may_wait() {
+            return work.run(&context);
+        }
+        state.queue.push_back(work.detached());
+        if !state.worked_off {
+            state.worked_off = true;
+            let stream = self.clone();
+            if thread::Builder::new().spawn(move || stream.work_off()).is_err() {
+                drop(state);
+                self.work_off();
+            }
+        }
+        Ok(())
+    }
+
+    /// The legacy default stream waits for the blocking ones, and they for it.
+    fn keep_order_with_the_legacy_stream(&self, context: &Arc<Context>) -> Outcome {
+        if !self.is_blocking() {
+            return Ok(());
+        }
+        if !self.is_legacy() {
+            context.legacy().drain();
+            return Ok(());
+        }
+        let others = context.streams().into_iter().filter(|s| s.is_blocking() && !s.is_legacy());
+        for stream in others {
+            let mut state = stream.state();
+            if let Some(capturing) = &mut state.capturing {
+                capturing.capture.invalidate();
+                return Err(Code::STREAM_CAPTURE_IMPLICIT.because(
+                    "work on the default stream while a blocking stream captures; capture non-blocking ones",
+                ));
+            }
+            drop(state);
+            stream.drain();
+        }
+        Ok(())
+    }
+
+    /// Does what is queued until nothing is.
+    fn work_off(&self) {
+        loop {
+            let mut state = self.state();
+            let Some(work) = state.queue.pop_front() else {
+                state.worked_off = false;
+                self.idle.notify_all();
+                return;
+            };
+            drop(state);
+            let Ok(context) = self.context() else { continue };
+            let outcome = catch_unwind(AssertUnwindSafe(|| work.run(&context)));
+            if let Err(error) = outcome.unwrap_or_else(|_| Err(Code::UNKNOWN.because("a panic in queued work"))) {
+                work::report_late(&error);
+                context.spoil(&error);
+            }
+        }
+    }
+
+    /// Waits until all its work is done.
+    pub fn drain(&self) {
+        let mut state = self.state();
+        while state.worked_off {
+            state = self.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Whether all its work is done; false while another thread submits some.
+    fn is_idle(&self) -> bool {
+        match self.state.try_lock() {
+            Ok(state) => !state.worked_off,
+            Err(TryLockError::Poisoned(state)) => !state.into_inner().worked_off,
+            Err(TryLockError::WouldBlock) => false,
+        }
+    }
+
+    /// Waits until all its work is done, and gives the error that came of it.
+    pub fn synchronise(&self) -> Outcome {
+        self.forbid_while_capturing()?;
+        self.drain();
+        self.context()?.check()
+    }
+
+    fn forbid_while_capturing(&self) -> Outcome {
+        match &self.state().capturing {
+            None => Ok(()),
+            Some(capturing) => {
+                capturing.capture.invalidate();
+                Err(Code::STREAM_CAPTURE_UNSUPPORTED.because("the stream is capturing"))
+            }
+        }
+    }
+}
+
+fn create(out: Out<Handle>, flags: u32, priority: i32) -> Outcome {
+    let place = out.place()?;
+    if flags & !NON_BLOCKING != 0 {
+        return Err(Code::INVALID_VALUE.into());
+    }
+    let context = Context::usable()?;
+    place.put(STREAMS.add(Stream::new(&context, flags, priority.clamp(GREATEST_PRIORITY, 0))));
+    Ok(())
+}
+
+super::exported! {
+    fn cuStreamCreate(out: Out<Handle>, flags: u32) {
+        create(out, flags, 0)
+    }
+
+    fn cuStreamCreateWithPriority(out: Out<Handle>, flags: u32, priority: i32) {
+        create(out, flags, priority)
+    }
+
+    fn cuStreamDestroy_v2(handle: Handle) {
+        Context::current()?;
+        let stream = STREAMS.remove(handle)?;
+        capture::leave(&stream);
+        Ok(())
+    }
+
+    fn cuStreamSynchronize(handle: Handle) {
+        Stream::of(handle)?.synchronise()
+    }
+
+    fn cuStreamQuery(handle: Handle) {
+        let stream = Stream::of(handle)?;
+        stream.forbid_while_capturing()?;
+        if stream.is_idle() { Ok(()) } else { Err(Code::NOT_READY.into()) }
+    }
+
+    fn cuStreamWaitEvent(handle: Handle, event: Handle, _flags: u32) {
+        let stream = Stream::of(handle)?;
+        Event::of(event)?.wait_on(&stream)
+    }
+
+    fn cuStreamGetFlags(handle: Handle, flags: Out<u32>) {
+        let place = flags.place()?;
+        place.put(Stream::of(handle)?.flags);
+        Ok(())
+    }
+
+    fn cuStreamGetPriority(handle: Handle, priority: Out<i32>) {
+        let place = priority.place()?;
+        place.put(Stream::of(handle)?.priority);
+        Ok(())
+    }
+
+    fn cuStreamGetId(handle: Handle, id: Out<u64>) {
+        let place = id.place()?;
+        place.put(Stream::of(handle)?.id);
+        Ok(())
+    }
+
+    fn cuStreamGetCtx(handle: Handle, context: Out<Handle>) {
+        let place = context.place()?;
+        place.put(Stream::of(handle)?.context_handle);
+        Ok(())
+    }
+
+    fn cuStreamGetDevice(handle: Handle, device: Out<i32>) {
+        let place = device.place()?;
+        Stream::of(handle)?;
+        place.put(0);
+        Ok(())
+    }
+
+    fn cuStreamCopyAttributes(to: Handle, from: Handle) {
+        Stream::of(to)?;
+        Stream::of(from).map(|_| ())
+    }
+
+    fn cuLaunchHostFunc(handle: Handle, function: HostFunction, data: Buffer) {
+        let stream = Stream::of(handle)?;
+        stream.submit(Work::Call(Call::host(function, data)?))
+    }
+
+    fn cuStreamAddCallback(handle: Handle, callback: StreamCallback, data: Buffer, flags: u32) {
+        if flags != 0 {
+            return Err(Code::INVALID_VALUE.into());
+        }
+        let stream = Stream::of(handle)?;
+        let call = Call::callback(handle, callback, data)?;
+        stream.forbid_while_capturing()?;
+        stream.submit(Work::Call(call))
+    }
+}

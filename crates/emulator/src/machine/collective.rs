@@ -1,0 +1,108 @@
+//! Instructions that lanes of a warp execute together.
+
+use super::{
+    block::{Block, each},
+    engine::Engine,
+    matrix,
+    program::{Inst, Lanes, Op, Shuffle, Vote},
+};
+
+impl Block {
+    /// Executes a warp-wide instruction for lanes that have all come.
+    pub(super) fn collective(&mut self, engine: &Engine<'_>, number: usize, inst: &Inst, at: usize, active: u32) {
+        let warp = &mut self.warps[number];
+        match &inst.op {
+            Op::WarpBarrier { .. } => warp.tick(),
+            Op::Vote { kind, d, p, a, negated, .. } => {
+                let votes = warp.predicate(*a, *negated) & active;
+                let holds = match kind {
+                    Vote::All => votes == active,
+                    Vote::Any => votes != 0,
+                    Vote::Uniform => votes == 0 || votes == active,
+                    Vote::Ballot => false,
+                };
+                d.iter().for_each(|&d| warp.set(d, active, &[votes.into(); 32]));
+                p.iter().for_each(|&p| warp.set_predicate(p, active, if holds { u32::MAX } else { 0 }));
+            }
+            Op::Shuffle { kind, d, p, a, b, c, .. } => {
+                let (a, b, c) = (warp.get(*a), warp.get(*b), warp.get(*c));
+                let (mut values, mut inside): (Lanes, u32) = ([0; 32], 0);
+                for lane in 0..32_u32 {
+                    let (b, c) = (b[lane as usize] as u32 & 31, c[lane as usize] as u32);
+                    let (clamp, segment) = (c & 31, c >> 8 & 31);
+                    let last = (lane & segment) | (clamp & !segment);
+                    let first = lane & segment;
+                    let (from, ok) = match kind {
+                        Shuffle::Up => (lane.wrapping_sub(b), lane as i32 - b as i32 >= last as i32),
+                        Shuffle::Down => (lane + b, lane + b <= last),
+                        Shuffle::Butterfly => (lane ^ b, lane ^ b <= last),
+                        Shuffle::Index => (first | (b & !segment), first | (b & !segment) <= last),
+                    };
+                    let from = if ok { from & 31 } else { lane };
+                    values[lane as usize] = a[from as usize];
+                    inside |= u32::from(ok) << lane;
+                }
+                warp.set(*d, active, &values);
+                p.iter().for_each(|&p| warp.set_predicate(p, active, inside));
+            }
+            Op::Match { d, p, a, all, .. } => {
+                let a = *warp.get(*a);
+                let mut values = [0; 32];
+                let mut same = true;
+                each(active, |lane| {
+                    let mut equal = 0_u32;
+                    each(active, |other| equal |= u32::from(a[other] == a[lane]) << other);
+                    same &= equal == active;
+                    values[lane] = equal.into();
+                });
+                if *all && !same {
+                    values = [0; 32];
+                }
+                warp.set(*d, active, &values);
+                p.iter().for_each(|&p| warp.set_predicate(p, active, if same { u32::MAX } else { 0 }));
+            }
+            Op::Reduce { f, d, a, .. } => {
+                let a = warp.get(*a);
+                let mut result = None;
+                each(active, |lane| result = Some(result.map_or(a[lane], |sum| f(sum, a[lane]))));
+                warp.set(*d, active, &[result.unwrap_or(0); 32]);
+            }
+            Op::Elect { d, p, mask } => {
+                let members = warp.get(*mask)[active.trailing_zeros() as usize] as u32 & active;
+                let leader = members.trailing_zeros();
+                warp.set_predicate(*p, active, 1_u32.checked_shl(leader).unwrap_or(0));
+                d.iter().for_each(|&d| warp.set(d, active, &[leader.into(); 32]));
+            }
+            Op::LoadMatrix { address, d, transposed } => {
+                let rows = self.matrix_rows(engine, number, at, address, d.len(), None);
+                let warp = &mut self.warps[number];
+                for (matrix, &slot) in d.iter().enumerate() {
+                    let element = |row: usize, column: usize| match transposed {
+                        true => u64::from(rows[8 * matrix + column][row]),
+                        false => u64::from(rows[8 * matrix + row][column]),
+                    };
+                    let values = std::array::from_fn(|lane| {
+                        let (row, column) = (lane / 4, 2 * (lane % 4));
+                        element(row, column) | element(row, column + 1) << 16
+                    });
+                    warp.set(slot, active, &values);
+                }
+            }
+            Op::StoreMatrix { address, a, transposed } => {
+                let held: Vec<Lanes> = a.iter().map(|&slot| *warp.get(slot)).collect();
+                let element = |matrix: usize, row: usize, column: usize| {
+                    let (row, column) = if *transposed { (column, row) } else { (row, column) };
+                    (held[matrix][4 * row + column / 2] >> (16 * (column % 2))) as u16
+                };
+                let row = |matrix: usize, row: usize| std::array::from_fn(|column| element(matrix, row, column));
+                self.matrix_rows(engine, number, at, address, a.len(), Some(&row));
+            }
+            Op::MatrixProduct(product) => {
+                matrix::multiply(warp, product, active);
+                self.counters.matrix_flops += 2 * (product.m * product.n * product.k) as u64;
+            }
+            Op::GroupProduct(_) => self.group_product(engine, number, inst, at, active),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! Barriers in shared memory, and copies that complete on them (`mbarrier`, `cp.async.bulk`).
+
+use super::{
+    access::Span,
+    block::{Block, each},
+    engine::{Engine, Problem},
+    program::{Address, Inst, Op, Slot},
+};
+use crate::{
+    finding::{Access, Kind},
+    memory::{
+        Memory,
+        shadow::{Clocks, Manner, Record},
+    },
+    ptx::Space,
+    tensor_map::{Swizzle, TENSOR_MAP_BYTES, TensorMap},
+};
+
+/// An operation on a barrier in memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum MBarrier {
+    Init {
+        count: Slot,
+    },
+    Invalidate,
+    /// `count` arrivals, 1 if it is not given; first more bytes are expected.
+    Arrive {
+        count: Option<Slot>,
+        bytes: Option<Slot>,
+        dropped: bool,
+    },
+    Expect {
+        bytes: Slot,
+    },
+    Complete {
+        bytes: Slot,
+    },
+    /// Whether a phase is over: that of a state, or the last of a parity.
+    Wait {
+        p: Slot,
+        state: Slot,
+        parity: bool,
+    },
+    /// An arrival when the lane's asynchronous copies are done; `counted` ones are expected beside the others.
+    ArriveAfterCopies {
+        counted: bool,
+    },
+}
+
+/// The other side of a bulk copy.
+pub(crate) enum Side {
+    Linear { address: Address, bytes: Slot },
+    Tensor { map: Address, coordinates: Vec<Slot> },
+}
+
+/// A copy between shared and global memory by one lane. It reads global memory if it completes on a barrier.
+pub(crate) struct Bulk {
+    pub shared: Address,
+    pub far: Side,
+    pub barrier: Option<Address>,
+}
+
+/// A part of shared memory that a tensor's box was copied to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Boxed {
+    pub begin: u64,
+    pub end: u64,
+    pub swizzle: Swizzle,
+    /// The copy.
+    pub record: Record,
+}
+
+/// A barrier in memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Phase {
+    expected: u32,
+    pending: u32,
+    /// Bytes that are still to come.
+    bytes: i64,
+    /// Phases that are over.
+    number: u64,
+    /// What arrived in this phase, and what had in all before it.
+    arriving: Option<Clocks>,
+    arrived: Option<Clocks>,
+    /// Ranges of shared memory that copies of this phase, and of those before it, have written, with their threads.
+    copies: Vec<(usize, usize, u16)>,
+    ready: Vec<(usize, usize, u16)>,
+}
+
+impl Phase {
+    fn join(&mut self, clocks: &Clocks) {
+        match &mut self.arriving {
+            Some(known) => known.join(clocks),
+            None => self.arriving = Some(clocks.clone()),
+        }
+    }
+
+    /// Begins the next phase if all that this one waits for has come.
+    fn advance(&mut self) {
+        if self.pending > 0 || self.bytes != 0 {
+            return;
+        }
+        self.number += 1;
+        self.pending = self.expected;
+        if let Some(arriving) = self.arriving.take() {
+            match &mut self.arrived {
+                Some(known) => known.join(&arriving),
+                None => self.arrived = Some(arriving),
+            }
+        }
+        self.ready.append(&mut self.copies);
+    }
+}
+
+impl Block {
+    /// Executes an operation on a barrier in memory, lane after lane.
+    pub(super) fn mbarrier(&mut self, engine: &Engine<'_>, number: usize, inst: &Inst, at: usize, active: u32) {
+        let Op::MBarrier { kind, address, d } = &inst.op else { return };
+        let spans = super::access::spans(&self.warps[number], address, 8);
+        let mut states = [0; 32];
+        let mut over = 0;
+        let mut released = false;
+        each(active, |lane| {
+            let offset = spans[lane].address;
+            let report = |block: &Block, kind, note: String| {
+                let Span { memory, address, bytes } = spans[lane];
+                let access = Some(Access { memory, address, bytes: bytes as u64, write: true });
+                let thread = (number * 32 + lane) as u32;
+                engine.report(Problem { kind, at, block: block.number, thread, access, other: None, note });
+            };
+            if spans[lane].memory != Memory::Shared || !self.memory.bytes.holds(offset, 8) {
+                return report(
+                    self,
+                    Kind::OutOfBounds,
+                    format!("the block has {} bytes of shared memory", self.memory.bytes.len()),
+                );
+            }
+            if !offset.is_multiple_of(8) {
+                return report(self, Kind::Misaligned, "the address is no multiple of 8".into());
+            }
+            let warp = &mut self.warps[number];
+            if let MBarrier::Init { count } = kind {
+                let count = warp.get(*count)[lane] as u32;
+                let phase = Phase { expected: count, pending: count, ..Phase::default() };
+                self.memory.phases.insert(offset, phase);
+                self.memory.bytes.write(offset as usize, 8, 0);
+                return;
+            }
+            let Some(phase) = self.memory.phases.get_mut(&offset) else {
+                return report(self, Kind::Uninitialized, "no barrier was initialised here".into());
+            };
+            states[lane] = phase.number;
+            let mut many = false;
+            match kind {
+                MBarrier::Init { .. } => {}
+                MBarrier::Invalidate => drop(self.memory.phases.remove(&offset)),
+                MBarrier::Arrive { count, bytes, dropped } => {
+                    let count = count.map_or(1, |slot| warp.get(slot)[lane] as u32);
+                    let more = bytes.map_or(0, |slot| i64::from(warp.get(slot)[lane] as u32));
+                    phase.bytes += more;
+                    if *dropped {
+                        phase.expected = phase.expected.saturating_sub(count);
+                    }
+                    many = count > phase.pending;
+                    phase.pending = phase.pending.saturating_sub(count);
+                    phase.join(&warp.clocks);
+                    phase.advance();
+                    released = true;
+                }
+                MBarrier::Expect { bytes } => phase.bytes += i64::from(warp.get(*bytes)[lane] as u32),
+                MBarrier::Complete { bytes } => {
+                    phase.bytes -= i64::from(warp.get(*bytes)[lane] as u32);
+                    phase.advance();
+                }
+                MBarrier::ArriveAfterCopies { counted } => {
+                    // The copies' bytes are there already; from here on they belong to the barrier.
+                    let thread = (number * 32 + lane) as u16;
+                    phase.copies.extend(warp.copies[lane].drain(..).map(|c| (c.offset, c.bytes, thread)));
+                    phase.join(&warp.clocks);
+                    if *counted {
+                        phase.pending += 1;
+                    }
+                    many = phase.pending == 0;
+                    phase.pending = phase.pending.saturating_sub(1);
+                    phase.advance();
+                    released = true;
+                }
+                MBarrier::Wait { state, parity, .. } => {
+                    let state = warp.get(*state)[lane];
+                    let done = if *parity { phase.number & 1 != state & 1 } else { phase.number > state };
+                    if done {
+                        over |= 1 << lane;
+                        let own = warp.time();
+                        if let Some(arrived) = &phase.arrived {
+                            warp.clocks.join(arrived);
+                            warp.clocks.warps[number] = own;
+                        }
+                        for (begin, bytes, thread) in phase.ready.drain(..) {
+                            let words = self.memory.words.iter_mut().skip(begin / 4).take(bytes / 4);
+                            words.for_each(|word| word.settle(thread));
+                        }
+                    }
+                }
+            }
+            if many {
+                report(self, Kind::DivergentBarrier, "more threads arrive than the barrier was initialised for".into());
+            }
+        });
+        let warp = &mut self.warps[number];
+        if let MBarrier::Wait { p, .. } = kind {
+            warp.set_predicate(*p, active, over);
+        }
+        d.iter().for_each(|&d| warp.set(d, active, &states));
+        // What came before an arrival is older than what follows; so is, for a warp's own lanes, what was waited for.
+        if released || over != 0 {
+            warp.tick();
+        }
+    }
+
+    /// Executes a bulk copy for each lane.
+    pub(super) fn bulk(&mut self, engine: &Engine<'_>, number: usize, inst: &Inst, at: usize, active: u32) {
+        let Op::Bulk(copy) = &inst.op else { return };
+        each(active, |lane| {
+            let ranges = match self.ranges(engine, number, lane, copy) {
+                Ok(ranges) => ranges,
+                Err((kind, note)) => {
+                    let thread = (number * 32 + lane) as u32;
+                    let problem = Problem { kind, at, block: self.number, thread, access: None, other: None, note };
+                    return engine.report(problem);
+                }
+            };
+            let load = copy.barrier.is_some();
+            if load {
+                self.note_box(number, lane, at, copy, &ranges);
+            }
+            let thread = (number * 32 + lane) as u16;
+            let mut moved = 0;
+            let mut written = Vec::new();
+            let (warp, mut reach) = self.reach(engine, number, at);
+            for (shared, global, bytes) in ranges.pieces {
+                moved += bytes as i64;
+                let near = Span { memory: Memory::Shared, address: shared, bytes };
+                let (ok_near, ok_far) = match global {
+                    Some(global) => {
+                        let far = Span { memory: Memory::Global, address: global, bytes };
+                        (reach.is_inside(warp, lane, near, load), reach.is_inside(warp, lane, far, !load))
+                    }
+                    None => (reach.is_inside(warp, lane, near, load), true),
+                };
+                if !ok_near || !ok_far {
+                    return;
+                }
+                for i in 0..bytes / 4 {
+                    let word = |address: u64, memory| Span { memory, address: address + 4 * i as u64, bytes: 4 };
+                    let near = word(shared, Memory::Shared);
+                    if load {
+                        let value = global.map_or(0, |g| reach.read(warp, lane, word(g, Memory::Global), Manner::Weak));
+                        reach.write(warp, lane, near, value, Manner::Pending);
+                    } else if let Some(global) = global {
+                        reach.proxied(warp, lane, near);
+                        let value = reach.read(warp, lane, near, Manner::Weak);
+                        reach.write(warp, lane, word(global, Memory::Global), value, Manner::Weak);
+                    }
+                }
+                if load {
+                    written.push((shared as usize, bytes, thread));
+                }
+            }
+            if let Some(address) = &copy.barrier {
+                let offset = super::access::spans(&self.warps[number], address, 8)[lane].address;
+                let clocks = self.warps[number].clocks.clone();
+                match self.memory.phases.get_mut(&offset) {
+                    Some(phase) => {
+                        phase.copies.append(&mut written);
+                        phase.bytes -= moved;
+                        phase.join(&clocks);
+                        phase.advance();
+                    }
+                    None => {
+                        let note = "no barrier was initialised here".into();
+                        self.problem(engine, Kind::Uninitialized, number, 1 << lane, at, note);
+                    }
+                }
+            }
+        });
+    }
+
+    /// Remembers how the rows of a tensor's box lie in shared memory.
+    fn note_box(&mut self, number: usize, lane: usize, at: usize, copy: &Bulk, ranges: &Ranges) {
+        let begin = super::access::spans(&self.warps[number], &copy.shared, 16)[lane].address;
+        let end = begin + ranges.pieces.iter().map(|(_, _, bytes)| *bytes as u64).sum::<u64>();
+        self.memory.boxes.retain(|b| b.end <= begin || end <= b.begin);
+        if let Some(swizzle) = ranges.swizzle {
+            let thread = (number * 32 + lane) as u16;
+            let record = Record { block: self.number, thread, instruction: at as u32, ..Record::default() };
+            self.memory.boxes.push(Boxed { begin, end, swizzle, record });
+        }
+    }
+
+    /// What a bulk copy moves: pieces of shared memory, and of global memory where the tensor has elements there.
+    fn ranges(&self, engine: &Engine<'_>, number: usize, lane: usize, copy: &Bulk) -> Result<Ranges, (Kind, String)> {
+        let warp = &self.warps[number];
+        let shared = super::access::spans(warp, &copy.shared, 16)[lane].address;
+        match &copy.far {
+            Side::Linear { address, bytes } => {
+                let global = super::access::spans(warp, address, 16)[lane].address;
+                let bytes = warp.get(*bytes)[lane] as u32 as usize;
+                if !shared.is_multiple_of(16) || !global.is_multiple_of(16) || !bytes.is_multiple_of(16) {
+                    let note =
+                        format!("shared {shared:#x}, global {global:#x} and {bytes} bytes must be multiples of 16");
+                    return Err((Kind::Misaligned, note));
+                }
+                Ok(Ranges { pieces: vec![(shared, Some(global), bytes)], swizzle: None })
+            }
+            Side::Tensor { map, coordinates } => {
+                let at = warp.get(map.base)[lane].wrapping_add_signed(map.offset);
+                let map = self
+                    .tensor_map(engine, at)
+                    .ok_or((Kind::OutOfBounds, format!("no description of a tensor at {at:#x}")))?;
+                let corner: Vec<i64> = coordinates.iter().map(|&slot| i64::from(warp.get(slot)[lane] as i32)).collect();
+                if corner.len() != map.extents.len() {
+                    let note = format!("{} coordinates, the tensor has {} dimensions", corner.len(), map.extents.len());
+                    return Err((Kind::OutOfBounds, note));
+                }
+                let align = if map.swizzle.mask() == 0 { 128 } else { 128 * (map.swizzle.mask() + 1) };
+                if !shared.is_multiple_of(align) {
+                    return Err((Kind::Misaligned, format!("shared {shared:#x} must be a multiple of {align}")));
+                }
+                Ok(Ranges { pieces: pieces(&map, &corner, shared), swizzle: Some(map.swizzle) })
+            }
+        }
+    }
+
+    /// The description of a tensor at a generic address, in global memory or among the parameters.
+    fn tensor_map(&self, engine: &Engine<'_>, address: u64) -> Option<TensorMap> {
+        let (memory, offset) = crate::memory::resolve(address);
+        let mut bytes = [0; TENSOR_MAP_BYTES];
+        match memory {
+            Memory::Param => {
+                let from = offset as usize;
+                bytes.copy_from_slice(engine.params.get(from..from.checked_add(TENSOR_MAP_BYTES)?)?);
+            }
+            Memory::Global => engine.global.read(offset, &mut bytes).ok()?,
+            Memory::Shared | Memory::Local => return None,
+        }
+        TensorMap::decode(&bytes)
+    }
+
+    /// Makes a warp's writes, and those that it knows to be over, visible to bulk copies and group products.
+    pub(super) fn proxy_fence(&mut self, number: usize) {
+        let warp = &mut self.warps[number];
+        let proxied = &mut self.memory.proxied;
+        proxied.resize(warp.clocks.warps.len(), 0);
+        proxied.iter_mut().zip(&warp.clocks.warps).for_each(|(seen, &time)| *seen = time.max(*seen));
+        warp.tick();
+    }
+}
+
+/// Pieces of shared memory, each with its counterpart in global memory if there is one, and its bytes.
+type Pieces = Vec<(u64, Option<u64>, usize)>;
+
+/// What a bulk copy moves.
+struct Ranges {
+    pieces: Pieces,
+    /// Of a tensor's box.
+    swizzle: Option<Swizzle>,
+}
+
+/// The words of a box: where each lies in shared memory, and in global memory if the tensor reaches there.
+fn pieces(map: &TensorMap, corner: &[i64], shared: u64) -> Pieces {
+    let row_bytes = map.box_extents[0] * map.element_bytes;
+    let rows: u64 = map.box_extents[1..].iter().product();
+    let mut found = Vec::new();
+    for row in 0..rows {
+        let mut left = row;
+        let mut inside = true;
+        let mut address = map.address;
+        for (axis, &extent) in map.box_extents.iter().enumerate().skip(1) {
+            let place = corner[axis] + (left % extent) as i64;
+            left /= extent;
+            inside &= (0..map.extents[axis] as i64).contains(&place);
+            address = address.wrapping_add_signed(place.wrapping_mul(map.strides[axis - 1] as i64));
+        }
+        let unit = if map.element_bytes < 4 { 4 } else { map.element_bytes };
+        for begin in (0..row_bytes).step_by(unit as usize) {
+            let place = map.swizzle.apply(shared + row * row_bytes + begin);
+            let first = corner[0] + (begin / map.element_bytes) as i64;
+            let last = first + (unit / map.element_bytes) as i64 - 1;
+            let reaches = inside && first >= 0 && last < map.extents[0] as i64;
+            let from = address.wrapping_add_signed(first * map.element_bytes as i64);
+            found.push((place, reaches.then_some(from), unit as usize));
+        }
+    }
+    found
+}
+
+/// Where a tensor's description lies: the operand of a copy.
+pub(crate) fn map_address(base: Slot, offset: i64) -> Address {
+    Address { space: Space::Generic, base, offset }
+}

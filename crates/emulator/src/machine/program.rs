@@ -1,0 +1,469 @@
+//! A kernel in the form that is executed.
+
+use std::sync::Arc;
+
+use super::{
+    hopper::{Bulk, MBarrier},
+    wgmma::GroupProduct,
+};
+use crate::{memory::Memory, ptx::Space};
+
+/// A value of each lane of a warp.
+pub(crate) type Lanes = [u64; 32];
+/// The place of a register in a warp's file; slot 0 holds zeros.
+pub(crate) type Slot = u32;
+/// A function of up to four operands, on all lanes.
+pub(crate) type Function = Box<dyn Fn(&mut Lanes, [&Lanes; 4]) + Send + Sync>;
+/// A comparison on all lanes: a bit for each.
+pub(crate) type Comparison = Box<dyn Fn(&Lanes, &Lanes) -> u32 + Send + Sync>;
+/// What an atomic operation stores, of the old value and its operands.
+pub(crate) type Atomic = Box<dyn Fn(u64, u64, u64) -> u64 + Send + Sync>;
+
+/// A kernel or, rather, it and all functions that it calls, as one list of instructions.
+pub(crate) struct Program {
+    pub name: String,
+    pub code: Vec<Inst>,
+    /// The first instruction.
+    pub entry: usize,
+    /// General registers of a lane.
+    pub slots: usize,
+    /// Predicate registers of a lane.
+    pub predicates: usize,
+    /// What slots hold from the start.
+    pub constants: Vec<(Slot, u64)>,
+    pub specials: Vec<(Slot, Special)>,
+    pub params: Vec<ParamLayout>,
+    /// Bytes of shared memory that the module declares.
+    pub shared: u32,
+    /// Bytes of a thread's local memory.
+    pub local: u32,
+    pub constant_bytes: u32,
+    /// Registers as the kernel declares them.
+    pub registers: u32,
+    pub max_threads: Option<u32>,
+    pub required_threads: Option<[u32; 3]>,
+    pub cluster: Option<[u32; 3]>,
+}
+
+impl Program {
+    /// About how many bytes a block of so many threads takes, with so many of shared memory.
+    pub fn block_bytes(&self, threads: u32, shared: u64) -> u64 {
+        let registers = (self.slots * size_of::<Lanes>() + self.predicates * 4) as u64;
+        let local = 32 * (u64::from(self.local) + u64::from(self.local) / 8);
+        // A word of shared memory has its last accesses beside it.
+        u64::from(threads.div_ceil(32)) * (registers + local) + 20 * shared
+    }
+}
+
+/// The place of a parameter in a kernel's parameter block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParamLayout {
+    /// Bytes from the block's beginning.
+    pub offset: usize,
+    /// Its bytes.
+    pub bytes: usize,
+}
+
+/// One instruction.
+pub(crate) struct Inst {
+    /// A predicate and whether it is negated.
+    pub guard: Option<(Slot, bool)>,
+    pub op: Op,
+    pub class: Class,
+    /// In the PTX text.
+    pub line: u32,
+    /// The opcode as written.
+    pub text: Arc<str>,
+}
+
+/// What counters tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Class {
+    Integer,
+    Float32,
+    Float64,
+    Half,
+    Special,
+    Conversion,
+    Move,
+    Memory,
+    Control,
+    Synchronization,
+    Matrix,
+}
+
+impl Class {
+    /// All, in the order of tables.
+    pub const ALL: [Class; 11] = [
+        Class::Integer,
+        Class::Float32,
+        Class::Float64,
+        Class::Half,
+        Class::Special,
+        Class::Conversion,
+        Class::Move,
+        Class::Memory,
+        Class::Control,
+        Class::Synchronization,
+        Class::Matrix,
+    ];
+}
+
+/// A register whose value is known when a warp begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Special {
+    Tid(usize),
+    Ntid(usize),
+    Ctaid(usize),
+    Nctaid(usize),
+    ClusterId(usize),
+    NclusterId(usize),
+    ClusterCtaid(usize),
+    ClusterNctaid(usize),
+    ClusterCtarank,
+    ClusterNctarank,
+    IsExplicitCluster,
+    Laneid,
+    Warpid,
+    Nwarpid,
+    Smid,
+    Nsmid,
+    Gridid,
+    LanesEqual,
+    LanesBelow,
+    LanesAbove,
+    /// Below, and one's own.
+    LanesUpTo,
+    /// Above, and one's own.
+    LanesFrom,
+    DynamicSharedBytes,
+    TotalSharedBytes,
+}
+
+/// Where an access goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Address {
+    pub space: Space,
+    pub base: Slot,
+    pub offset: i64,
+}
+
+/// How an access is ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// Not a plain access.
+    pub strong: bool,
+    pub acquire: bool,
+    pub release: bool,
+}
+
+/// A combination of a comparison with another predicate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Combine {
+    pub f: fn(u32, u32) -> u32,
+    pub with: Slot,
+    pub negated: bool,
+}
+
+/// Which lane a shuffle reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shuffle {
+    Up,
+    Down,
+    Butterfly,
+    Index,
+}
+
+/// What a vote gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Vote {
+    All,
+    Any,
+    Uniform,
+    Ballot,
+}
+
+/// The elements of a matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Element {
+    F16,
+    BF16,
+    TF32,
+    F64,
+    S8,
+    U8,
+    E4M3,
+    E5M2,
+}
+
+/// A matrix product of a warp: D = A·B + C.
+pub(crate) struct MatrixProduct {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub a_of: Element,
+    pub b_of: Element,
+    /// C and D are f16 rather than f32, s32 or f64.
+    pub half_sum: bool,
+    pub d: Vec<Slot>,
+    pub a: Vec<Slot>,
+    pub b: Vec<Slot>,
+    pub c: Vec<Slot>,
+    pub saturate: bool,
+}
+
+/// What an instruction does.
+pub(crate) enum Op {
+    /// d = f(a, b, c, ..)
+    Map {
+        f: Function,
+        d: Slot,
+        a: [Slot; 4],
+    },
+    /// Sets p (and q to the opposite).
+    Compare {
+        f: Comparison,
+        a: Slot,
+        b: Slot,
+        p: Option<Slot>,
+        q: Option<Slot>,
+        /// What q is of, if not the opposite of p.
+        upper: Option<Comparison>,
+        combine: Option<Combine>,
+    },
+    /// `set`: d = `yes` where the comparison holds.
+    Set {
+        f: Comparison,
+        a: Slot,
+        b: Slot,
+        d: Slot,
+        yes: u64,
+        combine: Option<Combine>,
+    },
+    /// d = p ? a : b
+    Select {
+        d: Slot,
+        a: Slot,
+        b: Slot,
+        p: Slot,
+        negated: bool,
+    },
+    /// p = f(a, b)
+    Predicate {
+        f: fn(u32, u32) -> u32,
+        p: Slot,
+        a: Slot,
+        b: Slot,
+    },
+    /// p = constant
+    PredicateFill {
+        p: Slot,
+        value: bool,
+    },
+    /// a ± b with the carry flag, of 32 or 64 bits.
+    Carry {
+        d: Slot,
+        a: Slot,
+        b: Slot,
+        subtract: bool,
+        take: bool,
+        keep: bool,
+        bits: u32,
+    },
+    /// The low or high half of a·b, plus c, with the carry flag.
+    MadCarry {
+        d: Slot,
+        a: Slot,
+        b: Slot,
+        c: Slot,
+        high: bool,
+        signed: bool,
+        take: bool,
+        keep: bool,
+        bits: u32,
+    },
+    /// d = {a0, a1, ..}
+    Pack {
+        d: Slot,
+        a: Vec<Slot>,
+        bits: u32,
+    },
+    /// {d0, d1, ..} = a
+    Unpack {
+        d: Vec<Option<Slot>>,
+        a: Slot,
+        bits: u32,
+    },
+    /// A clock.
+    Clock {
+        d: Slot,
+        bits: u32,
+    },
+    /// The lanes that execute this together.
+    ActiveMask {
+        d: Slot,
+    },
+    Load {
+        address: Address,
+        d: Vec<Option<Slot>>,
+        bytes: usize,
+        extend: Extend,
+        order: Order,
+    },
+    Store {
+        address: Address,
+        a: Vec<Slot>,
+        bytes: usize,
+        order: Order,
+    },
+    Atomic {
+        f: Atomic,
+        address: Address,
+        /// Where the old values go, if anywhere, and the operands of each element.
+        d: Vec<Option<Slot>>,
+        b: Vec<Slot>,
+        c: Slot,
+        bytes: usize,
+        order: Order,
+    },
+    /// An address in one space as one in another.
+    Convert {
+        d: Slot,
+        a: Slot,
+        space: Space,
+        to_generic: bool,
+    },
+    /// p = whether a generic address lies in a memory.
+    IsSpace {
+        p: Slot,
+        a: Slot,
+        memory: Memory,
+        constant: bool,
+    },
+    Fence,
+    /// Copies from global to shared memory until a later wait.
+    AsyncCopy {
+        to: Address,
+        from: Address,
+        bytes: usize,
+        given: Option<Slot>,
+    },
+    AsyncCommit,
+    /// Waits until at most so many groups are under way; `None` for every copy.
+    AsyncWait(Option<u32>),
+    Branch(usize),
+    /// Jumps to one of a table.
+    BranchTable {
+        index: Slot,
+        targets: Vec<usize>,
+    },
+    /// Calls the only one of its targets, or that whose address a register holds.
+    Call {
+        index: Option<Slot>,
+        targets: Vec<Target>,
+    },
+    Return,
+    Exit,
+    Trap,
+    Nothing,
+    Barrier {
+        id: Slot,
+        threads: Option<Slot>,
+        kind: BarrierKind,
+    },
+    WarpBarrier {
+        mask: Slot,
+    },
+    Vote {
+        kind: Vote,
+        d: Option<Slot>,
+        p: Option<Slot>,
+        a: Slot,
+        negated: bool,
+        mask: Slot,
+    },
+    Shuffle {
+        kind: Shuffle,
+        d: Slot,
+        p: Option<Slot>,
+        a: Slot,
+        b: Slot,
+        c: Slot,
+        mask: Slot,
+    },
+    /// `match.any`, or `match.all` with its predicate.
+    Match {
+        d: Slot,
+        p: Option<Slot>,
+        a: Slot,
+        all: bool,
+        mask: Slot,
+    },
+    /// `redux`
+    Reduce {
+        f: fn(u64, u64) -> u64,
+        d: Slot,
+        a: Slot,
+        mask: Slot,
+    },
+    Elect {
+        d: Option<Slot>,
+        p: Slot,
+        mask: Slot,
+    },
+    LoadMatrix {
+        address: Address,
+        d: Vec<Slot>,
+        transposed: bool,
+    },
+    StoreMatrix {
+        address: Address,
+        a: Vec<Slot>,
+        transposed: bool,
+    },
+    MatrixProduct(Box<MatrixProduct>),
+    MBarrier {
+        kind: MBarrier,
+        address: Address,
+        d: Option<Slot>,
+    },
+    Bulk(Box<Bulk>),
+    ProxyFence,
+    GroupProduct(Box<GroupProduct>),
+}
+
+/// How the bytes of a load fill a register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extend {
+    pub signed: bool,
+    /// The register's bits.
+    pub to: u32,
+}
+
+/// A function that a call may reach.
+pub(crate) struct Target {
+    pub address: u64,
+    /// Its first instruction.
+    pub begin: usize,
+    pub arguments: Vec<Copy>,
+    pub results: Vec<Copy>,
+}
+
+/// Bytes of local memory that a call copies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Copy {
+    pub from: u32,
+    pub to: u32,
+    pub bytes: u32,
+}
+
+/// What a barrier does.
+pub(crate) enum BarrierKind {
+    /// Waits.
+    Sync,
+    /// Goes on.
+    Arrive,
+    /// Waits for a vote on `a`.
+    Reduce { vote: Option<Vote>, d: Option<Slot>, p: Option<Slot>, a: Slot, negated: bool },
+}

@@ -1,0 +1,250 @@
+//! A warp: 32 lanes with their registers, in groups that share a place in the program.
+
+use std::collections::VecDeque;
+
+use super::program::{Lanes, Op, Program, Slot, Special};
+use crate::memory::{bytes::Bytes, shadow::Clocks};
+
+/// What keeps a group from going on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Nothing.
+    Ready,
+    /// Lanes of the mask that have not come yet.
+    AtWarp,
+    /// The block's barrier of this number, and how many threads it is for.
+    AtBarrier(u32, Option<u32>),
+}
+
+/// Lanes at one place of the program.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Group {
+    pub at: usize,
+    pub lanes: u32,
+    pub state: State,
+}
+
+/// An asynchronous copy under way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AsyncCopy {
+    /// The lane's group of copies that it belongs to.
+    pub group: u32,
+    pub offset: usize,
+    pub bytes: usize,
+}
+
+/// A call that has not returned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame {
+    /// The instruction.
+    pub at: usize,
+    /// Which of its targets.
+    pub choice: usize,
+    /// The function's first instruction.
+    pub begin: usize,
+}
+
+/// A warp.
+pub(crate) struct Warp {
+    pub number: usize,
+    pub registers: Vec<Lanes>,
+    pub predicates: Vec<u32>,
+    /// The carry flags.
+    pub carry: u32,
+    /// Lanes that exist.
+    pub lanes: u32,
+    /// Lanes that have not exited.
+    pub live: u32,
+    pub groups: Vec<Group>,
+    /// Of each lane, the calls that have not returned.
+    pub calls: Vec<Vec<Frame>>,
+    /// Of each lane.
+    pub local: Vec<Bytes>,
+    pub clocks: Clocks,
+    /// What was over at the last fence.
+    pub fenced: Option<Clocks>,
+    /// Of each lane, the copies under way and the number of groups committed.
+    pub copies: Vec<VecDeque<AsyncCopy>>,
+    pub committed: [u32; 32],
+    /// Instructions since another group was last preferred.
+    pub patience: u32,
+}
+
+/// What a warp's special registers are computed from.
+pub(crate) struct Place {
+    pub block: [u32; 3],
+    pub grid: [u32; 3],
+    pub threads: [u32; 3],
+    pub cluster: [u32; 3],
+    pub sm: u32,
+    pub sms: u32,
+    pub launch: u64,
+    pub dynamic_shared: u32,
+    pub total_shared: u32,
+}
+
+impl Place {
+    /// The thread of this number in its block.
+    pub fn thread(&self, number: u32) -> [u32; 3] {
+        let [x, y, _] = self.threads;
+        [number % x, number / x % y, number / x / y]
+    }
+
+    fn special(&self, special: Special, warp: u32, lane: u32) -> u64 {
+        let count: u32 = self.threads.iter().product();
+        let in_cluster = |axis: usize| self.block[axis] % self.cluster[axis];
+        let [cx, cy, cz] = self.cluster;
+        u64::from(match special {
+            Special::Tid(axis) => self.thread((warp * 32 + lane).min(count - 1))[axis],
+            Special::Ntid(axis) => self.threads[axis],
+            Special::Ctaid(axis) => self.block[axis],
+            Special::Nctaid(axis) => self.grid[axis],
+            Special::ClusterId(axis) => self.block[axis] / self.cluster[axis],
+            Special::NclusterId(axis) => self.grid[axis] / self.cluster[axis],
+            Special::ClusterCtaid(axis) => in_cluster(axis),
+            Special::ClusterNctaid(axis) => self.cluster[axis],
+            Special::ClusterCtarank => in_cluster(0) + cx * (in_cluster(1) + cy * in_cluster(2)),
+            Special::ClusterNctarank => cx * cy * cz,
+            Special::IsExplicitCluster => u32::from(self.cluster != [1; 3]),
+            Special::Laneid => lane,
+            Special::Warpid => warp,
+            Special::Nwarpid => count.div_ceil(32),
+            Special::Smid => self.sm,
+            Special::Nsmid => self.sms,
+            Special::Gridid => self.launch as u32,
+            Special::LanesEqual => 1 << lane,
+            Special::LanesBelow => (1 << lane) - 1,
+            Special::LanesUpTo => ((1 << lane) - 1) | (1 << lane),
+            Special::LanesAbove => !(((1 << lane) - 1) | (1 << lane)),
+            Special::LanesFrom => !((1 << lane) - 1),
+            Special::DynamicSharedBytes => self.dynamic_shared,
+            Special::TotalSharedBytes => self.total_shared,
+        })
+    }
+}
+
+impl Warp {
+    /// A warp at the beginning of a program.
+    pub fn new(program: &Program, place: &Place, number: usize, warps: usize) -> Warp {
+        let threads: u32 = place.threads.iter().product();
+        let count = (threads - 32 * number as u32).min(32);
+        let lanes = if count == 32 { u32::MAX } else { (1 << count) - 1 };
+        let mut registers = vec![[0; 32]; program.slots];
+        for &(slot, value) in &program.constants {
+            registers[slot as usize] = [value; 32];
+        }
+        for &(slot, special) in &program.specials {
+            registers[slot as usize] = std::array::from_fn(|lane| place.special(special, number as u32, lane as u32));
+        }
+        let has_local = program.local > 0;
+        Warp {
+            number,
+            registers,
+            predicates: vec![0; program.predicates],
+            carry: 0,
+            lanes,
+            live: lanes,
+            groups: vec![Group { at: program.entry, lanes, state: State::Ready }],
+            calls: vec![Vec::new(); 32],
+            local: if has_local { vec![Bytes::new(program.local as usize); 32] } else { Vec::new() },
+            clocks: Clocks::new(number, warps),
+            fenced: None,
+            copies: vec![VecDeque::new(); 32],
+            committed: [0; 32],
+            patience: 0,
+        }
+    }
+
+    /// The warp's own time.
+    pub fn time(&self) -> u32 {
+        self.clocks.warps[self.number]
+    }
+
+    /// Makes all that was done so far older than all that follows.
+    pub fn tick(&mut self) {
+        let time = &mut self.clocks.warps[self.number];
+        *time = time.saturating_add(1);
+    }
+
+    pub fn get(&self, slot: Slot) -> &Lanes {
+        &self.registers[slot as usize]
+    }
+
+    /// Writes some lanes of a register.
+    pub fn set(&mut self, slot: Slot, lanes: u32, values: &Lanes) {
+        let register = &mut self.registers[slot as usize];
+        if lanes == u32::MAX {
+            *register = *values;
+            return;
+        }
+        for (lane, (to, from)) in register.iter_mut().zip(values).enumerate() {
+            if lanes >> lane & 1 == 1 {
+                *to = *from;
+            }
+        }
+    }
+
+    pub fn predicate(&self, slot: Slot, negated: bool) -> u32 {
+        let value = self.predicates[slot as usize];
+        if negated { !value } else { value }
+    }
+
+    pub fn set_predicate(&mut self, slot: Slot, lanes: u32, value: u32) {
+        let predicate = &mut self.predicates[slot as usize];
+        *predicate = *predicate & !lanes | value & lanes;
+    }
+
+    /// The lanes that must execute a warp-wide instruction together.
+    pub fn lanes_needed(&self, op: &Op, active: u32) -> u32 {
+        lanes_needed(&self.registers, op, active)
+    }
+
+    /// The ready group to run: that of the least place, so that groups meet again where their paths do;
+    /// another one now and then, so that none waits for ever.
+    pub fn choose(&mut self) -> Option<usize> {
+        let ready = |group: &Group| group.state == State::Ready;
+        let places = self.groups.iter().enumerate().filter(|(_, g)| ready(g));
+        let least = places.clone().min_by_key(|(_, g)| g.at).map(|(i, _)| i)?;
+        if self.patience < PATIENCE {
+            return Some(least);
+        }
+        self.patience = 0;
+        places.map(|(i, _)| i).find(|&i| i != least).or(Some(least))
+    }
+
+    /// Joins ready groups at the same place with that of this number; gives its new number.
+    pub fn merge(&mut self, mut chosen: usize) -> usize {
+        let Group { at, state, .. } = self.groups[chosen];
+        let mut other = 0;
+        while other < self.groups.len() {
+            let group = self.groups[other];
+            if other != chosen && group.at == at && group.state == state {
+                self.groups[chosen].lanes |= group.lanes;
+                self.groups.swap_remove(other);
+                if chosen == self.groups.len() {
+                    chosen = other;
+                }
+            } else {
+                other += 1;
+            }
+        }
+        chosen
+    }
+}
+
+/// The lanes that must execute a warp-wide instruction together, as the first active one says.
+pub(crate) fn lanes_needed(registers: &[Lanes], op: &Op, active: u32) -> u32 {
+    let first = active.trailing_zeros().min(31) as usize;
+    match op {
+        Op::WarpBarrier { mask }
+        | Op::Vote { mask, .. }
+        | Op::Shuffle { mask, .. }
+        | Op::Match { mask, .. }
+        | Op::Reduce { mask, .. }
+        | Op::Elect { mask, .. } => registers[*mask as usize][first] as u32,
+        _ => u32::MAX,
+    }
+}
+
+/// Instructions after which another group gets its turn.
+const PATIENCE: u32 = 20_000;

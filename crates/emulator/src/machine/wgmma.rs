@@ -1,0 +1,189 @@
+//! Products of a group of four warps (`wgmma`): each warp computes 16 of the 64 rows, from matrices in
+//! shared memory that descriptors tell of.
+
+use super::{
+    block::Block,
+    engine::{Engine, Problem},
+    float::{Rounding, bits_f32, to_f16},
+    hopper::Boxed,
+    matrix::element,
+    program::{Element, Inst, Lanes, Op, Slot},
+};
+use crate::{
+    finding::Kind,
+    memory::{Memory, shadow::Manner},
+    tensor_map::Swizzle,
+};
+
+/// D = ±A·B + D of 64 × n.
+pub(crate) struct GroupProduct {
+    pub n: usize,
+    pub k: usize,
+    /// Of an element.
+    pub bytes: usize,
+    pub a_of: Element,
+    pub b_of: Element,
+    pub half_sum: bool,
+    pub sums: Vec<Slot>,
+    /// A in registers instead of shared memory.
+    pub a_registers: Option<Vec<Slot>>,
+    pub a: Slot,
+    pub b: Slot,
+    /// Whether D is added: a predicate and its negation, or always or never.
+    pub keep: Result<(Slot, bool), bool>,
+    pub negative: bool,
+    /// Whether A and B lie contiguous along rows and columns rather than along k.
+    pub across: [bool; 2],
+}
+
+/// What a descriptor tells of a matrix in shared memory (PTX ISA, matrix descriptor of `wgmma`).
+#[derive(Clone, Copy)]
+struct Descriptor {
+    start: u64,
+    leading: u64,
+    stride: u64,
+    swizzle: Swizzle,
+}
+
+impl Descriptor {
+    fn new(bits: u64) -> Descriptor {
+        let field = |shift: u32| (bits >> shift & 0x3fff) << 4;
+        Descriptor {
+            start: field(0),
+            leading: field(16),
+            stride: field(32),
+            swizzle: match bits >> 62 {
+                0 => Swizzle::None,
+                1 => Swizzle::Bytes128,
+                2 => Swizzle::Bytes64,
+                _ => Swizzle::Bytes32,
+            },
+        }
+    }
+
+    /// The first byte of the element at (row or column, depth).
+    fn place(self, outer: usize, depth: usize, bytes: usize, across: bool) -> u64 {
+        let Descriptor { start, leading, stride, swizzle } = self;
+        let (outer, depth, bytes) = (outer as u64, depth as u64, bytes as u64);
+        let width = 16 * (swizzle.mask() + 1);
+        let offset = match (across, swizzle) {
+            // Cores of 8 rows of 16 bytes.
+            (false, Swizzle::None) => {
+                let at = depth * bytes;
+                outer / 8 * stride + at / 16 * leading + outer % 8 * 16 + at % 16
+            }
+            (false, _) => outer / 8 * stride + outer % 8 * width + depth * bytes,
+            (true, Swizzle::None) => {
+                let at = outer * bytes;
+                at / 16 * stride + depth / 8 * leading + depth % 8 * 16 + at % 16
+            }
+            (true, _) => {
+                let at = outer * bytes;
+                at / width * leading + depth / 8 * stride + depth % 8 * width + at % width
+            }
+        };
+        swizzle.apply(start + offset)
+    }
+}
+
+impl Block {
+    /// One warp's rows of a group's product.
+    pub(super) fn group_product(&mut self, engine: &Engine<'_>, number: usize, inst: &Inst, at: usize, active: u32) {
+        let Op::GroupProduct(product) = &inst.op else { return };
+        let GroupProduct { n, k, bytes, a_of, b_of, half_sum, .. } = **product;
+        let in_memory = product.a_registers.is_none().then_some(product.a);
+        for slot in in_memory.into_iter().chain([product.b]) {
+            let descriptor = Descriptor::new(self.warps[number].get(slot)[0]);
+            let boxed = |b: &&Boxed| (b.begin..b.end).contains(&descriptor.start) && b.swizzle != descriptor.swizzle;
+            if let Some(found) = self.memory.boxes.iter().find(boxed) {
+                let note = format!("{:?} is read, {:?} was written", descriptor.swizzle, found.swizzle);
+                let thread = number as u32 * 32;
+                let other = Some(found.record);
+                engine.report(Problem {
+                    kind: Kind::Swizzle,
+                    at,
+                    block: self.number,
+                    thread,
+                    access: None,
+                    other,
+                    note,
+                });
+            }
+        }
+        let (warp, mut reach) = self.reach(engine, number, at);
+        let mut fetch = |descriptor: Descriptor, outer: usize, depth: usize, of: Element, across: bool| {
+            let place = descriptor.place(outer, depth, bytes, across);
+            let word = super::access::Span { memory: Memory::Shared, address: place & !3, bytes: 4 };
+            if !reach.is_inside(warp, 0, word, false) {
+                return 0.0;
+            }
+            reach.proxied(warp, 0, word);
+            let value = reach.read(warp, 0, word, Manner::Weak) >> (8 * (place % 4));
+            element(value, 0, of)
+        };
+        // Row by row, and depth by depth.
+        let mut a = vec![0.0; 16 * k];
+        let first = 16 * (number % 4);
+        match &product.a_registers {
+            None => {
+                let descriptor = Descriptor::new(warp.get(product.a)[0]);
+                for row in 0..16 {
+                    for depth in 0..k {
+                        a[row * k + depth] = fetch(descriptor, first + row, depth, a_of, product.across[0]);
+                    }
+                }
+            }
+            Some(registers) => {
+                let per = 4 / bytes;
+                for (i, &slot) in registers.iter().enumerate() {
+                    for (lane, &register) in warp.get(slot).iter().enumerate() {
+                        let row = lane / 4 + 8 * (i % 2);
+                        let depth = 4 * per * (i / 2) + per * (lane % 4);
+                        (0..per).for_each(|j| a[row * k + depth + j] = element(register, j, a_of));
+                    }
+                }
+            }
+        }
+        let descriptor = Descriptor::new(warp.get(product.b)[0]);
+        let mut b = vec![0.0; k * n];
+        for depth in 0..k {
+            for column in 0..n {
+                b[depth * n + column] = fetch(descriptor, column, depth, b_of, product.across[1]);
+            }
+        }
+        drop(reach);
+        let mut sums = vec![0.0; 16 * n];
+        for (a, sums) in a.chunks_exact(k).zip(sums.chunks_exact_mut(n)) {
+            for (a, b) in a.iter().zip(b.chunks_exact(n)) {
+                sums.iter_mut().zip(b).for_each(|(sum, b): (&mut f64, &f64)| *sum += a * b);
+            }
+        }
+        let warp = &mut self.warps[number];
+        let keep = match product.keep {
+            Ok((p, negated)) => warp.predicate(p, negated) & 1 == 1,
+            Err(keep) => keep,
+        };
+        let sign = if product.negative { -1.0 } else { 1.0 };
+        for (i, &slot) in product.sums.iter().enumerate() {
+            let old = *warp.get(slot);
+            let values: Lanes = std::array::from_fn(|lane| {
+                let (group, place) = (lane / 4, lane % 4);
+                let sum = |row: usize, column: usize| sign * sums[row * n + column];
+                if half_sum {
+                    let row = group + 8 * (i % 2);
+                    let one = |j: usize| {
+                        let before = element(old[lane], j, Element::F16);
+                        let whole = sum(row, 8 * (i / 2) + 2 * place + j) + if keep { before } else { 0.0 };
+                        u64::from(to_f16(whole, Rounding::Nearest)) << (16 * j)
+                    };
+                    return one(0) | one(1);
+                }
+                let before = if keep { f64::from(f32::from_bits(old[lane] as u32)) } else { 0.0 };
+                let whole = sum(group + 8 * (i % 4 / 2), 8 * (i / 4) + 2 * place + i % 2) + before;
+                bits_f32(whole as f32).into()
+            });
+            warp.set(slot, active, &values);
+        }
+        self.counters.matrix_flops += 2 * (16 * n * k) as u64;
+    }
+}

@@ -1,0 +1,258 @@
+//! Who touched which bytes last, so that two accesses that nothing orders are seen (as FastTrack does,
+//! Flanagan & Freund 2009, with a bounded number of readers remembered).
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+};
+
+/// Words of a page.
+const PAGE: usize = 256;
+
+/// The manner of an access.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// There was no access.
+    #[default]
+    None,
+    /// A plain one.
+    Weak,
+    /// `.volatile`, `.relaxed`, `.acquire`, `.release`, or an atomic operation: never a race with its like.
+    Strong,
+    /// Written by a bulk copy that was waited for.
+    Bulk,
+    /// Under way: bytes that an asynchronous copy writes at an unknown time before it is waited for.
+    Pending,
+}
+
+/// One access to some bytes of a word.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Record {
+    pub block: u32,
+    /// Warp · 32 + lane.
+    pub thread: u16,
+    /// A bit for each byte of the word.
+    pub bytes: u8,
+    pub manner: Manner,
+    /// The warp's time.
+    pub clock: u32,
+    /// The instruction's place in its program.
+    pub instruction: u32,
+}
+
+impl Record {
+    pub fn warp(&self) -> usize {
+        usize::from(self.thread / 32)
+    }
+
+    fn same_thread(&self, other: &Record) -> bool {
+        self.block == other.block && self.thread == other.thread
+    }
+
+    /// Whether both touch a common byte, from different threads, and not both in an ordered manner.
+    fn meets(&self, other: &Record) -> bool {
+        let manners = self.manner != Manner::None && !(self.manner == Manner::Strong && other.manner == Manner::Strong);
+        manners && self.bytes & other.bytes != 0 && !self.same_thread(other)
+    }
+}
+
+/// What one warp knows of the others: of which accesses it is certain that they are over.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Clocks {
+    /// The time of each warp of the block up to which its accesses are over; the warp's own is its present.
+    pub warps: Vec<u32>,
+    /// The same of other blocks, learned through atomics after fences.
+    pub blocks: HashMap<u32, Arc<[u32]>>,
+}
+
+impl Clocks {
+    /// Those of a warp that knows nothing of the others.
+    pub fn new(warp: usize, warps: usize) -> Clocks {
+        Clocks { warps: (0..warps).map(|other| u32::from(other == warp)).collect(), blocks: HashMap::new() }
+    }
+
+    /// Learns all that another knows.
+    pub fn join(&mut self, other: &Clocks) {
+        self.warps.iter_mut().zip(&other.warps).for_each(|(mine, &theirs)| *mine = theirs.max(*mine));
+        for (&block, clocks) in &other.blocks {
+            self.learn(block, clocks);
+        }
+    }
+
+    /// Learns of another block.
+    pub fn learn(&mut self, block: u32, clocks: &Arc<[u32]>) {
+        let known = self.blocks.entry(block).or_insert_with(|| clocks.clone());
+        if known.iter().zip(clocks.iter()).any(|(a, b)| a < b) {
+            *known = known.iter().zip(clocks.iter()).map(|(a, b)| *a.max(b)).collect();
+        }
+    }
+
+    /// Whether an access is over as seen from a warp of a block.
+    fn is_over(&self, record: &Record, block: u32, warp: usize) -> bool {
+        if record.block != block {
+            let known = self.blocks.get(&record.block).and_then(|clocks| clocks.get(record.warp()));
+            return known.is_some_and(|&time| record.clock <= time);
+        }
+        let time = self.warps.get(record.warp()).copied().unwrap_or(0);
+        if record.warp() == warp { record.clock < time } else { record.clock <= time }
+    }
+}
+
+/// The last accesses to a word: a write, and two reads by different threads.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Word {
+    write: Record,
+    reads: [Record; 2],
+}
+
+impl Word {
+    /// Notes a read; gives an earlier write that it races with.
+    pub fn read(&mut self, now: Record, clocks: &Clocks) -> Option<Record> {
+        let unordered = |earlier: &Record| !clocks.is_over(earlier, now.block, now.warp());
+        let pending = self.write.manner == Manner::Pending && self.write.bytes & now.bytes != 0;
+        let found = pending || self.write.meets(&now) && unordered(&self.write);
+        let [latest, other] = &mut self.reads;
+        if latest.same_thread(&now) && latest.manner != Manner::None {
+            let bytes = if latest.clock == now.clock { latest.bytes } else { 0 };
+            *latest = Record { bytes: bytes | now.bytes, ..now };
+        } else {
+            *other = *latest;
+            *latest = now;
+        }
+        found.then_some(self.write)
+    }
+
+    /// Notes a write; gives an earlier access that it races with. Two writes of the same value do not.
+    pub fn write(&mut self, now: Record, same_value: bool, clocks: &Clocks) -> Option<Record> {
+        let races = |earlier: &Record| {
+            let pending = earlier.manner == Manner::Pending && earlier.bytes & now.bytes != 0;
+            pending || earlier.meets(&now) && !clocks.is_over(earlier, now.block, now.warp())
+        };
+        let read = self.reads.iter().find(|read| races(read)).copied();
+        let write = (!same_value || self.write.manner == Manner::Pending).then_some(self.write).filter(races);
+        let joined = self.write.same_thread(&now) && self.write.clock == now.clock && self.write.manner == now.manner;
+        self.write = Record { bytes: now.bytes | if joined { self.write.bytes } else { 0 }, ..now };
+        write.or(read)
+    }
+
+    /// Ends an asynchronous copy that this thread began: from now on it is a plain write of that time.
+    pub fn settle_at(&mut self, thread: u16, clock: u32) {
+        if self.write.manner == Manner::Pending && self.write.thread == thread {
+            self.write = Record { manner: Manner::Weak, clock, ..self.write };
+        }
+    }
+
+    /// Ends a copy that a thread began and a barrier in memory counted.
+    pub fn settle(&mut self, thread: u16) {
+        if self.write.manner == Manner::Pending && self.write.thread == thread {
+            self.write.manner = Manner::Bulk;
+        }
+    }
+
+    /// The last write, if a thread made it itself and it is younger than its warp's fence.
+    pub fn unfenced(&self, fences: &[u32]) -> Option<Record> {
+        let own = matches!(self.write.manner, Manner::Weak | Manner::Strong);
+        let fence = fences.get(self.write.warp()).copied().unwrap_or(0);
+        (own && self.write.clock > fence).then_some(self.write)
+    }
+}
+
+/// The words of a page in one launch.
+pub(crate) struct Page {
+    launch: u64,
+    words: [Word; PAGE],
+}
+
+impl Page {
+    /// A word by its number in the allocation.
+    pub fn word(&mut self, number: usize) -> &mut Word {
+        &mut self.words[number % PAGE]
+    }
+}
+
+/// The last accesses to all words of an allocation. A page exists once it is touched.
+pub(crate) struct Shadow {
+    pages: Box<[OnceLock<Box<Mutex<Page>>>]>,
+}
+
+impl Shadow {
+    pub fn new(words: usize) -> Shadow {
+        Shadow { pages: (0..words.div_ceil(PAGE)).map(|_| OnceLock::new()).collect() }
+    }
+
+    fn cell(&self, word: usize) -> &Mutex<Page> {
+        self.pages[word / PAGE].get_or_init(|| Box::new(Mutex::new(Page { launch: 0, words: [Word::default(); PAGE] })))
+    }
+
+    /// The page of a word, emptied if it was used by another launch.
+    pub fn page(&self, word: usize, launch: u64) -> MutexGuard<'_, Page> {
+        let mut page = self.cell(word).lock().unwrap_or_else(PoisonError::into_inner);
+        if page.launch != launch {
+            page.launch = launch;
+            page.words = [Word::default(); PAGE];
+        }
+        page
+    }
+
+    /// Keeps others from the same page.
+    pub fn exclusive(&self, word: usize) -> MutexGuard<'_, Page> {
+        self.cell(word).lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which page a word is on.
+    pub fn page_of(word: usize) -> usize {
+        word / PAGE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(block: u32, thread: u16, clock: u32) -> Record {
+        Record { block, thread, bytes: 15, manner: Manner::Weak, clock, instruction: 0 }
+    }
+
+    #[test]
+    fn a_barrier_orders_what_a_program_order_does_not() {
+        let mut word = Word::default();
+        let clocks = Clocks::new(0, 2);
+        assert!(word.write(record(0, 3, 1), false, &clocks).is_none());
+        assert!(word.read(record(0, 3, 1), &clocks).is_none(), "a thread sees its own write");
+        assert!(word.read(record(0, 4, 1), &clocks).is_some(), "lanes are not ordered");
+        let mut clocks = Clocks::new(1, 2);
+        assert!(word.read(record(0, 32, 1), &clocks).is_some());
+        clocks.warps[0] = 1;
+        assert!(word.read(record(0, 32, 1), &clocks).is_none());
+    }
+
+    #[test]
+    fn reads_are_remembered_and_equal_values_forgiven() {
+        let clocks = Clocks::new(0, 1);
+        let mut word = Word::default();
+        for thread in 0..4 {
+            assert!(word.read(record(0, thread, 1), &clocks).is_none());
+        }
+        assert!(word.write(record(0, 3, 1), false, &clocks).is_some(), "another thread's read is remembered");
+        let mut word = Word::default();
+        assert!(word.write(record(0, 0, 1), false, &clocks).is_none());
+        assert!(word.write(record(0, 1, 1), true, &clocks).is_none());
+        assert!(word.write(record(0, 2, 1), false, &clocks).is_some());
+        let part = Record { bytes: 0b0011, ..record(0, 3, 1) };
+        let mut word = Word::default();
+        assert!(word.write(part, false, &clocks).is_none());
+        assert!(word.write(Record { bytes: 0b1100, thread: 4, ..part }, false, &clocks).is_none());
+    }
+
+    #[test]
+    fn blocks_are_ordered_only_by_what_was_learned() {
+        let mut word = Word::default();
+        let mut clocks = Clocks::new(0, 1);
+        assert!(word.write(record(7, 0, 2), false, &clocks).is_none());
+        assert!(word.read(record(8, 0, 1), &clocks).is_some());
+        clocks.learn(7, &Arc::from([1]));
+        assert!(word.read(record(8, 0, 1), &clocks).is_some());
+        clocks.learn(7, &Arc::from([2]));
+        assert!(word.read(record(8, 0, 1), &clocks).is_none());
+    }
+}

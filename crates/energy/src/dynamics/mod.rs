@@ -1,0 +1,177 @@
+//! Markov chains that keep exp(−βE)/Z: each a [`Dynamics`].
+//!
+//! | chain | leaves π by | reference |
+//! |---|---|---|
+//! | [`SingleSite`]`<`[`Metropolis`]`>` | detailed balance at each site | Metropolis et al. 1953 |
+//! | [`SingleSite`]`<`[`HeatBath`]`>` | detailed balance at each site | Glauber 1963; Geman and Geman 1984 |
+//! | [`SingleSite`]`<`[`SuwaTodo`]`>`, [`Blocks`] | balance only | Suwa and Todo, *PRL* 105, 120603 (2010) |
+//! | [`Skewed`] | skewed detailed balance of a lifted chain | Turitsyn, Chertkov and Vucelja 2011; Sakai and Hukushima 2013 |
+//! | [`MetropolisHastings`] | detailed balance with any proposal | Hastings, *Biometrika* 57 (1970) |
+//!
+//! A sweep visits N sites. Visiting them in a fixed [`Order`] breaks detailed balance of the whole
+//! sweep, and keeps balance; [`Order::Random`] keeps both.
+//!
+//! Acceptance probabilities are f32 numbers of
+//! [`numeric::elementary`](yuragi_numeric::elementary), cut to thresholds of 32 bits: the same
+//! bits on every platform.
+
+mod blocks;
+mod hastings;
+mod kernel;
+mod order;
+mod single_site;
+mod skewed;
+
+use crate::draw::Source;
+use crate::error::Error;
+use crate::problem::{Problem, Variables, spin32};
+use alloc::vec::Vec;
+pub use blocks::Blocks;
+pub use hastings::{Kawasaki, MetropolisHastings, Move, Proposal, Rotation};
+pub use kernel::{HeatBath, Kernel, Metropolis, SuwaTodo};
+pub use order::Order;
+pub use single_site::SingleSite;
+pub(crate) use single_site::{spin_probability, spin_threshold};
+pub use skewed::Skewed;
+
+/// A Markov chain whose stationary distribution is exp(−βE)/Z.
+pub trait Dynamics {
+    /// What is worked out once for a problem, such as the order of the sites.
+    type Plan: Clone;
+
+    /// True if the chain also keeps a direction, ±1 with equal probability.
+    const LIFTED: bool = false;
+
+    /// Prepares for a problem.
+    ///
+    /// # Errors
+    /// A problem that this chain is not made for.
+    fn plan(&self, problem: &Problem) -> Result<Self::Plan, Error>;
+
+    /// One sweep of one read.
+    fn sweep<S: Source>(&self, plan: &Self::Plan, problem: &Problem, replica: &mut Replica, beta: f32, source: &mut S);
+
+    /// The chain as single flips in a fixed order, if it is that: such chains have faster
+    /// implementations with the same bits.
+    fn two_state(&self) -> Option<TwoState> {
+        None
+    }
+}
+
+impl<D: Dynamics> Dynamics for &D {
+    type Plan = D::Plan;
+
+    const LIFTED: bool = D::LIFTED;
+
+    fn plan(&self, problem: &Problem) -> Result<Self::Plan, Error> {
+        D::plan(self, problem)
+    }
+
+    fn sweep<S: Source>(&self, plan: &Self::Plan, problem: &Problem, replica: &mut Replica, beta: f32, source: &mut S) {
+        D::sweep(self, plan, problem, replica, beta, source);
+    }
+
+    fn two_state(&self) -> Option<TwoState> {
+        D::two_state(self)
+    }
+}
+
+/// How a single spin is drawn anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// u < ⌊2³² exp(−β ΔE)⌋ flips it.
+    Metropolis,
+    /// u < ⌊2³² σ(2βλ)⌋ makes it +1, else −1.
+    HeatBath,
+}
+
+/// Single flips of spins in a fixed order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TwoState {
+    /// How one is drawn.
+    pub rule: Rule,
+    /// The order, never [`Order::Random`].
+    pub order: Order,
+}
+
+/// The state of one read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replica {
+    values: Vec<u8>,
+    /// The local fields of spins that are all coupled; empty otherwise.
+    fields: Vec<f32>,
+    /// The direction of a lifted chain.
+    pub(crate) up: bool,
+}
+
+impl Replica {
+    /// A read in the given configuration.
+    ///
+    /// # Errors
+    /// Values that do not fit the problem.
+    pub fn new(problem: &Problem, values: &[u8]) -> Result<Self, Error> {
+        problem.check(values)?;
+        let mut replica = Self { values: values.to_vec(), fields: Vec::new(), up: true };
+        replica.refresh(problem);
+        Ok(replica)
+    }
+
+    /// The configuration.
+    pub fn values(&self) -> &[u8] {
+        &self.values
+    }
+
+    /// The direction of a lifted chain: true for +1.
+    pub fn direction(&self) -> bool {
+        self.up
+    }
+
+    /// The same configuration with another direction.
+    pub fn with_direction(self, up: bool) -> Self {
+        Self { up, ..self }
+    }
+
+    /// Sums the local fields anew, so that rounding does not pile up.
+    pub(crate) fn refresh(&mut self, problem: &Problem) {
+        if problem.variables() == Variables::Spin && problem.table().is_dense() {
+            self.fields.clear();
+            self.fields.extend((0..problem.len()).map(|k| problem.rounded_field(k, &self.values)));
+        }
+    }
+
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.values.copy_from_slice(&other.values);
+        self.fields.clone_from(&other.fields);
+        self.up = other.up;
+    }
+
+    /// λ_k of a spin.
+    #[inline(always)]
+    pub(crate) fn field(&self, problem: &Problem, k: usize) -> f32 {
+        match self.fields.get(k) {
+            Some(&field) => field,
+            None => problem.rounded_field(k, &self.values),
+        }
+    }
+
+    /// x_k becomes `value`.
+    #[inline(always)]
+    pub(crate) fn set(&mut self, problem: &Problem, k: usize, value: u8) {
+        if self.values[k] != value {
+            self.values[k] = value;
+            add_row(&mut self.fields, problem.table().dense_row(k), 2.0 * spin32(value));
+        }
+    }
+
+    pub(crate) fn value(&self, k: usize) -> u8 {
+        self.values[k]
+    }
+}
+
+/// fields += change · row.
+#[inline(always)]
+pub(crate) fn add_row(fields: &mut [f32], row: &[f32], change: f32) {
+    for (field, weight) in fields.iter_mut().zip(row) {
+        *field += change * weight;
+    }
+}

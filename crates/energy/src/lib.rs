@@ -1,0 +1,44 @@
+//! Energy functions of discrete variables, and all that is done with them: Markov chains, annealing,
+//! free energies and learning.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`problem`] | Ising and Potts problems: sparse, dense, lattice; from QUBO and from dimod |
+//! | [`exact`] | enumeration; Kaufman's, Onsager's and Yang's answers for the square lattice |
+//! | [`draw`] | random draws as pure functions of (seed, sweep, site, read) |
+//! | [`dynamics`] | Markov chains: Metropolis, heat bath, Suwa–Todo, lifted, Metropolis–Hastings |
+//! | [`master`] | the exact transition matrix of a chain, with balance and detailed balance |
+//! | [`replicas`] | batches of reads: the trait that samplers stand on; multi-spin coding |
+//! | [`schedule`] | an inverse temperature for every sweep |
+//! | [`sampler`] | annealing, quantum annealing, tempering, exchange, Jarzynski, population annealing |
+//! | [`statistics`] | estimates with errors, autocorrelation times |
+//! | [`boltzmann`] | learning couplings: exact, CD, PCD, pseudo-likelihood, minimum probability flow |
+//! | [`minimize`](mod@minimize) | L-BFGS |
+//! | [`rbm`] | restricted Boltzmann machines: block Gibbs, free energy, CD-k and PCD, log Z |
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod boltzmann;
+pub mod draw;
+pub mod dynamics;
+mod error;
+pub mod exact;
+pub mod master;
+pub mod minimize;
+pub mod problem;
+pub mod rbm;
+pub mod replicas;
+mod sample_set;
+pub mod sampler;
+pub mod schedule;
+pub mod statistics;
+
+pub use error::Error;
+pub use problem::{BetaRange, Bonds, Problem, Variables, Vartype, spin};
+pub use replicas::{Reads, Replicas};
+pub use sample_set::{Sample, SampleSet};
+pub use schedule::Schedule;

@@ -1,0 +1,65 @@
+use super::{Problem, Vartype};
+use crate::error::Error;
+use alloc::vec::Vec;
+
+/// Every variable up to the largest takes memory: a short text must not ask for too much of it.
+const LARGEST: usize = 1 << 26;
+
+impl Problem {
+    /// Reads dimod's coordinate text: lines `k l bias`, with k = l for a linear bias. Empty lines are
+    /// skipped; a line `# vartype=SPIN` or `# vartype=BINARY` sets the kind of the variables, other
+    /// lines that begin with `#` say nothing. Without such a line they are `default`. The variables are
+    /// 0 … the largest index; equal pairs are summed. Signs are dimod's, see [`Problem::quadratic`].
+    ///
+    /// # Errors
+    /// A line that is not of this form, no variable, or what [`Problem::quadratic`] refuses.
+    ///
+    /// ```
+    /// use yuragi_energy::{Problem, Vartype};
+    /// let problem = Problem::from_coo("# vartype=SPIN\n0 0 0.5\n0 1 -1\n", Vartype::Binary)?;
+    /// assert_eq!(problem.energy(&[1, 1])?, -0.5);
+    /// # Ok::<(), yuragi_energy::Error>(())
+    /// ```
+    pub fn from_coo(text: &str, default: Vartype) -> Result<Self, Error> {
+        let mut vartype = default;
+        let mut linear: Vec<(usize, f64)> = Vec::new();
+        let mut quadratic: Vec<(usize, usize, f64)> = Vec::new();
+        let mut variables = 0;
+        for (number, line) in text.lines().enumerate() {
+            let error = |what| Error::Text { line: number + 1, what };
+            let line = line.trim();
+            if let Some(comment) = line.strip_prefix('#') {
+                if let Some(name) = comment.trim().strip_prefix("vartype=") {
+                    vartype = match name.trim() {
+                        "SPIN" => Vartype::Spin,
+                        "BINARY" => Vartype::Binary,
+                        _ => return Err(error("the vartype must be SPIN or BINARY")),
+                    };
+                }
+                continue;
+            }
+            let mut words = line.split_whitespace();
+            let Some(first) = words.next() else { continue };
+            let [second, third] = [words.next(), words.next()];
+            let (Some(second), Some(third), None) = (second, third, words.next()) else {
+                return Err(error("must hold two variables and a bias"));
+            };
+            let variable = |word: &str| {
+                let index = word.parse::<usize>().ok().filter(|&index| index < LARGEST);
+                index.ok_or(error("a variable must be a whole number from 0 to 67108863"))
+            };
+            let (k, l) = (variable(first)?, variable(second)?);
+            let bias = third.parse::<f64>().map_err(|_| error("the bias must be a number"))?;
+            if !bias.is_finite() {
+                return Err(error("the bias must be finite"));
+            }
+            variables = variables.max(k + 1).max(l + 1);
+            if k == l { linear.push((k, bias)) } else { quadratic.push((k, l, bias)) }
+        }
+        let mut biases = alloc::vec![0.0; variables];
+        for (k, bias) in linear {
+            biases[k] += bias;
+        }
+        Self::quadratic(vartype, &biases, quadratic, 0.0)
+    }
+}

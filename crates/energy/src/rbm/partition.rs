@@ -1,0 +1,166 @@
+//! Partition functions: exactly where one layer is small, else by annealed importance sampling.
+
+use super::{Rbm, Units, sample};
+use crate::draw::Draws;
+use crate::error::{Error, length, range};
+use crate::sampler::{Hook, report};
+use crate::statistics::{Estimate, log_mean_exp};
+use alloc::vec::Vec;
+use yuragi_numeric::special::{Sum, log_sum_exp};
+
+/// The largest layer whose states are enumerated.
+pub const LARGEST: usize = 24;
+
+/// ln Z, by a Gray code over the states of the smaller two-state layer with at most [`LARGEST`] units, the other
+/// layer summed out.
+///
+/// # Errors
+/// No such layer.
+pub fn exact_log_z(rbm: &Rbm) -> Result<f64, Error> {
+    let visible_fits = rbm.visible_units != Units::Gaussian && rbm.visible <= LARGEST;
+    if visible_fits && (rbm.visible <= rbm.hidden || rbm.hidden > LARGEST) {
+        return log_z_over_visible(rbm);
+    }
+    log_z_over_hidden(rbm)
+}
+
+/// ln Z by the states of the hidden layer.
+///
+/// # Errors
+/// More than [`LARGEST`] hidden units.
+pub fn log_z_over_hidden(rbm: &Rbm) -> Result<f64, Error> {
+    rbm.rows(&[])?;
+    let (n, m) = (rbm.visible, rbm.hidden);
+    range("the number of hidden units", m as f64, m <= LARGEST, "at most 24, for the exact partition function")?;
+    let weight = |j: usize, i: usize| f64::from(rbm.weights[i * m + j]);
+    let bias: Vec<f64> = rbm.visible_bias.iter().map(|&b| b.into()).collect();
+    let own: Vec<f64> = rbm.hidden_bias.iter().map(|&c| c.into()).collect();
+    let terms =
+        |fields: &[f64]| -> f64 { fields.iter().zip(&bias).map(|(&x, &b)| visible_sum(rbm.visible_units, x, b)).sum() };
+    Ok(gray(&own, &bias, n, weight, rbm.hidden_units, terms))
+}
+
+/// ln Z by the states of the visible layer.
+///
+/// # Errors
+/// Gaussian visible units, or more than [`LARGEST`].
+pub fn log_z_over_visible(rbm: &Rbm) -> Result<f64, Error> {
+    rbm.rows(&[])?;
+    let (n, m) = (rbm.visible, rbm.hidden);
+    if rbm.visible_units == Units::Gaussian {
+        return Err(Error::Unsupported { what: "a sum over the visible layer", needs: "two-state visible units" });
+    }
+    range("the number of visible units", n as f64, n <= LARGEST, "at most 24, for the exact partition function")?;
+    let weight = |i: usize, j: usize| f64::from(rbm.weights[i * m + j]);
+    let bias: Vec<f64> = rbm.hidden_bias.iter().map(|&c| c.into()).collect();
+    let own: Vec<f64> = rbm.visible_bias.iter().map(|&b| b.into()).collect();
+    let terms = |fields: &[f64]| -> f64 { fields.iter().map(|&x| rbm.hidden_units.log_sum(x)).sum() };
+    Ok(gray(&own, &bias, m, weight, rbm.visible_units, terms))
+}
+
+/// ln ∫ or Σ over one visible unit, of field x = b + Σ W h. For Gaussian units ∫ exp(−½(v − b)² + v(x − b)) dv.
+fn visible_sum(units: Units, x: f64, b: f64) -> f64 {
+    if units == Units::Gaussian { units.log_sum(x) - 0.5 * b * b } else { units.log_sum(x) }
+}
+
+/// ln Σ over the states s of one layer of exp(own·s + terms(bias + Wᵀs)).
+fn gray(
+    own: &[f64],
+    bias: &[f64],
+    others: usize,
+    weight: impl Fn(usize, usize) -> f64,
+    units: Units,
+    terms: impl Fn(&[f64]) -> f64,
+) -> f64 {
+    let (low, high, _) = units.two_state();
+    let (low, step) = (f64::from(low), f64::from(high - low));
+    let mut fields: Vec<Sum> = alloc::vec![Sum::default(); others];
+    let mut linear = Sum::default();
+    for (i, field) in fields.iter_mut().enumerate() {
+        *field += bias[i];
+        (0..own.len()).for_each(|unit| *field += low * weight(unit, i));
+    }
+    own.iter().for_each(|x| linear += low * x);
+    let count = 1usize << own.len();
+    let mut exponents = Vec::with_capacity(count);
+    let mut now = alloc::vec![0.0; others];
+    let mut state = 0usize;
+    for i in 0..count {
+        if i > 0 {
+            let unit = i.trailing_zeros() as usize;
+            state ^= 1 << unit;
+            let change = if state >> unit & 1 == 1 { step } else { -step };
+            linear += change * own[unit];
+            fields.iter_mut().enumerate().for_each(|(i, field)| *field += change * weight(unit, i));
+        }
+        now.iter_mut().zip(&fields).for_each(|(now, field)| *now = field.value());
+        exponents.push(linear.value() + terms(&now));
+    }
+    log_sum_exp(&exponents)
+}
+
+/// ln Z by annealed importance sampling (Neal 2001; Salakhutdinov and Murray, *ICML* 2008), with its standard
+/// error. `base` are the visible biases b_A of the machine without weights that the chains start from: those of
+/// the data's means are best.
+///
+/// The path is p_β(v) ∝ exp(((1−β)b_A + βb)ᵀv) Π_j Σ_h exp(β(c_j + Σ_i W_ij v_i)h), from β = 0, where
+/// Z is known, to 1, in equal steps of one block Gibbs step each. Its expectation is at most the truth.
+///
+/// # Errors
+/// Gaussian visible units, no chain, no step, a base of another length, or [`Error::Cancelled`].
+pub fn annealed_log_z(
+    rbm: &Rbm,
+    base: &[f32],
+    (steps, chains): (u32, u32),
+    seed: u64,
+    hook: Hook<'_>,
+) -> Result<Estimate, Error> {
+    rbm.rows(&[])?;
+    if rbm.visible_units == Units::Gaussian {
+        return Err(Error::Unsupported { what: "annealed importance sampling", needs: "two-state visible units" });
+    }
+    length("the base biases", base.len(), rbm.visible)?;
+    range("the number of steps", steps.into(), steps > 0, "at least 1")?;
+    range("the number of chains", chains.into(), chains > 0, "at least 1")?;
+    let draws = Draws::new(seed);
+    let mut v = alloc::vec![0.0; chains as usize * rbm.visible];
+    for (read, row) in (0..).zip(v.chunks_mut(rbm.visible)) {
+        row.copy_from_slice(base);
+        sample(rbm.visible_units, row, draws, 0, 0, read);
+    }
+    let mut log_weights = alloc::vec![0.0; chains as usize];
+    for step in 1..=steps {
+        let [before, beta] = [step - 1, step].map(|step| f64::from(step) / f64::from(steps));
+        // ln p*_β(v) − ln p*_before(v), with the hidden fields of v.
+        let mut hidden = rbm.hidden_fields(&v)?;
+        let rows = v.chunks(rbm.visible).zip(hidden.chunks(rbm.hidden));
+        for (log_weight, (v, fields)) in log_weights.iter_mut().zip(rows) {
+            let linear = |(i, &x): (usize, &f32)| f64::from(rbm.visible_bias[i] - base[i]) * f64::from(x);
+            *log_weight += (beta - before) * v.iter().enumerate().map(linear).sum::<f64>();
+            *log_weight += fields
+                .iter()
+                .map(|&x| {
+                    rbm.hidden_units.log_sum(beta * f64::from(x)) - rbm.hidden_units.log_sum(before * f64::from(x))
+                })
+                .sum::<f64>();
+        }
+        if step < steps {
+            let share = beta as f32;
+            for (read, row) in (0..).zip(hidden.chunks_mut(rbm.hidden)) {
+                row.iter_mut().for_each(|x| *x *= share);
+                sample(rbm.hidden_units, row, draws, step, rbm.visible as u32, read);
+            }
+            v = rbm.visible_fields(&hidden)?;
+            for (read, row) in (0..).zip(v.chunks_mut(rbm.visible)) {
+                // (1−β)b_A + β(b + Wh)
+                row.iter_mut().zip(base).for_each(|(x, base)| *x = (1.0 - share) * base + share * *x);
+                sample(rbm.visible_units, row, draws, step, 0, read);
+            }
+        }
+        report(hook, step.into(), steps.into())?;
+    }
+    let start: f64 = base.iter().map(|&b| rbm.visible_units.log_sum(b.into())).sum::<f64>()
+        + rbm.hidden as f64 * rbm.hidden_units.log_sum(0.0);
+    let ratio = log_mean_exp(&log_weights);
+    Ok(Estimate { value: start + ratio.value, error: ratio.error })
+}

@@ -1,0 +1,122 @@
+use super::{Hook, configurations, report};
+use crate::dynamics::Dynamics;
+use crate::error::{Error, length, range};
+use crate::problem::Problem;
+use crate::replicas::{Betas, Reads, Replicas, batch};
+use crate::sample_set::SampleSet;
+use crate::schedule::Schedule;
+use crate::statistics::{Estimate, effective_sample_size, log_mean_exp, mean};
+use alloc::vec::Vec;
+
+/// The work and the heat of each read of a protocol, in units of temperature.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// W = Σ_t (β_t − β_{t−1}) E(x_{t−1}): what changing β does at fixed x.
+    pub work: Vec<f64>,
+    /// Q = Σ_t β_t (E(x_t) − E(x_{t−1})): what changing x does at fixed β. W + Q = β_T E(x_T) − β_0 E(x_0).
+    pub heat: Vec<f64>,
+    /// The configurations at the end; its schedule is the protocol.
+    pub samples: SampleSet,
+}
+
+impl Work {
+    /// ln(Z(β_T)/Z(β_0)) = ln⟨e^−W⟩ with its standard error (Jarzynski, *PRL* 78, 2690 (1997)). Its
+    /// expectation is at most the truth.
+    pub fn log_ratio(&self) -> Estimate {
+        log_mean_exp(&self.exponents())
+    }
+
+    /// ⟨W⟩, which is at least ΔF = −ln(Z(β_T)/Z(β_0)): the second law.
+    pub fn mean_work(&self) -> Estimate {
+        mean(&self.work)
+    }
+
+    /// The number of reads that weights e^−W are worth: far below the number of reads, the estimate's
+    /// error is not to be trusted.
+    pub fn effective_reads(&self) -> f64 {
+        effective_sample_size(&self.exponents())
+    }
+
+    fn exponents(&self) -> Vec<f64> {
+        self.work.iter().map(|work| -work).collect()
+    }
+}
+
+/// Jarzynski's equality, or annealed importance sampling (Neal, *Stat. Comput.* 11, 125 (2001)): every
+/// read starts from the uniform distribution, β = 0, and follows the protocol, whose first β
+/// is 0. Each later β is one change of β, which does work, then one sweep, which exchanges heat. The
+/// chain needs balance only.
+///
+/// [`Work::log_ratio`] then estimates ln Z(β_T) − N ln q from below.
+///
+/// # Errors
+/// A protocol that does not begin with β = 0, a problem that the chain is not for, or
+/// [`Error::Cancelled`].
+///
+/// ```
+/// use yuragi_energy::{Bonds, Problem, Schedule, dynamics::Metropolis, exact, sampler::{jarzynski, quiet}};
+/// let square = Problem::lattice(&[4, 4], Bonds::Uniform(1.0), &[])?;
+/// let work = jarzynski(&square, Metropolis, &Schedule::linear(0.0, 0.4, 50)?, 1000, 1, &mut quiet)?;
+/// let estimate = work.log_ratio();
+/// let log_z = 16.0 * 2f64.ln() + estimate.value;
+/// assert!((log_z - exact::finite_square_log_z(4, 4, 0.4)?).abs() < 4.0 * estimate.error);
+/// # Ok::<(), yuragi_energy::Error>(())
+/// ```
+pub fn jarzynski<D: Dynamics>(
+    problem: &Problem,
+    dynamics: D,
+    protocol: &Schedule,
+    reads: u32,
+    seed: u64,
+    hook: Hook<'_>,
+) -> Result<Work, Error> {
+    let first = protocol.beta(0);
+    range("the protocol's first beta", first.into(), first == 0.0, "0, where the start is drawn exactly")?;
+    let mut replicas = batch(problem, dynamics, Reads { first: 0, count: reads }, seed)?;
+    follow(&mut *replicas, protocol, hook)
+}
+
+/// The same from given configurations, one a read, that must be drawn from equilibrium at the protocol's
+/// first β. With the protocol reversed, −[`Work::log_ratio`] estimates ln(Z(β_T)/Z(β_0)) from above: reverse
+/// annealed importance sampling.
+///
+/// # Errors
+/// As [`jarzynski()`]; `starts` that are not whole configurations.
+pub fn jarzynski_from<D: Dynamics>(
+    problem: &Problem,
+    dynamics: D,
+    protocol: &Schedule,
+    starts: &[u8],
+    seed: u64,
+    hook: Hook<'_>,
+) -> Result<Work, Error> {
+    let n = problem.len();
+    let reads = crate::error::counter("the number of reads", starts.len() / n)?;
+    length("the starts", starts.len(), reads as usize * n)?;
+    let mut replicas = batch(problem, dynamics, Reads { first: 0, count: reads }, seed)?;
+    for (slot, start) in starts.chunks(n).enumerate() {
+        replicas.set_values(slot, start)?;
+    }
+    follow(&mut *replicas, protocol, hook)
+}
+
+fn follow(replicas: &mut dyn Replicas, protocol: &Schedule, hook: Hook<'_>) -> Result<Work, Error> {
+    let reads = replicas.len();
+    let (mut work, mut heat) = (alloc::vec![0.0; reads], alloc::vec![0.0; reads]);
+    let (mut before, mut after) = (alloc::vec![0.0; reads], alloc::vec![0.0; reads]);
+    replicas.energies(&mut before)?;
+    for sweep in 1..protocol.sweeps() {
+        let beta = protocol.beta(sweep);
+        let change = f64::from(beta) - f64::from(protocol.beta(sweep - 1));
+        replicas.sweep(sweep, Betas::Same(beta))?;
+        replicas.energies(&mut after)?;
+        for i in 0..reads {
+            work[i] += change * before[i];
+            heat[i] += f64::from(beta) * (after[i] - before[i]);
+        }
+        core::mem::swap(&mut before, &mut after);
+        report(hook, sweep.into(), u64::from(protocol.sweeps()) - 1)?;
+    }
+    let samples = SampleSet::new(replicas.problem(), configurations(replicas)?, protocol.clone())?;
+    Ok(Work { work, heat, samples })
+}

@@ -1,0 +1,124 @@
+use super::{Hook, Resampling, configurations, report, resample};
+use crate::draw::Draws;
+use crate::dynamics::Dynamics;
+use crate::error::{Error, range};
+use crate::problem::Problem;
+use crate::replicas::{Betas, Reads, batch};
+use crate::sample_set::SampleSet;
+use crate::schedule::Schedule;
+use crate::statistics::log_mean_exp;
+use alloc::vec::Vec;
+
+/// How a population is annealed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PopulationSettings {
+    /// The inverse temperatures, the first 0.
+    pub schedule: Schedule,
+    /// The sweeps at each of them but the first.
+    pub sweeps: u32,
+    /// How it is resampled.
+    pub resampling: Resampling,
+}
+
+/// The population at one temperature.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PopulationStep {
+    /// β.
+    pub beta: f64,
+    /// The estimate of ln Z(β).
+    pub log_z: f64,
+    /// An estimate of its standard error, √((ρ − 1)/R) with ρ the mean square family size.
+    pub error: f64,
+    /// ⟨E⟩.
+    pub mean_energy: f64,
+    /// The lowest energy of the population.
+    pub lowest_energy: f64,
+    /// ρ = (1/R) Σ n_i² over the families of descendants of the first population's members, of n_i
+    /// members: 1 if all have survived, R if one has. ρ must stay far below R.
+    pub family_size: f64,
+    /// The number of families left.
+    pub families: u32,
+}
+
+/// What population annealing gives.
+#[derive(Clone, Debug)]
+pub struct Population {
+    /// One entry for each β of the schedule.
+    pub steps: Vec<PopulationStep>,
+    /// The member of the first population that each member descends from.
+    pub founders: Vec<u32>,
+    /// The population at the last β.
+    pub samples: SampleSet,
+}
+
+/// Population annealing (Hukushima and Iba 2003; Machta, *PRE* 82, 026704 (2010)): from β to β′ the
+/// members are resampled in proportion to exp(−(β′ − β)E), then swept at β′. The mean weights
+/// give ln Z(β) at every temperature of one run:
+///
+/// > ln Z(β′) = ln Z(β) + ln((1/R) Σ_i exp(−(β′ − β)E_i)), ln Z(0) = N ln q.
+///
+/// The members of one population depend on each other: here a read is a member.
+///
+/// # Errors
+/// No member, a schedule that does not begin with 0, more sweeps than the counters hold, a problem that
+/// the chain is not for, or [`Error::Cancelled`].
+pub fn population_anneal<D: Dynamics>(
+    problem: &Problem,
+    dynamics: D,
+    settings: &PopulationSettings,
+    members: u32,
+    seed: u64,
+    hook: Hook<'_>,
+) -> Result<Population, Error> {
+    let PopulationSettings { schedule, sweeps, resampling } = settings;
+    range("the number of members", members.into(), members > 0, "at least 1")?;
+    let first = schedule.beta(0);
+    range("the schedule's first beta", first.into(), first == 0.0, "0, where the start is drawn exactly")?;
+    let temperatures = schedule.sweeps();
+    let total = temperatures.saturating_sub(1).checked_mul(*sweeps);
+    let total = total.ok_or(Error::Overflow { what: "the number of sweeps times temperatures" })?;
+    let draws = Draws::new(seed);
+    let mut replicas = batch(problem, dynamics, Reads { first: 0, count: members }, seed)?;
+    let mut energies = alloc::vec![0.0; members as usize];
+    let mut founders: Vec<u32> = (0..members).collect();
+    replicas.energies(&mut energies)?;
+    let mut log_z = problem.len() as f64 * libm::log(problem.variables().states() as f64);
+    let mut steps = alloc::vec![step(0.0, log_z, &energies, &founders)];
+    let mut done = 0;
+    for number in 1..temperatures {
+        let beta = schedule.beta(number);
+        let change = f64::from(beta) - f64::from(schedule.beta(number - 1));
+        let log_weights: Vec<f64> = energies.iter().map(|energy| -change * energy).collect();
+        log_z += log_mean_exp(&log_weights).value;
+        let parents = resample(*resampling, &log_weights, draws, number)?;
+        replicas.resample(&parents)?;
+        founders = parents.iter().map(|&parent| founders[parent as usize]).collect();
+        for _ in 0..*sweeps {
+            done += 1;
+            replicas.sweep(done, Betas::Same(beta))?;
+            report(hook, done.into(), total.into())?;
+        }
+        replicas.energies(&mut energies)?;
+        steps.push(step(beta.into(), log_z, &energies, &founders));
+    }
+    let samples = SampleSet::new(problem, configurations(&*replicas)?, schedule.clone())?;
+    Ok(Population { steps, founders, samples })
+}
+
+fn step(beta: f64, log_z: f64, energies: &[f64], founders: &[u32]) -> PopulationStep {
+    let members = energies.len() as f64;
+    let mut sorted = founders.to_vec();
+    sorted.sort_unstable();
+    let sizes = sorted.chunk_by(|a, b| a == b).map(|family| family.len() as f64);
+    let (families, squares) = sizes.fold((0, 0.0), |(count, squares), size| (count + 1, squares + size * size));
+    let family_size = squares / members;
+    PopulationStep {
+        beta,
+        log_z,
+        error: libm::sqrt(((family_size - 1.0) / members).max(0.0)),
+        mean_energy: energies.iter().sum::<f64>() / members,
+        lowest_energy: energies.iter().copied().fold(f64::INFINITY, f64::min),
+        family_size,
+        families,
+    }
+}

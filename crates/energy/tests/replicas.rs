@@ -1,0 +1,168 @@
+//! Reads are the same whichever run beside them and however they are swept.
+
+mod common;
+
+use common::{random_ising, random_potts, uniforms};
+use yuragi_energy::dynamics::{Dynamics, HeatBath, Metropolis, Order, SingleSite, Skewed, SuwaTodo};
+use yuragi_energy::replicas::{Betas, BitReplicas, Reads, Replicas, ScalarReplicas, batch};
+use yuragi_energy::{Bonds, Error, Problem};
+
+fn reads(first: u32, count: u32) -> Reads {
+    Reads { first, count }
+}
+
+fn states(replicas: &dyn Replicas) -> Vec<Vec<u8>> {
+    let mut values = vec![0; replicas.problem().len()];
+    (0..replicas.len())
+        .map(|slot| {
+            replicas.values(slot, &mut values).unwrap();
+            values.clone()
+        })
+        .collect()
+}
+
+/// Both must hold the same configurations and energies, to the last bit.
+fn equal(a: &mut dyn Replicas, b: &mut dyn Replicas, what: &str) {
+    assert_eq!(states(a), states(b), "{what}");
+    let [mut x, mut y] = [vec![0.0; a.len()], vec![0.0; b.len()]];
+    a.energies(&mut x).unwrap();
+    b.energies(&mut y).unwrap();
+    let bits = |x: &[f64]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&x), bits(&y), "{what}");
+    for (values, energy) in states(a).iter().zip(&x) {
+        assert_eq!(a.problem().energy(values).unwrap().to_bits(), energy.to_bits());
+    }
+}
+
+/// Sweeps both at changing temperatures, resamples, goes on.
+fn follow(problem: &Problem, kernel: SingleSite<impl yuragi_energy::dynamics::Kernel>, span: Reads, each: bool) {
+    let mut scalar = ScalarReplicas::new(problem, kernel, span, 99).unwrap();
+    let mut bits = BitReplicas::new(problem, kernel.two_state().unwrap(), span, 99).unwrap();
+    equal(&mut scalar, &mut bits, "start");
+    let own: Vec<f32> = (0..span.count).map(|i| i as f32 * 0.01).collect();
+    for (sweep, beta) in [0.0, 0.1, 0.4, 1.0, 3.0, 1e4].into_iter().enumerate() {
+        let betas = if each { Betas::Each(&own) } else { Betas::Same(beta) };
+        for replicas in [&mut scalar as &mut dyn Replicas, &mut bits] {
+            replicas.sweep(126 + sweep as u32, betas).unwrap();
+        }
+        equal(&mut scalar, &mut bits, &format!("sweep {sweep}"));
+        let parents: Vec<u32> = (0..span.count).map(|i| (i * 7 + 3) % span.count).collect();
+        scalar.resample(&parents).unwrap();
+        bits.resample(&parents).unwrap();
+        equal(&mut scalar, &mut bits, "resampled");
+    }
+}
+
+fn plus_minus(sides: &[usize], seed: u32) -> Problem {
+    let count = sides.iter().product::<usize>() * sides.len();
+    let signs: Vec<f64> = uniforms(count, seed).iter().map(|x| x.signum()).collect();
+    Problem::lattice(sides, Bonds::Each(&signs), &[]).unwrap()
+}
+
+#[test]
+fn multi_spin_coding_equals_single_reads() {
+    let weights = |seed, largest: f64| uniforms(60, seed).iter().map(|x| (largest * x).round()).collect::<Vec<_>>();
+    let lattice = plus_minus(&[6, 5], 1);
+    let cube = plus_minus(&[3, 3, 4], 2);
+    let fields: Vec<f64> = weights(3, 2.0)[..30].to_vec();
+    let wide = Problem::lattice(&[5, 6], Bonds::Each(&weights(4, 5.0)), &fields).unwrap();
+    let halves: Vec<f64> = weights(5, 3.0).iter().map(|x| 0.25 * x).collect();
+    let chain = Problem::lattice(&[30], Bonds::Each(&halves[..30]), &halves[30..]).unwrap();
+    let free = Problem::ising(3, [], &[]).unwrap();
+    let one = Problem::ising(1, [], &[-1.0]).unwrap();
+    let twice = Problem::ising(4, [(0, 1, 1.0), (1, 0, 1.0), (2, 3, -1.0), (2, 3, 1.0)], &[]).unwrap();
+    for problem in [&lattice, &cube, &wide, &chain, &free, &one, &twice] {
+        let bits = BitReplicas::new(problem, Metropolis.two_state().unwrap(), reads(0, 1), 0).unwrap();
+        assert!(bits.is_multi_spin());
+        for order in [Order::Sequential, Order::Checkerboard] {
+            for span in [reads(0, 3), reads(250, 300)] {
+                follow(problem, SingleSite { kernel: Metropolis, order }, span, false);
+                follow(problem, SingleSite { kernel: HeatBath, order }, span, false);
+            }
+        }
+        follow(problem, SingleSite::sequential(Metropolis), reads(40, 70), true);
+    }
+}
+
+#[test]
+fn lanes_equal_single_reads() {
+    let sparse = random_ising(20, 0.3, 6);
+    let dense = random_ising(20, 1.0, 7).to_dense().unwrap();
+    for problem in [&sparse, &dense] {
+        let bits = BitReplicas::new(problem, Metropolis.two_state().unwrap(), reads(0, 1), 0).unwrap();
+        assert!(!bits.is_multi_spin());
+        for each in [false, true] {
+            for span in [reads(0, 1), reads(0, 70), reads(250, 300)] {
+                follow(problem, SingleSite::sequential(Metropolis), span, each);
+                follow(problem, SingleSite::sequential(HeatBath), span, each);
+            }
+        }
+        follow(problem, SingleSite::checkerboard(SuwaTodo), reads(7, 40), false);
+    }
+}
+
+#[test]
+fn a_read_depends_on_the_seed_and_its_number_only() {
+    let problem = plus_minus(&[4, 4], 8);
+    let potts = random_potts(5, 3, 9);
+    fn check<D: Dynamics + Copy>(problem: &Problem, dynamics: D) {
+        let run = |span: Reads, seed: u64| {
+            let mut replicas = batch(problem, dynamics, span, seed).unwrap();
+            for sweep in 0..5 {
+                replicas.sweep(sweep, Betas::Same(0.3)).unwrap();
+            }
+            states(&*replicas)
+        };
+        let all = run(reads(0, 600), 5);
+        assert_eq!(run(reads(300, 290), 5), all[300..590]);
+        assert_eq!(run(reads(599, 1), 5), all[599..]);
+        assert_ne!(run(reads(0, 600), 6), all);
+        assert!(run(reads(7, 0), 5).is_empty());
+    }
+    check(&problem, Metropolis);
+    check(&problem, SingleSite::random(HeatBath));
+    check(&problem, Skewed { kernel: Metropolis });
+    check(&potts, SuwaTodo);
+}
+
+#[test]
+fn configurations_can_be_set() {
+    for problem in [plus_minus(&[4, 4], 10), random_ising(16, 1.0, 11).to_dense().unwrap()] {
+        let mut scalar = ScalarReplicas::new(&problem, Metropolis, reads(3, 40), 1).unwrap();
+        let mut bits = BitReplicas::new(&problem, Metropolis.two_state().unwrap(), reads(3, 40), 1).unwrap();
+        for slot in [0, 17, 39] {
+            let values: Vec<u8> = (0..16).map(|k| u8::from((k * k + slot) % 3 == 0)).collect();
+            scalar.set_values(slot, &values).unwrap();
+            bits.set_values(slot, &values).unwrap();
+        }
+        equal(&mut scalar, &mut bits, "set");
+        for replicas in [&mut scalar as &mut dyn Replicas, &mut bits] {
+            replicas.sweep(1, Betas::Same(0.7)).unwrap();
+        }
+        equal(&mut scalar, &mut bits, "swept");
+    }
+}
+
+#[test]
+fn wrong_calls_are_refused() {
+    let problem = plus_minus(&[4, 4], 12);
+    let mut scalar = ScalarReplicas::new(&problem, Metropolis, reads(0, 5), 1).unwrap();
+    let mut bits = BitReplicas::new(&problem, Metropolis.two_state().unwrap(), reads(0, 5), 1).unwrap();
+    for replicas in [&mut scalar as &mut dyn Replicas, &mut bits] {
+        for beta in [-1.0, f32::NAN, f32::INFINITY] {
+            assert!(matches!(replicas.sweep(0, Betas::Same(beta)), Err(Error::Range { .. })));
+            assert!(matches!(replicas.sweep(0, Betas::Each(&[beta; 5])), Err(Error::Range { .. })));
+        }
+        assert!(matches!(replicas.sweep(0, Betas::Each(&[1.0])), Err(Error::Length { .. })));
+        assert!(matches!(replicas.energies(&mut [0.0]), Err(Error::Length { .. })));
+        assert!(matches!(replicas.resample(&[0]), Err(Error::Length { .. })));
+        assert!(matches!(replicas.resample(&[0, 1, 2, 3, 5]), Err(Error::Index { index: 5, .. })));
+        assert!(matches!(replicas.values(5, &mut [0; 16]), Err(Error::Index { .. })));
+        assert!(matches!(replicas.values(0, &mut [0; 15]), Err(Error::Length { .. })));
+        assert!(matches!(replicas.set_values(0, &[2; 16]), Err(Error::Index { .. })));
+        assert!(matches!(replicas.set_values(0, &[0; 3]), Err(Error::Length { .. })));
+    }
+    assert!(matches!(batch(&problem, Metropolis, reads(u32::MAX, 2), 0), Err(Error::Overflow { .. })));
+    let potts = random_potts(2, 3, 13);
+    assert!(BitReplicas::new(&potts, Metropolis.two_state().unwrap(), reads(0, 1), 0).is_err());
+}
