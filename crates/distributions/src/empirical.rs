@@ -173,7 +173,7 @@ impl Histogram {
         data.complete(1)?;
         range("the lower end", low, low.is_finite(), "finite")?;
         range("the upper end", high, high > low && (high - low).is_finite(), "finite and above the lower end")?;
-        range("the number of bins", bins as f64, (1..=1 << 32).contains(&bins), "from 1 to 2^32")?;
+        range("the number of bins", bins as f64, (1..=1 << 24).contains(&bins), "from 1 to 2^24")?;
         let mut histogram = Self { low, high, counts: vec![0.0; bins], inside: 0.0, outside: 0.0 };
         for (row, weight) in data.weighted_rows() {
             match histogram.bin(row[0]) {
