@@ -27,6 +27,12 @@ fn ordered(format: Format, a: u64, b: u64) -> usize {
     format.float(a).partial_cmp(&format.float(b)).map_or(3, |order| (order as i8 + 1) as usize)
 }
 
+/// How a comparison is joined with a predicate.
+type Join = fn(bool, bool) -> bool;
+
+/// Whether a number, normal or not, is of a kind.
+type Test = fn(f64, bool) -> bool;
+
 #[test]
 fn floats_compare_in_order_and_unordered() {
     for (of, register, format) in [("f16", "b16", F16), ("bf16", "b16", BF16), ("f32", "b32", F32), ("f64", "b64", F64)]
@@ -105,8 +111,7 @@ fn integers_compare_by_their_type() {
 fn a_comparison_joins_a_predicate() {
     let rows = triples(&[1, 2, 3], &[1, 2, 3], &[0, 1]);
     let from = ["b32", "b32", "pred"];
-    let joins: [(&str, fn(bool, bool) -> bool); 3] =
-        [("and", |a, b| a & b), ("or", |a, b| a | b), ("xor", |a, b| a ^ b)];
+    let joins: [(&str, Join); 3] = [("and", |a, b| a & b), ("or", |a, b| a | b), ("xor", |a, b| a ^ b)];
     for (name, join) in joins {
         let want =
             |r: &[u64], first: bool, negated: bool| Some(join((r[0] < r[1]) == first, (r[2] == 1) != negated).into());
@@ -144,7 +149,7 @@ fn selections() {
 fn tests_of_numbers() {
     for (of, register, format) in [("f32", "b32", F32), ("f64", "b64", F64)] {
         let rows = singles(&format.edges(20));
-        let tests: [(&str, fn(f64, bool) -> bool); 6] = [
+        let tests: [(&str, Test); 6] = [
             ("finite", |x, _| x.is_finite()),
             ("infinite", |x, _| x.is_infinite()),
             ("number", |x, _| !x.is_nan()),
