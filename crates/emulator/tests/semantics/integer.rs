@@ -218,8 +218,8 @@ fn pairs_of_halves() {
     let rows: Vec<Row> = packed.iter().zip(packed.iter().rev()).map(|(&a, &b)| vec![a, b]).collect();
     for signed in [false, true] {
         let suffix = if signed { "s16x2" } else { "u16x2" };
-        let functions: [(&str, fn(i128, i128) -> i128); 3] =
-            [("add", |a, b| a + b), ("min", i128::min), ("max", i128::max)];
+        type Function = fn(i128, i128) -> i128;
+        let functions: [(&str, Function); 3] = [("add", |a, b| a + b), ("min", i128::min), ("max", i128::max)];
         for (name, f) in functions {
             check(&format!("{name}.{suffix} %d, %a, %b;"), "b32", &["b32"; 2], &rows, |r| {
                 let one = |i: u32| cut(f(value(r[0] >> i, (16, signed)), value(r[1] >> i, (16, signed))), 16);
