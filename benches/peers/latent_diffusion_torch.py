@@ -21,7 +21,7 @@ from torch.nn import functional as F
 SIZE, LATENT, GROUPS = 64, 4, 8
 AUTOENCODER_CHANNELS, AUTOENCODER_BLOCKS = (64, 96), (1, 2)
 VOCABULARY, LENGTH, TEXT_WIDTH, TEXT_LAYERS = 3072, 24, 160, 1
-UNET_CHANNELS, CONDITION, HEADS = (48, 96, 176), 192, 4
+UNET_CHANNELS, CONDITION, HEADS = (48, 96, 192), 192, 4
 RATE, BETAS, WEIGHT_DECAY, CLIP, AVERAGE = 1e-3, (0.9, 0.99), 0.01, 1.0, 0.999
 
 
@@ -196,18 +196,20 @@ class UNet(nn.Module):
         self.time = nn.ModuleList([nn.Linear(full, CONDITION), nn.Linear(CONDITION, CONDITION)])
         self.text, self.in_ = nn.Linear(TEXT_WIDTH, CONDITION), conv(LATENT, full)
 
-        def stage(inputs, outputs, **rest):
-            return nn.ModuleDict({"residual": Residual(inputs, outputs), "attention": Attend(outputs)} | rest)
+        def down(inputs, outputs):
+            return nn.ModuleDict({"half_": conv(inputs, inputs, stride=2), "residual": Residual(inputs, outputs)})
+
+        def up(inputs, outputs, next):
+            parts = {"residual": Residual(inputs, outputs), "attention": Attend(outputs)}
+            return nn.ModuleDict(parts | {"narrow": nn.Conv2d(outputs, next, 1)})
 
         self.down0 = nn.ModuleDict({"residual": Residual(full, full)})
-        self.down1 = stage(full, half, half_=conv(full, full, stride=2))
-        self.down2 = stage(half, quarter, half_=conv(half, half, stride=2))
+        self.down1, self.down2 = down(full, half), down(half, quarter)
         middle = {f"residual{i}": Residual(quarter, quarter) for i in (1, 2)}
         grid = nn.Linear(TEXT_WIDTH, quarter * (SIZE // 16) ** 2)
         self.mid = nn.ModuleDict(middle | {"grid": grid, "attention": Attend(quarter)})
-        self.up2 = stage(2 * quarter, quarter, double_=conv(quarter, quarter))
-        self.up1 = stage(quarter + half, half, double_=conv(half, half))
-        self.up0 = nn.ModuleDict({"residual": Residual(half + full, full)})
+        self.up2, self.up1 = up(2 * quarter, quarter, half), up(2 * half, half, full)
+        self.up0 = nn.ModuleDict({"residual": Residual(2 * full, full)})
         self.norm, self.out = norm(full), conv(full, LATENT)
         steps = torch.arange(full // 2) / (full // 2)
         self.register_buffer("frequencies", torch.exp(-math.log(10_000) * steps), persistent=False)
@@ -217,17 +219,17 @@ class UNet(nn.Module):
         time = F.silu(self.time[0](torch.cat([angles.cos(), angles.sin()], dim=1)))
         condition = F.silu(self.time[1](time) + self.text(pooled))
 
-        def run(stage, x):
-            return stage["attention"](stage["residual"](x, condition), tokens, mask)
+        def rise(stage, x, skip):
+            x = stage["residual"](torch.cat([x, skip], dim=1), condition)
+            return upsample(stage["narrow"](stage["attention"](x, tokens, mask)))
 
         skip0 = self.down0["residual"](self.in_(x), condition)
-        skip1 = run(self.down1, self.down1["half_"](skip0))
-        skip2 = run(self.down2, self.down2["half_"](skip1))
+        skip1 = self.down1["residual"](self.down1["half_"](skip0), condition)
+        skip2 = self.down2["residual"](self.down2["half_"](skip1), condition)
         grid = self.mid["grid"](pooled).unflatten(1, (SIZE // 16, SIZE // 16, -1)).permute(0, 3, 1, 2)
         x = self.mid["residual1"](skip2 + grid, condition)
         x = self.mid["residual2"](self.mid["attention"](x, tokens, mask), condition)
-        x = self.up2["double_"](upsample(run(self.up2, torch.cat([x, skip2], dim=1))))
-        x = self.up1["double_"](upsample(run(self.up1, torch.cat([x, skip1], dim=1))))
+        x = rise(self.up1, rise(self.up2, x, skip2), skip1)
         x = self.up0["residual"](torch.cat([x, skip0], dim=1), condition)
         return self.out(F.silu(self.norm(x)))
 

@@ -40,7 +40,7 @@ impl Default for Settings {
             size: 64,
             autoencoder: Autoencoder { latent, channels: [64, 96], blocks: [1, 2] },
             text: TextEncoder { vocabulary: 3072, length: 24, width: 160, layers: 1, heads: 4 },
-            unet: UNet { latent, channels: [48, 96, 176], condition: 192, heads: 4 },
+            unet: UNet { latent, channels: [48, 96, 192], condition: 192, heads: 4 },
             latents: Latents::default(),
         }
     }

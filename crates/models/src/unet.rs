@@ -2,17 +2,19 @@
 //! time and text.
 //!
 //! ```text
-//!  x_t ─ conv ─[R]─────────────────────────────────────[R]─ norm ─ conv ─ x₀      H×W,    channels[0]
-//!               ↓└──────────────────────────────────┘  ↑
-//!              [R A]──────────────────────────────[R A]                           H/2×W/2, channels[1]
-//!                 ↓ └──────────────────────────┘    ↑
-//!                [R A]───────────────────────[R A]                                H/4×W/4, channels[2]
-//!                    └─ + text grid ─[R A R]─┘
+//!  x_t ─ conv ─[R]───────────────────────────────────[R]─ norm ─ conv ─ x₀      H×W,    channels[0]
+//!               ↓└────────────────────────────────┘  ↑
+//!              [R]──────────────────────────────[R A]                           H/2×W/2, channels[1]
+//!                ↓└──────────────────────────┘    ↑
+//!               [R]────────────────────────[R A]                                H/4×W/4, channels[2]
+//!                 └── + text grid ─[R A R]─┘
 //! ```
 //!
 //! R is a residual block whose second normalisation is modulated by (time, pooled text); A attends
 //! to the picture itself, then to the caption's tokens. A linear map of the pooled text is added to
-//! the coarsest grid: where in the picture a word belongs.
+//! the coarsest grid: where in the picture a word belongs. On the way up (↑) channels are mapped
+//! linearly to those of the next width before pixels are doubled, since the block that follows mixes
+//! neighbours anyway.
 
 use yuragi_graph::{Init, Tensor};
 use yuragi_nn::{
@@ -56,21 +58,21 @@ impl UNet {
         let residual = |name: &str, x, outputs| context.residual(&s.enter(name), x, outputs);
         let attend = |name: &str, x| context.attend(&s.enter(name), x);
         let down = |name: &str, x: Tensor<'g>| Conv2d::new(x.dim(-1), 3).stride(2).apply(&s.enter(name), x);
-        let up = |name: &str, x: Tensor<'g>| conv2d(&s.enter(name), upsample(x), x.dim(-1), 3);
+        let up = |name: &str, x: Tensor<'g>, outputs| upsample(linear(&s.enter(name), x, outputs));
 
         let x = conv2d(&s.enter("in"), x, full, 3);
         let skip0 = residual("down0.residual", x, full);
-        let skip1 = attend("down1.attention", residual("down1.residual", down("down1.half", skip0), half));
-        let skip2 = attend("down2.attention", residual("down2.residual", down("down2.half", skip1), quarter));
+        let skip1 = residual("down1.residual", down("down1.half", skip0), half);
+        let skip2 = residual("down2.residual", down("down2.half", skip1), quarter);
 
         let x = skip2 + grid(&s.enter("mid.grid"), text.pooled, skip2);
         let x = attend("mid.attention", residual("mid.residual1", x, quarter));
         let x = residual("mid.residual2", x, quarter);
 
         let x = attend("up2.attention", residual("up2.residual", x.concat(&[skip2], -1), quarter));
-        let x = up("up2.double", x).concat(&[skip1], -1);
+        let x = up("up2.narrow", x, half).concat(&[skip1], -1);
         let x = attend("up1.attention", residual("up1.residual", x, half));
-        let x = up("up1.double", x).concat(&[skip0], -1);
+        let x = up("up1.narrow", x, full).concat(&[skip0], -1);
         let x = residual("up0.residual", x, full);
         Conv2d::new(self.latent, 3).zero().apply(&s.enter("out"), group_norm(&s.enter("norm"), x, GROUPS).silu())
     }

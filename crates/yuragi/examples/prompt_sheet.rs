@@ -1,0 +1,55 @@
+//! The sheet of the model card: twenty-four prompts, each drawn once, good or bad.
+//!
+//! ```text
+//! cargo run --release --example prompt_sheet -- sheet.png
+//! ```
+
+use yuragi::{
+    cpu::Cpu,
+    io::{Picture, picture::contact_sheet, png},
+    models::generator::{Generator, Request, Sampling},
+};
+
+/// Row by row: things, faces, people, recoloured and put together.
+const PROMPTS: [&str; 24] = [
+    "a cat with heart eyes",
+    "dog face",
+    "panda",
+    "fish",
+    "strawberry",
+    "ピザ",
+    "rocket",
+    "三日月",
+    "smiling face with sunglasses",
+    "泣き顔",
+    "woman firefighter: dark skin tone",
+    "男性警察官",
+    "astronaut: medium skin tone",
+    "kiss: woman, man",
+    "waving hand: light skin tone",
+    "握手",
+    "a blue heart",
+    "green apple",
+    "a red cat",
+    "青い花",
+    "a purple car",
+    "a star on a blue background",
+    "sun and cloud side by side",
+    "猫と犬",
+];
+
+fn main() -> Result<(), yuragi::Failure> {
+    let path = std::env::args().nth(1).unwrap_or_else(|| "sheet.png".into());
+    let model = yuragi::builtin()?;
+    let generator = Generator::new(&Cpu::new(), model.params, model.settings, model.tokenizer, 1)?;
+    let (side, sampling) = (generator.settings().size, Sampling { steps: 24, guidance: 2.0, ..Sampling::default() });
+    let mut pictures = Vec::new();
+    for prompt in PROMPTS {
+        let mut job = generator.start(&[Request { prompt, seed: 3, ..Request::default() }], &sampling)?;
+        while !job.advance(usize::MAX)?.is_all() {}
+        pictures.push(Picture::new(side, side, job.rgb8(0).unwrap_or_default())?);
+    }
+    png::save(&path, &contact_sheet(&pictures, 8, 4)?, &[(png::PARAMETERS, &PROMPTS.join("\n"))])?;
+    println!("{path}");
+    Ok(())
+}
