@@ -11,6 +11,8 @@
 //! | [`dataset`] | pictures with captions, as a trainer sees them |
 //! | [`emoji`] | the emoji of an installed colour font, captioned in English and Japanese |
 //! | [`folder`] | a folder of captioned pictures |
+//! | [`table`] | rows of numbers: IDX, `.npy` and CSV |
+//! | [`problem`] | problems to anneal: dimod's JSON and text |
 //! | [`checkpoint`] | named tensors and settings in a safetensors file |
 //! | [`quantize`] | 8-bit storage of weights |
 //! | [`terminal`] | pictures in the terminal |
@@ -25,13 +27,17 @@ pub mod folder;
 pub mod picture;
 pub mod plot;
 pub mod png;
+pub mod problem;
 pub mod quantize;
 mod resample;
+pub mod table;
 pub mod terminal;
 
 pub use checkpoint::{Checkpoint, CheckpointError, DType, Tensor};
 pub use dataset::{Caption, CaptionKind, Dataset, DatasetError, Item};
 pub use picture::{Fit, Picture, PictureError};
+pub use problem::ProblemError;
+pub use table::{Table, TableError};
 
 #[cfg(test)]
 mod testing;

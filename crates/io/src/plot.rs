@@ -67,13 +67,16 @@ pub struct Series {
     /// Its points (x, y) by increasing x. Those that are not finite, or not positive on a logarithmic axis, are left
     /// out.
     pub points: Vec<(f64, f64)>,
+    /// Error bars, each a point and how far it may be off, up and down.
+    pub bars: Vec<((f64, f64), f64)>,
 }
 
 /// How a chart looks.
 ///
 /// ```
 /// use yuragi_io::plot::{Chart, Series};
-/// let loss = Series { label: "loss".into(), points: (1..100).map(|i| (i as f64, 1.0 / i as f64)).collect() };
+/// let points = (1..100).map(|i| (i as f64, 1.0 / i as f64)).collect();
+/// let loss = Series { label: "loss".into(), points, ..Series::default() };
 /// let picture = Chart { log_y: true, ..Chart::default() }.draw(&[loss])?;
 /// assert_eq!((picture.width(), picture.height()), (960, 540));
 /// # Ok::<(), yuragi_io::plot::PlotError>(())
@@ -126,13 +129,20 @@ impl Chart {
             .map(|s| (s.label.as_str(), s.points.iter().copied().filter(drawable).map(scaled).collect()))
             .map(|(label, points)| (label, thin(points, width)))
             .collect();
-        let all = || lines.iter().flat_map(|(_, points)| points);
+        let ends = |&((x, y), error): &((f64, f64), f64)| [(x, y - error), (x, y + error)];
+        let bars: Vec<Vec<[(f64, f64); 2]>> = series
+            .iter()
+            .map(|s| {
+                s.bars.iter().map(ends).filter(|bar| bar.iter().all(drawable)).map(|bar| bar.map(scaled)).collect()
+            })
+            .collect();
+        let all = || lines.iter().flat_map(|(_, points)| points).chain(bars.iter().flatten().flatten());
         let (Some(x), Some(y)) = (range(all().map(|p| p.0)), range(all().map(|p| p.1))) else {
             return Err(PlotError::Empty { log_y });
         };
         let mut picture = Picture::filled(width, height, [255; 3])?;
         let ticks = if log_y { log_ticks(&y) } else { None };
-        let drawn = self.lines(&mut picture, x, Axis { scale: y.into(), ticks }, &lines);
+        let drawn = self.lines(&mut picture, x, Axis { scale: y.into(), ticks }, &lines, &bars);
         drawn.map_err(|error| PlotError::Layout(error.to_string()))?;
         Ok(picture)
     }
@@ -143,6 +153,7 @@ impl Chart {
         x: Range<f64>,
         y: Axis,
         lines: &[(&str, Vec<(f64, f64)>)],
+        bars: &[Vec<[(f64, f64); 2]>],
     ) -> Result<(), DrawingAreaErrorKind<Infallible>> {
         let font = ("monospace", FONT_SIZE);
         let area = Canvas(picture).into_drawing_area();
@@ -165,7 +176,8 @@ impl Chart {
             .x_label_formatter(&|&v| short(v))
             .y_label_formatter(&|&v| short(if self.log_y { 10f64.powf(v) } else { v }))
             .draw()?;
-        for ((label, points), colour) in lines.iter().zip(COLOURS.into_iter().cycle()) {
+        for (((label, points), bars), colour) in lines.iter().zip(bars).zip(COLOURS.into_iter().cycle()) {
+            chart.draw_series(bars.iter().map(|&ends| PathElement::new(ends, colour.stroke_width(1))))?;
             let line = chart.draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))?;
             if !label.is_empty() {
                 line.label(*label).legend(move |(x, y)| Rectangle::new([(x, y - 2), (x + 16, y + 1)], colour.filled()));
@@ -368,7 +380,7 @@ mod tests {
     use super::*;
 
     fn series(points: &[(f64, f64)]) -> Series {
-        Series { label: "a".to_owned(), points: points.to_vec() }
+        Series { label: "a".to_owned(), points: points.to_vec(), ..Series::default() }
     }
 
     fn coloured(picture: &Picture, RGBColor(r, g, b): RGBColor) -> usize {
@@ -407,6 +419,18 @@ mod tests {
         some.extend([(4.0, 0.5), (5.0, 0.25)]);
         assert_eq!(chart.draw(&[series(&some)]).unwrap(), chart.draw(&[series(&some[5..])]).unwrap());
         assert!(matches!(Chart { width: 3, ..chart }.draw(&[series(&some)]), Err(PlotError::Size { .. })));
+    }
+
+    #[test]
+    fn error_bars_reach_as_far_as_they_say() {
+        let points = vec![(0.0, 1.0), (1.0, 1.0), (2.0, 1.0)];
+        let bars = vec![((1.0, 1.0), 0.5), ((1.5, 1.0), f64::INFINITY)];
+        let picture = Chart::default().draw(&[Series { points, bars, ..Series::default() }]).unwrap();
+        let RGBColor(r, g, b) = COLOURS[0];
+        let inked = |x: usize| (0..540).filter(|&y| picture.pixel(x, y) == Some([r, g, b])).count();
+        let longest = (0..960).map(inked).max().unwrap();
+        assert!(longest > 400, "the bar fills the chart: {longest}");
+        assert_eq!((0..960).filter(|&x| inked(x) > 100).count(), 1, "and is alone");
     }
 
     #[test]

@@ -8,6 +8,8 @@ use super::CheckpointError;
 /// The type of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
+    /// 64-bit float.
+    F64,
     /// 32-bit float.
     F32,
     /// IEEE 16-bit float.
@@ -29,6 +31,7 @@ impl DType {
     #[must_use]
     pub fn size(self) -> usize {
         match self {
+            Self::F64 => 8,
             Self::F32 | Self::I32 | Self::U32 => 4,
             Self::F16 | Self::BF16 => 2,
             Self::I8 | Self::U8 => 1,
@@ -38,7 +41,7 @@ impl DType {
     /// Whether the elements are floating-point numbers.
     #[must_use]
     pub fn is_float(self) -> bool {
-        matches!(self, Self::F32 | Self::F16 | Self::BF16)
+        matches!(self, Self::F64 | Self::F32 | Self::F16 | Self::BF16)
     }
 }
 
@@ -51,6 +54,7 @@ impl fmt::Display for DType {
 impl From<DType> for safetensors::Dtype {
     fn from(dtype: DType) -> Self {
         match dtype {
+            DType::F64 => Self::F64,
             DType::F32 => Self::F32,
             DType::F16 => Self::F16,
             DType::BF16 => Self::BF16,
@@ -67,6 +71,7 @@ impl TryFrom<safetensors::Dtype> for DType {
 
     fn try_from(dtype: safetensors::Dtype) -> Result<Self, Self::Error> {
         Ok(match dtype {
+            safetensors::Dtype::F64 => Self::F64,
             safetensors::Dtype::F32 => Self::F32,
             safetensors::Dtype::F16 => Self::F16,
             safetensors::Dtype::BF16 => Self::BF16,
@@ -83,7 +88,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// A Rust type that tensors hold: `f32`, `f16`, `bf16`, `i32`, `u32`, `i8` or `u8`.
+/// A Rust type that tensors hold: `f64`, `f32`, `f16`, `bf16`, `i32`, `u32`, `i8` or `u8`.
 pub trait Element: Copy + sealed::Sealed {
     /// Its name in a file.
     const DTYPE: DType;
@@ -107,7 +112,7 @@ macro_rules! elements {
         }
     )*};
 }
-elements!(f32 => F32, f16 => F16, bf16 => BF16, i32 => I32, u32 => U32, i8 => I8, u8 => U8);
+elements!(f64 => F64, f32 => F32, f16 => F16, bf16 => BF16, i32 => I32, u32 => U32, i8 => I8, u8 => U8);
 
 /// A tensor as a file holds it: row-major, little-endian, owned or borrowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,11 +179,12 @@ impl<'a> Tensor<'a> {
         (self.dtype == T::DTYPE).then(|| T::get(&self.bytes))
     }
 
-    /// The elements as f32; integers beyond 2²⁴ are rounded.
+    /// The elements as f32; those of f64, and integers beyond 2²⁴, are rounded.
     #[must_use]
     pub fn to_f32(&self) -> Vec<f32> {
         let bytes = &self.bytes;
         match self.dtype {
+            DType::F64 => f64::get(bytes).into_iter().map(|v| v as f32).collect(),
             DType::F32 => f32::get(bytes),
             DType::F16 => f16::get(bytes).into_iter().map(f16::to_f32).collect(),
             DType::BF16 => bf16::get(bytes).into_iter().map(bf16::to_f32).collect(),

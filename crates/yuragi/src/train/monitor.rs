@@ -118,7 +118,7 @@ impl Monitor {
         self.curve_drawn = Instant::now();
         self.write_log()?;
         if self.points.len() > 1 {
-            let series = [plot::Series { label: String::new(), points: self.points.clone() }];
+            let series = [plot::Series { points: self.points.clone(), ..Default::default() }];
             let chart = plot::Chart {
                 title: self.stage.into(),
                 x_label: "step".into(),
