@@ -43,6 +43,18 @@ impl SampleSet {
         Ok(Self { variables, values, energies, counts, schedule })
     }
 
+    /// The rows of all parts in order.
+    #[cfg(feature = "std")]
+    pub(crate) fn joined(parts: Vec<Self>, problem: &Problem, schedule: &Schedule) -> Result<Self, Error> {
+        let mut joined = Self::new(problem, Vec::new(), schedule.clone())?;
+        for part in parts {
+            joined.values.extend(part.values);
+            joined.energies.extend(part.energies);
+            joined.counts.extend(part.counts);
+        }
+        Ok(joined)
+    }
+
     /// The number of rows.
     pub fn len(&self) -> usize {
         self.energies.len()

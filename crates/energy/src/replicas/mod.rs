@@ -27,6 +27,10 @@ pub use scalar::ScalarReplicas;
 /// All-coupled problems sum their local fields anew before every sweep whose number is a multiple of this.
 pub const REFRESH: u32 = 128;
 
+/// The reads that [`BitReplicas`] packs together.
+#[cfg(feature = "std")]
+pub(crate) const GROUP: u32 = 256;
+
 /// Which reads: `first`, `first + 1`, …
 ///
 /// ```

@@ -29,7 +29,18 @@ pub fn anneal<D: Dynamics>(
     seed: u64,
     hook: Hook<'_>,
 ) -> Result<SampleSet, Error> {
-    let replicas = batch(problem, dynamics, Reads { first: 0, count: reads }, seed)?;
+    anneal_reads(problem, dynamics, schedule, Reads { first: 0, count: reads }, seed, hook)
+}
+
+pub(super) fn anneal_reads<D: Dynamics>(
+    problem: &Problem,
+    dynamics: D,
+    schedule: &Schedule,
+    reads: Reads,
+    seed: u64,
+    hook: Hook<'_>,
+) -> Result<SampleSet, Error> {
+    let replicas = batch(problem, dynamics, reads, seed)?;
     let mut annealing = Annealing::new(replicas, schedule.clone());
     while annealing.step()? {
         report(hook, annealing.sweep().into(), schedule.sweeps().into())?;

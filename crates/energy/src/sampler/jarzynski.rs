@@ -70,9 +70,20 @@ pub fn jarzynski<D: Dynamics>(
     seed: u64,
     hook: Hook<'_>,
 ) -> Result<Work, Error> {
+    jarzynski_reads(problem, dynamics, protocol, Reads { first: 0, count: reads }, seed, hook)
+}
+
+pub(super) fn jarzynski_reads<D: Dynamics>(
+    problem: &Problem,
+    dynamics: D,
+    protocol: &Schedule,
+    reads: Reads,
+    seed: u64,
+    hook: Hook<'_>,
+) -> Result<Work, Error> {
     let first = protocol.beta(0);
     range("the protocol's first beta", first.into(), first == 0.0, "0, where the start is drawn exactly")?;
-    let mut replicas = batch(problem, dynamics, Reads { first: 0, count: reads }, seed)?;
+    let mut replicas = batch(problem, dynamics, reads, seed)?;
     follow(&mut *replicas, protocol, hook)
 }
 

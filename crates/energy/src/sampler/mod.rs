@@ -10,6 +10,8 @@
 //! | [`jarzynski()`] | ratios of partition functions | Jarzynski 1997; Neal 2001 |
 //! | [`population_anneal`] | log Z(β), equilibrium, low energies | Hukushima and Iba 2003; Machta 2010 |
 //!
+//! With the feature `std`, `anneal_on` and `jarzynski_on` spread reads over threads.
+//!
 //! Every one calls a hook after each sweep, which may cancel it; [`quiet`] is the one that does nothing.
 
 mod anneal;
@@ -19,6 +21,8 @@ mod population;
 mod quantum;
 mod resample;
 mod tempering;
+#[cfg(feature = "std")]
+mod threads;
 
 use crate::error::{Error, range};
 use crate::replicas::Replicas;
@@ -31,6 +35,8 @@ pub use population::{Population, PopulationSettings, PopulationStep, population_
 pub use quantum::{QuantumSettings, quantum_anneal};
 pub use resample::{Resampling, resample};
 pub use tempering::{Tempering, temper, tempering_weights, weights_from_energies};
+#[cfg(feature = "std")]
+pub use threads::{anneal_on, jarzynski_on};
 
 /// How far a sampler is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
