@@ -15,20 +15,24 @@
 //! | [`boltzmann`] | learning couplings: exact, CD, PCD, pseudo-likelihood, minimum probability flow |
 //! | [`minimize`](mod@minimize) | L-BFGS |
 //! | [`rbm`] | restricted Boltzmann machines: block Gibbs, free energy, CD-k and PCD, log Z |
+//! | [`neural`] | any differentiable energy as a graph: minimum probability flow, contrastive divergence, Langevin |
+//! | [`deep`] | deep belief networks and deep Boltzmann machines: greedy learning, bounds, fine-tuning |
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "std"))]
 extern crate std;
 
 pub mod boltzmann;
+pub mod deep;
 pub mod draw;
 pub mod dynamics;
 mod error;
 pub mod exact;
 pub mod master;
 pub mod minimize;
+pub mod neural;
 pub mod problem;
 pub mod rbm;
 pub mod replicas;

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{LIMIT, pooled};
+use common::{LIMIT, pooled, states};
 use yuragi_energy::Error;
 use yuragi_energy::draw::Draws;
 use yuragi_energy::rbm::partition::{annealed_log_z, exact_log_z, log_z_over_hidden, log_z_over_visible};
@@ -22,20 +22,6 @@ fn machine(visible: usize, hidden: usize, units: (Units, Units), scale: f32, see
         bias.iter_mut().for_each(|x| *x *= 0.5);
     }
     rbm
-}
-
-/// All states of a two-state layer.
-fn states(units: Units, count: usize) -> Vec<Vec<f32>> {
-    let value = |bit: usize| {
-        if bit == 1 {
-            1.0
-        } else if units == Units::Spin {
-            -1.0
-        } else {
-            0.0
-        }
-    };
-    (0..1 << count).map(|i| (0..count).map(|k| value(i >> k & 1)).collect()).collect()
 }
 
 #[test]
@@ -84,6 +70,16 @@ fn t10_gaussian_units_integrate_to_their_partition_function() {
     let values: Vec<f64> = v.iter().map(|&v| v.into()).collect();
     let estimate = yuragi_energy::statistics::mean(&values);
     assert!(((estimate.value - mean) / estimate.error).abs() < LIMIT, "{estimate:?} {mean}");
+}
+
+#[test]
+fn t10_a_machine_upside_down_has_the_same_energies() {
+    let rbm = machine(5, 3, (Units::Spin, Units::Binary), 0.7, 17);
+    let turned = rbm.upside_down().unwrap();
+    let (v, h) = (&states(Units::Spin, 5)[9], &states(Units::Binary, 3)[5]);
+    assert!((rbm.energy(v, h).unwrap() - turned.energy(h, v).unwrap()).abs() < 1e-12);
+    assert_eq!(turned.upside_down().unwrap(), rbm);
+    assert!(Rbm::new(2, 2, Units::Gaussian, Units::Spin).unwrap().upside_down().is_err());
 }
 
 #[test]
@@ -278,7 +274,10 @@ fn wrong_machines_and_batches_are_refused() {
         assert!(matches!(Trainer::new(&rbm, settings, 1), Err(Error::Range { .. })));
     }
     let mut trainer = Trainer::new(&rbm, Settings::default(), 1).unwrap();
+    assert!(trainer.set_rate(f32::NAN).is_err() && trainer.set_rate(0.0).is_err() && trainer.set_rate(0.1).is_ok());
     assert!(trainer.learn(&mut rbm, &[]).is_err() && trainer.learn(&mut rbm, &[1.0; 4]).is_err());
+    let mut other = Rbm::new(2, 3, Units::Spin, Units::Spin).unwrap();
+    assert!(trainer.learn(&mut other, &[1.0; 2]).is_err(), "as many weights, but of another machine");
     assert!(rbm.energy(&[1.0; 3], &[1.0]).is_err() && rbm.visible_means(&[1.0; 3]).is_err());
     assert!(rbm.free_energies(&[1.0; 2]).is_err());
     rbm.weights.pop();

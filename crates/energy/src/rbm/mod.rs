@@ -5,16 +5,17 @@
 //! layer out leaves the free energy F(v) = −bᵀv − Σ_j ln 2cosh(c_j + Σ_i W_ij v_i) (softplus in place of ln 2cosh
 //! for 0/1 units), with q(v) = e^−F(v)/Z.
 //!
-//! [`train`] learns them, [`partition`] measures Z.
+//! [`train`] learns them, [`partition`] measures Z, [`raise`](mod@raise) bounds log-probabilities from below.
 
-mod layers;
+pub(crate) mod layers;
 pub mod partition;
+pub mod raise;
 pub mod train;
 
-use crate::draw::{Draws, Stream, threshold};
+use crate::draw::Draws;
 use crate::error::{Error, length, range};
 use alloc::vec::Vec;
-use yuragi_numeric::elementary::sigmoid;
+use layers::{Matrix, Scratch};
 use yuragi_numeric::fill;
 use yuragi_numeric::special::{log_2cosh, softplus};
 
@@ -100,6 +101,23 @@ impl Rbm {
         self.weights.iter_mut().for_each(|weight| *weight *= scale);
     }
 
+    /// The same machine with its layers exchanged.
+    ///
+    /// # Errors
+    /// Gaussian visible units, or parameters of the wrong lengths.
+    pub fn upside_down(&self) -> Result<Self, Error> {
+        self.rows(&[])?;
+        let mut turned = Self::new(self.hidden, self.visible, self.hidden_units, self.visible_units)?;
+        for (i, row) in self.weights.chunks(self.hidden).enumerate() {
+            for (j, &weight) in row.iter().enumerate() {
+                turned.weights[j * self.visible + i] = weight;
+            }
+        }
+        turned.visible_bias.clone_from(&self.hidden_bias);
+        turned.hidden_bias.clone_from(&self.visible_bias);
+        Ok(turned)
+    }
+
     /// The number of visible units.
     pub fn visible(&self) -> usize {
         self.visible
@@ -181,9 +199,9 @@ impl Rbm {
     /// # Errors
     /// Values that are not whole rows.
     pub fn hidden_fields(&self, v: &[f32]) -> Result<Vec<f32>, Error> {
-        let rows = self.rows(v)?;
-        let mut fields = alloc::vec![0.0; rows * self.hidden];
-        layers::product(v, &self.weights, (rows, self.visible, self.hidden), &self.hidden_bias, &mut fields);
+        self.rows(v)?;
+        let mut fields = Vec::new();
+        self.hidden_fields_to(&mut fields, v, &mut Scratch::default());
         Ok(fields)
     }
 
@@ -192,13 +210,29 @@ impl Rbm {
     /// # Errors
     /// Values that are not whole rows of hidden units.
     pub fn visible_fields(&self, h: &[f32]) -> Result<Vec<f32>, Error> {
+        self.hidden_rows(h)?;
+        let mut fields = Vec::new();
+        self.visible_fields_to(&mut fields, h, &mut Scratch::default());
+        Ok(fields)
+    }
+
+    /// As [`rows`](Self::rows), of hidden values.
+    pub(crate) fn hidden_rows(&self, h: &[f32]) -> Result<usize, Error> {
         self.rows(&[])?;
         let rows = h.len() / self.hidden;
         length("the hidden values", h.len(), rows * self.hidden)?;
-        let mut fields = alloc::vec![0.0; rows * self.visible];
-        let shape = (rows, self.hidden, self.visible);
-        layers::product_transposed(h, &self.weights, shape, &self.visible_bias, &mut fields);
-        Ok(fields)
+        crate::error::counter("the number of rows", rows)?;
+        Ok(rows)
+    }
+
+    /// [`hidden_fields`](Self::hidden_fields) of whole rows.
+    pub(crate) fn hidden_fields_to(&self, fields: &mut Vec<f32>, v: &[f32], scratch: &mut Scratch) {
+        scratch.product(v, Matrix::new(&self.weights, self.hidden), &self.hidden_bias, fields);
+    }
+
+    /// [`visible_fields`](Self::visible_fields) of whole rows.
+    pub(crate) fn visible_fields_to(&self, fields: &mut Vec<f32>, h: &[f32], scratch: &mut Scratch) {
+        scratch.product(h, Matrix::new(&self.weights, self.hidden).turned(), &self.visible_bias, fields);
     }
 
     /// ⟨h⟩ given v: tanh of the field of spins, σ of that of 0/1 units.
@@ -207,7 +241,7 @@ impl Rbm {
     /// Values that are not whole rows.
     pub fn hidden_means(&self, v: &[f32]) -> Result<Vec<f32>, Error> {
         let mut fields = self.hidden_fields(v)?;
-        means(self.hidden_units, &mut fields);
+        layers::means(self.hidden_units, &mut fields);
         Ok(fields)
     }
 
@@ -217,7 +251,7 @@ impl Rbm {
     /// Values that are not whole rows of hidden units.
     pub fn visible_means(&self, h: &[f32]) -> Result<Vec<f32>, Error> {
         let mut fields = self.visible_fields(h)?;
-        means(self.visible_units, &mut fields);
+        layers::means(self.visible_units, &mut fields);
         Ok(fields)
     }
 
@@ -227,9 +261,7 @@ impl Rbm {
     /// Values that are not whole rows.
     pub fn sample_hidden(&self, v: &[f32], draws: Draws, step: u32) -> Result<Vec<f32>, Error> {
         let mut fields = self.hidden_fields(v)?;
-        for (read, row) in (0..).zip(fields.chunks_mut(self.hidden)) {
-            sample(self.hidden_units, row, draws, step, self.visible as u32, read);
-        }
+        self.draw_hidden(&mut fields, draws, step);
         Ok(fields)
     }
 
@@ -239,9 +271,7 @@ impl Rbm {
     /// Values that are not whole rows of hidden units.
     pub fn sample_visible(&self, h: &[f32], draws: Draws, step: u32) -> Result<Vec<f32>, Error> {
         let mut fields = self.visible_fields(h)?;
-        for (read, row) in (0..).zip(fields.chunks_mut(self.visible)) {
-            sample(self.visible_units, row, draws, step, 0, read);
-        }
+        self.draw_visible(&mut fields, draws, step);
         Ok(fields)
     }
 
@@ -253,45 +283,57 @@ impl Rbm {
     pub fn gibbs(&self, v: &[f32], steps: u32, draws: Draws, first: u32) -> Result<Vec<f32>, Error> {
         self.rows(v)?;
         let mut v = v.to_vec();
-        for step in 0..steps {
-            let h = self.sample_hidden(&v, draws, first.wrapping_add(step))?;
-            v = self.sample_visible(&h, draws, first.wrapping_add(step))?;
-        }
+        self.gibbs_to(&mut v, &mut Vec::new(), steps, (draws, first), &mut Scratch::default());
         Ok(v)
+    }
+
+    /// [`gibbs`](Self::gibbs) of whole rows; leaves the last hidden values in `h`.
+    pub(crate) fn gibbs_to(
+        &self,
+        v: &mut Vec<f32>,
+        h: &mut Vec<f32>,
+        steps: u32,
+        (draws, first): (Draws, u32),
+        scratch: &mut Scratch,
+    ) {
+        for step in 0..steps {
+            let step = first.wrapping_add(step);
+            self.hidden_fields_to(h, v, scratch);
+            self.draw_hidden(h, draws, step);
+            self.visible_fields_to(v, h, scratch);
+            self.draw_visible(v, draws, step);
+        }
+    }
+
+    /// Hidden fields become draws: row r as read r, unit j as site `visible` + j.
+    pub(crate) fn draw_hidden(&self, fields: &mut [f32], draws: Draws, step: u32) {
+        sample(self.hidden_units, fields, self.hidden, draws, (step, self.visible as u32));
+    }
+
+    /// Visible fields become draws: row r as read r, unit i as site i.
+    pub(crate) fn draw_visible(&self, fields: &mut [f32], draws: Draws, step: u32) {
+        sample(self.visible_units, fields, self.visible, draws, (step, 0));
     }
 
     /// Rows of a uniform (two-state units) or standard normal start.
     pub(crate) fn start(&self, rows: u32, draws: Draws) -> Vec<f32> {
+        // Fields of 0.
         let mut v = alloc::vec![0.0; rows as usize * self.visible];
-        for (read, row) in (0..).zip(v.chunks_mut(self.visible)) {
-            // Fields of 0.
-            sample(self.visible_units, row, draws, u32::MAX, 0, read);
-        }
+        self.draw_visible(&mut v, draws, u32::MAX);
         v
     }
 }
 
-fn means(units: Units, fields: &mut [f32]) {
-    match units {
-        Units::Spin => fields.iter_mut().for_each(|x| *x = yuragi_numeric::elementary::tanh(*x)),
-        Units::Binary => fields.iter_mut().for_each(|x| *x = sigmoid(*x)),
-        Units::Gaussian => {}
+/// Replaces the fields of rows of `columns` units by draws: row r as read r, unit i as site `site` + i.
+pub(crate) fn sample(units: Units, fields: &mut [f32], columns: usize, draws: Draws, (step, site): (u32, u32)) {
+    if units != Units::Gaussian {
+        return layers::draw(units, fields, columns, draws, (step, site));
     }
-}
-
-/// Replaces fields by draws.
-pub(crate) fn sample(units: Units, fields: &mut [f32], draws: Draws, step: u32, site: u32, read: u32) {
-    if units == Units::Gaussian {
-        let mut noise = alloc::vec![0.0; fields.len()];
+    let mut noise = alloc::vec![0.0; columns];
+    for (read, row) in (0..).zip(fields.chunks_mut(columns)) {
         // A stream of its own for each read, a part of it for each step.
-        let [low, high] = draws.key();
+        let [low, high]: [u32; 2] = draws.key();
         fill::normal([low ^ 0x9a55, high ^ read], 0x6a55, u64::from(step) << 24, &mut noise);
-        fields.iter_mut().zip(noise).for_each(|(x, noise)| *x += noise);
-        return;
-    }
-    let (low, high, scale) = units.two_state();
-    for (site, x) in (site..).zip(fields) {
-        let up = draws.chance(step, site, Stream::Unit, read, threshold(sigmoid(scale * *x)));
-        *x = if up { high } else { low };
+        row.iter_mut().zip(&noise).for_each(|(x, noise)| *x += noise);
     }
 }

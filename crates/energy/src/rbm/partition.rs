@@ -1,6 +1,7 @@
 //! Partition functions: exactly where one layer is small, else by annealed importance sampling.
 
-use super::{Rbm, Units, sample};
+use super::layers::{Scratch, log_sums};
+use super::{Rbm, Units};
 use crate::draw::Draws;
 use crate::error::{Error, length, range};
 use crate::sampler::{Hook, report};
@@ -115,52 +116,84 @@ pub fn annealed_log_z(
     seed: u64,
     hook: Hook<'_>,
 ) -> Result<Estimate, Error> {
-    rbm.rows(&[])?;
-    if rbm.visible_units == Units::Gaussian {
-        return Err(Error::Unsupported { what: "annealed importance sampling", needs: "two-state visible units" });
-    }
-    length("the base biases", base.len(), rbm.visible)?;
-    range("the number of steps", steps.into(), steps > 0, "at least 1")?;
+    let path = Path::new(rbm, base, steps)?;
     range("the number of chains", chains.into(), chains > 0, "at least 1")?;
     let draws = Draws::new(seed);
-    let mut v = alloc::vec![0.0; chains as usize * rbm.visible];
-    for (read, row) in (0..).zip(v.chunks_mut(rbm.visible)) {
-        row.copy_from_slice(base);
-        sample(rbm.visible_units, row, draws, 0, 0, read);
-    }
+    let mut v = base.repeat(chains as usize);
+    rbm.draw_visible(&mut v, draws, 0);
     let mut log_weights = alloc::vec![0.0; chains as usize];
+    let (mut hidden, mut scratch) = (Vec::new(), Scratch::default());
     for step in 1..=steps {
-        let [before, beta] = [step - 1, step].map(|step| f64::from(step) / f64::from(steps));
-        // ln p*_β(v) − ln p*_before(v), with the hidden fields of v.
-        let mut hidden = rbm.hidden_fields(&v)?;
-        let rows = v.chunks(rbm.visible).zip(hidden.chunks(rbm.hidden));
-        for (log_weight, (v, fields)) in log_weights.iter_mut().zip(rows) {
-            let linear = |(i, &x): (usize, &f32)| f64::from(rbm.visible_bias[i] - base[i]) * f64::from(x);
-            *log_weight += (beta - before) * v.iter().enumerate().map(linear).sum::<f64>();
-            *log_weight += fields
-                .iter()
-                .map(|&x| {
-                    rbm.hidden_units.log_sum(beta * f64::from(x)) - rbm.hidden_units.log_sum(before * f64::from(x))
-                })
-                .sum::<f64>();
-        }
+        rbm.hidden_fields_to(&mut hidden, &v, &mut scratch);
+        path.add_log_ratios(step, &v, &hidden, 1.0, &mut log_weights);
         if step < steps {
-            let share = beta as f32;
-            for (read, row) in (0..).zip(hidden.chunks_mut(rbm.hidden)) {
-                row.iter_mut().for_each(|x| *x *= share);
-                sample(rbm.hidden_units, row, draws, step, rbm.visible as u32, read);
-            }
-            v = rbm.visible_fields(&hidden)?;
-            for (read, row) in (0..).zip(v.chunks_mut(rbm.visible)) {
-                // (1−β)b_A + β(b + Wh)
-                row.iter_mut().zip(base).for_each(|(x, base)| *x = (1.0 - share) * base + share * *x);
-                sample(rbm.visible_units, row, draws, step, 0, read);
-            }
+            path.gibbs(step, &mut v, &mut hidden, (draws, step), &mut scratch);
         }
         report(hook, step.into(), steps.into())?;
     }
-    let start: f64 = base.iter().map(|&b| rbm.visible_units.log_sum(b.into())).sum::<f64>()
-        + rbm.hidden as f64 * rbm.hidden_units.log_sum(0.0);
     let ratio = log_mean_exp(&log_weights);
-    Ok(Estimate { value: start + ratio.value, error: ratio.error })
+    Ok(Estimate { value: path.log_z0() + ratio.value, error: ratio.error })
+}
+
+/// The distributions p_β(v) ∝ exp(((1−β)b_A + βb)ᵀv) Π_j Σ_h exp(β(c_j + Σ_i W_ij v_i)h), β = k/steps.
+pub(super) struct Path<'a> {
+    rbm: &'a Rbm,
+    base: &'a [f32],
+    steps: u32,
+}
+
+impl<'a> Path<'a> {
+    pub(super) fn new(rbm: &'a Rbm, base: &'a [f32], steps: u32) -> Result<Self, Error> {
+        rbm.rows(&[])?;
+        if rbm.visible_units == Units::Gaussian {
+            return Err(Error::Unsupported { what: "annealed importance sampling", needs: "two-state visible units" });
+        }
+        length("the base biases", base.len(), rbm.visible)?;
+        range("the number of steps", steps.into(), steps > 0, "at least 1")?;
+        Ok(Self { rbm, base, steps })
+    }
+
+    /// ln Z at β = 0.
+    pub(super) fn log_z0(&self) -> f64 {
+        let Rbm { visible_units, hidden_units, hidden, .. } = *self.rbm;
+        self.base.iter().map(|&b| visible_units.log_sum(b.into())).sum::<f64>()
+            + hidden as f64 * hidden_units.log_sum(0.0)
+    }
+
+    fn beta(&self, step: u32) -> f64 {
+        f64::from(step) / f64::from(self.steps)
+    }
+
+    /// sums\[r\] += sign·(ln p*_k(v) − ln p*_(k−1)(v)) for the rows v with their hidden fields; p* is not normalised.
+    pub(super) fn add_log_ratios(&self, k: u32, v: &[f32], hidden: &[f32], sign: f64, sums: &mut [f64]) {
+        let rbm = self.rbm;
+        let [before, beta] = [self.beta(k - 1), self.beta(k)];
+        let rows = v.chunks(rbm.visible).zip(hidden.chunks(rbm.hidden));
+        for (sum, (v, fields)) in sums.iter_mut().zip(rows) {
+            let biases = rbm.visible_bias.iter().zip(self.base);
+            let linear = biases.zip(v).map(|((b, base), &x)| f64::from(b - base) * f64::from(x)).sum::<f64>();
+            let [low, high] = [before, beta].map(|beta| log_sums(rbm.hidden_units, beta, fields));
+            *sum += sign * ((beta - before) * linear + high - low);
+        }
+    }
+
+    /// One step of block Gibbs sampling under p_k from v, whose hidden fields are given; draws of sweep `sweep`.
+    pub(super) fn gibbs(
+        &self,
+        k: u32,
+        v: &mut Vec<f32>,
+        hidden: &mut [f32],
+        (draws, sweep): (Draws, u32),
+        scratch: &mut Scratch,
+    ) {
+        let share = self.beta(k) as f32;
+        hidden.iter_mut().for_each(|x| *x *= share);
+        self.rbm.draw_hidden(hidden, draws, sweep);
+        self.rbm.visible_fields_to(v, hidden, scratch);
+        for row in v.chunks_mut(self.rbm.visible) {
+            // (1−β)b_A + β(b + Wh)
+            row.iter_mut().zip(self.base).for_each(|(x, base)| *x = (1.0 - share) * base + share * *x);
+        }
+        self.rbm.draw_visible(v, draws, sweep);
+    }
 }

@@ -1,9 +1,11 @@
 //! Learning: CD-k and PCD with momentum, weight decay and centring.
 
-use super::{Rbm, layers};
+use super::Rbm;
+use super::layers::{self, Matrix, Scratch};
 use crate::draw::Draws;
 use crate::error::{Error, length, range};
 use alloc::vec::Vec;
+use yuragi_numeric::simd::{Task, vectorize};
 
 /// How a [`Trainer`] learns.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,6 +40,22 @@ pub struct Trainer {
     /// PCD: visible rows.
     chains: Vec<f32>,
     velocity: Gradient,
+    gradient: Gradient,
+    buffers: Buffers,
+}
+
+/// What a step leaves behind for the next to write over.
+#[derive(Clone, Debug, Default)]
+struct Buffers {
+    /// ⟨h⟩ of the data and of the model.
+    positive: Vec<f32>,
+    negative: Vec<f32>,
+    hidden: Vec<f32>,
+    /// The reconstruction, and visible draws.
+    means: Vec<f32>,
+    model: Vec<f32>,
+    slopes: Vec<f32>,
+    scratch: Scratch,
 }
 
 /// ∂⟨ln q⟩/∂(W, b, c).
@@ -62,7 +80,19 @@ impl Trainer {
         range("the momentum", momentum.into(), (0.0..1.0).contains(&momentum), "at least 0 and below 1")?;
         range("the weight decay", weight_decay.into(), weight_decay >= 0.0 && weight_decay.is_finite(), "at least 0")?;
         range("the number of Gibbs steps", steps.into(), steps >= 1, "at least 1")?;
-        Ok(Self { settings, draws: Draws::new(seed), step: 0, chains: Vec::new(), velocity: Gradient::zero(rbm) })
+        let (velocity, gradient) = (Gradient::zero(rbm), Gradient::zero(rbm));
+        let draws = Draws::new(seed);
+        Ok(Self { settings, draws, step: 0, chains: Vec::new(), velocity, gradient, buffers: Buffers::default() })
+    }
+
+    /// Another rate from now on.
+    ///
+    /// # Errors
+    /// A rate that is not positive and finite.
+    pub fn set_rate(&mut self, rate: f32) -> Result<(), Error> {
+        range("the rate", rate.into(), rate > 0.0 && rate.is_finite(), "positive and finite")?;
+        self.settings.rate = rate;
+        Ok(())
     }
 
     /// Learns from one batch of rows; its mean squared reconstruction error (of ⟨v⟩ after one step) is returned.
@@ -70,14 +100,11 @@ impl Trainer {
     /// # Errors
     /// No row, or values that are not whole rows.
     pub fn learn(&mut self, rbm: &mut Rbm, batch: &[f32]) -> Result<f32, Error> {
-        let (gradient, reconstruction) = self.gradient(rbm, batch)?;
+        let reconstruction = self.estimate(rbm, batch)?;
         let Settings { rate, momentum, weight_decay, .. } = self.settings;
-        length("the weights", rbm.weights.len(), self.velocity.weights.len())?;
+        let gradient = &self.gradient;
         let update = |velocity: &mut [f32], slope: &[f32], parameters: &mut [f32], decay: f32| {
-            for ((velocity, slope), parameter) in velocity.iter_mut().zip(slope).zip(parameters) {
-                *velocity = momentum * *velocity + rate * (slope - decay * *parameter);
-                *parameter += *velocity;
-            }
+            vectorize(Update { velocity, slope, parameters, momentum, rate, decay });
         };
         let velocity = &mut self.velocity;
         update(&mut velocity.weights, &gradient.weights, &mut rbm.weights, weight_decay);
@@ -91,47 +118,102 @@ impl Trainer {
     /// # Errors
     /// No row, or values that are not whole rows.
     pub fn gradient(&mut self, rbm: &Rbm, batch: &[f32]) -> Result<(Gradient, f32), Error> {
+        let reconstruction = self.estimate(rbm, batch)?;
+        Ok((self.gradient.clone(), reconstruction))
+    }
+
+    /// Leaves the gradient in `self.gradient`.
+    fn estimate(&mut self, rbm: &Rbm, batch: &[f32]) -> Result<f32, Error> {
         let rows = rbm.rows(batch)?;
         range("the number of rows", rows as f64, rows > 0, "at least 1")?;
+        length("the weights", rbm.weights.len(), self.velocity.weights.len())?;
+        length("the visible biases", rbm.visible(), self.velocity.visible_bias.len())?;
         let Settings { steps, persistent, centred, .. } = self.settings;
-        let positive = rbm.hidden_means(batch)?;
-        if persistent && self.chains.is_empty() {
-            self.chains = rbm.start(rows as u32, self.draws);
-        }
-        let start = if persistent { &self.chains[..] } else { batch };
-        let first = self.step;
+        let (first, draws) = (self.step, self.draws);
         self.step = first.wrapping_add(steps);
-        let hidden = rbm.sample_hidden(start, self.draws, first)?;
-        let means = rbm.visible_means(&hidden)?;
-        let mut model = rbm.sample_visible(&hidden, self.draws, first)?;
-        let reconstruction = if persistent {
-            let h = rbm.visible_means(&positive)?;
-            squared_error(&h, batch)
+        if persistent && self.chains.is_empty() {
+            self.chains = rbm.start(rows as u32, draws);
+        }
+        let Self { gradient, buffers, chains, .. } = self;
+        let Buffers { positive, hidden, means, negative, model, slopes, scratch } = buffers;
+        rbm.hidden_fields_to(positive, batch, scratch);
+        hidden.clone_from(positive);
+        layers::means(rbm.hidden_units(), positive);
+        // Sites of their own for the data's hidden units beside those of persistent chains.
+        let site = if persistent { rbm.visible() + rbm.hidden() } else { rbm.visible() };
+        super::sample(rbm.hidden_units(), hidden, rbm.hidden(), draws, (first, site as u32));
+        rbm.visible_fields_to(model, hidden, scratch);
+        means.clone_from(model);
+        layers::means(rbm.visible_units(), means);
+        let reconstruction = squared_error(means, batch);
+        let model = if persistent {
+            rbm.gibbs_to(chains, hidden, steps, (draws, first), scratch);
+            chains
         } else {
-            squared_error(&means, batch)
+            rbm.draw_visible(model, draws, first);
+            rbm.gibbs_to(model, hidden, steps - 1, (draws, first.wrapping_add(1)), scratch);
+            model
         };
-        model = rbm.gibbs(&model, steps - 1, self.draws, first.wrapping_add(1))?;
-        let negative = rbm.hidden_means(&model)?;
-        let mut gradient = Gradient::zero(rbm);
+        rbm.hidden_fields_to(negative, model, scratch);
+        layers::means(rbm.hidden_units(), negative);
         let columns = (rbm.visible(), rbm.hidden());
-        let data = Moments::new(batch, &positive, columns);
-        let chains = Moments::new(&model, &negative, columns);
-        layers::outer(batch, &positive, columns, data.share, &mut gradient.weights);
-        layers::outer(&model, &negative, columns, -chains.share, &mut gradient.weights);
+        let data = Moments::new(batch, positive, columns);
+        let chains = Moments::new(model, negative, columns);
+        let (v, h) = columns;
+        scratch.outer(Matrix::new(batch, v), Matrix::new(positive, h), &mut gradient.weights);
+        slopes.resize(gradient.weights.len(), 0.0);
+        scratch.outer(Matrix::new(model, v), Matrix::new(negative, h), slopes);
+        layers::scaled_difference(&mut gradient.weights, slopes, (data.share, chains.share));
         difference(&data.visible, &chains.visible, &mut gradient.visible_bias);
         difference(&data.hidden, &chains.hidden, &mut gradient.hidden_bias);
         if centred {
             gradient.centre(&data, &chains);
         }
-        if persistent {
-            self.chains = model;
+        Ok(reconstruction)
+    }
+}
+
+struct Update<'a> {
+    velocity: &'a mut [f32],
+    slope: &'a [f32],
+    parameters: &'a mut [f32],
+    momentum: f32,
+    rate: f32,
+    decay: f32,
+}
+
+impl Task for Update<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for ((velocity, slope), parameter) in self.velocity.iter_mut().zip(self.slope).zip(self.parameters) {
+            *velocity = self.momentum * *velocity + self.rate * (slope - self.decay * *parameter);
+            *parameter += *velocity;
         }
-        Ok((gradient, reconstruction))
     }
 }
 
 fn squared_error(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>() / b.len() as f32
+    vectorize(SquaredError(a, b)) / b.len() as f32
+}
+
+struct SquaredError<'a>(&'a [f32], &'a [f32]);
+
+impl Task for SquaredError<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run(self) -> f32 {
+        let square = |(a, b): (&f32, &f32)| (a - b) * (a - b);
+        let mut sums = [0.0; 16];
+        let (a, b) = (self.0.chunks_exact(16), self.1.chunks_exact(16));
+        let rest: f32 = a.remainder().iter().zip(b.remainder()).map(square).sum();
+        for (a, b) in a.zip(b) {
+            sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, pair)| *sum += square(pair));
+        }
+        sums.iter().sum::<f32>() + rest
+    }
 }
 
 fn difference(a: &[f32], b: &[f32], out: &mut [f32]) {
@@ -162,7 +244,7 @@ impl Moments {
 }
 
 impl Gradient {
-    fn zero(rbm: &Rbm) -> Self {
+    pub(crate) fn zero(rbm: &Rbm) -> Self {
         Self {
             weights: alloc::vec![0.0; rbm.visible() * rbm.hidden()],
             visible_bias: alloc::vec![0.0; rbm.visible()],

@@ -1,6 +1,7 @@
 //! What several tests use.
 #![allow(dead_code)] // each test file takes what it needs
 
+use yuragi_energy::rbm::Units;
 use yuragi_energy::{Problem, Variables};
 use yuragi_numeric::fill;
 
@@ -71,4 +72,10 @@ pub fn pooled(scores: &[f64], what: &str) {
     assert!(shift.abs() < LIMIT, "{what}: biased, z {shift}");
     // Errors that are too large are no mistake of the estimate.
     assert!(spread < LIMIT, "{what}: errors too small, z {spread}");
+}
+
+/// All states of a layer of two-state units.
+pub fn states(units: Units, count: usize) -> Vec<Vec<f32>> {
+    let low = if units == Units::Spin { -1.0 } else { 0.0 };
+    (0..1 << count).map(|i| (0..count).map(|k| if i >> k & 1 == 1 { 1.0 } else { low }).collect()).collect()
 }

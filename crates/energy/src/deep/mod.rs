@@ -1,0 +1,91 @@
+//! Stacks of restricted Boltzmann machines.
+//!
+//! A deep belief network, [`Dbn`], is directed downwards below its top machine; a deep Boltzmann machine,
+//! [`Dbm`], is undirected throughout. Both learn layer by layer first, each layer on what the one below it makes of
+//! the data, then together. Layers are ±1 or 0/1 units.
+
+mod belief;
+mod boltzmann;
+
+pub use belief::{Bound, Dbn, WakeSleep};
+pub use boltzmann::{Dbm, DbmSettings, DbmTrainer, MeanField, MeanFieldSettings};
+
+use crate::error::{Error, counter, length, range};
+use crate::rbm::train::{Settings, Trainer};
+use crate::rbm::{Rbm, Units};
+use crate::sampler::{Hook, report};
+use alloc::vec::Vec;
+
+/// How each layer of a stack is learned.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Greedy {
+    /// The learning of its restricted Boltzmann machine.
+    pub settings: Settings,
+    /// How often a layer sees all data.
+    pub epochs: u32,
+    /// Rows a batch.
+    pub batch: usize,
+    /// The standard deviation of the first weights.
+    pub scale: f32,
+}
+
+impl Default for Greedy {
+    fn default() -> Self {
+        Self { settings: Settings::default(), epochs: 10, batch: 100, scale: 0.01 }
+    }
+}
+
+/// Two or more layers of two-state units, and whole rows of data for the first; gives the number of rows.
+fn check(data: &[f32], sizes: &[usize], units: Units, greedy: &Greedy) -> Result<usize, Error> {
+    range("the number of layers", sizes.len() as f64, sizes.len() >= 2, "at least 2, with the visible one")?;
+    range("the batch", greedy.batch as f64, greedy.batch > 0, "at least 1 row")?;
+    two_state(units)?;
+    let visible = sizes[0].max(1);
+    let rows = data.len() / visible;
+    length("the data", data.len(), rows * visible)?;
+    range("the number of rows", rows as f64, rows > 0, "at least 1")?;
+    counter("the number of rows", rows)?;
+    Ok(rows)
+}
+
+fn two_state(units: Units) -> Result<(), Error> {
+    if units == Units::Gaussian {
+        return Err(Error::Unsupported { what: "a deep stack", needs: "two-state units" });
+    }
+    Ok(())
+}
+
+/// Where a stack's greedy learning is.
+struct Course<'a, 'h> {
+    greedy: &'a Greedy,
+    seed: u64,
+    layers: usize,
+    rows: usize,
+    hook: Hook<'h>,
+}
+
+impl Course<'_, '_> {
+    /// Learns layer `layer` from what `data` gives for each epoch; `tie` restores what must stay equal after each step.
+    fn learn(
+        &mut self,
+        rbm: &mut Rbm,
+        layer: usize,
+        mut data: impl FnMut(u32) -> Result<Vec<f32>, Error>,
+        tie: impl Fn(&mut Rbm),
+    ) -> Result<(), Error> {
+        let Greedy { settings, epochs, batch, .. } = *self.greedy;
+        let mut trainer = Trainer::new(rbm, settings, self.seed.wrapping_add(1 + layer as u64))?;
+        let batches = self.rows.div_ceil(batch) as u64;
+        let total = self.layers as u64 * u64::from(epochs) * batches;
+        let mut done = layer as u64 * u64::from(epochs) * batches;
+        for epoch in 0..epochs {
+            for rows in data(epoch)?.chunks(batch * rbm.visible()) {
+                trainer.learn(rbm, rows)?;
+                tie(rbm);
+                done += 1;
+                report(self.hook, done, total)?;
+            }
+        }
+        Ok(())
+    }
+}
