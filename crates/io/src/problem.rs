@@ -69,8 +69,8 @@ pub fn open(path: impl AsRef<Path>, default: Vartype) -> Result<Named, ProblemEr
 pub fn parse(text: &str, default: Vartype) -> Result<Named, String> {
     if !text.trim_start().starts_with('{') {
         let problem = Problem::from_coo(text, default).map_err(|error| error.to_string())?;
-        let stated = text.lines().filter_map(|line| line.trim().strip_prefix('#')?.trim().strip_prefix("vartype="));
-        let vartype = stated.last().map_or(Ok(default), |name| vartype(name.trim()))?;
+        let mut stated = text.lines().filter_map(|line| line.trim().strip_prefix('#')?.trim().strip_prefix("vartype="));
+        let vartype = stated.next_back().map_or(Ok(default), |name| vartype(name.trim()))?;
         return Ok(Named { problem, names: Vec::new(), vartype });
     }
     let json: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;

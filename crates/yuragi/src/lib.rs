@@ -1,11 +1,13 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 //! Generative models on the computer you have: one library of what the crates hold, and with
-//! feature `std` (the default) files, training and evaluation; feature `builtin` (a default too) adds
+//! feature `std` (the default) files, training and evaluation, models of tables; feature `builtin` (a default too) adds
 //! a trained model.
 
 pub use yuragi_cpu as cpu;
 pub use yuragi_diffusion as diffusion;
+pub use yuragi_distributions as distributions;
+pub use yuragi_energy as energy;
 pub use yuragi_graph as graph;
 pub use yuragi_models as models;
 pub use yuragi_nn as nn;
@@ -20,6 +22,8 @@ mod builtin;
 pub mod evaluate;
 #[cfg(feature = "std")]
 mod failure;
+#[cfg(feature = "std")]
+pub mod fit;
 #[cfg(feature = "std")]
 pub mod model;
 #[cfg(feature = "std")]

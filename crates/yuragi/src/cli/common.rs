@@ -104,6 +104,11 @@ pub fn check_place(path: &Path) -> Result<(), Failure> {
     }
 }
 
+/// The threads that were asked for, or one for each core.
+pub fn threads(asked: Option<u16>) -> usize {
+    asked.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
+}
+
 /// Prints on standard output; that no one reads on is no failure.
 pub fn print(text: impl Display) -> Result<(), Failure> {
     let mut out = io::stdout().lock();

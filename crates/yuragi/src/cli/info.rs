@@ -11,6 +11,8 @@ use clap::Args;
 use yuragi::{
     Failure,
     cpu::Cpu,
+    energy::rbm::Rbm,
+    fit::{Fitted, Layer, Network},
     io::{checkpoint::Archive, png},
     models::{Settings, tokenizer::Bpe},
     nn::optim,
@@ -35,7 +37,8 @@ impl Info {
             Some(path) => {
                 let checkpoint = Run::checkpoint(path);
                 let file = if checkpoint.exists() { checkpoint } else { file_of(path) };
-                model(&file.display().to_string(), &Archive::open(&file)?)?
+                let (name, archive) = (file.display().to_string(), Archive::open(&file)?);
+                if Fitted::is_in(&archive) { of_table(&name, &archive)? } else { model(&name, &archive)? }
             }
             None => format!("yuragi {}, {:?}\n{}", env!("CARGO_PKG_VERSION"), Cpu::new(), builtin()?),
         })?;
@@ -77,6 +80,34 @@ fn picture(path: &Path) -> Result<String, Failure> {
 /// The text of a stranger, without what a terminal would obey.
 fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// A model of a table.
+fn of_table(name: &str, file: &Archive) -> Result<String, Failure> {
+    let fitted = Fitted::read(file).map_err(|why| Failure::new(format!("{name}: {why}")))?;
+    let shape = fitted.shape().iter().map(usize::to_string).collect::<Vec<_>>().join("x");
+    let mut text = format!("{name}: a {}, rows of {shape}\n", fitted.kind());
+    match &fitted {
+        Fitted::Mixture(mixture) => {
+            let names: Vec<String> = mixture.names.iter().map(|name| harmless(name)).collect();
+            super::fit::components(&mut text, &mixture.mixture, &names)?;
+        }
+        Fitted::Machine(Layer { machine, .. }) => text += &layer("", &machine.rbm),
+        Fitted::Network(Network { belief, .. }) => {
+            for (down, l) in belief.dbn.generative.iter().zip(1..) {
+                text += &layer(&format!("layer {l}: "), down);
+            }
+            text += &layer("top: ", &belief.dbn.top);
+        }
+    }
+    Ok(text)
+}
+
+fn layer(name: &str, rbm: &Rbm) -> String {
+    let (visible, hidden) = (rbm.visible(), rbm.hidden());
+    let parameters = visible * hidden + visible + hidden;
+    let [below, above] = [rbm.visible_units(), rbm.hidden_units()];
+    format!("{name}{visible} visible units ({below:?}), {hidden} hidden units ({above:?}), {parameters} parameters\n")
 }
 
 /// What a file holds of one part of a model.

@@ -1,10 +1,13 @@
 //! The command line.
 
+mod anneal;
 mod common;
 mod evaluate;
+mod fit;
 mod generate;
 mod info;
 mod record;
+mod sample;
 mod train;
 
 use std::process::ExitCode;
@@ -12,7 +15,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use yuragi::Failure;
 
-/// Pictures from words, on the computer you have.
+/// Generative models on the computer you have: pictures from words, annealing, and models of tables.
 #[derive(Parser)]
 #[command(version, about, propagate_version = true)]
 struct Arguments {
@@ -26,6 +29,10 @@ enum Command {
     Train(train::Train),
     Evaluate(evaluate::Evaluate),
     Info(info::Info),
+    Anneal(anneal::Anneal),
+    #[command(subcommand)]
+    Fit(fit::Fit),
+    Sample(sample::Sample),
 }
 
 /// Runs the command that the process was called with.
@@ -35,6 +42,9 @@ pub fn main() -> ExitCode {
         Command::Train(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Info(command) => command.run(),
+        Command::Anneal(command) => command.run(),
+        Command::Fit(command) => command.run(),
+        Command::Sample(command) => command.run(),
     };
     result.unwrap_or_else(|failure| {
         eprintln!("yuragi: {failure}");

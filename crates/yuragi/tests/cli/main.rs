@@ -1,8 +1,10 @@
 //! The program as people meet it: what it writes, what it refuses, and what a signal leaves behind.
 
+mod annealing;
 mod evaluation;
 mod generation;
 mod inspection;
 mod program;
 mod refusals;
+mod tables;
 mod training;

@@ -1,0 +1,286 @@
+mod report;
+mod source;
+
+use std::{ops::ControlFlow, path::PathBuf, process::ExitCode, sync::atomic::Ordering, time::Instant};
+
+use clap::{Args, ValueEnum, value_parser};
+use yuragi::{
+    Failure,
+    energy::{
+        Error, Problem, SampleSet, Schedule, Variables, Vartype,
+        dynamics::{Dynamics, HeatBath, Metropolis, Skewed, SuwaTodo},
+        sampler::{
+            self, Population, PopulationSettings, Progress as Sweeps, QuantumSettings, Resampling, Work,
+            adaptive_schedule, exchange, population_anneal, quantum_anneal,
+        },
+        statistics::Estimate,
+    },
+    io::{Table, png},
+};
+
+use super::{
+    INTERRUPTED,
+    common::{Progress, check_place, interruption, print, threads},
+};
+use report::Report;
+use source::{Source, named};
+
+/// How energies are lowered, or free energies measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Method {
+    /// Simulated annealing: every read is cooled
+    Anneal,
+    /// Quantum annealing: a transverse field is taken away (spins only)
+    Quantum,
+    /// Replica exchange: copies at a ladder of temperatures trade places
+    Exchange,
+    /// Population annealing: reads are resampled on the way; gives log Z of every temperature
+    Population,
+    /// Jarzynski's equality: the work of cooling gives log Z
+    Jarzynski,
+}
+
+/// The Markov chain of a sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Chain {
+    /// Propose, accept by the ratio of weights
+    Metropolis,
+    /// Draw each variable given its neighbours
+    HeatBath,
+    /// Rejects least, without detailed balance (Potts variables)
+    SuwaTodo,
+    /// Metropolis with a direction that persists (spins only)
+    Skewed,
+}
+
+/// How the inverse temperature rises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Cooling {
+    /// By equal factors
+    Geometric,
+    /// By equal steps
+    Linear,
+    /// Slowly where the energy fluctuates, as a short trial measures it
+    Adaptive,
+}
+
+/// Find states of low energy, or measure free energies.
+///
+/// PROBLEM is a file (dimod's JSON or coordinate text; JSON of `J` and `h`, or of `Q`), or a built-in one: `ising:32x32` (a
+/// periodic lattice, J = 1), `glass:64x64` (J = 1 or -1 at random), `sk:200` (all coupled at random), `potts:3:16x16`.
+/// Equal seeds give equal samples on every machine, for any number of threads.
+#[derive(Args)]
+pub struct Anneal {
+    /// A problem's file, or `ising:LxL`, `glass:LxL`, `sk:N`, `potts:Q:LxL`
+    problem: Source,
+    /// How
+    #[arg(long, value_enum, default_value_t = Method::Anneal)]
+    method: Method,
+    /// The Markov chain
+    #[arg(long, value_enum, default_value_t = Chain::Metropolis)]
+    chain: Chain,
+    /// Independent runs, or members of a population
+    #[arg(short = 'n', long, default_value_t = 100, value_parser = value_parser!(u32).range(1..=16_777_216))]
+    reads: u32,
+    /// Sweeps over all variables; of `exchange`, at every temperature
+    #[arg(long, default_value_t = 1000, value_parser = value_parser!(u32).range(1..))]
+    sweeps: u32,
+    /// First and last inverse temperature [default: from the problem's energy gaps; `population` and `jarzynski` begin
+    /// with 0]
+    #[arg(long, value_name = "HOT:COLD", value_parser = betas)]
+    beta: Option<(f64, f64)>,
+    /// How the temperature falls [default: geometric; of `population` and `jarzynski` linear]
+    #[arg(long, value_enum)]
+    cooling: Option<Cooling>,
+    /// Temperatures of `exchange` and `population`
+    #[arg(long, default_value_t = 32, value_parser = value_parser!(u32).range(2..=65_536))]
+    temperatures: u32,
+    /// Trotter slices of `quantum`
+    #[arg(long, default_value_t = 16, value_parser = value_parser!(u32).range(1..=65_536))]
+    slices: u32,
+    /// Decides every draw, and built-in problems with random couplings
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// What variables of coordinate text are that does not say it
+    #[arg(long, value_enum, default_value_t = Kind::Binary)]
+    vartype: Kind,
+    /// Threads; the samples do not depend on them [default: all cores]
+    #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// States to print, the lowest first; 0 for none
+    #[arg(long, default_value_t = 5)]
+    top: usize,
+    /// Write all states, lowest first, into this .csv or .npy file
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Plot energies, or log Z with its error, into this PNG file
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a variable is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// -1 or +1
+    Spin,
+    /// 0 or 1
+    Binary,
+}
+
+/// What a method gave.
+struct Outcome {
+    samples: SampleSet,
+    /// (β, ln Z, ⟨E⟩ if it is known).
+    curve: Vec<(f64, Estimate, Option<f64>)>,
+    /// What else there is to say, in words.
+    notes: Vec<String>,
+}
+
+impl From<SampleSet> for Outcome {
+    fn from(samples: SampleSet) -> Self {
+        Self { samples, curve: Vec::new(), notes: Vec::new() }
+    }
+}
+
+impl Anneal {
+    /// Anneals and tells.
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        for place in self.output.iter().chain(&self.plot) {
+            check_place(place)?;
+        }
+        self.output.as_deref().map_or(Ok(()), Table::check_name)?;
+        let default = if self.vartype == Kind::Spin { Vartype::Spin } else { Vartype::Binary };
+        let problem = named(&self.problem, default, self.seed)?;
+        let interrupted = interruption("stopping")?;
+        let (mut progress, started) = (Progress::new("annealing")?, Instant::now());
+        let mut hook = |sweeps: Sweeps| {
+            progress.set(sweeps.done as f64 / sweeps.total.max(1) as f64);
+            if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let outcome = match self.chain {
+            Chain::Metropolis => self.sample(&problem.problem, Metropolis, &mut hook),
+            Chain::HeatBath => self.sample(&problem.problem, HeatBath, &mut hook),
+            Chain::SuwaTodo => self.sample(&problem.problem, SuwaTodo, &mut hook),
+            Chain::Skewed => self.sample(&problem.problem, Skewed { kernel: Metropolis }, &mut hook),
+        };
+        let seconds = started.elapsed().as_secs_f64();
+        drop(progress);
+        let outcome = match outcome {
+            Err(Error::Cancelled) => {
+                eprintln!("interrupted; nothing was written");
+                return Ok(ExitCode::from(INTERRUPTED));
+            }
+            outcome => outcome?,
+        };
+        let report = Report { command: &self, problem: &problem, outcome: &outcome, seconds };
+        if let Some(path) = &self.output {
+            report.table()?.save(path)?;
+        }
+        if let Some(path) = &self.plot {
+            png::save(path, &report.plot()?, &[])?;
+        }
+        print(if self.json { report.json() } else { report.to_string() })?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn sample<D: Dynamics + Copy + Sync>(
+        &self,
+        problem: &Problem,
+        chain: D,
+        hook: sampler::Hook<'_>,
+    ) -> Result<Outcome, Error> {
+        let &Anneal { reads, sweeps, seed, .. } = self;
+        let threads = threads(self.threads);
+        match self.method {
+            Method::Anneal => {
+                let schedule = self.schedule(problem, chain, sweeps)?;
+                Ok(sampler::anneal_on(threads, problem, chain, &schedule, reads, seed, hook)?.into())
+            }
+            Method::Quantum => {
+                let (hot, cold) = self.betas(problem);
+                // The field begins where it outweighs every gap, as β does.
+                let settings =
+                    QuantumSettings { beta: cold, slices: self.slices, transverse: (1.0 / hot, 1e-3 / cold), sweeps };
+                let samples = quantum_anneal(problem, settings, reads, seed, hook)?;
+                let (first, last) = settings.transverse;
+                let notes = vec![format!("{} slices, transverse field {first:.4} to {last:.2e}", self.slices)];
+                Ok(Outcome { samples, curve: Vec::new(), notes })
+            }
+            Method::Exchange => {
+                let ladder = self.schedule(problem, chain, self.temperatures)?;
+                let betas: Vec<f64> = ladder.betas().map(f64::from).collect();
+                let found = exchange(problem, chain, &betas, (sweeps, sweeps / 2), reads, seed, hook)?;
+                let lowest = found.acceptance.iter().copied().fold(1.0, f64::min);
+                let notes = vec![format!("neighbouring temperatures traded places in {:.0} % or more", 100.0 * lowest)];
+                Ok(Outcome { samples: found.samples, curve: Vec::new(), notes })
+            }
+            Method::Population => {
+                let schedule = self.schedule(problem, chain, self.temperatures)?;
+                let each = sweeps.div_ceil(self.temperatures);
+                let settings = PopulationSettings { schedule, sweeps: each, resampling: Resampling::Systematic };
+                Ok(population(population_anneal(problem, chain, &settings, reads, seed, hook)?))
+            }
+            Method::Jarzynski => {
+                let protocol = self.schedule(problem, chain, sweeps.saturating_add(1))?;
+                let work = sampler::jarzynski_on(threads, problem, chain, &protocol, reads, seed, hook)?;
+                Ok(worked(problem, work))
+            }
+        }
+    }
+
+    fn betas(&self, problem: &Problem) -> (f64, f64) {
+        let range = problem.beta_range();
+        self.beta.unwrap_or((range.hot, range.cold))
+    }
+
+    fn schedule<D: Dynamics>(&self, problem: &Problem, chain: D, steps: u32) -> Result<Schedule, Error> {
+        let (hot, cold) = self.betas(problem);
+        let measures = matches!(self.method, Method::Population | Method::Jarzynski);
+        let hot = if measures && self.beta.is_none() { 0.0 } else { hot };
+        match self.cooling {
+            Some(Cooling::Adaptive) => adaptive_schedule(problem, chain, (hot, cold), steps, self.seed),
+            Some(Cooling::Geometric) => Schedule::geometric(hot, cold, steps),
+            None if !measures && hot > 0.0 => Schedule::geometric(hot, cold, steps),
+            _ => Schedule::linear(hot, cold, steps),
+        }
+    }
+}
+
+fn population(found: Population) -> Outcome {
+    let point = |step: &sampler::PopulationStep| {
+        (step.beta, Estimate { value: step.log_z, error: step.error }, Some(step.mean_energy))
+    };
+    let families = found.steps.last().map_or(0, |step| step.families);
+    let notes = vec![format!("{families} families of the first population are left")];
+    Outcome { curve: found.steps.iter().map(point).collect(), samples: found.samples, notes }
+}
+
+fn worked(problem: &Problem, work: Work) -> Outcome {
+    let states = match problem.variables() {
+        Variables::Spin => 2.0,
+        Variables::Potts(states) => f64::from(states),
+    };
+    let start = problem.len() as f64 * f64::ln(states);
+    let ratio = work.log_ratio();
+    let beta = work.samples.schedule().betas().last().unwrap_or_default();
+    let log_z = Estimate { value: start + ratio.value, error: ratio.error };
+    let notes = vec![
+        format!(
+            "mean work {:.6} ± {:.6}, at least {:.6}",
+            work.mean_work().value,
+            work.mean_work().error,
+            -ratio.value
+        ),
+        format!("the weights are worth {:.1} equal reads", work.effective_reads()),
+    ];
+    Outcome { samples: work.samples, curve: vec![(beta.into(), log_z, None)], notes }
+}
+
+fn betas(text: &str) -> Result<(f64, f64), String> {
+    let number = |text: &str| text.parse::<f64>().ok().filter(|beta| (0.0..=1e30).contains(beta));
+    let pair = text.split_once(':').and_then(|(hot, cold)| Some((number(hot)?, number(cold)?)));
+    pair.ok_or_else(|| "it must be two numbers from 0 to 1e30, such as 0.1:3".to_owned())
+}

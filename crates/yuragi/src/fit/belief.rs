@@ -1,0 +1,114 @@
+use yuragi_energy::{
+    deep::{Dbn, Greedy},
+    rbm::partition::annealed_log_z,
+    sampler::Hook,
+    statistics::{Estimate, mean},
+};
+
+use super::{Rows, machine::base_of};
+use crate::Failure;
+
+/// A deep belief network, and what is measured on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Belief {
+    /// The network.
+    pub dbn: Dbn,
+    /// The biases of the mean activity of the units that the top machine sees, without its hidden units.
+    pub base: Vec<f32>,
+}
+
+/// Bounds of the mean log-probability of rows, in nats.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bounds {
+    /// ln Z of the top machine with its error.
+    pub log_z: Estimate,
+    /// The variational bound: at most the log-probability, but for the error of ln Z.
+    pub lower: Estimate,
+    /// The importance-weighted estimate: closer, and below it in expectation too.
+    pub importance: Estimate,
+}
+
+/// Rows that tell the mean activities of upper layers.
+const TOLD: usize = 2000;
+
+impl Belief {
+    /// Learns layer by layer; `layers` are the sizes of the hidden ones. Rows are drawn once.
+    ///
+    /// # Errors
+    /// Options out of range, Gaussian units, or a hook that cancels.
+    pub fn train(rows: &Rows, layers: &[usize], greedy: &Greedy, seed: u64, hook: Hook<'_>) -> Result<Belief, Failure> {
+        let mut values = Vec::with_capacity(rows.len() * rows.table().columns());
+        (0..rows.len()).for_each(|row| rows.push(row, 0, &mut values));
+        let sizes: Vec<usize> = [rows.table().columns()].iter().chain(layers).copied().collect();
+        let dbn = Dbn::greedy(&values, &sizes, rows.units(), greedy, seed, hook)?;
+        values.truncate(TOLD.min(rows.len()) * rows.table().columns());
+        let told = values.len() / rows.table().columns();
+        for below in &dbn.recognition {
+            values = below.hidden_means(&values)?;
+        }
+        let columns = dbn.top.visible();
+        let mut means = vec![0.0; columns];
+        for row in values.chunks(columns) {
+            means.iter_mut().zip(row).for_each(|(mean, value)| *mean += value / told as f32);
+        }
+        Ok(Belief { base: base_of(&means, rows.units(), told), dbn })
+    }
+
+    /// ln Z of the top machine by annealed importance sampling, and bounds of ⟨ln p⟩ of rows, as they are drawn in epoch 0, by
+    /// so many draws of the way up for each.
+    ///
+    /// # Errors
+    /// Rows of another length, no draw, or a hook that cancels.
+    pub fn score(
+        &self,
+        rows: &Rows,
+        (steps, chains): (u32, u32),
+        draws: u32,
+        seed: u64,
+        hook: Hook<'_>,
+    ) -> Result<Bounds, Failure> {
+        let log_z = annealed_log_z(&self.dbn.top, &self.base, (steps, chains), seed, hook)?;
+        let (mut lower, mut importance, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        for row in 0..rows.len() {
+            values.clear();
+            rows.push(row, 0, &mut values);
+            for bound in self.dbn.bound(&values, draws, log_z.value, seed.wrapping_add(row as u64))? {
+                lower.push(bound.lower.value);
+                importance.push(bound.importance.value);
+            }
+        }
+        let with_z = |values: &[f64]| {
+            let own = mean(values);
+            Estimate { value: own.value, error: own.error.hypot(log_z.error) }
+        };
+        Ok(Bounds { log_z, lower: with_z(&lower), importance: with_z(&importance) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use yuragi_energy::{
+        rbm::{Units, train::Settings},
+        sampler::quiet,
+    };
+    use yuragi_io::{Table, table::Values};
+
+    use super::*;
+    use crate::fit::Binarize;
+
+    #[test]
+    fn a_network_learns_two_patterns() {
+        let pattern = [255u8, 255, 255, 0, 0, 0];
+        let values: Vec<u8> = (0..100).flat_map(|i| pattern.map(|p| if i % 2 == 0 { p } else { 255 - p })).collect();
+        let table = Table::new(vec![2, 3], Values::Bytes(values)).unwrap();
+        let rows = Rows::new(table, Units::Binary, Binarize::Sample, 0).unwrap();
+        let settings = Settings { rate: 0.1, steps: 5, centred: true, ..Settings::default() };
+        let greedy = Greedy { settings, epochs: 300, batch: 50, ..Greedy::default() };
+        let belief = Belief::train(&rows, &[4, 3], &greedy, 1, &mut quiet).unwrap();
+        assert_eq!((belief.base.len(), belief.dbn.top.hidden()), (4, 3));
+        let bounds = belief.score(&rows, (500, 100), 50, 2, &mut quiet).unwrap();
+        // Two patterns have −ln 2 = −0.69 at best; six independent pixels −4.16.
+        assert!(bounds.lower.value <= bounds.importance.value, "{bounds:?}");
+        assert!((-1.5..-0.69 + 5.0 * bounds.log_z.error).contains(&bounds.importance.value), "{bounds:?}");
+    }
+}

@@ -1,0 +1,12 @@
+//! Statistical models of tables: Gaussian mixtures, restricted Boltzmann machines and deep belief networks, learned and kept
+//! in files.
+
+mod belief;
+mod file;
+mod machine;
+mod rows;
+
+pub use belief::{Belief, Bounds};
+pub use file::{Fitted, Layer, Mixture, Network};
+pub use machine::{Machine, Options, Progress, Score};
+pub use rows::{Binarize, Rows};
