@@ -103,8 +103,20 @@ pub(crate) fn divergence_term(p: f64, q: f64) -> f64 {
         return q;
     }
     let excess = (q - p) / p;
-    let log = if excess < 1e300 { libm::log1p(excess) } else { libm::log(q) - libm::log(p) };
+    // Near −1 the excess has lost the digits of q.
+    let log = if excess > -0.5 && excess < 1e300 { libm::log1p(excess) } else { libm::log(q) - libm::log(p) };
     ((q - p) - p * log).max(0.0)
+}
+
+/// The same from the logarithms, so that ln(p/q) is exact where both underflow.
+pub(crate) fn divergence_log_term(log_p: f64, log_q: f64) -> f64 {
+    let (p, q) = (libm::exp(log_p), libm::exp(log_q));
+    if p == 0.0 || log_q == f64::NEG_INFINITY {
+        return divergence_term(p, q);
+    }
+    // p(q/p − 1 − ln(q/p)).
+    let log_ratio = log_q - log_p;
+    if log_ratio < 1.0 { p * (libm::expm1(log_ratio) - log_ratio) } else { q - p - p * log_ratio }.max(0.0)
 }
 
 /// Writes the point of a scalar distribution.

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use yuragi_numeric::rand_core::Rng;
 use yuragi_numeric::special::{Sum, softplus};
 
-use crate::distribution::{Point, divergence_term};
+use crate::distribution::{Point, divergence_log_term, divergence_term};
 use crate::error::{length, range};
 use crate::quadrature::Rule;
 use crate::{Distribution, Error, Extent, Scalar};
@@ -82,6 +82,10 @@ impl Divergence {
             (Extent::Reals(a), Extent::Reals(b)) => {
                 let mut marks: Vec<f64> = a.into_iter().chain(b).collect();
                 marks.sort_by(f64::total_cmp);
+                if self == Self::TotalVariation {
+                    marks.extend(crossings(&marks, |x| p.log_density(x) - q.log_density(x)));
+                    marks.sort_by(f64::total_cmp);
+                }
                 let f = |x: f64| self.log_term(p.log_density(x), q.log_density(x));
                 Rule::new().integrate(&f, &marks)
             }
@@ -136,22 +140,12 @@ impl Divergence {
         }
     }
 
-    /// The same from the logarithms, so that ln(p/q) is exact where both densities underflow.
+    /// The same from the logarithms.
     fn log_term(self, log_p: f64, log_q: f64) -> f64 {
-        let (p, q) = (libm::exp(log_p), libm::exp(log_q));
-        let directed = |p: f64, q: f64, log_p: f64, log_q: f64| {
-            if p == 0.0 || q == 0.0 && log_q == f64::NEG_INFINITY {
-                divergence_term(p, q)
-            } else {
-                // p(q/p − 1 − ln(q/p)).
-                let log_ratio = log_q - log_p;
-                if log_ratio < 1.0 { p * (libm::expm1(log_ratio) - log_ratio) } else { q - p - p * log_ratio }.max(0.0)
-            }
-        };
         match self {
-            Self::KullbackLeibler => directed(p, q, log_p, log_q),
-            Self::ReverseKullbackLeibler => directed(q, p, log_q, log_p),
-            _ => self.term(p, q),
+            Self::KullbackLeibler => divergence_log_term(log_p, log_q),
+            Self::ReverseKullbackLeibler => divergence_log_term(log_q, log_p),
+            _ => self.term(libm::exp(log_p), libm::exp(log_q)),
         }
     }
 }
@@ -162,6 +156,29 @@ impl Estimate {
         let standard_error = 0.5 * libm::hypot(self.standard_error, other.standard_error);
         Self { value: 0.5 * (self.value + other.value), standard_error }
     }
+}
+
+/// Where `f` changes its sign between ascending marks. |p − q| bends there, which a rule of quadrature
+/// may not see between the end of a piece and its first node.
+fn crossings(marks: &[f64], f: impl Fn(f64) -> f64) -> Vec<f64> {
+    const CELLS: usize = 16;
+    let mut found = Vec::new();
+    for pair in marks.windows(2) {
+        let at = |cell: usize| pair[0] + (pair[1] - pair[0]) * (cell as f64 / CELLS as f64);
+        for cell in 0..CELLS {
+            let (mut low, mut high) = (at(cell), at(cell + 1));
+            let below = f(low) < 0.0;
+            if (f(high) < 0.0) == below {
+                continue;
+            }
+            for _ in 0..60 {
+                let middle = 0.5 * low + 0.5 * high;
+                if (f(middle) < 0.0) == below { low = middle } else { high = middle }
+            }
+            found.push(low);
+        }
+    }
+    found
 }
 
 /// The average of f(x, ln p(x)) over points of p.

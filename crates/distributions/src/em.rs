@@ -16,7 +16,7 @@ use core::ops::ControlFlow;
 use yuragi_numeric::special::{log_sum_exp, sum};
 
 use crate::Error;
-use crate::distribution::divergence_term;
+use crate::distribution::divergence_log_term;
 use crate::error::{length, range};
 
 /// A model whose likelihood has a bound that can be made tight (E) and then raised (M). `D` is what the
@@ -189,7 +189,7 @@ pub fn gap(log_joint: &[f64], r: &[f64]) -> Result<f64, Error> {
     if evidence == f64::NEG_INFINITY {
         return Err(Error::Degenerate { what: "q(z|x)", why: "q(x, z) is 0 for every z" });
     }
-    Ok(sum(log_joint.iter().zip(r).map(|(log_joint, r)| divergence_term(*r, libm::exp(log_joint - evidence)))))
+    Ok(sum(log_joint.iter().zip(r).map(|(log_joint, r)| divergence_log_term(libm::log(*r), log_joint - evidence))))
 }
 
 /// Q(θ, θ₀) = Σ r(z) ln q_θ(x,z), with r(z) = q_θ₀(z|x): the surrogate that the M step maximises.

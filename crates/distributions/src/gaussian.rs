@@ -62,22 +62,26 @@ impl Gaussian {
     /// ½∫ |p − q|, between the points where the densities cross.
     pub fn total_variation(&self, other: &Self) -> f64 {
         let (narrow, wide) = if self.deviation <= other.deviation { (self, other) } else { (other, self) };
-        // In units of the narrower, from its mean: ln p − ln q = −z²/2 + (z−m)²/2s² + ln s crosses zero at
-        // the roots of (s²−1)z² + 2mz − m² − 2s² ln s; the narrower is larger between them.
-        let s = wide.deviation / narrow.deviation;
-        let m = (wide.mean - narrow.mean) / narrow.deviation;
-        let excess = (s - 1.0) * (s + 1.0);
-        if excess == 0.0 {
-            return libm::erf(m.abs() / (2.0 * SQRT_2));
+        // In units of the narrower, from its mean, with ratio u of deviations and shift t in units of the
+        // wider: ln p − ln q = −z²/2 + (uz−t)²/2 − ln u crosses zero at the roots of
+        // (1−u²)z² + 2tuz − t² + 2 ln u; the narrower is larger between them.
+        let u = narrow.deviation / wide.deviation;
+        let t = (wide.mean - narrow.mean) / wide.deviation;
+        let excess = (1.0 - u) * (1.0 + u);
+        if t.abs() > 100.0 {
+            return 1.0; // to 10⁻⁵⁰⁰
         }
-        let constant = m * m + 2.0 * s * s * libm::log1p(s - 1.0);
-        let root = libm::sqrt(m * m + excess * constant);
+        if excess == 0.0 {
+            return libm::erf(t.abs() / (2.0 * SQRT_2));
+        }
+        let constant = t * t - 2.0 * if u > 0.5 { libm::log1p(u - 1.0) } else { libm::log(u) };
+        let root = libm::sqrt(t * t * u * u + excess * constant);
         // The root of the sum without cancellation, and the other from the product −constant/excess.
-        let large = if m >= 0.0 { -(m + root) } else { -m + root };
+        let large = if t >= 0.0 { -(t * u + root) } else { -t * u + root };
         let (a, b) = (large / excess, -constant / large);
         let (low, high) = (a.min(b), a.max(b));
-        let between = |center: f64, scale: f64| normal_between((low - center) / scale, (high - center) / scale);
-        (between(0.0, 1.0) - between(m, s)).clamp(0.0, 1.0)
+        let wider = normal_between(u * low - t, u * high - t);
+        (normal_between(low, high) - wider).clamp(0.0, 1.0)
     }
 }
 
@@ -143,7 +147,7 @@ impl Information for Gaussian {
 /// ½(r² − 1 − ln r²): the divergence of two centred normal distributions whose deviations have ratio r.
 pub(crate) fn variance_divergence(ratio: f64) -> f64 {
     let excess = (ratio - 1.0) * (ratio + 1.0);
-    let log = if ratio > 1e-8 { libm::log1p(excess) } else { 2.0 * libm::log(ratio) };
+    let log = if ratio > 0.5 { libm::log1p(excess) } else { 2.0 * libm::log(ratio) };
     (0.5 * (excess - log)).max(0.0)
 }
 

@@ -7,6 +7,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`curvature`] | Hessian-vector products, the largest curvature, and steps that majorise |
 //! | [`init`] | how weights begin |
 //! | [`loss`] | what is minimised |
 //! | [`optim`] | gradient steps, weight decay, clipping and averaged weights as updates of the graph |
@@ -37,6 +38,7 @@ extern crate alloc;
 
 mod attention;
 mod conv;
+pub mod curvature;
 mod embedding;
 pub mod init;
 mod linear;

@@ -168,9 +168,12 @@ pub fn global_norm<'g>(builder: &'g Builder, tensors: &[Tensor<'g>]) -> Tensor<'
     }
 }
 
-/// Whether a name belongs to an optimiser's state or to the averaged weights.
+/// Whether a name belongs to an optimiser's state, to [`curvature`](crate::curvature)'s or to the averaged
+/// weights.
 pub fn is_state(name: &str) -> bool {
-    [AVERAGE, FIRST_MOMENT, SECOND_MOMENT, MOMENTUM].iter().any(|prefix| name.starts_with(prefix))
+    [AVERAGE, FIRST_MOMENT, SECOND_MOMENT, MOMENTUM, crate::curvature::STATE]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
 }
 
 /// The weights alone, without an optimiser's state; where an average was kept, it takes the weight's place.

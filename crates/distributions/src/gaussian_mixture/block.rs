@@ -21,11 +21,17 @@ pub const ZERO: Line = [[0.0; LANES]; TILES];
 /// is not vectorised where input and output might overlap.
 #[inline(always)]
 fn tile(f: impl Fn(usize) -> f64) -> [f64; LANES] {
-    let mut tile = [0.0; LANES];
-    for (lane, value) in tile.iter_mut().enumerate() {
+    lanes(f)
+}
+
+/// So many values of f(lane).
+#[inline(always)]
+fn lanes<const N: usize>(f: impl Fn(usize) -> f64) -> [f64; N] {
+    let mut lanes = [0.0; N];
+    for (lane, value) in lanes.iter_mut().enumerate() {
         *value = f(lane);
     }
-    tile
+    lanes
 }
 
 /// Squared distances beyond this count as this, so that no density is lost in −∞.
@@ -65,38 +71,52 @@ pub fn center(x: &[Line], mean: &[f64], z: &mut [Line]) {
     }
 }
 
-/// ‖L⁻¹z‖² of every point, from [`pack`]ed panels.
+/// out = gamma·(x − mean) for one coordinate; its tiles are added to `sums`, too.
 #[inline(always)]
-pub fn distances(panels: &[[f64; ROWS]], z: &[Line], out: &mut Line) {
+pub fn weigh(x: &Line, mean: f64, gamma: &Line, out: &mut Line, sums: &mut [f64; LANES]) {
+    let mut sum = *sums;
+    for t in 0..TILES {
+        let weighted = tile(|lane| gamma[t][lane] * (x[t][lane] - mean));
+        sum = tile(|lane| sum[lane] + weighted[lane]);
+        out[t] = weighted;
+    }
+    *sums = sum;
+}
+
+/// ‖L⁻¹(x − mean)‖² of every point, from [`pack`]ed panels. Differences are taken anew for every group of
+/// rows, which takes less time than to store them.
+#[inline(always)]
+pub fn distances(panels: &[[f64; ROWS]], x: &[Line], mean: &[f64], out: &mut Line) {
     *out = ZERO;
     let mut rest = panels;
-    for first in (0..z.len()).step_by(ROWS) {
-        let Some((panel, next)) = rest.split_at_checked(first + ROWS) else { return };
+    for last in (ROWS..=x.len()).step_by(ROWS) {
+        let (Some((panel, next)), Some(mean)) = (rest.split_at_checked(last), mean.get(..last)) else { return };
         rest = next;
-        let (body, corner) = panel.split_at(first);
-        let Some((below, corner_z)) = z.split_at_checked(first) else { return };
-        let (Some(corner), Some(corner_z)) = (corner.first_chunk::<ROWS>(), corner_z.first_chunk::<ROWS>()) else {
-            return;
-        };
         for t in 0..TILES {
             let mut y = [[0.0; LANES]; ROWS];
-            for (column, z) in body.iter().zip(below) {
+            for ((column, mean), x) in panel[..last - 2].iter().zip(mean).zip(x) {
+                let z = tile(|lane| x[t][lane] - mean);
                 for r in 0..ROWS {
                     for lane in 0..LANES {
-                        y[r][lane] += column[r] * z[t][lane];
+                        y[r][lane] += column[r] * z[lane];
                     }
                 }
             }
-            for j in 0..ROWS {
-                for r in j..ROWS {
+            // The last two columns meet the diagonal in the last two rows.
+            for j in last - 2..last {
+                let z = tile(|lane| x[j][t][lane] - mean[j]);
+                for r in 2..ROWS {
                     for lane in 0..LANES {
-                        y[r][lane] += corner[j][r] * corner_z[j][t][lane];
+                        y[r][lane] += panel[j][r] * z[lane];
                     }
                 }
             }
-            for y in &y {
-                out[t] = tile(|lane| out[t][lane] + y[lane] * y[lane]);
+            for y in &mut y {
+                *y = tile(|lane| y[lane] * y[lane]);
             }
+            let even = tile(|lane| y[0][lane] + y[1][lane]);
+            let odd = tile(|lane| y[2][lane] + y[3][lane]);
+            out[t] = tile(|lane| out[t][lane] + (even[lane] + odd[lane]));
         }
     }
 }
@@ -123,24 +143,37 @@ pub fn log_densities(constant: f64, out: &mut Line) {
     }
 }
 
+/// Points that [`normalize`] works on together: enough independent exponentials to hide what one waits.
+const WIDE: usize = 16;
+
+/// A line in wider pieces.
+#[inline(always)]
+fn wide(line: &mut Line) -> &mut [[f64; WIDE]] {
+    line.as_flattened_mut().as_chunks_mut().0
+}
+
 /// From ln q(x, k), one line for every k, to weight·q(k|x); `evidence` becomes ln q(x).
 #[inline(always)]
 pub fn normalize(lines: &mut [Line], weights: &Line, evidence: &mut Line) {
-    for t in 0..TILES {
-        let mut most = [f64::NEG_INFINITY; LANES];
-        for line in lines.iter() {
-            most = tile(|lane| if line[t][lane] > most[lane] { line[t][lane] } else { most[lane] });
-        }
-        let mut sum = [0.0; LANES];
+    let weights = weights.as_flattened().as_chunks::<WIDE>().0;
+    for (t, (weights, evidence)) in weights.iter().zip(wide(evidence)).enumerate() {
+        let mut most = [f64::NEG_INFINITY; WIDE];
         for line in lines.iter_mut() {
-            let e = tile(|lane| exp(line[t][lane] - most[lane]));
-            sum = tile(|lane| sum[lane] + e[lane]);
-            line[t] = e;
+            let line = &wide(line)[t];
+            most = lanes(|lane| if line[lane] > most[lane] { line[lane] } else { most[lane] });
         }
-        evidence[t] = tile(|lane| most[lane] + ln(sum[lane]));
-        let scale = tile(|lane| weights[t][lane] / sum[lane]);
+        let mut sum = [0.0; WIDE];
         for line in lines.iter_mut() {
-            line[t] = tile(|lane| line[t][lane] * scale[lane]);
+            let line = &mut wide(line)[t];
+            let e: [f64; WIDE] = lanes(|lane| exp(line[lane] - most[lane]));
+            sum = lanes(|lane| sum[lane] + e[lane]);
+            *line = e;
+        }
+        *evidence = lanes(|lane| most[lane] + ln(sum[lane]));
+        let scale: [f64; WIDE] = lanes(|lane| weights[lane] / sum[lane]);
+        for line in lines.iter_mut() {
+            let line = &mut wide(line)[t];
+            *line = lanes(|lane| line[lane] * scale[lane]);
         }
     }
 }
@@ -187,49 +220,60 @@ fn halves(line: &Line) -> &[[f64; HALF]] {
     line.as_flattened().as_chunks().0
 }
 
-/// Σ g_r z_c for the R last of four rows and two columns, apart for every lane. One half of a tile at a
-/// time: as many accumulators as registers hold.
+/// sums += Σ g_r (x_c − mean_c) for the R last of four rows and two columns, apart for every lane. One half
+/// of a tile at a time: as many accumulators as registers hold.
 #[inline(always)]
-fn pair<const R: usize>(rows: &[Line; ROWS], columns: &[Line; 2]) -> [Apart; 2] {
-    let mut sums = [[[0.0; HALF]; R]; 2];
+fn pair<const R: usize>(rows: &[Line; ROWS], columns: &[Line; 2], means: &[f64; 2], sums: &mut [Apart; 2]) {
+    let mut own: [[[f64; HALF]; R]; 2] = core::array::from_fn(|c| core::array::from_fn(|r| sums[c][ROWS - R + r]));
     let [g0, g1, g2, g3] = rows;
     let rows = halves(g0).iter().zip(halves(g1)).zip(halves(g2).iter().zip(halves(g3)));
     let columns = halves(&columns[0]).iter().zip(halves(&columns[1]));
-    for ((z0, z1), ((g0, g1), (g2, g3))) in columns.zip(rows) {
-        let (z, g) = ([z0, z1], [g0, g1, g2, g3]);
+    for ((x0, x1), ((g0, g1), (g2, g3))) in columns.zip(rows) {
+        let (x, g) = ([x0, x1], [g0, g1, g2, g3]);
         for c in 0..2 {
-            for r in 0..R {
-                for lane in 0..HALF {
-                    sums[c][r][lane] += g[ROWS - R + r][lane] * z[c][lane];
+            for lane in 0..HALF {
+                let z = x[c][lane] - means[c];
+                for r in 0..R {
+                    own[c][r][lane] += g[ROWS - R + r][lane] * z;
                 }
             }
         }
     }
-    sums.map(|sums| core::array::from_fn(|r| if r + R < ROWS { [0.0; HALF] } else { sums[r + R - ROWS] }))
+    for (sums, own) in sums.iter_mut().zip(&own) {
+        sums[ROWS - R..].copy_from_slice(own);
+    }
 }
 
-/// second += Σ over the block of gz_i z_j for j ≤ i, in the places of [`pack`]: column j of a group of
-/// rows. What stands above the diagonal there has no meaning. `apart` is scratch of z.len() places.
+/// sums += Σ over the block of gz_i (x_j − mean_j) for j ≤ i, in the places of [`pack`]: column j of a
+/// group of rows. What stands above the diagonal there has no meaning.
 #[inline(always)]
-pub fn outer(z: &[Line], gz: &[Line], apart: &mut [Apart], second: &mut [[f64; ROWS]]) {
-    let (columns, apart) = (z.as_chunks::<2>().0, apart.as_chunks_mut::<2>().0);
-    let mut rest = second;
+pub fn outer(x: &[Line], mean: &[f64], gz: &[Line], sums: &mut [Apart]) {
+    let (columns, means) = (x.as_chunks::<2>().0, mean.as_chunks::<2>().0);
+    let mut rest = sums.as_chunks_mut::<2>().0;
     for (group, rows) in gz.as_chunks::<ROWS>().0.iter().enumerate() {
-        let (Some(columns), Some(apart)) = (columns.get(..2 * group + 2), apart.get_mut(..2 * group + 2)) else {
-            return;
-        };
-        let Some((panel, next)) = rest.split_at_mut_checked(ROWS * (group + 1)) else { return };
+        let pairs = 2 * group + 2;
+        let (Some(columns), Some(means)) = (columns.get(..pairs), means.get(..pairs)) else { return };
+        let Some((panel, next)) = rest.split_at_mut_checked(pairs) else { return };
         rest = next;
-        let pairs = columns.iter().zip(&mut *apart).enumerate();
-        for (i, (columns, apart)) in pairs {
+        for (i, ((columns, means), sums)) in columns.iter().zip(means).zip(panel).enumerate() {
             // The last two columns meet the diagonal in the last two rows.
-            *apart = if i <= 2 * group { pair::<ROWS>(rows, columns) } else { pair::<2>(rows, columns) };
-        }
-        for (sum, apart) in panel.iter_mut().zip(apart.as_flattened()) {
-            for r in 0..ROWS {
-                sum[r] += (apart[r][0] + apart[r][2]) + (apart[r][1] + apart[r][3]);
+            if i + 1 == pairs {
+                pair::<2>(rows, columns, means, sums);
+            } else {
+                pair::<ROWS>(rows, columns, means, sums);
             }
         }
+    }
+}
+
+/// Moves what [`outer`] has summed to `second`, lanes together.
+#[inline(always)]
+pub fn gather(apart: &mut [Apart], second: &mut [[f64; ROWS]]) {
+    for (sum, apart) in second.iter_mut().zip(apart) {
+        for r in 0..ROWS {
+            sum[r] += (apart[r][0] + apart[r][2]) + (apart[r][1] + apart[r][3]);
+        }
+        *apart = [[0.0; HALF]; ROWS];
     }
 }
 

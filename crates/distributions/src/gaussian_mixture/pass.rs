@@ -10,8 +10,8 @@ use yuragi_numeric::simd::{Task, vectorize};
 use yuragi_numeric::special::Sum;
 
 use super::block::{
-    Apart, BLOCK, HALF, LANES, Line, ROWS, ZERO, across, add_tiles, center, distances, log_densities, normalize, outer,
-    packed_at, packed_index, packed_len, padded, product, scaled_distances, total,
+    Apart, BLOCK, HALF, LANES, Line, ROWS, ZERO, across, center, distances, gather, log_densities, normalize, outer,
+    packed_at, packed_index, packed_len, padded, product, scaled_distances, total, weigh,
 };
 use crate::{Data, Error, parallel};
 
@@ -45,16 +45,15 @@ impl Packed {
         &self.means[k * width..][..width]
     }
 
-    /// ln q(x, k) into one line for every k; `z` is scratch of padded(d) lines.
+    /// ln q(x, k) into one line for every k.
     #[inline(always)]
-    fn log_joint(&self, x: &[Line], z: &mut [Line], out: &mut [Line]) {
+    fn log_joint(&self, x: &[Line], out: &mut [Line]) {
         for (k, out) in out.iter_mut().enumerate() {
             match &self.shape {
                 Shape::Full(panels) => {
                     let len = packed_len(self.d);
                     let panels = if panels.len() == len { &panels[..] } else { &panels[k * len..][..len] };
-                    center(x, self.mean(k), z);
-                    distances(panels, z, out);
+                    distances(panels, x, self.mean(k), out);
                 }
                 Shape::Diagonal(scales) => {
                     let width = padded(self.d);
@@ -311,7 +310,15 @@ impl Task for Work<'_, '_, '_> {
         let columns = pattern.map_or(&every[..], |pattern| &pattern.given[..]);
         let mut x = vec![ZERO; padded(marginal.d)];
         let (mut z, mut gz) = (vec![ZERO; width], vec![ZERO; width]);
-        let mut apart = vec![[[0.0; HALF]; ROWS]; width];
+        // Sums stay apart for every lane up to the end where there is room for all components', otherwise
+        // for one block of one component.
+        let len = match want {
+            Want::Moments(Moments { second: Second::Full(_), .. }) => packed_len(packed.d),
+            _ => 0,
+        };
+        let together = components * len <= APART;
+        let mut apart = vec![[[0.0; HALF]; ROWS]; if together { components * len } else { len }];
+        let zeros = vec![0.0; width];
         let mut gamma = vec![ZERO; components];
         let (mut weights, mut evidence) = (ZERO, ZERO);
         for start in (0..rows.len()).step_by(BLOCK) {
@@ -320,7 +327,7 @@ impl Task for Work<'_, '_, '_> {
             if !matches!(want, Want::Moments(_)) {
                 weights = [[1.0; LANES]; BLOCK / LANES];
             }
-            marginal.log_joint(&x, &mut z[..padded(marginal.d)], &mut gamma);
+            marginal.log_joint(&x, &mut gamma);
             normalize(&mut gamma, &weights, &mut evidence);
             match want {
                 Want::Moments(moments) => {
@@ -328,8 +335,18 @@ impl Task for Work<'_, '_, '_> {
                     product(&weights, &evidence, &mut terms);
                     moments.log_likelihood += total(&terms);
                     for (k, gamma) in gamma.iter().enumerate() {
-                        complete(packed, pattern, k, &x, &mut z);
-                        moments.collect(packed.d, pattern, k, gamma, &z, &mut gz, &mut apart);
+                        let (x, mean) = match pattern {
+                            None => (&x, packed.mean(k)),
+                            Some(_) => {
+                                complete(packed, pattern, k, &x, &mut z);
+                                (&z, &zeros[..])
+                            }
+                        };
+                        let apart = if together { &mut apart[k * len..][..len] } else { &mut apart[..] };
+                        moments.collect(packed.d, pattern, k, gamma, x, mean, &mut gz, apart);
+                        if !together {
+                            moments.gather(k, apart);
+                        }
                     }
                 }
                 Want::Scores(out) => {
@@ -362,8 +379,14 @@ impl Task for Work<'_, '_, '_> {
                 }
             }
         }
+        if let Want::Moments(moments) = want {
+            apart.chunks_exact_mut(len.max(1)).enumerate().for_each(|(k, apart)| moments.gather(k, apart));
+        }
     }
 }
+
+/// Room for sums that stay apart, so many columns of them: 256 KiB, of which an L2 cache holds more.
+const APART: usize = 2048;
 
 /// Turns rows into lines. Places beyond `count` hold zeros and have no weight.
 #[inline(always)]
@@ -415,7 +438,16 @@ fn complete(packed: &Packed, pattern: Option<&Pattern>, k: usize, x: &[Line], z:
 }
 
 impl Moments {
-    /// Adds a block's share for component k; `gz` and `apart` are scratch of z.len() places.
+    /// Adds component k's second moments that were kept apart.
+    #[inline(always)]
+    fn gather(&mut self, k: usize, apart: &mut [Apart]) {
+        if let Second::Full(second) = &mut self.second {
+            gather(apart, &mut second[k * apart.len()..][..apart.len()]);
+        }
+    }
+
+    /// Adds a block's share for component k, with coordinates about `mean`: full second moments to `apart`.
+    /// `gz` is scratch of x.len() places.
     #[inline(always)]
     #[allow(clippy::too_many_arguments)]
     fn collect(
@@ -424,26 +456,24 @@ impl Moments {
         pattern: Option<&Pattern>,
         k: usize,
         gamma: &Line,
-        z: &[Line],
+        x: &[Line],
+        mean: &[f64],
         gz: &mut [Line],
         apart: &mut [Apart],
     ) {
-        let width = z.len();
+        let width = x.len();
         let count = total(gamma);
         self.counts[k] += count;
-        for ((z, gz), first) in z.iter().zip(&mut *gz).zip(&mut self.first[k * width..][..width]) {
-            product(gamma, z, gz);
-            add_tiles(gz, first);
+        for (((x, mean), gz), sums) in x.iter().zip(mean).zip(&mut *gz).zip(&mut self.first[k * width..][..width]) {
+            weigh(x, *mean, gamma, gz, sums);
         }
         match &mut self.second {
-            Second::Full(second) => {
-                let len = packed_len(d);
-                outer(z, gz, apart, &mut second[k * len..][..len]);
-            }
+            Second::Full(_) => outer(x, mean, gz, apart),
             Second::Diagonal(second) => {
-                let mut squares = ZERO;
-                for ((z, gz), second) in z.iter().zip(&*gz).zip(&mut second[k * width..][..width]) {
-                    product(z, gz, &mut squares);
+                let (mut z, mut squares) = ([ZERO], ZERO);
+                for (j, (gz, second)) in gz.iter().zip(&mut second[k * width..][..width]).enumerate() {
+                    center(&x[j..=j], &mean[j..=j], &mut z);
+                    product(&z[0], gz, &mut squares);
                     *second += total(&squares);
                 }
             }
