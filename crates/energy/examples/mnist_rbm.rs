@@ -11,37 +11,19 @@
 //! With FILE the parameters are kept there after every epoch, as W, b, c in little-endian f32; if it holds a machine
 //! of this size, learning goes on from it. 0 EPOCHS judge it.
 
+mod digits;
+
 use std::time::Instant;
 
+use digits::{PIXELS, binarised, logits, pictures};
 use yuragi_energy::rbm::partition::{annealed_log_z, exact_log_z};
 use yuragi_energy::rbm::raise::raise;
 use yuragi_energy::rbm::train::{Settings, Trainer};
 use yuragi_energy::rbm::{Rbm, Units};
 use yuragi_energy::sampler::quiet;
 use yuragi_energy::statistics::mean;
-use yuragi_numeric::fill;
 
-const PIXELS: usize = 784;
 const BATCH: usize = 100;
-
-/// The pictures of an IDX file.
-fn pictures(name: &str) -> Option<Vec<u8>> {
-    let folder = std::env::var("YURAGI_DATA").unwrap_or_else(|_| "../shared/data".into());
-    let bytes = std::fs::read(format!("{folder}/mnist/{name}-images-idx3-ubyte")).ok()?;
-    let (head, pixels) = bytes.split_at_checked(16)?;
-    let sizes: Vec<u32> =
-        head.chunks(4).map(|word| word.iter().fold(0, |size, &byte| size << 8 | u32::from(byte))).collect();
-    let whole = sizes[0] == 0x803 && sizes[2..] == [28, 28] && pixels.len() == sizes[1] as usize * PIXELS;
-    whole.then(|| pixels.to_vec())
-}
-
-/// Draws each pixel.
-fn binarised(pixels: &[u8], stream: u32) -> Vec<f32> {
-    let mut values = vec![0.0; pixels.len()];
-    fill::uniform([0xb1, 0], stream, 0, &mut values);
-    values.iter_mut().zip(pixels).for_each(|(u, &p)| *u = f32::from(*u * 255.0 < f32::from(p)));
-    values
-}
 
 fn keep(rbm: &Rbm, file: &str) -> std::io::Result<()> {
     let values = rbm.weights.iter().chain(&rbm.visible_bias).chain(&rbm.hidden_bias);
@@ -77,11 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut rbm = Rbm::new(PIXELS, hidden, Units::Binary, Units::Binary)?;
     rbm.randomize(0.01, 1);
-    for (i, bias) in rbm.visible_bias.iter_mut().enumerate() {
-        let sum: f64 = train.iter().skip(i).step_by(PIXELS).map(|&p| f64::from(p) / 255.0).sum();
-        let share = (sum + 1.0) / ((train.len() / PIXELS) as f64 + 2.0);
-        *bias = (share / (1.0 - share)).ln() as f32;
-    }
+    rbm.visible_bias = logits(&train);
     let base = rbm.visible_bias.clone();
     if let Some(file) = text(4) {
         resume(&mut rbm, file);

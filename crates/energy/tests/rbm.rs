@@ -1,8 +1,11 @@
-//! T10, T22: restricted Boltzmann machines against enumeration.
+//! T09, T10, T22: restricted Boltzmann machines against enumeration.
 
 mod common;
 
+use core::ops::ControlFlow;
+
 use common::{LIMIT, pooled, states};
+use yuragi_distributions::em::{ExpectationMaximization, Limits, ascend};
 use yuragi_energy::Error;
 use yuragi_energy::draw::Draws;
 use yuragi_energy::rbm::partition::{annealed_log_z, exact_log_z, log_z_over_hidden, log_z_over_visible};
@@ -287,4 +290,28 @@ fn wrong_machines_and_batches_are_refused() {
     huge.weights.fill(1e30);
     assert!(exact_log_z(&huge).unwrap().is_finite());
     assert!(huge.hidden_means(&[1.0; 3]).unwrap().iter().all(|mean| *mean == 1.0));
+}
+
+#[test]
+fn t09_em_never_lowers_the_likelihood_and_ends_where_the_gradient_vanishes() {
+    for units in [Units::Binary, Units::Spin] {
+        let low = if units == Units::Spin { -1.0 } else { 0.0 };
+        // Three patterns, of weights 3 : 2 : 1.
+        let patterns = [[1.0, 1.0, low, low, 1.0], [low, low, 1.0, 1.0, low], [1.0, low, 1.0, low, low]];
+        let rows: Vec<f32> = [0, 0, 0, 1, 1, 2].iter().flat_map(|&p: &usize| patterns[p]).collect();
+        let mut rbm = Rbm::new(5, 3, units, units).unwrap();
+        rbm.randomize(0.3, 4);
+        let limits = Limits { iterations: 60, tolerance: 0.0 };
+        let ascent = ascend(&mut rbm, &rows[..], &limits, |_| ControlFlow::Continue(())).unwrap();
+        // Parameters are rounded to f32, of which about 30 of size up to 10 enter an energy.
+        let rounding = 30.0 * 10.0 * f64::from(f32::EPSILON);
+        assert!(ascent.bounds.windows(2).all(|pair| pair[1] > pair[0] - rounding), "{:?}", ascent.bounds);
+        let exact = -rbm.free_energies(&rows).unwrap().iter().sum::<f64>() / 6.0 - exact_log_z(&rbm).unwrap();
+        assert!((ascent.bound() - exact).abs() < 1e-5, "{} {exact}", ascent.bound());
+        let best = [3.0, 2.0, 1.0].iter().map(|n: &f64| n / 6.0 * (n / 6.0).ln()).sum::<f64>();
+        assert!(ascent.bound() < best && ascent.bound() > best - 0.05, "{} {best}", ascent.bound());
+    }
+    let mut large = Rbm::new(2, 17, Units::Binary, Units::Binary).unwrap();
+    assert!(matches!(large.expectation(&[0.0, 1.0]), Err(Error::Unsupported { .. })));
+    assert!(large.maximization(&[], Vec::new()).is_err());
 }

@@ -84,6 +84,7 @@ impl Couplings {
     }
 
     /// Σ_l J_kl x_l in f64.
+    #[inline(always)]
     pub fn spin_sum(&self, k: usize, values: &[u8]) -> f64 {
         match self {
             Self::Sparse { starts, columns, weights, .. } => {

@@ -12,6 +12,7 @@ pub use build::Vartype;
 pub(crate) use couplings::Couplings;
 pub use gaps::BetaRange;
 pub use lattice::Bonds;
+use yuragi_numeric::simd::{Task, vectorize};
 
 /// What one variable can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,22 +164,20 @@ impl Problem {
 
     /// E(x) of a configuration that fits.
     pub(crate) fn energy_of(&self, values: &[u8]) -> f64 {
-        let mut twice = 0.0;
-        let mut fields = 0.0;
-        match self.variables {
+        let (twice, fields) = match self.variables {
             Variables::Spin => {
-                for (k, &value) in values.iter().enumerate() {
-                    twice += spin(value) * self.couplings.spin_sum(k, values);
-                    fields += spin(value) * self.fields[k];
-                }
+                let fields = values.iter().zip(&self.fields).map(|(&value, field)| spin(value) * field);
+                (vectorize(Twice { couplings: &self.couplings, values }), fields.sum::<f64>())
             }
             Variables::Potts(q) => {
+                let (mut twice, mut fields) = (0.0, 0.0);
                 for (k, &value) in values.iter().enumerate() {
                     twice += self.couplings.row(k).filter(|&(l, _)| values[l] == value).map(|(_, w)| w).sum::<f64>();
                     fields += self.fields[k * usize::from(q) + usize::from(value)];
                 }
+                (twice, fields)
             }
-        }
+        };
         self.offset - 0.5 * twice - fields
     }
 
@@ -201,6 +200,22 @@ impl Problem {
 
     pub(crate) fn table(&self) -> &Couplings {
         &self.couplings
+    }
+}
+
+/// Σ_k x_k Σ_l J_kl x_l, each pair twice.
+struct Twice<'a> {
+    couplings: &'a Couplings,
+    values: &'a [u8],
+}
+
+impl Task for Twice<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self) -> f64 {
+        let Self { couplings, values } = self;
+        values.iter().enumerate().map(|(k, &value)| spin(value) * couplings.spin_sum(k, values)).sum()
     }
 }
 

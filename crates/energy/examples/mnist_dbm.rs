@@ -1,0 +1,66 @@
+//! A deep Boltzmann machine on handwritten digits, judged by the variational bound of the test digits.
+//!
+//!     cargo run --release -p yuragi-energy --features std --example mnist_dbm -- [FIRST] [SECOND] [PRETRAINING] [EPOCHS]
+//!
+//! reads the MNIST files as `mnist_rbm` does: 784 pixels, FIRST and SECOND hidden units, so many epochs of CD-1 for
+//! each layer and then of joint learning by mean field and persistent chains, whose rate falls linearly to 0.
+
+mod digits;
+
+use std::time::Instant;
+
+use digits::{PIXELS, binarised, logits, pictures};
+use yuragi_energy::deep::{Dbm, DbmSettings, DbmTrainer, Greedy, MeanFieldSettings};
+use yuragi_energy::rbm::{Units, partition::annealed_log_z, train::Settings};
+use yuragi_energy::sampler::quiet;
+use yuragi_energy::statistics::mean;
+
+const BATCH: usize = 100;
+const RATE: f32 = 0.005;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (Some(train), Some(test)) = (pictures("train"), pictures("t10k")) else {
+        println!("skipped: no MNIST files in $YURAGI_DATA/mnist or ../shared/data/mnist");
+        return Ok(());
+    };
+    let arguments: Vec<String> = std::env::args().collect();
+    let number = |at: usize, default: usize| arguments.get(at).map_or(Ok(default), |text| text.parse());
+    let sizes = [PIXELS, number(1, 100)?, number(2, 100)?];
+    let (pretraining, epochs) = (number(3, 2)? as u32, number(4, 2)? as u32);
+
+    let start = Instant::now();
+    let settings = Settings { rate: 0.05, momentum: 0.5, weight_decay: 2e-4, ..Settings::default() };
+    let greedy = Greedy { settings, epochs: pretraining, batch: BATCH, scale: 0.01 };
+    let mut dbm = Dbm::pretrain(&binarised(&train, 1), &sizes, Units::Binary, &greedy, 1, &mut quiet)?;
+    let seconds = start.elapsed().as_secs_f64();
+    println!("{sizes:?} units pretrained in {seconds:.0} s");
+
+    let mean_field = MeanFieldSettings { rounds: 25, tolerance: 1e-3, damping: 0.0 };
+    let settings = DbmSettings { rate: RATE, momentum: 0.5, mean_field, ..DbmSettings::default() };
+    let mut trainer = DbmTrainer::new(&dbm, settings, 2)?;
+    // Chains start from independent pixels.
+    let mut base = dbm.bipartite().visible_bias.clone();
+    base.fill(0.0);
+    base[..PIXELS].copy_from_slice(&logits(&train));
+    let test = binarised(&test, 0);
+    let bound = |dbm: &Dbm, digits: &[f32], steps: u32| -> Result<_, yuragi_energy::Error> {
+        let log_z = annealed_log_z(dbm.bipartite(), &base, (steps, 100), 3, &mut quiet)?;
+        let means = dbm.mean_field(digits, &MeanFieldSettings::default())?;
+        Ok((log_z, mean(&dbm.bound(&means, log_z.value)?)))
+    };
+    for epoch in 0..epochs {
+        let data = binarised(&train, epoch + 2);
+        let batches = data.len() / (BATCH * PIXELS);
+        for (i, batch) in data.chunks(BATCH * PIXELS).enumerate() {
+            let done = (f64::from(epoch) + i as f64 / batches as f64) / f64::from(epochs);
+            trainer.set_rate(RATE * (1.0 - done) as f32)?;
+            trainer.learn(&mut dbm, batch)?;
+        }
+        let (_, bound) = bound(&dbm, &test[..1000 * PIXELS], 1000)?;
+        println!("epoch {}: bound {:.2} nats, {:.0} s", epoch + 1, bound.value, start.elapsed().as_secs_f64());
+    }
+    let (log_z, bound) = bound(&dbm, &test, 10_000)?;
+    println!("AIS: ln Z {:.3} ± {:.3}", log_z.value, log_z.error);
+    println!("test log-probability at least {:.2} ± {:.2} nats (over digits)", bound.value, bound.error);
+    Ok(())
+}
