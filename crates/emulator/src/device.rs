@@ -338,8 +338,9 @@ impl Device {
         let module = ptx::Module::from_str(text).map_err(LoadError::Parse)?;
         let linked = decode::link(&module, &self.global).map_err(LoadError::Decode)?;
         let mut inner = Inner { kernels: Vec::new(), linked, global: self.global.clone() };
+        let index = decode::Index::new(&module);
         for kernel in module.functions.iter().filter(|f| f.entry && !f.declared_only) {
-            let program = decode::decode(&module, &inner.linked, kernel).map_err(LoadError::Decode)?;
+            let program = decode::decode(&index, &inner.linked, kernel).map_err(LoadError::Decode)?;
             inner.kernels.push(Arc::new(program));
         }
         Ok(Module { inner: Arc::new(inner) })

@@ -121,7 +121,7 @@ impl TensorMap {
         if word(0) != MARK || !(1..=5).contains(&rank) {
             return None;
         }
-        Some(TensorMap {
+        let map = TensorMap {
             address: word(1),
             element_bytes: word(2) >> 8 & 0xff,
             extents: (0..rank).map(|i| (word(3 + i) & 0xffff_ffff) + 1).collect(),
@@ -133,7 +133,8 @@ impl TensorMap {
                 3 => Swizzle::Bytes64,
                 _ => Swizzle::Bytes128,
             },
-        })
+        };
+        (map.encode().ok()? == *bytes).then_some(map)
     }
 }
 

@@ -34,12 +34,13 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
             control(Op::Nothing)
         }
         "bar" | "barrier" => {
-            w.ignore(&["cta", "aligned"]);
+            w.ignore(&["cta"]);
+            let aligned = w.take("aligned") || name == "bar";
             if w.take("warp") {
                 w.ignore(&["sync"]);
                 return synchronization(Op::WarpBarrier { mask: d.source(o, 0)? });
             }
-            synchronization(barrier(d, w, o)?)
+            synchronization(barrier(d, w, o, aligned)?)
         }
         "activemask" => {
             w.last_type()?;
@@ -127,6 +128,13 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
                 false => Op::StoreMatrix { address, a: slots, transposed },
             };
             Ok(Some((op, Class::Memory)))
+        }
+        "movmatrix" => {
+            w.ignore(&["sync", "aligned", "m8n8", "b16"]);
+            if !w.take("trans") {
+                return Err("`.trans` is missing".into());
+            }
+            Ok(Some((Op::TransposeMatrix { d: d.destination(o, 0)?, a: d.source(o, 1)? }, Class::Move)))
         }
         "mma" => Ok(Some((product(d, w, o)?, Class::Matrix))),
         _ => Ok(None),
@@ -230,7 +238,7 @@ fn call(d: &mut Decoder<'_>, o: &Operands<'_>) -> Result<Op, String> {
     Ok(Op::Call { index, targets })
 }
 
-fn barrier(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Result<Op, String> {
+fn barrier(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>, aligned: bool) -> Result<Op, String> {
     if w.take("red") {
         let count = w.take("popc");
         w.last_type()?;
@@ -245,7 +253,7 @@ fn barrier(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Result<O
         let id = d.source(o, 1)?;
         let threads = if o.len() > 3 { Some(d.source(o, 2)?) } else { None };
         let (a, negated) = d.predicate_source(o, o.len() - 1)?;
-        return Ok(Op::Barrier { id, threads, kind: BarrierKind::Reduce { vote, d: d_, p, a, negated } });
+        return Ok(Op::Barrier { id, threads, kind: BarrierKind::Reduce { vote, d: d_, p, a, negated }, aligned });
     }
     let kind = if w.take("arrive") { BarrierKind::Arrive } else { BarrierKind::Sync };
     w.ignore(&["sync"]);
@@ -253,7 +261,7 @@ fn barrier(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Result<O
     if o.len() > 2 || matches!(kind, BarrierKind::Arrive) && threads.is_none() {
         return Err("a barrier and a number of threads are expected".into());
     }
-    Ok(Op::Barrier { id: d.source(o, 0)?, threads, kind })
+    Ok(Op::Barrier { id: d.source(o, 0)?, threads, kind, aligned })
 }
 
 pub(super) fn element(of: Type) -> Result<Element, String> {
@@ -271,7 +279,10 @@ pub(super) fn element(of: Type) -> Result<Element, String> {
 }
 
 fn product(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Result<Op, String> {
-    w.ignore(&["sync", "aligned", "row", "col", "kind::f8f6f4"]);
+    w.ignore(&["sync", "aligned", "kind::f8f6f4"]);
+    if !w.take("row") || !w.take("col") {
+        return Err("A lies by rows and B by columns: `.row.col` is missing".into());
+    }
     let saturate = w.take("satfinite");
     let sum_of = w.last_type()?;
     let b_of = element(w.last_type()?)?;

@@ -10,9 +10,6 @@ use crate::{
     ptx::{Operand, Space, Type},
 };
 
-/// The number that stands for the barrier of a cluster of one block.
-const CLUSTER_BARRIER: u64 = 16;
-
 pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Operands<'_>) -> Found {
     match name {
         "mbarrier" => Ok(Some((mbarrier(d, w, o)?, Class::Synchronization))),
@@ -31,8 +28,9 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
                 return Ok(Some((Op::Fence, Class::Synchronization)));
             }
             w.ignore(&["wait"]);
-            let id = d.constant(CLUSTER_BARRIER);
-            Ok(Some((Op::Barrier { id, threads: None, kind: BarrierKind::Sync }, Class::Synchronization)))
+            let (id, aligned) = (d.constant(0), false);
+            let op = Op::Barrier { id, threads: None, kind: BarrierKind::Cluster, aligned };
+            Ok(Some((op, Class::Synchronization)))
         }
         "cp" => {
             if w.take("mbarrier") {

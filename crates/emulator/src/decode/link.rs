@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{DecodeError, bits_of};
+use super::{DecodeError, Index, bits_of};
 use crate::{
     machine::program::Special,
-    memory::{CODE_WINDOW, global::Global},
+    memory::{CODE_WINDOW, LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW, global::Global},
     ptx::{Function, Instruction, Module, Operand, Space, Variable},
 };
 
@@ -35,6 +35,8 @@ pub(crate) enum Place {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Linked {
     places: HashMap<String, (u64, u64)>,
+    /// Addresses of device functions, the same for all kernels of a module.
+    functions: HashMap<String, u64>,
     pub constant_bytes: u32,
 }
 
@@ -48,6 +50,11 @@ impl Linked {
         self.places.get(name).copied()
     }
 
+    /// The address of a device function.
+    pub fn function(&self, name: &str) -> Option<u64> {
+        self.functions.get(name).copied()
+    }
+
     /// The addresses of all variables.
     pub fn addresses(&self) -> impl Iterator<Item = u64> + '_ {
         self.places.values().map(|(address, _)| *address)
@@ -58,12 +65,6 @@ impl Linked {
 pub(super) fn bytes_of(variable: &Variable) -> Result<u64, String> {
     let bytes = (u64::from(bits_of(variable.of)) / 8).checked_mul(variable.count);
     bytes.ok_or_else(|| format!("`{}` is larger than an address space", variable.name))
-}
-
-/// The address of a function, the same for all kernels of a module.
-pub(super) fn function_address(module: &Module, name: &str) -> Option<u64> {
-    let place = module.functions.iter().position(|f| f.name == name && !f.entry)?;
-    Some(CODE_WINDOW + 16 * (place as u64 + 1))
 }
 
 /// The functions whose address is taken: by an initial value, or by an instruction that is no call of them.
@@ -80,10 +81,12 @@ pub(super) fn pointed(module: &Module) -> Vec<&str> {
 
 /// Puts a module's global and constant variables into global memory, with their initial values.
 pub(crate) fn link(module: &Module, global: &Global) -> Result<Linked, DecodeError> {
-    let mut linked = Linked::default();
+    let numbered = module.functions.iter().zip(1_u64..).filter(|(f, _)| !f.entry);
+    let functions = numbered.map(|(f, number)| (f.name.clone(), CODE_WINDOW + 16 * number)).collect();
+    let mut linked = Linked { functions, ..Linked::default() };
     let lasting = |v: &&Variable| matches!(v.space, Space::Global | Space::Constant);
     let laid: Vec<&Variable> = module.variables.iter().filter(lasting).collect();
-    let result = lay(module, &laid, &mut linked, global);
+    let result = lay(&laid, &mut linked, global);
     if result.is_err() {
         // Addresses were just made, so freeing them cannot fail.
         linked.addresses().for_each(|address| drop(global.free(address)));
@@ -94,7 +97,7 @@ pub(crate) fn link(module: &Module, global: &Global) -> Result<Linked, DecodeErr
 /// What the rest of a variable is filled with.
 const ZEROS: [u8; 4096] = [0; 4096];
 
-fn lay(module: &Module, variables: &[&Variable], linked: &mut Linked, global: &Global) -> Result<(), DecodeError> {
+fn lay(variables: &[&Variable], linked: &mut Linked, global: &Global) -> Result<(), DecodeError> {
     let at = |v: &Variable, message| DecodeError { line: v.line, instruction: v.name.clone(), message };
     for v in variables {
         if v.external {
@@ -114,7 +117,7 @@ fn lay(module: &Module, variables: &[&Variable], linked: &mut Linked, global: &G
         let mut initial = v.initial.clone();
         initial.truncate(bytes as usize);
         for (offset, name, addend) in &v.relocations {
-            let target = linked.places.get(name).map(|(to, _)| *to).or_else(|| function_address(module, name));
+            let target = linked.places.get(name).map(|(to, _)| *to).or_else(|| linked.function(name));
             let target = target.map(|to| to.wrapping_add_signed(*addend));
             let target = target.ok_or_else(|| at(v, format!("begins with the address of `{name}`, which has none")))?;
             let range = *offset as usize..*offset as usize + 8;
@@ -133,16 +136,17 @@ fn lay(module: &Module, variables: &[&Variable], linked: &mut Linked, global: &G
 
 /// Offsets of the shared variables that some functions use, and the bytes of all but the dynamic ones.
 pub(super) fn lay_shared<'a>(
-    module: &'a Module,
+    index: &Index<'a>,
     functions: &[&'a Function],
 ) -> Result<(HashMap<*const Variable, u64>, u64), String> {
     let mut used = HashSet::new();
     for operand in functions.iter().flat_map(|f| &f.body).flat_map(|i| &i.operands) {
         names(operand, &mut used);
     }
-    let shared = |v: &&Variable| v.space == Space::Shared;
-    let outer = module.variables.iter().filter(|v| used.contains(v.name.as_str()));
-    let all: Vec<&Variable> = outer.chain(functions.iter().flat_map(|f| &f.variables)).filter(shared).collect();
+    let mut outer: Vec<(usize, &Variable)> = used.iter().filter_map(|name| index.shared.get(name).copied()).collect();
+    outer.sort_unstable_by_key(|(number, _)| *number);
+    let inner = functions.iter().flat_map(|f| &f.variables).filter(|v| v.space == Space::Shared);
+    let all: Vec<&Variable> = outer.into_iter().map(|(_, v)| v).chain(inner).collect();
     let (mut places, mut end) = (HashMap::new(), 0_u64);
     let dynamic = |v: &&&Variable| v.external || v.count == 0;
     for v in all.iter().filter(|v| !dynamic(v)) {
@@ -221,4 +225,24 @@ pub(super) fn special(name: &str) -> Option<Special> {
         "%lanemask_ge" => Special::LanesFrom,
         _ => return None,
     })
+}
+impl Place {
+    /// The address in the variable's own space.
+    pub(super) fn address(self) -> u64 {
+        match self {
+            Place::Global(address) | Place::Shared(address) | Place::Param(address) | Place::Local(address, _) => {
+                address
+            }
+        }
+    }
+
+    /// The generic address.
+    pub(super) fn generic(self) -> u64 {
+        match self {
+            Place::Global(address) => address,
+            Place::Shared(offset) => SHARED_WINDOW + offset,
+            Place::Local(offset, _) => LOCAL_WINDOW + offset,
+            Place::Param(offset) => PARAM_WINDOW + offset,
+        }
+    }
 }

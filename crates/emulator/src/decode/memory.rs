@@ -11,7 +11,7 @@ use super::{
 use crate::{
     machine::{
         float::{Rounding, bits_f32, sum_to_odd, to_bf16, to_f16},
-        program::{Atomic, Class, Extend, Op, Order},
+        program::{Atomic, Class, Extend, Given, Op, Order},
     },
     memory::Memory,
     ptx::{Operand, Space, Type},
@@ -83,7 +83,8 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
                     Op::Store { address, a, bytes, order }
                 }
                 _ => {
-                    let to = list.iter().map(|one| d.register_bits(one)).max().unwrap_or(32);
+                    let registers = list.iter().filter(|one| !matches!(one, Operand::Name(name) if name == "_"));
+                    let to = registers.map(|one| d.register_bits(one)).max().unwrap_or(64);
                     let extend = Extend { signed: is_signed(of), to };
                     let d_ = list.iter().map(|one| d.destination_or_sink(one)).collect::<Result<_, _>>()?;
                     Op::Load { address, d: d_, bytes, extend, order }
@@ -98,6 +99,7 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
             let of = w.last_type()?;
             let bytes = bits_of(of) as usize / 8;
             let count = w.choose(&[("v2", 2), ("v4", 4), ("v8", 8)]).unwrap_or(1);
+            let is_sum = w.has("add");
             let (f, operands) = atomic(w, of)?;
             if count > 1 && (operands == 2 || !is_float(of) || bytes * count > 16) {
                 return Err("is not supported for vectors of this type".into());
@@ -115,7 +117,8 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
             if o.len() < first + 1 + operands {
                 return Err("an operand is missing".into());
             }
-            Op::Atomic { f, address, d: d_, b, c, bytes, order }
+            let flush = is_sum && of == Type::F32;
+            Op::Atomic { f, address, d: d_, b, c, bytes, order, flush }
         }
         "membar" => {
             w.ignore(&["cta", "gl", "sys"]);
@@ -171,17 +174,24 @@ fn asynchronous(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Res
         let Some(Operand::Integer(left)) = o.first() else { return Err("the number of groups is missing".into()) };
         return Ok((Op::AsyncWait(Some(*left as u32)), Class::Synchronization));
     }
-    if !w.take("ca") && !w.take("cg") {
+    let whole = w.take("cg");
+    if !whole && !w.take("ca") {
         return Err("this form is not supported".into());
     }
     let cache_hint = w.take("L2::cache_hint");
     quiet(w);
     w.ignore(&["shared", "shared::cta", "global"]);
     let Some(Operand::Integer(bytes)) = o.get(2) else { return Err("the number of bytes is missing".into()) };
-    if !matches!(bytes, 4 | 8 | 16) {
-        return Err(format!("{bytes} bytes; legal are 4, 8 and 16"));
+    if !matches!(bytes, 4 | 8 | 16) || whole && *bytes != 16 {
+        let legal = if whole { "16 is" } else { "4, 8 and 16 are" };
+        return Err(format!("{bytes} bytes; {legal} legal"));
     }
-    let given = if o.len() > 3 + usize::from(cache_hint) { Some(d.source(o, 3)?) } else { None };
+    let given = match o.get(3).filter(|_| o.len() > 3 + usize::from(cache_hint)) {
+        None => Given::All,
+        Some(Operand::Name(name)) if d.is_predicate(name) => Given::Unless(d.predicate_named(name)?, false),
+        Some(Operand::Not(name)) => Given::Unless(d.predicate_named(name)?, true),
+        Some(_) => Given::Bytes(d.source(o, 3)?),
+    };
     let (to, from) = (d.address(o, 0, Space::Shared)?, d.address(o, 1, Space::Global)?);
     Ok((Op::AsyncCopy { to, from, bytes: *bytes as usize, given }, Class::Memory))
 }

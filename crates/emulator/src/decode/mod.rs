@@ -5,29 +5,24 @@ mod compare;
 mod control;
 mod convert;
 mod float;
+mod function;
 mod hopper;
 mod integer;
 mod link;
+mod map;
 mod memory;
+mod operand;
 mod words;
 
-use std::{
-    borrow::Cow,
-    collections::{HashMap, HashSet},
-    fmt,
-    sync::Arc,
-};
+use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
 
+pub(crate) use function::Index;
 use link::Place;
 pub(crate) use link::{Linked, dynamic_begin, link};
 
 use crate::{
-    machine::hopper::map_address,
-    machine::program::{
-        Address, Class, Combine, Copy, Function as Map, Inst, Lanes, Op, ParamLayout, Program, Slot, Special, Target,
-    },
-    memory::{LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW},
-    ptx::{Function, Instruction, Module, Operand, Space, Type, Variable},
+    machine::program::{Class, Inst, Op, Program, Slot, Special},
+    ptx::{Function, Instruction, Operand, Type, Variable},
 };
 use words::Words;
 
@@ -55,7 +50,7 @@ fn operand_counts(name: &str) -> (usize, usize) {
     match name {
         "ret" | "exit" | "trap" | "brkpt" | "membar" => (0, 0),
         "bra" | "activemask" | "nanosleep" | "pmevent" | "setmaxnreg" => (1, 1),
-        "mov" | "brx" | "elect" | "ldmatrix" | "stmatrix" | "cvta" | "isspacep" | "testp" => (2, 2),
+        "mov" | "brx" | "elect" | "ldmatrix" | "stmatrix" | "movmatrix" | "cvta" | "isspacep" | "testp" => (2, 2),
         "ld" | "ldu" | "st" | "vote" => (2, 3),
         "red" => (2, 3),
         "match" | "redux" => (3, 3),
@@ -120,7 +115,7 @@ struct Part {
 
 /// Turns one kernel, and the functions that it calls, into a program.
 pub(crate) struct Decoder<'a> {
-    module: &'a Module,
+    index: &'a Index<'a>,
     linked: &'a Linked,
     /// Offsets of shared variables.
     shared: HashMap<*const Variable, u64>,
@@ -130,18 +125,21 @@ pub(crate) struct Decoder<'a> {
     /// The function whose instructions are being decoded.
     current: Part,
     function: &'a Function,
+    /// Its branch tables that were used.
+    tables: HashMap<&'a str, Arc<[usize]>>,
     /// Pairs of a call through a register and a function that it may reach.
     indirect: usize,
 }
 
-/// The most pairs of a call through a register and a function that it may reach.
-const MOST_INDIRECT: usize = 1 << 16;
-
 /// Decodes a kernel of a module whose variables have their addresses.
-pub(crate) fn decode(module: &Module, linked: &Linked, kernel: &Function) -> Result<Program, DecodeError> {
+pub(crate) fn decode<'a>(
+    index: &'a Index<'a>,
+    linked: &'a Linked,
+    kernel: &'a Function,
+) -> Result<Program, DecodeError> {
     let whole = |message: String| DecodeError { line: kernel.line, instruction: kernel.name.clone(), message };
-    let order = callees(module, kernel).map_err(whole)?;
-    let (shared, shared_bytes) = link::lay_shared(module, &order).map_err(whole)?;
+    let order = index.callees(kernel).map_err(whole)?;
+    let (shared, shared_bytes) = link::lay_shared(index, &order).map_err(whole)?;
     let program = Program {
         name: kernel.name.clone(),
         code: Vec::new(),
@@ -164,7 +162,7 @@ pub(crate) fn decode(module: &Module, linked: &Linked, kernel: &Function) -> Res
     };
     let mut parts = HashMap::new();
     let mut decoder = Decoder {
-        module,
+        index,
         linked,
         shared,
         program,
@@ -179,6 +177,7 @@ pub(crate) fn decode(module: &Module, linked: &Linked, kernel: &Function) -> Res
             returns: Vec::new(),
         },
         function: kernel,
+        tables: HashMap::new(),
         indirect: 0,
     };
     let mut begin = 0;
@@ -191,6 +190,7 @@ pub(crate) fn decode(module: &Module, linked: &Linked, kernel: &Function) -> Res
     for function in order {
         decoder.current = decoder.parts[function.name.as_str()].clone();
         decoder.function = function;
+        decoder.tables.clear();
         decoder.program.entry = decoder.current.begin;
         for instruction in &function.body {
             let inst = decoder.instruction(instruction)?;
@@ -208,118 +208,7 @@ pub(crate) fn decode(module: &Module, linked: &Linked, kernel: &Function) -> Res
     Ok(decoder.program)
 }
 
-/// A kernel after all functions that it calls or may call through a register.
-fn callees<'a>(module: &'a Module, kernel: &'a Function) -> Result<Vec<&'a Function>, String> {
-    let by_name: HashMap<&str, &Function> =
-        module.functions.iter().filter(|f| !f.declared_only).map(|f| (f.name.as_str(), f)).collect();
-    let pointed: Vec<&Function> =
-        link::pointed(module).into_iter().filter_map(|name| by_name.get(name).copied()).collect();
-    // Each with whether it is certain to be called.
-    let calls = |function: &'a Function| -> Vec<(&'a Function, bool)> {
-        let mut found = Vec::new();
-        let mut through_register = false;
-        for call in function.body.iter().filter(|i| i.opcode.first().is_some_and(|name| name == "call")) {
-            let names = call.operands.iter().filter_map(|operand| match operand {
-                Operand::Name(name) => by_name.get(name.as_str()).copied(),
-                _ => None,
-            });
-            let before = found.len();
-            found.extend(names.map(|f| (f, true)));
-            through_register |= found.len() == before;
-        }
-        if through_register {
-            found.extend(pointed.iter().map(|&f| (f, false)));
-        }
-        found
-    };
-    let mut order: Vec<&Function> = Vec::new();
-    let mut done: HashSet<*const Function> = HashSet::new();
-    let mut open = vec![(kernel, calls(kernel), true)];
-    while let Some((function, left, _)) = open.last_mut() {
-        let function = *function;
-        match left.pop() {
-            Some((next, certain)) => {
-                if let Some(place) = open.iter().position(|(f, ..)| std::ptr::eq(*f, next)) {
-                    if certain && open.iter().skip(place + 1).all(|(.., certain)| *certain) {
-                        return Err(format!("`{}` calls itself: recursion is not supported", next.name));
-                    }
-                } else if !done.contains(&std::ptr::from_ref(next)) {
-                    open.push((next, calls(next), certain));
-                }
-            }
-            None => {
-                done.insert(function);
-                order.push(function);
-                open.pop();
-            }
-        }
-    }
-    Ok(order)
-}
-
-impl<'a> Decoder<'a> {
-    /// Gives a function's registers, variables and labels their places.
-    fn lay(&mut self, function: &'a Function, begin: usize) -> Result<Part, String> {
-        let mut used = HashSet::new();
-        for instruction in &function.body {
-            used.extend(instruction.guard.iter().map(|(name, _)| name.as_str()));
-            instruction.operands.iter().for_each(|operand| link::names(operand, &mut used));
-        }
-        let mut registers = HashMap::new();
-        // A register that is only declared takes no room.
-        for register in function.registers.iter().filter(|register| used.contains(register.name.as_str())) {
-            let home = match register.of {
-                Type::Pred => {
-                    self.program.predicates += 1;
-                    Home::Predicate(self.program.predicates as Slot - 1)
-                }
-                of => Home::General { slot: self.new_slot(), bits: bits_of(of).min(64) },
-            };
-            registers.insert(register.name.clone(), home);
-        }
-        self.program.registers += function.registers.len() as u32;
-        let mut places = HashMap::new();
-        let mut list = |variables: &[Variable], program: &mut Program| -> Result<Vec<Place>, String> {
-            let mut found = Vec::new();
-            for variable in variables {
-                let bytes = link::bytes_of(variable)?;
-                let place = match variable.space {
-                    Space::Shared => self
-                        .shared
-                        .get(&std::ptr::from_ref(variable))
-                        .copied()
-                        .map(Place::Shared)
-                        .ok_or("a shared variable has no place")?,
-                    Space::Param if function.entry && std::ptr::eq(variables, function.params.as_slice()) => {
-                        let end = program.params.last().map_or(0, |p| p.offset + p.bytes);
-                        let offset = end.next_multiple_of(variable.align.max(1) as usize);
-                        if offset as u64 + bytes > link::MOST_PARAMS {
-                            return Err(format!("more than {} bytes of parameters", link::MOST_PARAMS));
-                        }
-                        program.params.push(ParamLayout { offset, bytes: bytes as usize });
-                        Place::Param(offset as u64)
-                    }
-                    Space::Local | Space::Param => {
-                        let offset = u64::from(program.local).next_multiple_of(variable.align.max(1));
-                        let end = offset.checked_add(bytes).filter(|&end| end <= link::MOST_LOCAL);
-                        program.local =
-                            end.ok_or_else(|| format!("more than {} bytes of local memory", link::MOST_LOCAL))? as u32;
-                        Place::Local(offset, bytes)
-                    }
-                    _ => return Err(format!("`{}` lies in a space that a function cannot declare", variable.name)),
-                };
-                places.insert(variable.name.clone(), place);
-                found.push(place);
-            }
-            Ok(found)
-        };
-        let params = list(&function.params, &mut self.program)?;
-        let returns = list(&function.returns, &mut self.program)?;
-        list(&function.variables, &mut self.program)?;
-        let labels = function.labels.iter().map(|(name, at)| (name.clone(), begin + at)).collect();
-        Ok(Part { begin, registers, places, labels, params, returns })
-    }
-
+impl Decoder<'_> {
     fn new_slot(&mut self) -> Slot {
         self.program.slots += 1;
         self.program.slots as Slot - 1
@@ -376,355 +265,5 @@ impl<'a> Decoder<'a> {
         let slot = self.new_slot();
         self.program.specials.push((slot, special));
         slot
-    }
-
-    fn source(&mut self, o: &Operands<'_>, place: usize) -> Result<Slot, String> {
-        self.source_of(o.get(place).ok_or("an operand is missing")?)
-    }
-
-    /// The same where a number must have no more than so many bits.
-    fn source_bits(&mut self, o: &Operands<'_>, place: usize, bits: u32) -> Result<Slot, String> {
-        match o.get(place) {
-            Some(Operand::Integer(value)) => Ok(self.constant(value & integer::ones(bits))),
-            _ => self.source(o, place),
-        }
-    }
-
-    fn source_of(&mut self, operand: &Operand) -> Result<Slot, String> {
-        match operand {
-            Operand::Integer(value) => Ok(self.constant(*value)),
-            Operand::F32(bits) => Ok(self.constant((*bits).into())),
-            Operand::F64(bits) => Ok(self.constant(*bits)),
-            Operand::Offset(name, offset) => {
-                let address = self.address_of(name)?;
-                Ok(self.constant(address.wrapping_add_signed(*offset)))
-            }
-            Operand::Name(name) => {
-                if let Some(home) = self.current.registers.get(name) {
-                    return match *home {
-                        Home::General { slot, .. } => Ok(slot),
-                        Home::Predicate(_) => Err(format!("`{name}` is a predicate")),
-                    };
-                }
-                if let Some(special) = link::special(name) {
-                    return Ok(self.special(special));
-                }
-                match name.as_str() {
-                    "WARP_SZ" => Ok(self.constant(32)),
-                    "%dynamic_smem_size" => Ok(self.special(Special::DynamicSharedBytes)),
-                    "%total_smem_size" => Ok(self.special(Special::TotalSharedBytes)),
-                    _ if name.starts_with('%') => Err(format!("the register `{name}` is not known")),
-                    _ => {
-                        let address = self.address_of(name)?;
-                        Ok(self.constant(address))
-                    }
-                }
-            }
-            _ => Err("a register or a number is expected".into()),
-        }
-    }
-
-    /// The place of a variable, of this function or the module.
-    fn place_of(&self, name: &str) -> Option<Place> {
-        let shared = || {
-            let variable = self.module.variables.iter().find(|v| v.space == Space::Shared && v.name == name)?;
-            self.shared.get(&std::ptr::from_ref(variable)).copied().map(Place::Shared)
-        };
-        self.current.places.get(name).copied().or_else(|| self.linked.global_place(name)).or_else(shared)
-    }
-
-    /// The address of a variable or function in its own space.
-    fn address_of(&self, name: &str) -> Result<u64, String> {
-        if let Some(place) = self.place_of(name) {
-            return Ok(place.address());
-        }
-        link::function_address(self.module, name).ok_or_else(|| format!("`{name}` is not declared"))
-    }
-
-    fn destination(&mut self, o: &Operands<'_>, place: usize) -> Result<Slot, String> {
-        self.destination_of(o.get(place).ok_or("a destination is missing")?)
-    }
-
-    fn destination_of(&mut self, operand: &Operand) -> Result<Slot, String> {
-        self.destination_or_sink(operand)?.map_or_else(|| Ok(self.new_slot()), Ok)
-    }
-
-    fn destination_or_sink(&mut self, operand: &Operand) -> Result<Option<Slot>, String> {
-        let Operand::Name(name) = operand else { return Err("a register is expected".into()) };
-        match self.current.registers.get(name) {
-            Some(Home::General { slot, .. }) => Ok(Some(*slot)),
-            None if name == "_" => Ok(None),
-            _ => Err(format!("`{name}` is no general register")),
-        }
-    }
-
-    /// The bits of a destination.
-    fn width(&self, o: &Operands<'_>, place: usize) -> Result<u32, String> {
-        o.get(place).map(|one| self.register_bits(one)).ok_or_else(|| "a destination is missing".into())
-    }
-
-    fn register_bits(&self, operand: &Operand) -> u32 {
-        match operand {
-            Operand::Name(name) => match self.current.registers.get(name) {
-                Some(Home::General { bits, .. }) => *bits,
-                _ => 64,
-            },
-            _ => 64,
-        }
-    }
-
-    fn predicate_named(&self, name: &str) -> Result<Slot, String> {
-        match self.current.registers.get(name) {
-            Some(Home::Predicate(slot)) => Ok(*slot),
-            _ => Err(format!("`{name}` is no predicate")),
-        }
-    }
-
-    fn predicate_or_sink(&mut self, operand: &Operand) -> Result<Option<Slot>, String> {
-        match operand {
-            Operand::Name(name) if name == "_" => Ok(None),
-            Operand::Name(name) => self.predicate_named(name).map(Some),
-            _ => Err("a predicate is expected".into()),
-        }
-    }
-
-    fn predicate_of(&mut self, o: &Operands<'_>, place: usize) -> Result<Slot, String> {
-        let operand = o.get(place).ok_or("a predicate is missing")?;
-        self.predicate_or_sink(operand)?.ok_or_else(|| "a predicate is expected".into())
-    }
-
-    /// A predicate that is read, and whether it is negated.
-    fn predicate_source(&mut self, o: &Operands<'_>, place: usize) -> Result<(Slot, bool), String> {
-        match o.get(place) {
-            Some(Operand::Not(name)) => Ok((self.predicate_named(name)?, true)),
-            Some(Operand::Integer(value)) => {
-                // A constant predicate: the one that is never written, which is false.
-                self.program.predicates += 1;
-                Ok((self.program.predicates as Slot - 1, *value != 0))
-            }
-            _ => Ok((self.predicate_of(o, place)?, false)),
-        }
-    }
-
-    fn predicate2(&mut self, o: &Operands<'_>, f: fn(u32, u32) -> u32) -> Result<Op, String> {
-        if o.len() != 3 {
-            return Err("a destination and 2 operands are expected".into());
-        }
-        let (p, a, b) = (self.predicate_of(o, 0)?, self.predicate_of(o, 1)?, self.predicate_of(o, 2)?);
-        Ok(Op::Predicate { f, p, a, b })
-    }
-
-    fn combine(
-        &mut self,
-        o: &Operands<'_>,
-        place: usize,
-        join: Option<fn(u32, u32) -> u32>,
-    ) -> Result<Option<Combine>, String> {
-        let Some(f) = join else {
-            return if o.len() > place { Err("an operand too many".into()) } else { Ok(None) };
-        };
-        let (with, negated) = self.predicate_source(o, place)?;
-        Ok(Some(Combine { f, with, negated }))
-    }
-
-    fn address(&mut self, o: &Operands<'_>, place: usize, space: Space) -> Result<Address, String> {
-        let Some(Operand::Address { base, offset, coordinates }) = o.get(place) else {
-            return Err("an address is expected".into());
-        };
-        if !coordinates.is_empty() {
-            return Err("tensor coordinates are not supported".into());
-        }
-        if base.is_empty() {
-            return Ok(Address { space, base: 0, offset: *offset });
-        }
-        if let Some(Home::General { slot, .. }) = self.current.registers.get(base) {
-            return Ok(Address { space, base: *slot, offset: *offset });
-        }
-        let place = self.place_of(base).ok_or_else(|| format!("`{base}` is not declared"))?;
-        // A device function's parameters and a call's arguments are laid in local memory.
-        let space = match place {
-            Place::Local(..) => Space::Local,
-            Place::Param(_) => Space::Param,
-            _ => space,
-        };
-        let base = if space == Space::Generic { place.generic() } else { place.address() };
-        Ok(Address { space, base: self.constant(base), offset: *offset })
-    }
-
-    /// A tensor's description and the coordinates in it: `[map, {x, y}]`.
-    fn tensor(&mut self, o: &Operands<'_>, place: usize) -> Result<(Address, Vec<Slot>), String> {
-        let Some(Operand::Address { base, offset, coordinates }) = o.get(place) else {
-            return Err("a tensor's address is expected".into());
-        };
-        let slots = coordinates.iter().map(|one| self.source_of(one)).collect::<Result<_, _>>()?;
-        let base = match self.current.registers.get(base) {
-            Some(Home::General { slot, .. }) => *slot,
-            _ => {
-                let place = self.place_of(base).ok_or_else(|| format!("`{base}` is not declared"))?;
-                self.constant(place.generic())
-            }
-        };
-        Ok((map_address(base, *offset), slots))
-    }
-
-    fn label(&self, o: &Operands<'_>, place: usize) -> Result<usize, String> {
-        match o.get(place) {
-            Some(Operand::Name(name)) => self.label_named(name),
-            _ => Err("a label is expected".into()),
-        }
-    }
-
-    fn label_named(&self, name: &str) -> Result<usize, String> {
-        self.current.labels.get(name).copied().ok_or_else(|| format!("the label `{name}` is not declared"))
-    }
-
-    fn table(&self, o: &Operands<'_>, place: usize) -> Result<Vec<usize>, String> {
-        let Some(Operand::Name(name)) = o.get(place) else { return Err("a branch table is expected".into()) };
-        let (_, labels) = self
-            .function
-            .tables
-            .iter()
-            .find(|(table, _)| table == name)
-            .ok_or_else(|| format!("the branch table `{name}` is not declared"))?;
-        labels.iter().map(|label| self.label_named(label)).collect()
-    }
-
-    fn is_register(&self, name: &str) -> bool {
-        self.current.registers.contains_key(name)
-    }
-
-    /// The function of this name as a call with these operands sees it.
-    fn target(&self, name: &str, results: &[Operand], arguments: &[Operand]) -> Result<Target, String> {
-        let external = || match (self.module.functions.iter().any(|f| f.name == name), name) {
-            (_, "vprintf" | "malloc" | "free") => format!("`{name}` is not supported: a GPU's driver provides it"),
-            (true, _) => format!("`{name}` is declared but not defined in this module"),
-            (false, _) => format!("the function `{name}` is not declared"),
-        };
-        let part = self.parts.get(name).ok_or_else(external)?;
-        Ok(Target {
-            address: link::function_address(self.module, name).unwrap_or_default(),
-            begin: part.begin,
-            arguments: self.copies(arguments, &part.params, true)?,
-            results: self.copies(results, &part.returns, false)?,
-        })
-    }
-
-    /// The functions that a call through a register may reach: those whose address is taken and whose
-    /// parameters fit.
-    fn targets(&mut self, results: &[Operand], arguments: &[Operand]) -> Result<Vec<Target>, String> {
-        let pointed = link::pointed(self.module);
-        let found: Vec<Target> =
-            pointed.into_iter().filter_map(|name| self.target(name, results, arguments).ok()).collect();
-        self.indirect += found.len();
-        match self.indirect <= MOST_INDIRECT {
-            true => Ok(found),
-            false => Err(format!("more than {MOST_INDIRECT} pairs of calls through registers and functions")),
-        }
-    }
-
-    /// What a call copies between the caller's variables and the function's.
-    fn copies(&self, actual: &[Operand], formal: &[Place], into: bool) -> Result<Vec<Copy>, String> {
-        if actual.len() != formal.len() {
-            return Err(format!("{} parameters are expected, {} are given", formal.len(), actual.len()));
-        }
-        let copy = |(actual, formal): (&Operand, &Place)| {
-            let Operand::Name(name) = actual else { return Err("a parameter variable is expected".into()) };
-            match (self.current.places.get(name), formal) {
-                (Some(Place::Local(mine, bytes)), Place::Local(theirs, room)) => {
-                    let (from, to) = if into { (*mine, *theirs) } else { (*theirs, *mine) };
-                    Ok(Copy { from: from as u32, to: to as u32, bytes: (*bytes).min(*room) as u32 })
-                }
-                _ => Err(format!("`{name}` is no parameter variable")),
-            }
-        };
-        actual.iter().zip(formal).map(copy).collect()
-    }
-
-    fn map(&mut self, o: &Operands<'_>, count: usize, f: Map) -> Result<Op, String> {
-        if o.len() != count + 1 {
-            return Err(format!("a destination and {count} operands are expected"));
-        }
-        let mut a = [0; 4];
-        for (place, slot) in a.iter_mut().enumerate().take(count) {
-            *slot = self.source(o, place + 1)?;
-        }
-        Ok(Op::Map { f, d: self.destination(o, 0)?, a })
-    }
-
-    fn map1(&mut self, o: &Operands<'_>, f: impl Fn(u64) -> u64 + Send + Sync + 'static) -> Result<Op, String> {
-        self.map(
-            o,
-            1,
-            Box::new(move |d: &mut Lanes, [a, ..]: [&Lanes; 4]| {
-                for i in 0..32 {
-                    d[i] = f(a[i]);
-                }
-            }),
-        )
-    }
-
-    fn map2(&mut self, o: &Operands<'_>, f: impl Fn(u64, u64) -> u64 + Send + Sync + 'static) -> Result<Op, String> {
-        self.map(
-            o,
-            2,
-            Box::new(move |d: &mut Lanes, [a, b, ..]: [&Lanes; 4]| {
-                for i in 0..32 {
-                    d[i] = f(a[i], b[i]);
-                }
-            }),
-        )
-    }
-
-    fn map3(
-        &mut self,
-        o: &Operands<'_>,
-        f: impl Fn(u64, u64, u64) -> u64 + Send + Sync + 'static,
-    ) -> Result<Op, String> {
-        self.map(
-            o,
-            3,
-            Box::new(move |d: &mut Lanes, [a, b, c, _]: [&Lanes; 4]| {
-                for i in 0..32 {
-                    d[i] = f(a[i], b[i], c[i]);
-                }
-            }),
-        )
-    }
-
-    fn map4(
-        &mut self,
-        o: &Operands<'_>,
-        f: impl Fn(u64, u64, u64, u64) -> u64 + Send + Sync + 'static,
-    ) -> Result<Op, String> {
-        self.map(
-            o,
-            4,
-            Box::new(move |d: &mut Lanes, [a, b, c, e]: [&Lanes; 4]| {
-                for i in 0..32 {
-                    d[i] = f(a[i], b[i], c[i], e[i]);
-                }
-            }),
-        )
-    }
-}
-
-impl Place {
-    /// The address in the variable's own space.
-    fn address(self) -> u64 {
-        match self {
-            Place::Global(address) | Place::Shared(address) | Place::Param(address) | Place::Local(address, _) => {
-                address
-            }
-        }
-    }
-
-    /// The generic address.
-    fn generic(self) -> u64 {
-        match self {
-            Place::Global(address) => address,
-            Place::Shared(offset) => SHARED_WINDOW + offset,
-            Place::Local(offset, _) => LOCAL_WINDOW + offset,
-            Place::Param(offset) => PARAM_WINDOW + offset,
-        }
     }
 }

@@ -1,22 +1,24 @@
 //! Accesses to memory by the lanes of a warp, each one checked.
 
+use std::sync::MutexGuard;
+
 use super::{
     block::{Block, Shared, each},
     engine::{Engine, Problem},
     program::{Address, Inst, Op, Order},
-    warp::{AsyncCopy, Warp},
+    warp::Warp,
 };
 use crate::{
     counters::Counters,
     finding::{Access, Kind},
     memory::{
         self, Memory,
+        bytes::Bytes,
         global::Allocation,
         shadow::{Manner, Page, Record, Shadow},
     },
     ptx::Space,
 };
-use std::sync::MutexGuard;
 
 /// The bytes that one lane touches.
 #[derive(Clone, Copy)]
@@ -30,11 +32,11 @@ pub(super) struct Span {
 /// Everything that an access may touch, beside the warp's registers.
 pub(super) struct Reach<'a, 'e> {
     engine: &'e Engine<'e>,
-    shared: &'a mut Shared,
-    counters: &'a mut Counters,
+    pub(super) shared: &'a mut Shared,
+    pub(super) counters: &'a mut Counters,
     block: u32,
     warp: usize,
-    at: usize,
+    pub(super) at: usize,
     /// The page of shadow words in hand: its allocation and number.
     page: Option<(usize, usize, MutexGuard<'e, Page>)>,
 }
@@ -59,7 +61,7 @@ impl Block {
         (&mut self.warps[number], reach)
     }
 
-    /// Executes a load, a store, an atomic operation or an asynchronous copy.
+    /// Executes a load, a store or an atomic operation.
     pub(super) fn access(&mut self, engine: &Engine<'_>, number: usize, inst: &Inst, at: usize, active: u32) {
         let (warp, mut reach) = self.reach(engine, number, at);
         match &inst.op {
@@ -67,19 +69,19 @@ impl Block {
                 let spans = spans(warp, address, bytes * d.len());
                 reach.count(&spans, active, false);
                 let mut values = vec![[0; 32]; d.len()];
+                let unused = 64 - 8 * *bytes as u32;
                 each(active, |lane| {
-                    let whole = reach.may_touch(warp, lane, spans[lane], false);
-                    if order.strong && whole {
+                    if !reach.may_touch(warp, lane, spans[lane], false) {
+                        return;
+                    }
+                    if order.strong {
                         reach.acquire(warp, spans[lane]);
                     }
-                    for (i, values) in values.iter_mut().enumerate().filter(|_| whole) {
-                        let span = part(spans[lane], i, *bytes);
-                        let value = reach.read(warp, lane, span, manner(*order));
-                        values[lane] = match extend.signed {
-                            true => (value << (64 - 8 * bytes)) as i64 as u64 as i64 >> (64 - 8 * bytes),
-                            false => value as i64,
-                        } as u64
-                            & (u64::MAX >> (64 - extend.to));
+                    let words = reach.read(warp, lane, spans[lane], manner(*order));
+                    for (i, values) in values.iter_mut().enumerate() {
+                        let value = element(&words, i, *bytes) << unused;
+                        let value = if extend.signed { (value as i64 >> unused) as u64 } else { value >> unused };
+                        values[lane] = value & (u64::MAX >> (64 - extend.to));
                     }
                 });
                 drop(reach);
@@ -99,17 +101,16 @@ impl Block {
                     if order.strong {
                         reach.publish(warp, spans[lane], order.release);
                     }
-                    for (i, slot) in a.iter().enumerate() {
-                        let value = warp.get(*slot)[lane];
-                        reach.write(warp, lane, part(spans[lane], i, *bytes), value, manner(*order));
-                    }
+                    let mut words = [0; 4];
+                    a.iter().enumerate().for_each(|(i, &slot)| put(&mut words, i, *bytes, warp.get(slot)[lane]));
+                    reach.write(warp, lane, spans[lane], &words, manner(*order));
                 });
                 if order.release {
                     drop(reach);
                     warp.tick();
                 }
             }
-            Op::Atomic { f, address, d, b, c, bytes, order } => {
+            Op::Atomic { f, address, d, b, c, bytes, order, flush } => {
                 let spans = spans(warp, address, bytes * b.len());
                 reach.count(&spans, active, true);
                 reach.counters.atomics += u64::from(active.count_ones());
@@ -122,8 +123,9 @@ impl Block {
                     reach.publish(warp, spans[lane], order.release);
                     reach.acquire(warp, spans[lane]);
                     for (i, (old, slot)) in old.iter_mut().zip(b).enumerate() {
-                        let b = warp.get(*slot)[lane];
-                        old[lane] = reach.update(warp, lane, part(spans[lane], i, *bytes), |x| f(x, b, c[lane]));
+                        let (b, span) = (warp.get(*slot)[lane], part(spans[lane], i, *bytes));
+                        let flush = |x: u64| if *flush && span.memory == Memory::Global { flushed(x) } else { x };
+                        old[lane] = reach.update(warp, lane, span, |x| flush(f(flush(x), flush(b), c[lane])));
                     }
                 });
                 drop(reach);
@@ -134,51 +136,11 @@ impl Block {
                     slot.iter().for_each(|&slot| warp.set(slot, active, old));
                 }
             }
-            Op::AsyncCopy { to, from, bytes, given } => {
-                let (targets, sources) = (spans(warp, to, *bytes), spans(warp, from, *bytes));
-                let given = given.map(|slot| *warp.get(slot));
-                reach.count(&sources, active, false);
-                reach.count(&targets, active, true);
-                each(active, |lane| {
-                    let given = given.map_or(*bytes, |g| (g[lane] as u32 as usize).min(*bytes));
-                    let source = Span { bytes: given, ..sources[lane] };
-                    let aligned = reach.is_aligned(lane, Span { bytes: *bytes, ..source }, false);
-                    if !aligned || given > 0 && !reach.is_inside(warp, lane, source, false) {
-                        return;
-                    }
-                    if !reach.may_touch(warp, lane, targets[lane], true) {
-                        return;
-                    }
-                    for i in 0..bytes / 4 {
-                        let whole = part(source, i, 4);
-                        let value = match given.saturating_sub(4 * i) {
-                            0 => 0,
-                            left if left < 4 => (0..left)
-                                .map(|byte| reach.read(warp, lane, part(whole, byte, 1), Manner::Weak) << (8 * byte))
-                                .sum(),
-                            _ => reach.read(warp, lane, whole, Manner::Weak),
-                        };
-                        reach.write(warp, lane, part(targets[lane], i, 4), value, Manner::Pending);
-                    }
-                    if targets[lane].memory == Memory::Shared {
-                        let group = warp.committed[lane];
-                        // One that is never waited for is forgotten in the end, and then never over.
-                        if warp.copies[lane].len() >= MOST_COPIES {
-                            warp.copies[lane].pop_front();
-                        }
-                        warp.copies[lane].push_back(AsyncCopy {
-                            group,
-                            offset: targets[lane].address as usize,
-                            bytes: *bytes,
-                        });
-                    }
-                });
-            }
             _ => {}
         }
     }
 
-    /// The rows of 16 bytes of a matrix load or store: reads or writes one word of a row for a lane.
+    /// The rows of a matrix load or store, each of eight elements of 16 bits at one lane's address.
     pub(super) fn matrix_rows(
         &mut self,
         engine: &Engine<'_>,
@@ -186,30 +148,25 @@ impl Block {
         at: usize,
         address: &Address,
         count: usize,
-        stored: Option<&dyn Fn(usize, usize) -> [u16; 8]>,
-    ) -> Vec<[u16; 8]> {
+        stored: Option<&dyn Fn(usize) -> [u64; 2]>,
+    ) -> [[u64; 2]; 32] {
         let (warp, mut reach) = self.reach(engine, number, at);
         let all = spans(warp, address, 16);
         let lanes = if count == 4 { u32::MAX } else { (1 << (8 * count)) - 1 };
         reach.count(&all, lanes, stored.is_some());
-        let mut rows = vec![[0; 8]; 8 * count];
+        let mut rows = [[0; 2]; 32];
         each(lanes, |lane| {
             if !reach.may_touch(warp, lane, all[lane], stored.is_some()) {
                 return;
             }
             match stored {
                 Some(stored) => {
-                    let row = stored(lane / 8, lane % 8);
-                    for i in 0..4 {
-                        let word = u64::from(row[2 * i]) | u64::from(row[2 * i + 1]) << 16;
-                        reach.write(warp, lane, part(all[lane], i, 4), word, Manner::Weak);
-                    }
+                    let [low, high] = stored(lane);
+                    reach.write(warp, lane, all[lane], &[low, high, 0, 0], Manner::Weak);
                 }
                 None => {
-                    for i in 0..4 {
-                        let word = reach.read(warp, lane, part(all[lane], i, 4), Manner::Weak);
-                        (rows[lane][2 * i], rows[lane][2 * i + 1]) = (word as u16, (word >> 16) as u16);
-                    }
+                    let [low, high, ..] = reach.read(warp, lane, all[lane], Manner::Weak);
+                    rows[lane] = [low, high];
                 }
             }
         });
@@ -217,15 +174,40 @@ impl Block {
     }
 }
 
-/// The most asynchronous copies of a lane that are under way.
-const MOST_COPIES: usize = 1 << 16;
+/// What lies in up to 32 bytes, from the lowest.
+pub(super) type Words = [u64; 4];
+
+/// So many bytes, by a function that reads at most 8 at an offset.
+#[inline(always)]
+fn gather(bytes: usize, read: impl Fn(usize, usize) -> u64) -> Words {
+    match bytes {
+        32 => [read(0, 8), read(8, 8), read(16, 8), read(24, 8)],
+        16 => [read(0, 8), read(8, 8), 0, 0],
+        _ => [read(0, bytes), 0, 0, 0],
+    }
+}
+
+/// One element of so many bytes, with those above it.
+fn element(words: &Words, place: usize, bytes: usize) -> u64 {
+    words[place * bytes / 8] >> (place * bytes % 8 * 8)
+}
+
+/// Puts the low bytes of a value where an element lies.
+pub(super) fn put(words: &mut Words, place: usize, bytes: usize, value: u64) {
+    words[place * bytes / 8] |= (value & (u64::MAX >> (64 - 8 * bytes))) << (place * bytes % 8 * 8);
+}
+
+/// A number in single precision, zero if it is subnormal.
+fn flushed(bits: u64) -> u64 {
+    if bits & 0x7f80_0000 == 0 { bits & 0x8000_0000 } else { bits }
+}
 
 fn manner(order: Order) -> Manner {
     if order.strong { Manner::Strong } else { Manner::Weak }
 }
 
 /// One element of a span.
-fn part(span: Span, place: usize, bytes: usize) -> Span {
+pub(super) fn part(span: Span, place: usize, bytes: usize) -> Span {
     Span { address: span.address + (place * bytes) as u64, bytes, ..span }
 }
 
@@ -247,19 +229,33 @@ pub(super) fn spans(warp: &Warp, address: &Address, bytes: usize) -> [Span; 32] 
 }
 
 impl<'e> Reach<'_, 'e> {
-    fn report(&mut self, kind: Kind, lane: usize, span: Span, write: bool, other: Option<Record>, note: String) {
+    /// Reports what is wrong with an access: once for each kind and instruction, and only then in words.
+    fn report(
+        &mut self,
+        kind: Kind,
+        lane: usize,
+        span: Span,
+        write: bool,
+        other: Option<Record>,
+        note: impl FnOnce(&mut Self) -> String,
+    ) {
+        if !self.shared.reported.insert((kind, self.at)) {
+            return;
+        }
         // A page in hand is given back first: reporting may look at memory.
         self.page = None;
+        let note = note(self);
         let Span { memory, address, bytes } = span;
         let access = Some(Access { memory, address, bytes: bytes as u64, write });
         let thread = (self.warp * 32 + lane) as u32;
         self.engine.report(Problem { kind, at: self.at, block: self.block, thread, access, other, note });
     }
 
-    fn is_aligned(&mut self, lane: usize, span: Span, write: bool) -> bool {
-        let aligned = span.address.is_multiple_of(span.bytes as u64);
+    pub(super) fn is_aligned(&mut self, lane: usize, span: Span, write: bool) -> bool {
+        // The bytes are a power of two.
+        let aligned = span.address & (span.bytes as u64 - 1) == 0;
         if !aligned {
-            let note = format!("the address is no multiple of {}", span.bytes);
+            let note = |_: &mut Self| format!("the address is no multiple of {}", span.bytes);
             self.report(Kind::Misaligned, lane, span, write, None, note);
         }
         aligned
@@ -280,31 +276,36 @@ impl<'e> Reach<'_, 'e> {
     }
 
     pub(super) fn is_inside(&mut self, warp: &Warp, lane: usize, span: Span, write: bool) -> bool {
-        let note = match span.memory {
+        let inside = match span.memory {
             Memory::Global => match self.allocation(span) {
                 Some(place) if write && self.engine.allocations[place].constant => {
-                    self.report(Kind::ReadOnly, lane, span, write, None, "it is constant memory".into());
+                    self.report(Kind::ReadOnly, lane, span, write, None, |_| "it is constant memory".into());
                     return false;
                 }
-                Some(_) => return true,
-                None => self.engine.global.describe(span.address),
+                found => found.is_some(),
             },
-            Memory::Shared if self.shared.bytes.holds(span.address, span.bytes) => return true,
-            Memory::Shared => format!("the block has {} bytes of shared memory", self.shared.bytes.len()),
-            Memory::Local if warp.local.get(lane).is_some_and(|l| l.holds(span.address, span.bytes)) => return true,
-            Memory::Local => format!("the thread has {} bytes of local memory", self.engine.program.local),
+            Memory::Shared => self.shared.bytes.holds(span.address, span.bytes),
+            Memory::Local => warp.local.get(lane).is_some_and(|l| l.holds(span.address, span.bytes)),
             Memory::Param if write => {
-                self.report(Kind::ReadOnly, lane, span, write, None, "parameters cannot be written".into());
+                self.report(Kind::ReadOnly, lane, span, write, None, |_| "parameters cannot be written".into());
                 return false;
             }
-            Memory::Param if span.address + span.bytes as u64 <= self.engine.params.len() as u64 => return true,
-            Memory::Param => format!("the kernel has {} bytes of parameters", self.engine.params.len()),
+            Memory::Param => span.address + span.bytes as u64 <= self.engine.params.len() as u64,
+        };
+        if inside {
+            return true;
+        }
+        let note = |reach: &mut Self| match span.memory {
+            Memory::Global => reach.engine.global.describe(span.address),
+            Memory::Shared => format!("the block has {} bytes of shared memory", reach.shared.bytes.len()),
+            Memory::Local => format!("the thread has {} bytes of local memory", reach.engine.program.local),
+            Memory::Param => format!("the kernel has {} bytes of parameters", reach.engine.params.len()),
         };
         self.report(Kind::OutOfBounds, lane, span, write, None, note);
         false
     }
 
-    fn may_touch(&mut self, warp: &Warp, lane: usize, span: Span, write: bool) -> bool {
+    pub(super) fn may_touch(&mut self, warp: &Warp, lane: usize, span: Span, write: bool) -> bool {
         self.is_aligned(lane, span, write) && self.is_inside(warp, lane, span, write)
     }
 
@@ -334,93 +335,99 @@ impl<'e> Reach<'_, 'e> {
         page
     }
 
-    /// Notes a read or write in the shadow of each word; reports a race.
-    fn note(&mut self, warp: &Warp, lane: usize, span: Span, manner: Manner, write: Option<bool>) {
+    /// Notes a read, or a write with a bit for each word that keeps its value, in the words' shadows; reports a race.
+    fn note(&mut self, warp: &Warp, lane: usize, span: Span, manner: Manner, write: Option<u32>) {
         let record = self.record(warp, lane, span, manner);
+        let count = span.bytes.div_ceil(4);
+        let words = match span.memory {
+            Memory::Shared => &mut self.shared.words[(span.address / 4) as usize..][..count],
+            _ => {
+                let Some(place) = self.allocation(span) else { return };
+                let first = ((span.address - self.engine.allocations[place].base) / 4) as usize;
+                self.page(place, first).words(first, count)
+            }
+        };
         let mut found = None;
-        for i in 0..span.bytes.div_ceil(4) as u64 {
-            let address = span.address + 4 * i;
-            let touch = |word: &mut memory::shadow::Word| match write {
-                Some(same_value) => word.write(record, same_value, &warp.clocks),
+        for (word, i) in words.iter_mut().zip(0..) {
+            let other = match write {
+                Some(same) => word.write(record, same >> i & 1 == 1, &warp.clocks),
                 None => word.read(record, &warp.clocks),
             };
-            let other = match span.memory {
-                Memory::Shared => touch(&mut self.shared.words[(address / 4) as usize]),
-                _ => {
-                    let Some(place) = self.allocation(span) else { return };
-                    let word = ((address - self.engine.allocations[place].base) / 4) as usize;
-                    touch(self.page(place, word).word(word))
-                }
-            };
-            found = found.or(other);
+            if other.is_some() && found.is_none() {
+                found = other;
+            }
         }
         if let Some(other) = found {
-            let (kind, note) = match other.manner {
-                Manner::Pending if other.block == self.block => {
-                    (Kind::NotWaited, "an asynchronous copy into these bytes has not been waited for".to_owned())
-                }
-                _ => (Kind::Race, race_note(self.block, &other, self.warp).to_owned()),
+            let pending = other.manner == Manner::Pending && other.block == self.block;
+            let kind = if pending { Kind::NotWaited } else { Kind::Race };
+            let note = |reach: &mut Self| match pending {
+                true => "an asynchronous copy into these bytes has not been waited for".to_owned(),
+                false => race_note(reach.block, &other, reach.warp).to_owned(),
             };
             self.report(kind, lane, span, write.is_some(), Some(other), note);
         }
     }
 
-    /// Reads 1, 2, 4 or 8 bytes that may be touched.
-    pub(super) fn read(&mut self, warp: &Warp, lane: usize, span: Span, manner: Manner) -> u64 {
+    /// What lies in a span of 1, 2, 4, 8, 16 or 32 bytes that may be touched, and whether all of it was written.
+    #[inline(always)]
+    fn look(&mut self, warp: &Warp, lane: usize, span: Span) -> (Words, bool) {
         let (offset, bytes) = (span.address as usize, span.bytes);
-        let (value, written) = match span.memory {
+        let held =
+            |held: &Bytes| (gather(bytes, |at, len| held.read(offset + at, len)), held.is_written(offset, bytes));
+        match span.memory {
             Memory::Global => {
-                let Some(place) = self.allocation(span) else { return 0 };
+                let Some(place) = self.allocation(span) else { return ([0; 4], true) };
                 let allocation = &self.engine.allocations[place];
                 let offset = (span.address - allocation.base) as usize;
-                (allocation.read(offset, bytes), allocation.is_written(offset, bytes))
+                (gather(bytes, |at, len| allocation.read(offset + at, len)), allocation.is_written(offset, bytes))
             }
-            Memory::Shared => (self.shared.bytes.read(offset, bytes), self.shared.bytes.is_written(offset, bytes)),
-            Memory::Local => (warp.local[lane].read(offset, bytes), warp.local[lane].is_written(offset, bytes)),
+            Memory::Shared => held(&self.shared.bytes),
+            Memory::Local => held(&warp.local[lane]),
             Memory::Param => {
-                let mut value = [0; 8];
-                value[..bytes].copy_from_slice(&self.engine.params[offset..offset + bytes]);
-                (u64::from_le_bytes(value), true)
+                let read = |at: usize, len: usize| {
+                    let mut value = [0; 8];
+                    value[..len].copy_from_slice(&self.engine.params[offset + at..offset + at + len]);
+                    u64::from_le_bytes(value)
+                };
+                (gather(bytes, read), true)
             }
-        };
+        }
+    }
+
+    /// Reads 1, 2, 4, 8, 16 or 32 bytes that may be touched.
+    pub(super) fn read(&mut self, warp: &Warp, lane: usize, span: Span, manner: Manner) -> Words {
+        let (words, written) = self.look(warp, lane, span);
         if self.engine.check {
             if !written {
-                let note = "nothing has written these bytes".into();
+                let note = |_: &mut Self| "nothing has written these bytes".into();
                 self.report(Kind::Uninitialized, lane, span, false, None, note);
             }
             if matches!(span.memory, Memory::Global | Memory::Shared) {
                 self.note(warp, lane, span, manner, None);
             }
         }
-        value
+        words
     }
 
-    /// Writes 1, 2, 4 or 8 bytes that may be touched.
-    pub(super) fn write(&mut self, warp: &mut Warp, lane: usize, span: Span, value: u64, manner: Manner) {
+    /// Writes 1, 2, 4, 8, 16 or 32 bytes that may be touched; what is above them is 0.
+    pub(super) fn write(&mut self, warp: &mut Warp, lane: usize, span: Span, words: &Words, manner: Manner) {
         let (offset, bytes) = (span.address as usize, span.bytes);
-        let value = value & (u64::MAX >> (64 - 8 * bytes));
-        let check = self.engine.check;
+        if self.engine.check && matches!(span.memory, Memory::Global | Memory::Shared) {
+            let (old, written) = self.look(warp, lane, span);
+            let same = |i: usize| u32::from(((old[i / 2] ^ words[i / 2]) >> (32 * (i % 2))) as u32 == 0) << i;
+            let same = if written { (0..bytes.div_ceil(4)).map(same).sum() } else { 0 };
+            self.note(warp, lane, span, manner, Some(same));
+        }
+        let parts = words.iter().enumerate().take(bytes.div_ceil(8)).map(|(i, &word)| (8 * i, bytes.min(8), word));
         match span.memory {
             Memory::Global => {
                 let Some(place) = self.allocation(span) else { return };
-                let engine = self.engine;
-                let allocation = &engine.allocations[place];
+                let allocation = &self.engine.allocations[place];
                 let offset = (span.address - allocation.base) as usize;
-                if check {
-                    let same = allocation.read(offset, bytes) == value && allocation.is_written(offset, bytes);
-                    self.note(warp, lane, span, manner, Some(same));
-                }
-                allocation.write(offset, bytes, value);
+                parts.for_each(|(at, len, word)| allocation.write(offset + at, len, word));
             }
-            Memory::Shared => {
-                if check {
-                    let memory = &self.shared.bytes;
-                    let same = memory.read(offset, bytes) == value && memory.is_written(offset, bytes);
-                    self.note(warp, lane, span, manner, Some(same));
-                }
-                self.shared.bytes.write(offset, bytes, value);
-            }
-            Memory::Local => warp.local[lane].write(offset, bytes, value),
+            Memory::Shared => parts.for_each(|(at, len, word)| self.shared.bytes.write(offset + at, len, word)),
+            Memory::Local => parts.for_each(|(at, len, word)| warp.local[lane].write(offset + at, len, word)),
             Memory::Param => {}
         }
     }
@@ -433,7 +440,7 @@ impl<'e> Reach<'_, 'e> {
         }
         let word = &self.shared.words[(span.address / 4) as usize];
         if let Some(other) = word.unfenced(&self.shared.proxied) {
-            let note = "a thread wrote these bytes with no fence.proxy.async after".into();
+            let note = |_: &mut Self| "a thread wrote these bytes with no fence.proxy.async after".into();
             self.report(Kind::Proxy, lane, span, false, Some(other), note);
         }
     }
@@ -448,18 +455,19 @@ impl<'e> Reach<'_, 'e> {
                 let offset = (span.address - allocation.base) as usize;
                 if engine.check {
                     if !allocation.is_written(offset, span.bytes) {
-                        let note = "nothing has written these bytes".into();
+                        let note = |_: &mut Self| "nothing has written these bytes".into();
                         self.report(Kind::Uninitialized, lane, span, false, None, note);
                     }
-                    self.note(warp, lane, span, Manner::Strong, Some(false));
+                    self.note(warp, lane, span, Manner::Strong, Some(0));
                 }
                 // An update of 8 bytes takes the page itself.
                 self.page = None;
                 allocation.update(offset, span.bytes, f)
             }
             _ => {
-                let old = self.read(warp, lane, span, Manner::Strong);
-                self.write(warp, lane, span, f(old), Manner::Strong);
+                let [old, ..] = self.read(warp, lane, span, Manner::Strong);
+                let new = f(old) & (u64::MAX >> (64 - 8 * span.bytes));
+                self.write(warp, lane, span, &[new, 0, 0, 0], Manner::Strong);
                 old
             }
         }
@@ -496,31 +504,6 @@ impl<'e> Reach<'_, 'e> {
         // What others know of a warp is never newer than the warp itself.
         warp.clocks.warps[warp.number] = own;
     }
-
-    fn count(&mut self, spans: &[Span; 32], active: u32, write: bool) {
-        let first = &spans[active.trailing_zeros().min(31) as usize];
-        let bytes = first.bytes as u64 * u64::from(active.count_ones());
-        match first.memory {
-            Memory::Global => {
-                self.counters.global_requests += 1;
-                self.counters.global_sectors += sectors(spans, active);
-                *(if write { &mut self.counters.global_written } else { &mut self.counters.global_read }) += bytes;
-            }
-            Memory::Shared => {
-                let (passes, least) = passes(spans, active);
-                if passes > least || self.shared.conflicts.contains_key(&self.at) {
-                    let [sum, least_sum] = self.shared.conflicts.entry(self.at).or_default();
-                    (*sum, *least_sum) = (*sum + passes, *least_sum + least);
-                }
-                self.counters.shared_requests += 1;
-                self.counters.shared_passes += passes;
-                self.counters.shared_least_passes += least;
-                self.counters.shared_bytes += bytes;
-            }
-            Memory::Local => self.counters.local_bytes += bytes,
-            Memory::Param => {}
-        }
-    }
 }
 
 fn race_note(block: u32, other: &Record, warp: usize) -> &'static str {
@@ -531,59 +514,4 @@ fn race_note(block: u32, other: &Record, warp: usize) -> &'static str {
     } else {
         "another lane of the warp touched these bytes, with no barrier between"
     }
-}
-
-/// The sectors of 32 bytes that lanes touch.
-fn sectors(spans: &[Span; 32], active: u32) -> u64 {
-    let mut found = [0_u64; 64];
-    let mut count = 0;
-    each(active, |lane| {
-        let span = spans[lane];
-        let last = span.address.saturating_add(span.bytes.max(1) as u64 - 1) / 32;
-        for sector in span.address / 32..=last {
-            if count == 0 || found[count - 1] != sector {
-                found[count.min(63)] = sector;
-                count = (count + 1).min(64);
-            }
-        }
-    });
-    let found = &mut found[..count];
-    found.sort_unstable();
-    let mut distinct = 0;
-    let mut before = None;
-    for sector in found.iter() {
-        distinct += u64::from(before != Some(*sector));
-        before = Some(*sector);
-    }
-    distinct
-}
-
-/// Passes over the 32 banks of 4 bytes, and the least possible. Lanes of 8 and 16 bytes go in halves
-/// and quarters of a warp.
-fn passes(spans: &[Span; 32], active: u32) -> (u64, u64) {
-    let bytes = spans[0].bytes.max(4);
-    let together = (128 / bytes).clamp(1, 32);
-    let (mut passes, mut least) = (0, 0);
-    for begin in (0..32).step_by(together) {
-        let lanes = active & (u32::MAX >> (32 - together)) << begin;
-        if lanes == 0 {
-            continue;
-        }
-        let mut words = [0_u64; 32];
-        let mut count = 0;
-        each(lanes, |lane| {
-            for i in 0..bytes / 4 {
-                let word = spans[lane].address / 4 + i as u64;
-                if !words[..count].contains(&word) && count < 32 {
-                    words[count] = word;
-                    count += 1;
-                }
-            }
-        });
-        let mut banks = [0_u8; 32];
-        words[..count].iter().for_each(|word| banks[(word % 32) as usize] += 1);
-        passes += u64::from(banks.iter().copied().max().unwrap_or(0));
-        least += count.div_ceil(32) as u64;
-    }
-    (passes, least)
 }

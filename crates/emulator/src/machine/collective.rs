@@ -5,9 +5,38 @@ use super::{
     engine::Engine,
     matrix,
     program::{Inst, Lanes, Op, Shuffle, Vote},
+    warp::members,
 };
+use crate::finding::Kind;
 
 impl Block {
+    /// Executes a warp-wide instruction for the lanes of each mask that have all come; gives those that wait.
+    pub(super) fn collectives(
+        &mut self,
+        engine: &Engine<'_>,
+        number: usize,
+        inst: &Inst,
+        at: usize,
+        active: u32,
+    ) -> u32 {
+        let (mut left, mut waiting) = (active, 0);
+        while left != 0 {
+            let warp = &self.warps[number];
+            let (needed, members) = members(&warp.registers, &inst.op, left);
+            left &= !members;
+            if needed & warp.live & !members != 0 {
+                waiting |= members;
+                continue;
+            }
+            if members & !needed != 0 {
+                let note = format!("lanes {:#010x} are not in their own mask", members & !needed);
+                self.problem(engine, Kind::DivergentWarp, number, members & !needed, at, note);
+            }
+            self.collective(engine, number, inst, at, members);
+        }
+        waiting
+    }
+
     /// Executes a warp-wide instruction for lanes that have all come.
     pub(super) fn collective(&mut self, engine: &Engine<'_>, number: usize, inst: &Inst, at: usize, active: u32) {
         let warp = &mut self.warps[number];
@@ -75,15 +104,15 @@ impl Block {
             }
             Op::LoadMatrix { address, d, transposed } => {
                 let rows = self.matrix_rows(engine, number, at, address, d.len(), None);
+                let element = |row: usize, column: usize| rows[row][column / 4] >> (16 * (column % 4)) & 0xffff;
                 let warp = &mut self.warps[number];
                 for (matrix, &slot) in d.iter().enumerate() {
-                    let element = |row: usize, column: usize| match transposed {
-                        true => u64::from(rows[8 * matrix + column][row]),
-                        false => u64::from(rows[8 * matrix + row][column]),
-                    };
                     let values = std::array::from_fn(|lane| {
                         let (row, column) = (lane / 4, 2 * (lane % 4));
-                        element(row, column) | element(row, column + 1) << 16
+                        match transposed {
+                            true => element(8 * matrix + column, row) | element(8 * matrix + column + 1, row) << 16,
+                            false => rows[8 * matrix + row][column / 4] >> (16 * (column % 4)) & 0xffff_ffff,
+                        }
                     });
                     warp.set(slot, active, &values);
                 }
@@ -92,10 +121,22 @@ impl Block {
                 let held: Vec<Lanes> = a.iter().map(|&slot| *warp.get(slot)).collect();
                 let element = |matrix: usize, row: usize, column: usize| {
                     let (row, column) = if *transposed { (column, row) } else { (row, column) };
-                    (held[matrix][4 * row + column / 2] >> (16 * (column % 2))) as u16
+                    held[matrix][4 * row + column / 2] >> (16 * (column % 2)) & 0xffff
                 };
-                let row = |matrix: usize, row: usize| std::array::from_fn(|column| element(matrix, row, column));
+                let half = |row: usize, half: usize| {
+                    (0..4).map(|i| element(row / 8, row % 8, 4 * half + i) << (16 * i)).fold(0, |all, one| all | one)
+                };
+                let row = |row: usize| [half(row, 0), half(row, 1)];
                 self.matrix_rows(engine, number, at, address, a.len(), Some(&row));
+            }
+            Op::TransposeMatrix { d, a } => {
+                let a = warp.get(*a);
+                let element = |row: usize, column: usize| a[4 * row + column / 2] >> (16 * (column % 2)) & 0xffff;
+                let values = std::array::from_fn(|lane| {
+                    let (row, column) = (lane / 4, 2 * (lane % 4));
+                    element(column, row) | element(column + 1, row) << 16
+                });
+                warp.set(*d, active, &values);
             }
             Op::MatrixProduct(product) => {
                 matrix::multiply(warp, product, active);

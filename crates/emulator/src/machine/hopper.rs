@@ -87,7 +87,14 @@ pub(crate) struct Phase {
     ready: Vec<(usize, usize, u16)>,
 }
 
+/// The most ranges of shared memory that the barriers of a block remember; those of more copies are never over.
+const MOST_RANGES: usize = 1 << 18;
+
 impl Phase {
+    fn ranges(&self) -> usize {
+        self.copies.len() + self.ready.len()
+    }
+
     fn join(&mut self, clocks: &Clocks) {
         match &mut self.arriving {
             Some(known) => known.join(clocks),
@@ -142,7 +149,8 @@ impl Block {
             if let MBarrier::Init { count } = kind {
                 let count = warp.get(*count)[lane] as u32;
                 let phase = Phase { expected: count, pending: count, ..Phase::default() };
-                self.memory.phases.insert(offset, phase);
+                let earlier = self.memory.phases.insert(offset, phase);
+                self.memory.ranges -= earlier.map_or(0, |phase| phase.ranges());
                 self.memory.bytes.write(offset as usize, 8, 0);
                 return;
             }
@@ -153,7 +161,10 @@ impl Block {
             let mut many = false;
             match kind {
                 MBarrier::Init { .. } => {}
-                MBarrier::Invalidate => drop(self.memory.phases.remove(&offset)),
+                MBarrier::Invalidate => {
+                    let earlier = self.memory.phases.remove(&offset);
+                    self.memory.ranges -= earlier.map_or(0, |phase| phase.ranges());
+                }
                 MBarrier::Arrive { count, bytes, dropped } => {
                     let count = count.map_or(1, |slot| warp.get(slot)[lane] as u32);
                     let more = bytes.map_or(0, |slot| i64::from(warp.get(slot)[lane] as u32));
@@ -175,10 +186,13 @@ impl Block {
                 MBarrier::ArriveAfterCopies { counted } => {
                     // The copies' bytes are there already; from here on they belong to the barrier.
                     let thread = (number * 32 + lane) as u16;
-                    phase.copies.extend(warp.copies[lane].drain(..).map(|c| (c.offset, c.bytes, thread)));
+                    if self.memory.ranges + warp.copies[lane].len() <= MOST_RANGES {
+                        self.memory.ranges += warp.copies[lane].len();
+                        phase.copies.extend(warp.copies[lane].drain(..).map(|c| (c.offset, c.bytes, thread)));
+                    }
                     phase.join(&warp.clocks);
                     if *counted {
-                        phase.pending += 1;
+                        phase.pending = phase.pending.saturating_add(1);
                     }
                     many = phase.pending == 0;
                     phase.pending = phase.pending.saturating_sub(1);
@@ -195,6 +209,7 @@ impl Block {
                             warp.clocks.join(arrived);
                             warp.clocks.warps[number] = own;
                         }
+                        self.memory.ranges -= phase.ready.len();
                         for (begin, bytes, thread) in phase.ready.drain(..) {
                             let words = self.memory.words.iter_mut().skip(begin / 4).take(bytes / 4);
                             words.for_each(|word| word.settle(thread));
@@ -254,12 +269,13 @@ impl Block {
                     let word = |address: u64, memory| Span { memory, address: address + 4 * i as u64, bytes: 4 };
                     let near = word(shared, Memory::Shared);
                     if load {
-                        let value = global.map_or(0, |g| reach.read(warp, lane, word(g, Memory::Global), Manner::Weak));
-                        reach.write(warp, lane, near, value, Manner::Pending);
+                        let read = |g| reach.read(warp, lane, word(g, Memory::Global), Manner::Weak);
+                        let value = global.map_or([0; 4], read);
+                        reach.write(warp, lane, near, &value, Manner::Pending);
                     } else if let Some(global) = global {
                         reach.proxied(warp, lane, near);
                         let value = reach.read(warp, lane, near, Manner::Weak);
-                        reach.write(warp, lane, word(global, Memory::Global), value, Manner::Weak);
+                        reach.write(warp, lane, word(global, Memory::Global), &value, Manner::Weak);
                     }
                 }
                 if load {
@@ -271,7 +287,10 @@ impl Block {
                 let clocks = self.warps[number].clocks.clone();
                 match self.memory.phases.get_mut(&offset) {
                     Some(phase) => {
-                        phase.copies.append(&mut written);
+                        if self.memory.ranges + written.len() <= MOST_RANGES {
+                            self.memory.ranges += written.len();
+                            phase.copies.append(&mut written);
+                        }
                         phase.bytes -= moved;
                         phase.join(&clocks);
                         phase.advance();
@@ -320,6 +339,11 @@ impl Block {
                 let corner: Vec<i64> = coordinates.iter().map(|&slot| i64::from(warp.get(slot)[lane] as i32)).collect();
                 if corner.len() != map.extents.len() {
                     let note = format!("{} coordinates, the tensor has {} dimensions", corner.len(), map.extents.len());
+                    return Err((Kind::OutOfBounds, note));
+                }
+                let size = map.box_extents.iter().product::<u64>() * map.element_bytes;
+                if size > self.memory.bytes.len() as u64 {
+                    let note = format!("a box of {size} bytes, the block has {}", self.memory.bytes.len());
                     return Err((Kind::OutOfBounds, note));
                 }
                 let align = if map.swizzle.mask() == 0 { 128 } else { 128 * (map.swizzle.mask() + 1) };

@@ -2,7 +2,7 @@
 
 use super::{
     float::{Rounding, bits_f32, from_f8, to_f16},
-    program::{Element, Lanes, MatrixProduct},
+    program::{Element, Lanes, MatrixProduct, Slot},
     warp::Warp,
 };
 
@@ -10,15 +10,6 @@ use super::{
 const ROWS: usize = 16;
 const COLUMNS: usize = 8;
 const DEPTH: usize = 32;
-
-/// Elements of one register.
-fn per(of: Element) -> usize {
-    match of {
-        Element::F16 | Element::BF16 => 2,
-        Element::TF32 | Element::F64 => 1,
-        Element::S8 | Element::U8 | Element::E4M3 | Element::E5M2 => 4,
-    }
-}
 
 /// A number in half precision, without a branch for subnormal ones.
 #[inline(always)]
@@ -47,6 +38,45 @@ pub(crate) fn element(register: u64, place: usize, of: Element) -> f64 {
     }
 }
 
+/// Calls `put` with a register's number, an element's place in it, and that element of all lanes.
+#[inline(always)]
+fn spread(warp: &Warp, slots: &[Slot], of: Element, mut put: impl FnMut(usize, usize, &[f64; 32])) {
+    // One loop for each type, so that none asks for the type of an element.
+    #[inline(always)]
+    fn all<const PER: usize>(
+        warp: &Warp,
+        slots: &[Slot],
+        read: impl Fn(u64, usize) -> f64,
+        put: &mut impl FnMut(usize, usize, &[f64; 32]),
+    ) {
+        for (number, &slot) in slots.iter().enumerate() {
+            let registers = warp.get(slot);
+            for i in 0..PER {
+                put(number, i, &std::array::from_fn(|lane| read(registers[lane], i)));
+            }
+        }
+    }
+    match of {
+        Element::F16 => all::<2>(warp, slots, |r, i| element(r, i, Element::F16), &mut put),
+        Element::BF16 => all::<2>(warp, slots, |r, i| element(r, i, Element::BF16), &mut put),
+        Element::TF32 => all::<1>(warp, slots, |r, i| element(r, i, Element::TF32), &mut put),
+        Element::F64 => all::<1>(warp, slots, |r, i| element(r, i, Element::F64), &mut put),
+        Element::S8 => all::<4>(warp, slots, |r, i| element(r, i, Element::S8), &mut put),
+        Element::U8 => all::<4>(warp, slots, |r, i| element(r, i, Element::U8), &mut put),
+        Element::E4M3 => all::<4>(warp, slots, |r, i| element(r, i, Element::E4M3), &mut put),
+        Element::E5M2 => all::<4>(warp, slots, |r, i| element(r, i, Element::E5M2), &mut put),
+    }
+}
+
+/// Elements of one register.
+fn per(of: Element) -> usize {
+    match of {
+        Element::F16 | Element::BF16 => 2,
+        Element::TF32 | Element::F64 => 1,
+        Element::S8 | Element::U8 | Element::E4M3 | Element::E5M2 => 4,
+    }
+}
+
 /// D = A·B + C. A lane is (group = lane / 4, place = lane % 4): its registers of A hold rows `group`
 /// and `group + 8`, those of B column `group`, and of both the elements of depth that `place` and the
 /// register's number give; its sums are those of rows `group`, `group + 8` and columns `2·place`,
@@ -57,53 +87,57 @@ pub(crate) fn multiply(warp: &mut Warp, product: &MatrixProduct, active: u32) {
     let (mut a, mut b) = ([[0.0; DEPTH]; ROWS], [[0.0; COLUMNS]; DEPTH]);
     let halves = m / 8;
     let (a_per, b_per) = (per(a_of), per(b_of));
-    for (number, &slot) in product.a.iter().enumerate() {
-        for (lane, &register) in warp.get(slot).iter().enumerate() {
-            let (group, place) = (lane / 4, lane % 4);
-            let (row, depth) = (group + 8 * (number % halves), 4 * a_per * (number / halves) + a_per * place);
-            (0..a_per).for_each(|i| a[row][depth + i] = element(register, i, a_of));
+    spread(warp, &product.a, a_of, |number, i, elements| {
+        let (first, depth) = (8 * (number % halves), 4 * a_per * (number / halves) + i);
+        for (row, group) in a[first..].iter_mut().zip(elements.chunks_exact(4)) {
+            row[depth..].iter_mut().step_by(a_per).zip(group).for_each(|(to, x)| *to = *x);
         }
-    }
-    for (number, &slot) in product.b.iter().enumerate() {
-        for (lane, &register) in warp.get(slot).iter().enumerate() {
-            let depth = 4 * b_per * number + b_per * (lane % 4);
-            (0..b_per).for_each(|i| b[depth + i][lane / 4] = element(register, i, b_of));
+    });
+    spread(warp, &product.b, b_of, |number, i, elements| {
+        let depth = 4 * b_per * number + i;
+        for (place, row) in b[depth..].iter_mut().step_by(b_per).take(4).enumerate() {
+            row.iter_mut().zip(elements[place..].iter().step_by(4)).for_each(|(to, x)| *to = *x);
         }
-    }
+    });
     let mut sums = [[0.0; COLUMNS]; ROWS];
     if a_of != Element::F64 {
-        for (a, sums) in a.iter().zip(&mut sums).take(m) {
+        for (a, to) in a.iter().zip(&mut sums).take(m) {
+            let mut sums = [0.0; COLUMNS];
             for (a, b) in a.iter().zip(&b).take(k) {
                 sums.iter_mut().zip(b).for_each(|(sum, b)| *sum += a * b);
             }
+            *to = sums;
         }
     }
-    let whole = matches!(a_of, Element::S8 | Element::U8);
-    let sum = |c: u64, row: usize, column: usize| -> u64 {
-        let products: f64 = sums[row][column];
-        if whole {
-            // Sums of integers are exact in f64.
-            let sum = products as i64 + i64::from(c as i32);
+    match a_of {
+        // Sums of integers are exact in f64.
+        Element::S8 | Element::U8 => put_sums(warp, product, active, |c, row, column| {
+            let sum = sums[row][column] as i64 + i64::from(c as i32);
             let kept = if saturate { sum.clamp(i32::MIN.into(), i32::MAX.into()) } else { sum };
-            return u64::from(kept as u32);
-        }
-        match a_of {
-            Element::F64 => (0..k).fold(f64::from_bits(c), |sum, i| a[row][i].mul_add(b[i][column], sum)).to_bits(),
-            _ if half_sum => to_f16(f64::from(half_to_f32(c as u16)) + products, Rounding::Nearest).into(),
-            _ => bits_f32((f64::from(f32::from_bits(c as u32)) + products) as f32).into(),
-        }
-    };
+            u64::from(kept as u32)
+        }),
+        Element::F64 => put_sums(warp, product, active, |c, row, column| {
+            (0..k).fold(f64::from_bits(c), |sum, i| a[row][i].mul_add(b[i][column], sum)).to_bits()
+        }),
+        _ if half_sum => put_sums(warp, product, active, |c, row, column| {
+            let part = |c: u64, column: usize| -> u64 {
+                to_f16(f64::from(half_to_f32(c as u16)) + sums[row][column], Rounding::Nearest).into()
+            };
+            part(c, column) | part(c >> 16, column + 1) << 16
+        }),
+        _ => put_sums(warp, product, active, |c, row, column| {
+            bits_f32((f64::from(f32::from_bits(c as u32)) + sums[row][column]) as f32).into()
+        }),
+    }
+}
+
+/// Writes what a function gives of a register of C, the row and the (first) column of its sum.
+#[inline(always)]
+fn put_sums(warp: &mut Warp, product: &MatrixProduct, active: u32, f: impl Fn(u64, usize, usize) -> u64) {
     for (number, (&from, &to)) in product.c.iter().zip(&product.d).enumerate() {
         let c = *warp.get(from);
-        let values: Lanes = std::array::from_fn(|lane| {
-            let (group, place) = (lane / 4, lane % 4);
-            if half_sum {
-                let row = group + 8 * number;
-                let part = |i: usize| sum(c[lane] >> (16 * i) & 0xffff, row, 2 * place + i) << (16 * i);
-                return part(0) | part(1);
-            }
-            sum(c[lane], group + 8 * (number / 2), 2 * place + number % 2)
-        });
+        let (half, second) = if product.half_sum { (number, 0) } else { (number / 2, number % 2) };
+        let values: Lanes = std::array::from_fn(|lane| f(c[lane], lane / 4 + 8 * half, 2 * (lane % 4) + second));
         warp.set(to, active, &values);
     }
 }

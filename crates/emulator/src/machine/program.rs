@@ -326,6 +326,8 @@ pub(crate) enum Op {
         c: Slot,
         bytes: usize,
         order: Order,
+        /// Whether subnormal numbers count as 0 in global memory.
+        flush: bool,
     },
     /// An address in one space as one in another.
     Convert {
@@ -347,7 +349,7 @@ pub(crate) enum Op {
         to: Address,
         from: Address,
         bytes: usize,
-        given: Option<Slot>,
+        given: Given,
     },
     AsyncCommit,
     /// Waits until at most so many groups are under way; `None` for every copy.
@@ -356,7 +358,7 @@ pub(crate) enum Op {
     /// Jumps to one of a table.
     BranchTable {
         index: Slot,
-        targets: Vec<usize>,
+        targets: Arc<[usize]>,
     },
     /// Calls the only one of its targets, or that whose address a register holds.
     Call {
@@ -371,6 +373,8 @@ pub(crate) enum Op {
         id: Slot,
         threads: Option<Slot>,
         kind: BarrierKind,
+        /// Whether the threads of a warp must come together.
+        aligned: bool,
     },
     WarpBarrier {
         mask: Slot,
@@ -422,6 +426,11 @@ pub(crate) enum Op {
         a: Vec<Slot>,
         transposed: bool,
     },
+    /// `movmatrix`: an 8×8 matrix of 16-bit elements, transposed.
+    TransposeMatrix {
+        d: Slot,
+        a: Slot,
+    },
     MatrixProduct(Box<MatrixProduct>),
     MBarrier {
         kind: MBarrier,
@@ -431,6 +440,16 @@ pub(crate) enum Op {
     Bulk(Box<Bulk>),
     ProxyFence,
     GroupProduct(Box<GroupProduct>),
+}
+
+/// Which bytes of an asynchronous copy are read; 0 stands for the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Given {
+    All,
+    /// So many.
+    Bytes(Slot),
+    /// None where a predicate holds or, negated, does not.
+    Unless(Slot, bool),
 }
 
 /// How the bytes of a load fill a register.
@@ -464,6 +483,8 @@ pub(crate) enum BarrierKind {
     Sync,
     /// Goes on.
     Arrive,
+    /// Waits for the blocks of a cluster.
+    Cluster,
     /// Waits for a vote on `a`.
     Reduce { vote: Option<Vote>, d: Option<Slot>, p: Option<Slot>, a: Slot, negated: bool },
 }

@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::program::{Lanes, Op, Program, Slot, Special};
+use super::{
+    block::each,
+    program::{Function, Lanes, Op, Program, Slot, Special},
+};
 use crate::memory::{bytes::Bytes, shadow::Clocks};
 
 /// What keeps a group from going on.
@@ -49,6 +52,8 @@ pub(crate) struct Warp {
     pub number: usize,
     pub registers: Vec<Lanes>,
     pub predicates: Vec<u32>,
+    /// What an instruction gives before it is written.
+    result: Lanes,
     /// The carry flags.
     pub carry: u32,
     /// Lanes that exist.
@@ -141,6 +146,7 @@ impl Warp {
             number,
             registers,
             predicates: vec![0; program.predicates],
+            result: [0; 32],
             carry: 0,
             lanes,
             live: lanes,
@@ -170,6 +176,17 @@ impl Warp {
         &self.registers[slot as usize]
     }
 
+    /// Writes a function of up to four registers to some lanes of one.
+    pub fn map(&mut self, f: &Function, to: Slot, from: &[Slot; 4], lanes: u32) {
+        f(&mut self.result, from.map(|slot| &self.registers[slot as usize]));
+        let register = &mut self.registers[to as usize];
+        if lanes == u32::MAX {
+            *register = self.result;
+            return;
+        }
+        each(lanes, |lane| register[lane] = self.result[lane]);
+    }
+
     /// Writes some lanes of a register.
     pub fn set(&mut self, slot: Slot, lanes: u32, values: &Lanes) {
         let register = &mut self.registers[slot as usize];
@@ -177,11 +194,7 @@ impl Warp {
             *register = *values;
             return;
         }
-        for (lane, (to, from)) in register.iter_mut().zip(values).enumerate() {
-            if lanes >> lane & 1 == 1 {
-                *to = *from;
-            }
-        }
+        each(lanes, |lane| register[lane] = values[lane]);
     }
 
     pub fn predicate(&self, slot: Slot, negated: bool) -> u32 {
@@ -192,11 +205,6 @@ impl Warp {
     pub fn set_predicate(&mut self, slot: Slot, lanes: u32, value: u32) {
         let predicate = &mut self.predicates[slot as usize];
         *predicate = *predicate & !lanes | value & lanes;
-    }
-
-    /// The lanes that must execute a warp-wide instruction together.
-    pub fn lanes_needed(&self, op: &Op, active: u32) -> u32 {
-        lanes_needed(&self.registers, op, active)
     }
 
     /// The ready group to run: that of the least place, so that groups meet again where their paths do;
@@ -232,18 +240,34 @@ impl Warp {
     }
 }
 
-/// The lanes that must execute a warp-wide instruction together, as the first active one says.
-pub(crate) fn lanes_needed(registers: &[Lanes], op: &Op, active: u32) -> u32 {
-    let first = active.trailing_zeros().min(31) as usize;
-    match op {
+/// Of some lanes at a warp-wide instruction, those that execute it with the first one, since they have the
+/// same mask; and before them the lanes of that mask.
+pub(crate) fn members(registers: &[Lanes], op: &Op, lanes: u32) -> (u32, u32) {
+    let mask = match op {
         Op::WarpBarrier { mask }
         | Op::Vote { mask, .. }
         | Op::Shuffle { mask, .. }
         | Op::Match { mask, .. }
         | Op::Reduce { mask, .. }
-        | Op::Elect { mask, .. } => registers[*mask as usize][first] as u32,
-        _ => u32::MAX,
+        | Op::Elect { mask, .. } => &registers[*mask as usize],
+        _ => return (u32::MAX, lanes),
+    };
+    let first = mask[lanes.trailing_zeros().min(31) as usize] as u32;
+    let alike = mask.iter().zip(0..).fold(0, |all, (&mask, lane)| all | u32::from(mask as u32 == first) << lane);
+    (first, lanes & alike)
+}
+
+/// Whether for one of the masks that lanes bring to an instruction all its living lanes are among them.
+pub(crate) fn meets(registers: &[Lanes], op: &Op, lanes: u32, live: u32) -> bool {
+    let mut left = lanes;
+    while left != 0 {
+        let (needed, members) = members(registers, op, left);
+        if needed & live & !members == 0 {
+            return true;
+        }
+        left &= !members;
     }
+    false
 }
 
 /// Instructions after which another group gets its turn.

@@ -118,7 +118,7 @@ impl Block {
                 return 0.0;
             }
             reach.proxied(warp, 0, word);
-            let value = reach.read(warp, 0, word, Manner::Weak) >> (8 * (place % 4));
+            let value = reach.read(warp, 0, word, Manner::Weak)[0] >> (8 * (place % 4));
             element(value, 0, of)
         };
         // Row by row, and depth by depth.

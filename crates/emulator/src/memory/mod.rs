@@ -23,6 +23,7 @@ pub(crate) const GLOBAL_BASE: u64 = 0x0000_7000_0000_0000;
 
 /// A memory that holds bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u64)] // so that what holds one beside addresses is copied by whole words
 pub enum Memory {
     /// Allocations and module variables, constant ones included.
     Global,

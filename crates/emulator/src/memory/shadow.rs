@@ -164,9 +164,9 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// A word by its number in the allocation.
-    pub fn word(&mut self, number: usize) -> &mut Word {
-        &mut self.words[number % PAGE]
+    /// So many words from one on, by its number in the allocation; they lie on one page.
+    pub fn words(&mut self, number: usize, count: usize) -> &mut [Word] {
+        &mut self.words[number % PAGE..][..count]
     }
 }
 

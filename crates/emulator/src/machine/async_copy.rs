@@ -1,0 +1,81 @@
+//! Asynchronous copies from global to shared memory (`cp.async`), and waiting for them.
+
+use super::{
+    access::{Span, part, put, spans},
+    block::{Block, each},
+    engine::Engine,
+    program::{Given, Inst, Op},
+    warp::AsyncCopy,
+};
+use crate::memory::{Memory, shadow::Manner};
+
+/// The most copies of a block that are under way. As many words have the largest shared memory.
+const MOST_COPIES: usize = 1 << 16;
+
+impl Block {
+    /// Begins a copy for each lane. Its bytes are there at once, but nobody may touch them before a wait.
+    pub(super) fn async_copy(&mut self, engine: &Engine<'_>, number: usize, inst: &Inst, at: usize, active: u32) {
+        let Op::AsyncCopy { to, from, bytes, given } = &inst.op else { return };
+        let bytes = *bytes;
+        let (warp, mut reach) = self.reach(engine, number, at);
+        let (targets, sources) = (spans(warp, to, bytes), spans(warp, from, bytes));
+        let mut given_bytes = [bytes; 32];
+        match given {
+            Given::All => {}
+            Given::Bytes(slot) => given_bytes = warp.get(*slot).map(|given| (given as u32 as usize).min(bytes)),
+            Given::Unless(p, negated) => each(warp.predicate(*p, *negated), |lane| given_bytes[lane] = 0),
+        }
+        reach.count(&sources, active, false);
+        reach.count(&targets, active, true);
+        let threads: u32 = engine.threads.iter().product();
+        let most = MOST_COPIES / threads as usize;
+        each(active, |lane| {
+            let (given, target) = (given_bytes[lane], targets[lane]);
+            let source = Span { bytes: given, ..sources[lane] };
+            let aligned = reach.is_aligned(lane, sources[lane], false);
+            if !aligned || given > 0 && !reach.is_inside(warp, lane, source, false) {
+                return;
+            }
+            if !reach.may_touch(warp, lane, target, true) {
+                return;
+            }
+            let mut words = [0; 4];
+            if given == bytes {
+                words = reach.read(warp, lane, source, Manner::Weak);
+            } else {
+                for byte in 0..given {
+                    let [value, ..] = reach.read(warp, lane, part(source, byte, 1), Manner::Weak);
+                    put(&mut words, byte, 1, value);
+                }
+            }
+            reach.write(warp, lane, target, &words, Manner::Pending);
+            if target.memory == Memory::Shared {
+                let group = warp.committed[lane];
+                // One that is never waited for is forgotten in the end, and then never over.
+                if warp.copies[lane].len() >= most {
+                    warp.copies[lane].pop_front();
+                }
+                warp.copies[lane].push_back(AsyncCopy { group, offset: target.address as usize, bytes });
+            }
+        });
+    }
+
+    /// Ends copies that lanes began: all but the latest `most` groups, or every one.
+    pub(super) fn wait_copies(&mut self, number: usize, active: u32, most: Option<u32>) {
+        let warp = &mut self.warps[number];
+        let time = warp.time();
+        let (copies, words) = (&mut warp.copies, &mut self.memory.words);
+        each(active, |lane| {
+            let end = match most {
+                Some(most) => warp.committed[lane].saturating_sub(most),
+                None => u32::MAX,
+            };
+            while copies[lane].front().is_some_and(|copy| copy.group < end) {
+                let Some(copy) = copies[lane].pop_front() else { break };
+                let thread = (number * 32 + lane) as u16;
+                let touched = words.iter_mut().skip(copy.offset / 4).take(copy.bytes / 4);
+                touched.for_each(|word| word.settle_at(thread, time));
+            }
+        });
+    }
+}

@@ -1,0 +1,206 @@
+//! One instruction of a warp.
+
+use std::sync::Arc;
+
+use super::{
+    block::{Block, Flow, each},
+    engine::Engine,
+    flow::Turn,
+    program::{Class, Inst, Op},
+};
+use crate::{
+    finding::Kind,
+    memory::{self, Memory, global::Allocation},
+    ptx::Space,
+};
+
+impl Block {
+    /// Executes one instruction for the lanes of a group.
+    pub(super) fn step(
+        &mut self,
+        engine: &Engine<'_>,
+        number: usize,
+        group: usize,
+        inst: &Inst,
+        at: usize,
+        lanes: u32,
+    ) -> Flow {
+        let warp = &mut self.warps[number];
+        let active = inst.guard.map_or(lanes, |(p, negated)| lanes & warp.predicate(p, negated));
+        let counters = &mut self.counters;
+        counters.warp_instructions += 1;
+        counters.by_class[inst.class as usize] += 1;
+        counters.lane_instructions += u64::from(active.count_ones());
+        if active == 0 {
+            return Flow::Next;
+        }
+        let turn = Turn { number, group, inst, at, lanes, active };
+        match &inst.op {
+            Op::Map { f, d, a } => {
+                warp.map(f, *d, a, active);
+                if matches!(inst.class, Class::Float32 | Class::Float64 | Class::Half) {
+                    let each = if a[2] != 0 { 2 } else { 1 };
+                    counters.flops += each * u64::from(active.count_ones());
+                }
+            }
+            Op::Compare { f, a, b, p, q, upper, combine } => {
+                let holds = f(warp.get(*a), warp.get(*b));
+                let other = upper.as_ref().map_or(!holds, |upper| upper(warp.get(*a), warp.get(*b)));
+                let (yes, no) = match combine {
+                    Some(c) => {
+                        let with = warp.predicate(c.with, c.negated);
+                        ((c.f)(holds, with), (c.f)(other, with))
+                    }
+                    None => (holds, other),
+                };
+                p.iter().for_each(|&p| warp.set_predicate(p, active, yes));
+                q.iter().for_each(|&q| warp.set_predicate(q, active, no));
+            }
+            Op::Set { f, a, b, d, yes, combine } => {
+                let holds = f(warp.get(*a), warp.get(*b));
+                let holds = combine.map_or(holds, |c| (c.f)(holds, warp.predicate(c.with, c.negated)));
+                let values = std::array::from_fn(|lane| if holds >> lane & 1 == 1 { *yes } else { 0 });
+                warp.set(*d, active, &values);
+            }
+            Op::Select { d, a, b, p, negated } => {
+                let p = warp.predicate(*p, *negated);
+                let (a, b) = (warp.get(*a), warp.get(*b));
+                let values = std::array::from_fn(|lane| if p >> lane & 1 == 1 { a[lane] } else { b[lane] });
+                warp.set(*d, active, &values);
+            }
+            Op::Predicate { f, p, a, b } => {
+                let value = f(warp.predicates[*a as usize], warp.predicates[*b as usize]);
+                warp.set_predicate(*p, active, value);
+            }
+            Op::PredicateFill { p, value } => warp.set_predicate(*p, active, if *value { u32::MAX } else { 0 }),
+            Op::Carry { d, a, b, subtract, take, keep, bits } => {
+                let (a, b, mut values, mut flags) = (warp.get(*a), warp.get(*b), [0; 32], 0);
+                for lane in 0..32 {
+                    let mask = u128::from(u64::MAX) >> (64 - bits);
+                    let flag = if *take { u128::from(warp.carry >> lane & 1) } else { 0 };
+                    let (a, b) = (u128::from(a[lane]) & mask, u128::from(b[lane]) & mask);
+                    let sum = if *subtract { a.wrapping_sub(b).wrapping_sub(flag) } else { a + b + flag };
+                    values[lane] = (sum & mask) as u64;
+                    flags |= u32::from(sum > mask) << lane;
+                }
+                warp.set(*d, active, &values);
+                if *keep {
+                    warp.carry = warp.carry & !active | flags & active;
+                }
+            }
+            Op::MadCarry { d, a, b, c, high, signed, take, keep, bits } => {
+                let (a, b, c, mut values, mut flags) = (warp.get(*a), warp.get(*b), warp.get(*c), [0; 32], 0);
+                let mask = u64::MAX >> (64 - bits);
+                let wide = |x: u64| match signed {
+                    true => i128::from(((x << (64 - bits)) as i64) >> (64 - bits)),
+                    false => i128::from(x & mask),
+                };
+                for lane in 0..32 {
+                    let product = wide(a[lane]).wrapping_mul(wide(b[lane]));
+                    let part = (if *high { product >> bits } else { product }) as u64 & mask;
+                    let flag = if *take { u128::from(warp.carry >> lane & 1) } else { 0 };
+                    let sum = u128::from(part) + u128::from(c[lane] & mask) + flag;
+                    values[lane] = sum as u64 & mask;
+                    flags |= u32::from(sum > u128::from(mask)) << lane;
+                }
+                warp.set(*d, active, &values);
+                if *keep {
+                    warp.carry = warp.carry & !active | flags & active;
+                }
+            }
+            Op::Pack { d, a, bits } => {
+                let mask = u64::MAX >> (64 - bits);
+                let part = |lane: usize| {
+                    let parts = a.iter().zip(0_u32..);
+                    parts.map(|(&slot, i)| (warp.get(slot)[lane] & mask) << (i * bits)).fold(0, |all, one| all | one)
+                };
+                let values = std::array::from_fn(part);
+                warp.set(*d, active, &values);
+            }
+            Op::Unpack { d, a, bits } => {
+                let (whole, mask) = (*warp.get(*a), u64::MAX >> (64 - bits));
+                for (slot, i) in d.iter().zip(0_u32..) {
+                    if let Some(slot) = slot {
+                        warp.set(*slot, active, &whole.map(|value| value >> (i * bits) & mask));
+                    }
+                }
+            }
+            Op::Clock { d, bits } => {
+                let now = counters.warp_instructions;
+                let value = match bits {
+                    0 => now >> 32,
+                    32 => now & 0xffff_ffff,
+                    _ => now,
+                };
+                warp.set(*d, active, &[value; 32]);
+            }
+            Op::ActiveMask { d } => warp.set(*d, active, &[active.into(); 32]),
+            Op::Convert { d, a, space, to_generic } => {
+                let window = match space {
+                    Space::Shared => memory::SHARED_WINDOW,
+                    Space::Local => memory::LOCAL_WINDOW,
+                    Space::Param => memory::PARAM_WINDOW,
+                    _ => 0,
+                };
+                let to = |x: u64| if *to_generic { x.wrapping_add(window) } else { x.wrapping_sub(window) };
+                let values = warp.get(*a).map(to);
+                warp.set(*d, active, &values);
+            }
+            Op::IsSpace { p, a, memory: meant, constant } => {
+                let is = |address: u64| {
+                    let (found, _) = memory::resolve(address);
+                    let holds = |a: &Arc<Allocation>| a.holds(address, 1);
+                    let is_constant = || engine.allocations.iter().any(|a| a.constant && holds(a));
+                    found == *meant && (found != Memory::Global || is_constant() == *constant)
+                };
+                let bits = warp.get(*a).iter().zip(0..).map(|(&x, lane)| u32::from(is(x)) << lane).sum();
+                warp.set_predicate(*p, active, bits);
+            }
+            Op::Load { .. } | Op::Store { .. } | Op::Atomic { .. } => self.access(engine, number, inst, at, active),
+            Op::AsyncCopy { .. } => self.async_copy(engine, number, inst, at, active),
+            Op::MBarrier { .. } => self.mbarrier(engine, number, inst, at, active),
+            Op::Bulk(_) => self.bulk(engine, number, inst, at, active),
+            Op::ProxyFence => self.proxy_fence(number),
+            Op::Fence => {
+                warp.fenced = Some(warp.clocks.clone());
+                warp.tick();
+            }
+            Op::AsyncCommit => {
+                each(active, |lane| warp.committed[lane] = warp.committed[lane].saturating_add(1));
+            }
+            Op::AsyncWait(most) => self.wait_copies(number, active, *most),
+            Op::Branch(to) => return Flow::Jump(active, *to),
+            Op::BranchTable { .. } => return self.branch_table(engine, turn),
+            Op::Call { .. } => return self.call(engine, turn),
+            Op::Return => return self.give_back(engine, turn),
+            Op::Exit => {
+                warp.live &= !active;
+                return self.split(turn, &[]);
+            }
+            Op::Trap => {
+                self.problem(engine, Kind::Trap, number, active, at, String::new());
+                engine.stop();
+                return Flow::Gone;
+            }
+            Op::Nothing => {}
+            Op::Barrier { .. } => return self.barrier(engine, turn),
+            Op::WarpBarrier { .. }
+            | Op::Vote { .. }
+            | Op::Shuffle { .. }
+            | Op::Match { .. }
+            | Op::Reduce { .. }
+            | Op::Elect { .. }
+            | Op::LoadMatrix { .. }
+            | Op::StoreMatrix { .. }
+            | Op::TransposeMatrix { .. }
+            | Op::MatrixProduct(_)
+            | Op::GroupProduct(_) => {
+                let waiting = self.collectives(engine, number, inst, at, active);
+                if waiting != 0 {
+                    return self.meet(Turn { active: waiting, ..turn });
+                }
+            }
+        }
+        Flow::Next
+    }
+}
