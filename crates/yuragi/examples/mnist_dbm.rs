@@ -1,6 +1,6 @@
 //! A deep Boltzmann machine on handwritten digits, judged by the variational bound of the test digits.
 //!
-//!     cargo run --release -p yuragi-energy --features std --example mnist_dbm -- [FIRST] [SECOND] [PRETRAINING] [EPOCHS]
+//!     cargo run --release --example mnist_dbm -- [FIRST] [SECOND] [PRETRAINING] [EPOCHS]
 //!
 //! reads the MNIST files as `mnist_rbm` does: 784 pixels, FIRST and SECOND hidden units, so many epochs of CD-1 for
 //! each layer and then of joint learning by mean field and persistent chains, whose rate falls linearly to 0.
@@ -10,17 +10,17 @@ mod digits;
 use std::time::Instant;
 
 use digits::{PIXELS, binarised, logits, pictures};
-use yuragi_energy::deep::{Dbm, DbmSettings, DbmTrainer, Greedy, MeanFieldSettings};
-use yuragi_energy::rbm::{Units, partition::annealed_log_z, train::Settings};
-use yuragi_energy::sampler::quiet;
-use yuragi_energy::statistics::mean;
+use yuragi::energy::deep::{Dbm, DbmSettings, DbmTrainer, Greedy, MeanFieldSettings};
+use yuragi::energy::rbm::{Units, partition::annealed_log_z, train::Settings};
+use yuragi::energy::sampler::quiet;
+use yuragi::energy::statistics::mean;
 
 const BATCH: usize = 100;
 const RATE: f32 = 0.005;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (Some(train), Some(test)) = (pictures("train"), pictures("t10k")) else {
-        println!("skipped: no MNIST files in $YURAGI_DATA/mnist or ../shared/data/mnist");
+        println!("skipped: no MNIST files in ../shared/data/mnist or $YURAGI_DATA/mnist");
         return Ok(());
     };
     let arguments: Vec<String> = std::env::args().collect();
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     base.fill(0.0);
     base[..PIXELS].copy_from_slice(&logits(&train));
     let test = binarised(&test, 0);
-    let bound = |dbm: &Dbm, digits: &[f32], steps: u32| -> Result<_, yuragi_energy::Error> {
+    let bound = |dbm: &Dbm, digits: &[f32], steps: u32| -> Result<_, yuragi::energy::Error> {
         let log_z = annealed_log_z(dbm.bipartite(), &base, (steps, 100), 3, &mut quiet)?;
         let means = dbm.mean_field(digits, &MeanFieldSettings::default())?;
         Ok((log_z, mean(&dbm.bound(&means, log_z.value)?)))

@@ -1,6 +1,6 @@
 //! Restricted Boltzmann machines on handwritten digits, judged by the log-probability of the test digits.
 //!
-//!     cargo run --release -p yuragi-energy --features std --example mnist_rbm -- [HIDDEN] [cd1|cd25|pcd] [EPOCHS] [FILE]
+//!     cargo run --release --example mnist_rbm -- [HIDDEN] [cd1|cd25|pcd] [EPOCHS] [FILE]
 //!
 //! reads the uncompressed MNIST files `train-images-idx3-ubyte` and `t10k-images-idx3-ubyte` from `$YURAGI_DATA/mnist`,
 //! else `../shared/data/mnist`. A pixel is on with the probability of its brightness: training draws anew in every
@@ -16,12 +16,12 @@ mod digits;
 use std::time::Instant;
 
 use digits::{PIXELS, binarised, logits, pictures};
-use yuragi_energy::rbm::partition::{annealed_log_z, exact_log_z};
-use yuragi_energy::rbm::raise::raise;
-use yuragi_energy::rbm::train::{Settings, Trainer};
-use yuragi_energy::rbm::{Rbm, Units};
-use yuragi_energy::sampler::quiet;
-use yuragi_energy::statistics::mean;
+use yuragi::energy::rbm::partition::{annealed_log_z, exact_log_z};
+use yuragi::energy::rbm::raise::raise;
+use yuragi::energy::rbm::train::{Settings, Trainer};
+use yuragi::energy::rbm::{Rbm, Units};
+use yuragi::energy::sampler::quiet;
+use yuragi::energy::statistics::mean;
 
 const BATCH: usize = 100;
 
@@ -42,7 +42,7 @@ fn resume(rbm: &mut Rbm, file: &str) {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (Some(train), Some(test)) = (pictures("train"), pictures("t10k")) else {
-        println!("skipped: no MNIST files in $YURAGI_DATA/mnist or ../shared/data/mnist");
+        println!("skipped: no MNIST files in ../shared/data/mnist or $YURAGI_DATA/mnist");
         return Ok(());
     };
     let arguments: Vec<String> = std::env::args().collect();

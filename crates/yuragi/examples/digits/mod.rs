@@ -1,19 +1,24 @@
-//! Handwritten digits from the uncompressed MNIST files, for the examples.
+//! Handwritten digits, for the examples: MNIST as IDX, packed by gzip or not.
 
-use yuragi_numeric::fill;
+use yuragi::{
+    io::{Table, table::Values},
+    numeric::fill,
+};
 
 /// Pixels of a picture.
 pub const PIXELS: usize = 784;
 
-/// The pictures of an IDX file.
+/// The pictures of `train` or `t10k`, from `../shared/data/mnist` or else `$YURAGI_DATA/mnist`.
 pub fn pictures(name: &str) -> Option<Vec<u8>> {
-    let folder = std::env::var("YURAGI_DATA").unwrap_or_else(|_| "../shared/data".into());
-    let bytes = std::fs::read(format!("{folder}/mnist/{name}-images-idx3-ubyte")).ok()?;
-    let (head, pixels) = bytes.split_at_checked(16)?;
-    let sizes: Vec<u32> =
-        head.chunks(4).map(|word| word.iter().fold(0, |size, &byte| size << 8 | u32::from(byte))).collect();
-    let whole = sizes[0] == 0x803 && sizes[2..] == [28, 28] && pixels.len() == sizes[1] as usize * PIXELS;
-    whole.then(|| pixels.to_vec())
+    let folders = ["../shared/data".to_owned(), std::env::var("YURAGI_DATA").unwrap_or_default()];
+    let files = folders
+        .iter()
+        .flat_map(|folder| ["", ".gz"].map(|packed| format!("{folder}/mnist/{name}-images-idx3-ubyte{packed}")));
+    let table = files.filter_map(|file| Table::open(file).ok()).find(|table| table.shape() == [28, 28])?;
+    match table.values() {
+        Values::Bytes(pixels) => Some(pixels.clone()),
+        Values::Reals(_) => None,
+    }
 }
 
 /// Draws each pixel.
