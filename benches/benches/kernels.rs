@@ -50,7 +50,7 @@ fn products(c: &mut Criterion) {
 }
 
 fn convolutions(c: &mut Criterion) {
-    for (size, channels) in [(32, 64), (16, 48), (8, 96), (4, 176)] {
+    for (size, channels) in [(32, 64), (16, 48), (8, 96), (4, 192)] {
         let (x, w): ([usize; 4], [usize; 4]) = ([16, size, size, channels], [3, 3, channels, channels]);
         let work = 2 * x.iter().product::<usize>() * 9 * channels;
         let name = |part: &str| format!("conv3x3 {part} 16x{size}x{size}x{channels}");

@@ -27,9 +27,15 @@ pub use scalar::ScalarReplicas;
 /// All-coupled problems sum their local fields anew before every sweep whose number is a multiple of this.
 pub const REFRESH: u32 = 128;
 
-/// The reads that [`BitReplicas`] packs together.
+/// How many reads [`batch`] works on together: bits of words, or lanes where local fields are kept.
 #[cfg(feature = "std")]
-pub(crate) const GROUP: u32 = 256;
+pub(crate) fn group<D: Dynamics>(problem: &Problem, dynamics: &D) -> u32 {
+    match dynamics.two_state() {
+        Some(_) if problem.table().is_dense() => 32,
+        Some(_) => 256,
+        None => 1,
+    }
+}
 
 /// Which reads: `first`, `first + 1`, …
 ///

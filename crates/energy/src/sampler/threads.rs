@@ -4,7 +4,7 @@ use super::{Hook, Work, anneal, jarzynski, quiet};
 use crate::dynamics::Dynamics;
 use crate::error::Error;
 use crate::problem::Problem;
-use crate::replicas::{GROUP, Reads};
+use crate::replicas::{Reads, group};
 use crate::sample_set::SampleSet;
 use crate::schedule::Schedule;
 use alloc::vec::Vec;
@@ -35,7 +35,7 @@ pub fn anneal_on<D: Dynamics + Sync>(
     hook: Hook<'_>,
 ) -> Result<SampleSet, Error> {
     let run = |reads: Reads, hook: Hook<'_>| anneal::anneal_reads(problem, &dynamics, schedule, reads, seed, hook);
-    SampleSet::joined(spread(threads, &dynamics, reads, hook, &run)?, problem, schedule)
+    SampleSet::joined(spread(threads, (problem, &dynamics), reads, hook, &run)?, problem, schedule)
 }
 
 /// [`jarzynski`](jarzynski()) on up to `threads` threads: the same works, sooner. The hook is called on this thread,
@@ -54,7 +54,7 @@ pub fn jarzynski_on<D: Dynamics + Sync>(
 ) -> Result<Work, Error> {
     let run =
         |reads: Reads, hook: Hook<'_>| jarzynski::jarzynski_reads(problem, &dynamics, protocol, reads, seed, hook);
-    let parts = spread(threads, &dynamics, reads, hook, &run)?;
+    let parts = spread(threads, (problem, &dynamics), reads, hook, &run)?;
     let (mut work, mut heat, mut samples) = (Vec::new(), Vec::new(), Vec::new());
     for part in parts {
         work.extend(part.work);
@@ -67,13 +67,13 @@ pub fn jarzynski_on<D: Dynamics + Sync>(
 /// What `run` makes of each share of the reads, in order. A hook that cancels ends all of them.
 fn spread<D: Dynamics, T: Send>(
     threads: usize,
-    dynamics: &D,
+    (problem, dynamics): (&Problem, &D),
     reads: u32,
     hook: Hook<'_>,
     run: &(impl Fn(Reads, Hook<'_>) -> Result<T, Error> + Sync),
 ) -> Result<Vec<T>, Error> {
     // Reads that share words are not parted.
-    let group = if dynamics.two_state().is_some() { GROUP } else { 1 };
+    let group = group(problem, dynamics);
     let threads = u32::try_from(threads).unwrap_or(u32::MAX).max(1);
     let share = reads.div_ceil(threads).max(1).checked_next_multiple_of(group).unwrap_or(reads);
     let count = |first: u32| share.min(reads - first);
