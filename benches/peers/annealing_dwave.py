@@ -1,11 +1,11 @@
-"""Times the simulated annealer of dwave-samplers on the instances of `annealing_speed` (crates/energy/examples).
+"""Times the simulated annealer of dwave-samplers on the instances of `benches/src/bin/annealing.rs`.
 
     pip install dwave-samplers
     python annealing_dwave.py [lattice|glass] [READS] [ROUNDS]
 
 Processor seconds of one thread, the best of several rounds, beside
 
-    cargo run --release -p yuragi-energy --features std --example annealing_speed -- lattice
+    cargo run --release --package yuragi-benches --bin annealing -- lattice
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The instances that `annealing_speed` (crates/energy/examples) anneals: the same numbers from the same generator.
+"""The instances that `benches/src/bin/annealing.rs` anneals: the same numbers from the same generator.
 
 Each is (variables, {(k, l): J}, (first beta, last beta)), with E = -sum J s s.
 """

@@ -1,11 +1,11 @@
-"""Times OpenJij's simulated annealer on the instances of `annealing_speed` (crates/energy/examples).
+"""Times OpenJij's simulated annealer on the instances of `benches/src/bin/annealing.rs`.
 
     pip install openjij
     python annealing_openjij.py [lattice|glass] [READS] [ROUNDS]
 
 Processor seconds of one thread, the best of several rounds, beside
 
-    cargo run --release -p yuragi-energy --features std --example annealing_speed -- glass
+    cargo run --release --package yuragi-benches --bin annealing -- glass
 """
 
 import math

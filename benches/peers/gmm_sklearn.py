@@ -1,6 +1,6 @@
-"""Times scikit-learn's EM on the data of `gmm_speed`, from the same start, on one thread.
+"""Times scikit-learn's EM on the data of `benches/src/bin/gmm.rs`, from the same start, on one thread.
 
-    cargo run --release -p yuragi-distributions --features std --example gmm_speed -- /tmp/gmm.f64
+    cargo run --release --package yuragi-benches --bin gmm -- /tmp/gmm.f64
     python benches/peers/gmm_sklearn.py /tmp/gmm.f64
 
 Both print the least seconds of one iteration on the clock, the least of a round of ten on the processor,

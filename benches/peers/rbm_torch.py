@@ -1,10 +1,10 @@
-"""Times an epoch of CD-1 in PyTorch on the data of `rbm_speed` (crates/energy/examples), on one thread.
+"""Times an epoch of CD-1 in PyTorch on the data of `benches/src/bin/rbm.rs`, on one thread.
 
     python benches/peers/rbm_torch.py TRAIN_IMAGES_IDX [binary|spin] [ROUNDS]
 
 10 000 binarised digits in batches of 100, 784 x 256 units, beside
 
-    cargo run --release -p yuragi-energy --features std --example rbm_speed -- binary
+    cargo run --release --package yuragi-benches --bin rbm -- train-images-idx3-ubyte binary
 
 Both print the processor seconds of the fastest epoch and the reconstruction error of the last. Needs torch and numpy.
 """

@@ -2,7 +2,10 @@
 //! What is timed: the four plans in which training and generation spend their time.
 //!
 //! `benches/kernels.rs` times single operations; `src/bin/networks.rs` times the plans below, or
-//! writes down what they compute, so that `peers/` can do the same with other systems.
+//! writes down what they compute, so that `peers/` can do the same with other systems. `src/bin/annealing.rs`,
+//! `rbm.rs` and `gmm.rs` time the statistical crates on the problems of their peers.
+
+pub mod clock;
 
 use std::{error::Error, time::Instant};
 

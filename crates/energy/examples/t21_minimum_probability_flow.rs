@@ -2,7 +2,6 @@
 
 use yuragi_energy::boltzmann::{BoltzmannMachine, Data, Flow};
 use yuragi_energy::dynamics::HeatBath;
-use yuragi_energy::minimize::minimize;
 use yuragi_energy::sampler::{anneal, quiet};
 use yuragi_energy::{Bonds, Error, Problem, Schedule};
 
@@ -14,23 +13,7 @@ fn main() -> Result<(), Error> {
     let data = Data::new(40, &rows)?;
 
     let mut machine = BoltzmannMachine::full(40)?;
-    let start = machine.parameters().to_vec();
-    let mut failed = None;
-    let flow = |parameters: &[f64], gradient: &mut [f64]| {
-        let found = machine.set_parameters(parameters).and_then(|()| data.probability_flow(&machine, Flow::Outward));
-        match found {
-            Ok((value, slope)) => {
-                gradient.copy_from_slice(&slope);
-                value
-            }
-            Err(error) => {
-                failed = Some(error);
-                f64::NAN
-            }
-        }
-    };
-    let minimum = minimize(flow, &start, 200, 1e-6);
-    failed.map_or(Ok(()), Err)?;
+    let minimum = machine.minimize(|machine| data.probability_flow(machine, Flow::Outward), 200, 1e-6)?;
 
     let (mut near, mut far): (Vec<f64>, Vec<f64>) = Default::default();
     for (&(k, l), &weight) in machine.pairs().iter().zip(&minimum.at) {

@@ -14,6 +14,7 @@
 use crate::dynamics::Dynamics;
 use crate::error::{Error, index, length, range};
 use crate::exact::enumerate;
+use crate::minimize::{Minimum, minimize};
 use crate::problem::{Problem, spin};
 use crate::replicas::{Betas, Reads, Replicas, batch};
 use alloc::boxed::Box;
@@ -91,6 +92,41 @@ impl BoltzmannMachine {
         length("the gradient", gradient.len(), self.parameters.len())?;
         self.parameters.iter_mut().zip(gradient).for_each(|(parameter, g)| *parameter += rate * g);
         Ok(())
+    }
+
+    /// Minimises an objective, such as [`Data::pseudo_likelihood`] or [`Data::probability_flow`], over the parameters from where
+    /// they are, by [`minimize`](crate::minimize::minimize); the machine is left at the least value found.
+    ///
+    /// # Errors
+    /// Those of the objective.
+    pub fn minimize(
+        &mut self,
+        mut objective: impl FnMut(&Self) -> Result<(f64, Vec<f64>), Error>,
+        evaluations: u32,
+        tolerance: f64,
+    ) -> Result<Minimum, Error> {
+        let (start, mut failed) = (self.parameters.clone(), None);
+        let f = |parameters: &[f64], gradient: &mut [f64]| {
+            self.parameters.copy_from_slice(parameters);
+            match objective(self) {
+                Ok((value, slope)) if slope.len() == gradient.len() => {
+                    gradient.copy_from_slice(&slope);
+                    value
+                }
+                Ok((_, slope)) => {
+                    let expected = gradient.len();
+                    failed = Some(Error::Length { what: "the gradient", got: slope.len(), expected });
+                    f64::NAN
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    f64::NAN
+                }
+            }
+        };
+        let minimum = minimize(f, &start, evaluations, tolerance);
+        self.parameters.copy_from_slice(if failed.is_some() { &start } else { &minimum.at });
+        failed.map_or(Ok(minimum), Err)
     }
 
     /// The same energies as a problem.

@@ -7,7 +7,6 @@ use yuragi_energy::boltzmann::{BoltzmannMachine, Data, Flow, PersistentChains};
 use yuragi_energy::draw::{Draws, Stream};
 use yuragi_energy::dynamics::HeatBath;
 use yuragi_energy::exact::enumerate;
-use yuragi_energy::minimize::minimize;
 use yuragi_energy::sampler::{anneal, quiet};
 use yuragi_energy::{Error, Problem, Schedule};
 
@@ -46,15 +45,9 @@ fn distance(a: &[f64], b: &[f64]) -> f64 {
 /// Minimises an objective over the parameters of a full machine.
 fn learn(spins: usize, objective: impl Fn(&BoltzmannMachine) -> (f64, Vec<f64>)) -> Vec<f64> {
     let mut machine = BoltzmannMachine::full(spins).unwrap();
-    let start = machine.parameters().to_vec();
-    let f = |at: &[f64], gradient: &mut [f64]| {
-        machine.set_parameters(at).unwrap();
-        let (value, slope) = objective(&machine);
-        gradient.copy_from_slice(&slope);
-        value
-    };
-    let minimum = minimize(f, &start, 500, 1e-7);
+    let minimum = machine.minimize(|machine| Ok(objective(machine)), 500, 1e-7).unwrap();
     assert!(minimum.slope < 1e-5, "{}", minimum.slope);
+    assert_eq!(machine.parameters(), minimum.at);
     minimum.at
 }
 
@@ -200,4 +193,14 @@ fn wrong_data_are_refused() {
     assert!(machine.problem().is_err());
     assert!(machine.set_parameters(&[0.0]).is_err() && machine.ascend(&[0.0], 1.0).is_err());
     assert!(PersistentChains::new(&machine, 0, 1).is_err());
+}
+
+#[test]
+fn a_failing_objective_leaves_the_machine_as_it_was() {
+    let mut machine = BoltzmannMachine::full(3).unwrap();
+    machine.set_parameters(&[0.1; 6]).unwrap();
+    let other = Data::new(4, &[0, 1, 0, 1]).unwrap();
+    assert!(machine.minimize(|machine| other.pseudo_likelihood(machine), 10, 1e-6).is_err());
+    assert!(machine.minimize(|_| Ok((1.0, vec![0.0; 5])), 10, 1e-6).is_err());
+    assert_eq!(machine.parameters(), [0.1; 6]);
 }

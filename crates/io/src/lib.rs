@@ -29,6 +29,7 @@ pub mod plot;
 pub mod png;
 pub mod problem;
 pub mod quantize;
+mod read;
 mod resample;
 pub mod table;
 pub mod terminal;
@@ -36,7 +37,7 @@ pub mod terminal;
 pub use checkpoint::{Checkpoint, CheckpointError, DType, Tensor};
 pub use dataset::{Caption, CaptionKind, Dataset, DatasetError, Item};
 pub use picture::{Fit, Picture, PictureError};
-pub use problem::ProblemError;
+pub use read::ReadError;
 pub use table::{Table, TableError};
 
 #[cfg(test)]

@@ -1,32 +1,12 @@
 //! Problems to anneal: dimod's JSON and coordinate text, and plain JSON of couplings or of a QUBO.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
 use yuragi_energy::{Problem, Vartype};
 
-/// A problem could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ProblemError {
-    /// The file could not be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The text is no problem.
-    #[error("{}: {reason}", path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-}
+use crate::read::ReadError;
 
 /// A problem and what its file calls the variables.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,11 +22,11 @@ pub struct Named {
 /// Reads a problem's file; see [`parse`].
 ///
 /// # Errors
-/// [`ProblemError`], naming the file.
-pub fn open(path: impl AsRef<Path>, default: Vartype) -> Result<Named, ProblemError> {
+/// [`ReadError`], naming the file.
+pub fn open(path: impl AsRef<Path>, default: Vartype) -> Result<Named, ReadError> {
     let path = path.as_ref();
-    let text = std::fs::read_to_string(path).map_err(|source| ProblemError::Read { path: path.to_owned(), source })?;
-    parse(&text, default).map_err(|reason| ProblemError::Format { path: path.to_owned(), reason })
+    let text = std::fs::read_to_string(path).map_err(|source| ReadError::Read { path: path.to_owned(), source })?;
+    parse(&text, default).map_err(|reason| ReadError::Format { path: path.to_owned(), reason })
 }
 
 /// Reads a problem from one of these texts:
@@ -68,9 +48,8 @@ pub fn open(path: impl AsRef<Path>, default: Vartype) -> Result<Named, ProblemEr
 /// ```
 pub fn parse(text: &str, default: Vartype) -> Result<Named, String> {
     if !text.trim_start().starts_with('{') {
-        let problem = Problem::from_coo(text, default).map_err(|error| error.to_string())?;
-        let mut stated = text.lines().filter_map(|line| line.trim().strip_prefix('#')?.trim().strip_prefix("vartype="));
-        let vartype = stated.next_back().map_or(Ok(default), |name| vartype(name.trim()))?;
+        let read = Problem::from_coo_with_vartype(text, default);
+        let (problem, vartype) = read.map_err(|error| error.to_string())?;
         return Ok(Named { problem, names: Vec::new(), vartype });
     }
     let json: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
@@ -93,14 +72,6 @@ pub fn parse(text: &str, default: Vartype) -> Result<Named, String> {
 
 fn typed<T: for<'a> Deserialize<'a>>(json: Value) -> Result<T, String> {
     serde_json::from_value(json).map_err(|error| error.to_string())
-}
-
-fn vartype(name: &str) -> Result<Vartype, String> {
-    match name {
-        "SPIN" => Ok(Vartype::Spin),
-        "BINARY" => Ok(Vartype::Binary),
-        _ => Err(format!("the vartype is {name:?}; it must be SPIN or BINARY")),
-    }
 }
 
 type Term = (usize, usize, f64);
@@ -151,7 +122,8 @@ impl Model {
         if self.use_bytes {
             return Err("its biases are stored as bytes; write it without `use_bytes`".to_owned());
         }
-        let vartype = vartype(&self.variable_type)?;
+        let unknown = || format!("the vartype is {:?}; it must be SPIN or BINARY", self.variable_type);
+        let vartype = Vartype::from_name(&self.variable_type).ok_or_else(unknown)?;
         let (linear, quadratic) = (self.linear_biases.len(), self.quadratic_biases.len());
         let lengths = [
             ("variable_labels", self.variable_labels.len(), linear),

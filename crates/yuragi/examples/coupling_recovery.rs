@@ -14,7 +14,6 @@ use yuragi::{
         Bonds, Error, Problem, Schedule,
         boltzmann::{BoltzmannMachine, Data, Flow, PersistentChains},
         dynamics::HeatBath,
-        minimize::minimize,
         sampler::{anneal, quiet},
     },
     io::{
@@ -53,23 +52,14 @@ type Objective<'a> = &'a dyn Fn(&BoltzmannMachine) -> Result<(f64, Vec<f64>), Er
 /// By L-BFGS.
 fn minimized(truth: &[f64], objective: Objective<'_>) -> Result<Vec<(f64, f64)>, Error> {
     let mut machine = BoltzmannMachine::full(SPINS)?;
-    let (start, mut trace, mut failed) = (machine.parameters().to_vec(), Trace::new(truth), None);
-    let f = |parameters: &[f64], gradient: &mut [f64]| {
-        trace.note(parameters);
-        match machine.set_parameters(parameters).and_then(|()| objective(&machine)) {
-            Ok((value, slope)) => {
-                gradient.copy_from_slice(&slope);
-                value
-            }
-            Err(error) => {
-                failed = Some(error);
-                f64::NAN
-            }
-        }
+    let mut trace = Trace::new(truth);
+    let noted = |machine: &BoltzmannMachine| {
+        trace.note(machine.parameters());
+        objective(machine)
     };
-    let minimum = minimize(f, &start, 300, 1e-6);
-    trace.note(&minimum.at);
-    failed.map_or(Ok(trace.points), Err)
+    machine.minimize(noted, 300, 1e-6)?;
+    trace.note(machine.parameters());
+    Ok(trace.points)
 }
 
 /// By steps along noisy gradients, at a rate that falls as time runs out.

@@ -9,29 +9,31 @@ mod digits;
 
 use std::time::Instant;
 
-use digits::{PIXELS, binarised, logits, pictures};
+use digits::digits;
 use yuragi::energy::deep::{Dbm, DbmSettings, DbmTrainer, Greedy, MeanFieldSettings};
 use yuragi::energy::rbm::{Units, partition::annealed_log_z, train::Settings};
 use yuragi::energy::sampler::quiet;
 use yuragi::energy::statistics::mean;
+use yuragi::fit::base_of;
 
 const BATCH: usize = 100;
 const RATE: f32 = 0.005;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let (Some(train), Some(test)) = (pictures("train"), pictures("t10k")) else {
+    let (Some(train), Some(test)) = (digits("train"), digits("t10k")) else {
         println!("skipped: no MNIST files in ../shared/data/mnist or $YURAGI_DATA/mnist");
         return Ok(());
     };
     let arguments: Vec<String> = std::env::args().collect();
     let number = |at: usize, default: usize| arguments.get(at).map_or(Ok(default), |text| text.parse());
-    let sizes = [PIXELS, number(1, 100)?, number(2, 100)?];
+    let pixels = train.table().columns();
+    let sizes = [pixels, number(1, 100)?, number(2, 100)?];
     let (pretraining, epochs) = (number(3, 2)? as u32, number(4, 2)? as u32);
 
     let start = Instant::now();
     let settings = Settings { rate: 0.05, momentum: 0.5, weight_decay: 2e-4, ..Settings::default() };
     let greedy = Greedy { settings, epochs: pretraining, batch: BATCH, scale: 0.01 };
-    let mut dbm = Dbm::pretrain(&binarised(&train, 1), &sizes, Units::Binary, &greedy, 1, &mut quiet)?;
+    let mut dbm = Dbm::pretrain(&train.drawn(1), &sizes, Units::Binary, &greedy, 1, &mut quiet)?;
     let seconds = start.elapsed().as_secs_f64();
     println!("{sizes:?} units pretrained in {seconds:.0} s");
 
@@ -41,22 +43,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Chains start from independent pixels.
     let mut base = dbm.bipartite().visible_bias.clone();
     base.fill(0.0);
-    base[..PIXELS].copy_from_slice(&logits(&train));
-    let test = binarised(&test, 0);
+    base[..pixels].copy_from_slice(&base_of(&train.means(), train.units(), train.len()));
+    let test = test.drawn(0);
     let bound = |dbm: &Dbm, digits: &[f32], steps: u32| -> Result<_, yuragi::energy::Error> {
         let log_z = annealed_log_z(dbm.bipartite(), &base, (steps, 100), 3, &mut quiet)?;
         let means = dbm.mean_field(digits, &MeanFieldSettings::default())?;
         Ok((log_z, mean(&dbm.bound(&means, log_z.value)?)))
     };
     for epoch in 0..epochs {
-        let data = binarised(&train, epoch + 2);
-        let batches = data.len() / (BATCH * PIXELS);
-        for (i, batch) in data.chunks(BATCH * PIXELS).enumerate() {
+        let data = train.drawn(u64::from(epoch) + 2);
+        let batches = data.len() / (BATCH * pixels);
+        for (i, batch) in data.chunks(BATCH * pixels).enumerate() {
             let done = (f64::from(epoch) + i as f64 / batches as f64) / f64::from(epochs);
             trainer.set_rate(RATE * (1.0 - done) as f32)?;
             trainer.learn(&mut dbm, batch)?;
         }
-        let (_, bound) = bound(&dbm, &test[..1000 * PIXELS], 1000)?;
+        let (_, bound) = bound(&dbm, &test[..1000 * pixels], 1000)?;
         println!("epoch {}: bound {:.2} nats, {:.0} s", epoch + 1, bound.value, start.elapsed().as_secs_f64());
     }
     let (log_z, bound) = bound(&dbm, &test, 10_000)?;

@@ -2,46 +2,38 @@
 //!
 //!     cargo run --release --example mnist_rbm -- [HIDDEN] [cd1|cd25|pcd] [EPOCHS] [FILE]
 //!
-//! reads the uncompressed MNIST files `train-images-idx3-ubyte` and `t10k-images-idx3-ubyte` from `$YURAGI_DATA/mnist`,
-//! else `../shared/data/mnist`. A pixel is on with the probability of its brightness: training draws anew in every
-//! epoch, the test digits are drawn once. Batches have 100 digits; the rate falls linearly to 0.
+//! looks for MNIST in `../shared/data/mnist`, then in `$YURAGI_DATA/mnist`. A pixel is on with the probability of its brightness:
+//! training draws anew in every epoch, the test digits are drawn once. Batches have 100 digits; the rate falls linearly to 0.
 //!
 //! ln Z is that of AIS with its error, for up to 20 hidden units also exact; RAISE bounds the log-probability from
 //! below on some of the test digits.
-//! With FILE the parameters are kept there after every epoch, as W, b, c in little-endian f32; if it holds a machine
-//! of this size, learning goes on from it. 0 EPOCHS judge it.
+//! With FILE the machine is kept there after every epoch, for `yuragi sample` too; if it holds a machine of this size, learning
+//! goes on from it. 0 EPOCHS judge it.
 
 mod digits;
 
+use std::path::Path;
 use std::time::Instant;
 
-use digits::{PIXELS, binarised, logits, pictures};
-use yuragi::energy::rbm::partition::{annealed_log_z, exact_log_z};
+use digits::digits;
+use yuragi::energy::rbm::partition::exact_log_z;
 use yuragi::energy::rbm::raise::raise;
 use yuragi::energy::rbm::train::{Settings, Trainer};
 use yuragi::energy::rbm::{Rbm, Units};
 use yuragi::energy::sampler::quiet;
 use yuragi::energy::statistics::mean;
+use yuragi::fit::{Fitted, Layer, Machine, base_of};
 
 const BATCH: usize = 100;
-
-fn keep(rbm: &Rbm, file: &str) -> std::io::Result<()> {
-    let values = rbm.weights.iter().chain(&rbm.visible_bias).chain(&rbm.hidden_bias);
-    std::fs::write(file, values.flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())
-}
-
-/// What was kept, if it is of this size.
-fn resume(rbm: &mut Rbm, file: &str) {
-    let bytes = std::fs::read(file).unwrap_or_default();
-    let (values, _) = bytes.as_chunks();
-    if values.len() == rbm.weights.len() + rbm.visible() + rbm.hidden() {
-        let parameters = rbm.weights.iter_mut().chain(&mut rbm.visible_bias).chain(&mut rbm.hidden_bias);
-        parameters.zip(values).for_each(|(x, bytes)| *x = f32::from_le_bytes(*bytes));
-    }
-}
+/// Test digits that RAISE judges.
+const RAISED: usize = 200;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let (Some(train), Some(test)) = (pictures("train"), pictures("t10k")) else {
+    run().map_err(|failure| failure.to_string().into())
+}
+
+fn run() -> Result<(), yuragi::Failure> {
+    let (Some(train), Some(test)) = (digits("train"), digits("t10k")) else {
         println!("skipped: no MNIST files in ../shared/data/mnist or $YURAGI_DATA/mnist");
         return Ok(());
     };
@@ -52,64 +44,57 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "cd1" => (1, false, 0.05),
         "cd25" => (25, false, 0.05),
         "pcd" => (1, true, 0.02),
-        _ => return Err("the method is cd1, cd25 or pcd".into()),
+        _ => return Err(yuragi::Failure::new("the method is cd1, cd25 or pcd")),
     };
     let epochs: u32 = text(3).map_or(Ok(5), str::parse)?;
-    let test = binarised(&test, 0);
+    let file = text(4).map(Path::new);
 
-    let mut rbm = Rbm::new(PIXELS, hidden, Units::Binary, Units::Binary)?;
+    let pixels = train.table().columns();
+    let base = base_of(&train.means(), train.units(), train.len());
+    let mut rbm = Rbm::new(pixels, hidden, Units::Binary, Units::Binary)?;
     rbm.randomize(0.01, 1);
-    rbm.visible_bias = logits(&train);
-    let base = rbm.visible_bias.clone();
-    if let Some(file) = text(4) {
-        resume(&mut rbm, file);
+    rbm.visible_bias.clone_from(&base);
+    let mut machine = Machine { rbm, base };
+    if let Some(file) = file.filter(|file| file.exists())
+        && let Fitted::Machine(kept) = Fitted::open(file)?
+        && kept.machine.rbm.hidden() == hidden
+    {
+        machine = kept.machine;
     }
 
-    let mut trainer = Trainer::new(
-        &rbm,
-        Settings { rate, momentum: 0.5, steps, persistent, centred: true, ..Settings::default() },
-        2,
-    )?;
+    let settings = Settings { rate, momentum: 0.5, steps, persistent, centred: true, ..Settings::default() };
+    let mut trainer = Trainer::new(&machine.rbm, settings, 2)?;
     let start = Instant::now();
     for epoch in 0..epochs {
-        let data = binarised(&train, epoch + 1);
-        let (batches, mut error) = (data.len() / (BATCH * PIXELS), 0.0);
-        for (i, batch) in data.chunks(BATCH * PIXELS).enumerate() {
+        let data = train.drawn(u64::from(epoch) + 1);
+        let (batches, mut error) = (data.len() / (BATCH * pixels), 0.0);
+        for (i, batch) in data.chunks(BATCH * pixels).enumerate() {
             let done = (f64::from(epoch) + i as f64 / batches as f64) / f64::from(epochs);
             trainer.set_rate(rate * (1.0 - done) as f32)?;
-            error += trainer.learn(&mut rbm, batch)? / batches as f32;
+            error += trainer.learn(&mut machine.rbm, batch)? / batches as f32;
         }
-        if let Some(file) = text(4) {
-            keep(&rbm, file)?;
+        if let Some(file) = file {
+            let shape = train.table().shape().to_vec();
+            Fitted::Machine(Layer { machine: machine.clone(), shape, moments: Vec::new() }).save(file)?;
         }
         if epoch + 1 == epochs || (epoch + 1) % 5 == 0 {
-            let log_z = annealed_log_z(&rbm, &base, (1000, 100), 3, &mut quiet)?;
-            let log_probability = -mean(&rbm.free_energies(&test)?).value - log_z.value;
+            let nats = machine.score(&test, (1000, 100), 3, &mut quiet)?.log_probability.value;
             let seconds = start.elapsed().as_secs_f64();
-            println!("epoch {}: reconstruction {error:.4}, test {log_probability:.2} nats, {seconds:.0} s", epoch + 1);
+            println!("epoch {}: reconstruction {error:.4}, test {nats:.2} nats, {seconds:.0} s", epoch + 1);
         }
     }
-    let free_energy = mean(&rbm.free_energies(&test)?);
-    println!("mean free energy of the test digits: {:.3} ± {:.3}", free_energy.value, free_energy.error);
+    let score = machine.score(&test, (10_000, 100), 4, &mut quiet)?;
+    let (log_z, nats) = (score.log_z, score.log_probability.value);
+    println!("AIS: ln Z {:.3} ± {:.3}, test log-probability {nats:.2} nats", log_z.value, log_z.error);
     if hidden <= 20 {
-        let log_z = exact_log_z(&rbm)?;
-        println!("exactly: ln Z {log_z:.3}, test log-probability {:.2} nats", -free_energy.value - log_z);
+        let exact = exact_log_z(&machine.rbm)?;
+        println!("exactly: ln Z {exact:.3}, test log-probability {:.2} nats", nats + log_z.value - exact);
     }
-    let log_z = annealed_log_z(&rbm, &base, (10_000, 100), 4, &mut quiet)?;
-    println!(
-        "AIS: ln Z {:.3} ± {:.3}, test log-probability {:.2} nats",
-        log_z.value,
-        log_z.error,
-        -free_energy.value - log_z.value
-    );
-    let some = &test[..200 * PIXELS];
+    let some = test.first(RAISED).drawn(0);
     let below: Vec<f64> =
-        raise(&rbm, &base, some, (5000, 5), 5, &mut quiet)?.iter().map(|estimate| estimate.value).collect();
-    let above = -mean(&rbm.free_energies(some)?).value - log_z.value;
-    println!(
-        "the first 200: {:.2} by RAISE, {above:.2} by AIS (± {:.2} over digits)",
-        mean(&below).value,
-        mean(&below).error
-    );
+        raise(&machine.rbm, &machine.base, &some, (5000, 5), 5, &mut quiet)?.iter().map(|found| found.value).collect();
+    let (below, above) = (mean(&below), -mean(&machine.rbm.free_energies(&some)?).value - log_z.value);
+    let value = below.value;
+    println!("the first {RAISED}: {value:.2} by RAISE, {above:.2} by AIS (± {:.2} over digits)", below.error);
     Ok(())
 }

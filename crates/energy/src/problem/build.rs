@@ -14,6 +14,17 @@ pub enum Vartype {
     Binary,
 }
 
+impl Vartype {
+    /// The kind that dimod calls `SPIN` or `BINARY`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "SPIN" => Some(Self::Spin),
+            "BINARY" => Some(Self::Binary),
+            _ => None,
+        }
+    }
+}
+
 impl Problem {
     /// Spins with sparse couplings (k, l, J_kl), in any order; those of the same pair are summed.
     /// `fields` has `variables` values, or none for h = 0.

@@ -21,6 +21,14 @@ impl Problem {
     /// # Ok::<(), yuragi_energy::Error>(())
     /// ```
     pub fn from_coo(text: &str, default: Vartype) -> Result<Self, Error> {
+        Ok(Self::from_coo_with_vartype(text, default)?.0)
+    }
+
+    /// The same, with the kind that the variables have in the text.
+    ///
+    /// # Errors
+    /// Those of [`Problem::from_coo`].
+    pub fn from_coo_with_vartype(text: &str, default: Vartype) -> Result<(Self, Vartype), Error> {
         let mut vartype = default;
         let mut linear: Vec<(usize, f64)> = Vec::new();
         let mut quadratic: Vec<(usize, usize, f64)> = Vec::new();
@@ -30,11 +38,8 @@ impl Problem {
             let line = line.trim();
             if let Some(comment) = line.strip_prefix('#') {
                 if let Some(name) = comment.trim().strip_prefix("vartype=") {
-                    vartype = match name.trim() {
-                        "SPIN" => Vartype::Spin,
-                        "BINARY" => Vartype::Binary,
-                        _ => return Err(error("the vartype must be SPIN or BINARY")),
-                    };
+                    let unknown = error("the vartype must be SPIN or BINARY");
+                    vartype = Vartype::from_name(name.trim()).ok_or(unknown)?;
                 }
                 continue;
             }
@@ -60,6 +65,6 @@ impl Problem {
         for (k, bias) in linear {
             biases[k] += bias;
         }
-        Self::quadratic(vartype, &biases, quadratic, 0.0)
+        Ok((Self::quadratic(vartype, &biases, quadratic, 0.0)?, vartype))
     }
 }

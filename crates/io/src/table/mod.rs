@@ -14,29 +14,14 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 
 use crate::atomic::{self, WriteError};
+use crate::read::ReadError;
 
 /// The most bytes that a file may have once it is unpacked.
 const LARGEST: u64 = 1 << 32;
 
-/// A table could not be read or written.
+/// A table could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    /// The file could not be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The file is not what it should be.
-    #[error("{}: {reason}", path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, and where.
-        reason: String,
-    },
     /// The file's name does not tell how to write it.
     #[error("cannot write {}: the name must end in .csv or .npy", path.display())]
     Extension {
@@ -76,7 +61,7 @@ impl Values {
 /// assert_eq!(std::fs::read_to_string(&path).unwrap(), "1,2\n3,4.5\n");
 /// assert_eq!(Table::open(&path)?, table);
 /// # std::fs::remove_file(&path).unwrap();
-/// # Ok::<(), yuragi_io::TableError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
@@ -106,17 +91,17 @@ impl Table {
     /// columns; an empty cell, `NA` or `nan` is a missing number.
     ///
     /// # Errors
-    /// [`TableError::Read`] or [`TableError::Format`], which says where.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, TableError> {
+    /// [`ReadError::Read`] or [`ReadError::Format`], which says where.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, ReadError> {
         let path = path.as_ref();
-        let bytes = read(path).map_err(|source| TableError::Read { path: path.to_owned(), source })?;
+        let bytes = read(path).map_err(|source| ReadError::Read { path: path.to_owned(), source })?;
         let table = match *bytes.as_slice() {
             [] => Err("it is empty".to_owned()),
             [0, 0, ..] => idx::read(&bytes),
             _ if bytes.starts_with(npy::MAGIC) => npy::read(&bytes),
             _ => csv::read(&bytes),
         };
-        table.map_err(|reason| TableError::Format { path: path.to_owned(), reason })
+        table.map_err(|reason| ReadError::Format { path: path.to_owned(), reason })
     }
 
     /// Writes a `.csv` or `.npy` file, whole or not at all.
@@ -187,18 +172,15 @@ impl Table {
         }
     }
 
-    /// The rows of these numbers, a table by itself; `None` if there are none, or one does not exist.
+    /// The first `rows` rows, but at least one and at most all.
     #[must_use]
-    pub fn select(&self, rows: &[usize]) -> Option<Self> {
-        fn pick<T: Copy>(values: &[T], columns: usize, rows: &[usize]) -> Option<Vec<T>> {
-            let row = |&row: &usize| values.get(row.checked_mul(columns)?..)?.get(..columns);
-            Some(rows.iter().map(row).collect::<Option<Vec<_>>>()?.concat())
-        }
+    pub fn first(&self, rows: usize) -> Self {
+        let count = rows.clamp(1, self.rows()) * self.columns();
         let values = match &self.values {
-            Values::Bytes(values) => Values::Bytes(pick(values, self.columns(), rows)?),
-            Values::Reals(values) => Values::Reals(pick(values, self.columns(), rows)?),
+            Values::Bytes(values) => Values::Bytes(values[..count].to_vec()),
+            Values::Reals(values) => Values::Reals(values[..count].to_vec()),
         };
-        Some(Self { names: self.names.clone(), ..Self::new(self.shape.clone(), values)? })
+        Self { names: self.names.clone(), shape: self.shape.clone(), values }
     }
 }
 

@@ -158,8 +158,8 @@ fn tables_are_whole_rows() {
         assert_eq!(Table::new(shape, Values::Bytes(vec![0; count])), None);
     }
     let table = Table::new(vec![2], Values::Bytes(vec![1, 2, 3, 4, 5, 6])).unwrap();
-    assert_eq!(table.select(&[2, 0]).unwrap().values(), &Values::Bytes(vec![5, 6, 1, 2]));
-    assert_eq!((table.select(&[3]), table.select(&[])), (None, None));
+    assert_eq!(table.first(2).values(), &Values::Bytes(vec![1, 2, 3, 4]));
+    assert_eq!((table.first(0).rows(), table.first(9)), (1, table.clone()));
     assert_eq!(table.with_names(vec!["one".into()]), None);
 }
 

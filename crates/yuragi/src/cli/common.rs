@@ -2,7 +2,8 @@
 
 use std::{
     fmt::Display,
-    io::{self, Write},
+    io::{self, StdoutLock, Write},
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -17,7 +18,7 @@ use yuragi::{
     Failure,
     cpu::Cpu,
     diffusion::Kind,
-    io::checkpoint::Archive,
+    io::{Picture, checkpoint::Archive, picture::contact_sheet},
     model::Model,
     models::generator::Sampling,
     train::{Run, Stage},
@@ -111,13 +112,38 @@ pub fn threads(asked: Option<u16>) -> usize {
 
 /// Prints on standard output; that no one reads on is no failure.
 pub fn print(text: impl Display) -> Result<(), Failure> {
+    print_with(|out| write!(out, "{text}"))
+}
+
+/// The same, of what `fill` writes.
+pub fn print_with(fill: impl FnOnce(&mut StdoutLock<'_>) -> io::Result<()>) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    match write!(out, "{text}").and_then(|()| out.flush()) {
+    match fill(&mut out).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::new(format!("cannot write to standard output: {error}")))
         }
         _ => Ok(()),
     }
+}
+
+/// Rows as grey pictures on one sheet; of rows without two axes, each is a square with as many pixels as fit in it.
+pub fn sheet(grey: &[f32], shape: &[usize]) -> Result<Picture, Failure> {
+    let columns: usize = shape.iter().product();
+    let (height, width) = match *shape {
+        [height, width] => (height, width),
+        _ => {
+            let side = columns.isqrt();
+            if side * side != columns {
+                return Err(Failure::new(format!("rows of {columns} numbers are no pictures")));
+            }
+            (side, side)
+        }
+    };
+    let level = |value: &f32| (255.0 * value.clamp(0.0, 1.0)).round() as u8;
+    let picture = |row: &[f32]| Picture::new(width, height, row.iter().flat_map(|v| [level(v); 3]).collect());
+    let pictures: Vec<Picture> = grey.chunks(columns).map(picture).collect::<Result<_, _>>()?;
+    let across = pictures.len().isqrt() + usize::from(pictures.len().isqrt().pow(2) < pictures.len());
+    Ok(contact_sheet(&pictures, across, 2)?)
 }
 
 /// How pictures are sampled.
@@ -158,6 +184,22 @@ pub fn interruption(say: &'static str) -> Result<Arc<AtomicBool>, Failure> {
         eprintln!("\n{say}");
     })?;
     Ok(interrupted)
+}
+
+/// Whether to go on.
+pub fn flow(interrupted: &AtomicBool) -> ControlFlow<()> {
+    if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+/// What was reached, or nothing if it failed because it was interrupted.
+pub fn unless_interrupted<T>(
+    reached: Result<T, impl Into<Failure>>,
+    interrupted: &AtomicBool,
+) -> Result<Option<T>, Failure> {
+    match reached {
+        Err(_) if interrupted.load(Ordering::Relaxed) => Ok(None),
+        reached => reached.map(Some).map_err(Into::into),
+    }
 }
 
 /// A bar that shows itself only when there is more than a second to wait.

@@ -1,4 +1,4 @@
-use std::{ops::ControlFlow, path::PathBuf, process::ExitCode, sync::atomic::Ordering, time::Instant};
+use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::{Args, value_parser};
 use serde_json::json;
@@ -14,7 +14,7 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{ModelFlags, Progress, SamplingFlags, check_place, interruption, print},
+    common::{ModelFlags, Progress, SamplingFlags, check_place, flow, interruption, print},
 };
 
 /// Pictures that are drawn at a time.
@@ -69,7 +69,7 @@ impl Evaluate {
         let (mut progress, started) = (Progress::new("drawing")?, Instant::now());
         let drawn = draw(&generator, &trials, &sampling, |share| {
             progress.set(share);
-            if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            flow(&interrupted)
         })?;
         drop(progress);
         let Some(drawn) = drawn else {

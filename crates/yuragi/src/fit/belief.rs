@@ -37,8 +37,7 @@ impl Belief {
     /// # Errors
     /// Options out of range, Gaussian units, or a hook that cancels.
     pub fn train(rows: &Rows, layers: &[usize], greedy: &Greedy, seed: u64, hook: Hook<'_>) -> Result<Belief, Failure> {
-        let mut values = Vec::with_capacity(rows.len() * rows.table().columns());
-        (0..rows.len()).for_each(|row| rows.push(row, 0, &mut values));
+        let mut values = rows.drawn(0);
         let sizes: Vec<usize> = [rows.table().columns()].iter().chain(layers).copied().collect();
         let dbn = Dbn::greedy(&values, &sizes, rows.units(), greedy, seed, hook)?;
         values.truncate(TOLD.min(rows.len()) * rows.table().columns());

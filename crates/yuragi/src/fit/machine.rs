@@ -77,7 +77,7 @@ impl Machine {
         let mut rbm = Rbm::new(rows.table().columns(), hidden, rows.units(), hidden_units)?;
         rbm.randomize(0.01, seed);
         let base = base_of(&rows.means(), rows.units(), rows.len());
-        rbm.visible_bias.copy_from_slice(&base);
+        rbm.visible_bias.clone_from(&base);
         let mut trainer = Trainer::new(&rbm, settings, seed)?;
         let mut order = Order::new(seed, rows.len());
         let batch = batch.clamp(1, rows.len());

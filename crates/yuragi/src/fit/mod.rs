@@ -5,8 +5,10 @@ mod belief;
 mod file;
 mod machine;
 mod rows;
+mod sample;
 
 pub use belief::{Belief, Bounds};
 pub use file::{Fitted, Layer, Mixture, Network};
-pub use machine::{Machine, Options, Progress, Score};
+pub use machine::{Machine, Options, Progress, Score, base_of};
 pub use rows::{Binarize, Rows};
+pub use sample::Drawn;

@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use yuragi_energy::rbm::Units;
 use yuragi_io::{Table, table::Values};
-use yuragi_numeric::fill;
+use yuragi_numeric::{fill, philox};
 
 use crate::Failure;
 
@@ -84,6 +84,12 @@ impl Rows {
         Rows { moments, ..self }
     }
 
+    /// The first `count` rows (at least one) alone, drawn as they are here.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Rows {
+        Rows { table: self.table.first(count), moments: self.moments.clone(), ..*self }
+    }
+
     /// The number of rows.
     #[allow(clippy::len_without_is_empty)] // a table has rows
     pub fn len(&self) -> usize {
@@ -112,6 +118,13 @@ impl Rows {
             sums.iter_mut().enumerate().for_each(|(column, sum)| *sum += f64::from(self.expected(row, column)));
         });
         sums.iter().map(|sum| (sum / self.len() as f64) as f32).collect()
+    }
+
+    /// All rows as they are drawn in epoch `epoch`.
+    pub fn drawn(&self, epoch: u64) -> Vec<f32> {
+        let mut values = Vec::with_capacity(self.len() * self.table.columns());
+        (0..self.len()).for_each(|row| self.push(row, epoch, &mut values));
+        values
     }
 
     /// Appends row `row` as it is drawn in epoch `epoch`.
@@ -143,8 +156,7 @@ impl Rows {
         }
         out.resize(start + columns, 0.0);
         // Every epoch has a key of its own.
-        let key = [self.seed as u32 ^ epoch as u32, (self.seed >> 32) as u32 ^ (epoch >> 32) as u32];
-        fill::uniform(key, STREAM, (row * columns) as u64, &mut out[start..]);
+        fill::uniform(philox::key(self.seed ^ epoch), STREAM, (row * columns) as u64, &mut out[start..]);
         for (column, value) in out[start..].iter_mut().enumerate() {
             let expected = self.expected(row, column);
             *value = match self.units {

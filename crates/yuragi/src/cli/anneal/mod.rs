@@ -1,13 +1,13 @@
 mod report;
 mod source;
 
-use std::{ops::ControlFlow, path::PathBuf, process::ExitCode, sync::atomic::Ordering, time::Instant};
+use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::{Args, ValueEnum, value_parser};
 use yuragi::{
     Failure,
     energy::{
-        Error, Problem, SampleSet, Schedule, Variables, Vartype,
+        Error, Problem, SampleSet, Schedule, Vartype,
         dynamics::{Dynamics, HeatBath, Metropolis, Skewed, SuwaTodo},
         sampler::{
             self, Population, PopulationSettings, Progress as Sweeps, QuantumSettings, Resampling, Work,
@@ -20,7 +20,7 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{Progress, check_place, interruption, print, threads},
+    common::{Progress, check_place, flow, interruption, print, threads, unless_interrupted},
 };
 use report::Report;
 use source::{Source, named};
@@ -158,7 +158,7 @@ impl Anneal {
         let (mut progress, started) = (Progress::new("annealing")?, Instant::now());
         let mut hook = |sweeps: Sweeps| {
             progress.set(sweeps.done as f64 / sweeps.total.max(1) as f64);
-            if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            flow(&interrupted)
         };
         let outcome = match self.chain {
             Chain::Metropolis => self.sample(&problem.problem, Metropolis, &mut hook),
@@ -168,12 +168,9 @@ impl Anneal {
         };
         let seconds = started.elapsed().as_secs_f64();
         drop(progress);
-        let outcome = match outcome {
-            Err(Error::Cancelled) => {
-                eprintln!("interrupted; nothing was written");
-                return Ok(ExitCode::from(INTERRUPTED));
-            }
-            outcome => outcome?,
+        let Some(outcome) = unless_interrupted(outcome, &interrupted)? else {
+            eprintln!("interrupted; nothing was written");
+            return Ok(ExitCode::from(INTERRUPTED));
         };
         let report = Report { command: &self, problem: &problem, outcome: &outcome, seconds };
         if let Some(path) = &self.output {
@@ -259,11 +256,7 @@ fn population(found: Population) -> Outcome {
 }
 
 fn worked(problem: &Problem, work: Work) -> Outcome {
-    let states = match problem.variables() {
-        Variables::Spin => 2.0,
-        Variables::Potts(states) => f64::from(states),
-    };
-    let start = problem.len() as f64 * f64::ln(states);
+    let start = problem.len() as f64 * (problem.variables().states() as f64).ln();
     let ratio = work.log_ratio();
     let beta = work.samples.schedule().betas().last().unwrap_or_default();
     let log_z = Estimate { value: start + ratio.value, error: ratio.error };

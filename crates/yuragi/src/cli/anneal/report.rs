@@ -1,5 +1,6 @@
 use std::fmt;
 
+use clap::ValueEnum;
 use serde_json::json;
 use yuragi::{
     Failure,
@@ -88,7 +89,7 @@ impl Report<'_> {
             "problem": self.command.problem.to_string(),
             "variables": self.problem.problem.len(),
             "names": self.problem.names,
-            "method": method(self.command.method),
+            "method": name(self.command.method),
             "reads": self.command.reads,
             "sweeps": self.command.sweeps,
             "beta": [schedule.betas().next(), schedule.betas().last()],
@@ -127,14 +128,9 @@ impl Report<'_> {
     }
 }
 
-fn method(method: Method) -> &'static str {
-    match method {
-        Method::Anneal => "anneal",
-        Method::Quantum => "quantum",
-        Method::Exchange => "exchange",
-        Method::Population => "population",
-        Method::Jarzynski => "jarzynski",
-    }
+/// A method as the command line calls it.
+fn name(method: Method) -> String {
+    method.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 impl fmt::Display for Report<'_> {
@@ -149,7 +145,7 @@ impl fmt::Display for Report<'_> {
         writeln!(f, "{source}: {} {what}, {} couplings", problem.len(), problem.couplings().count())?;
         let schedule = outcome.samples.schedule();
         let (first, last) = (schedule.beta(0), schedule.betas().last().unwrap_or_default());
-        let how = method(self.command.method);
+        let how = name(self.command.method);
         writeln!(f, "{how}: {reads} reads, {sweeps} sweeps, beta {first:.4} to {last:.4}, seed {seed}")?;
         let lowest = samples.best().map_or(f64::NAN, |sample| sample.energy);
         writeln!(f, "lowest energy {lowest}, mean {:.4}, in {:.2} s\n", samples.mean_energy(), self.seconds)?;

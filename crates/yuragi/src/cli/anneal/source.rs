@@ -4,7 +4,7 @@ use yuragi::{
     Failure,
     energy::{Bonds, Problem, Vartype},
     io::problem::{self, Named},
-    numeric::fill,
+    numeric::{fill, philox},
 };
 
 /// Where a problem comes from.
@@ -62,7 +62,7 @@ const STREAM: u32 = 0x9a55_b0d5;
 
 /// The problem; random couplings are those of the seed.
 pub fn named(source: &Source, default: Vartype, seed: u64) -> Result<Named, Failure> {
-    let key = [seed as u32, (seed >> 32) as u32];
+    let key = philox::key(seed);
     let size = |factors: &[usize]| {
         let size = factors.iter().try_fold(1usize, |product, &side| product.checked_mul(side));
         size.filter(|&size| size <= LARGEST)

@@ -1,4 +1,4 @@
-use std::{fmt::Write, ops::ControlFlow, process::ExitCode, sync::atomic::Ordering, time::Instant};
+use std::{fmt::Write, process::ExitCode, time::Instant};
 
 use clap::{Args, ValueEnum, value_parser};
 use serde_json::json;
@@ -14,7 +14,7 @@ use yuragi::{
 use super::Files;
 use crate::cli::{
     INTERRUPTED,
-    common::{Progress, interruption, print, threads},
+    common::{Progress, flow, interruption, print, threads},
 };
 
 /// Columns that the printed table shows.
@@ -92,7 +92,7 @@ impl Gmm {
         let fitted = GaussianMixture::fit_with(&data, self.components as usize, &options, |restart, at| {
             let share = at.iteration as f64 / f64::from(self.iterations);
             progress.set((restart as f64 + share) / f64::from(self.restarts));
-            if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            flow(&interrupted)
         })?;
         drop(progress);
         let seconds = started.elapsed().as_secs_f64();

@@ -1,12 +1,13 @@
 //! Seconds of one EM iteration: full covariances, n = 100 000, d = 16, k = 16, one thread unless a
 //! number is given.
 //!
-//! `cargo run --release -p yuragi-distributions --features std --example gmm_speed -- [FILE] [THREADS]`
+//! `cargo run --release --package yuragi-benches --bin gmm -- [FILE] [THREADS]`
 //! writes the data to FILE as little-endian f64, for `benches/peers/gmm_sklearn.py` to run on the same.
 
 use std::error::Error;
 use std::time::Instant;
 
+use yuragi_benches::clock::processor_seconds;
 use yuragi_distributions::em::ExpectationMaximization;
 use yuragi_distributions::{Covariance, Data, Distribution, GaussianMixture, random};
 use yuragi_numeric::philox::Philox;
@@ -53,10 +54,4 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("seconds an iteration (least): {wall:.4} on the clock, {processor:.4} on this thread's processor");
     println!("mean log-likelihood after {ITERATIONS}: {score:.12}");
     Ok(())
-}
-
-/// What this thread has had of a processor, where Linux tells it; 0 elsewhere.
-fn processor_seconds() -> f64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    text.split_whitespace().next().and_then(|nanoseconds| nanoseconds.parse::<f64>().ok()).unwrap_or(0.0) * 1e-9
 }

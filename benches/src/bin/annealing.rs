@@ -2,10 +2,9 @@
 //!
 //! Processor time, so that a busy machine tells nearly the truth; take the best of several rounds.
 //!
-//!     cargo run --release -p yuragi-energy --features std --example annealing_speed -- [lattice|glass] [READS] [ROUNDS]
+//!     cargo run --release --package yuragi-benches --bin annealing -- [lattice|glass] [READS] [ROUNDS]
 
-use std::time::Instant;
-
+use yuragi_benches::clock::processor_seconds;
 use yuragi_energy::dynamics::Metropolis;
 use yuragi_energy::sampler::{anneal, quiet};
 use yuragi_energy::{Bonds, Error, Problem, Schedule};
@@ -24,13 +23,6 @@ impl Lcg {
     fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.next()).sum::<f64>() - 6.0
     }
-}
-
-/// Seconds of processor time where the system tells them (a shared machine), else of the clock.
-fn seconds(start: Instant) -> f64 {
-    let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
-    let nanoseconds = text.split_whitespace().next().and_then(|word| word.parse::<f64>().ok());
-    nanoseconds.map_or_else(|| start.elapsed().as_secs_f64(), |ns| ns * 1e-9)
 }
 
 fn main() -> Result<(), Error> {
@@ -53,13 +45,12 @@ fn main() -> Result<(), Error> {
         (Problem::lattice(&[64, 64], Bonds::Each(&signs), &[])?, Schedule::linear(0.1, 3.0, 1000)?)
     };
     let reads = number(2, if which == "glass" { 32 } else { 256 });
-    let origin = Instant::now();
     let mut best = f64::INFINITY;
     let mut samples = None;
     for _ in 0..number(3, 3) {
-        let before = seconds(origin);
+        let before = processor_seconds();
         samples = Some(anneal(&problem, Metropolis, &schedule, reads, 1, &mut quiet)?);
-        best = best.min(seconds(origin) - before);
+        best = best.min(processor_seconds() - before);
     }
     let updates = f64::from(reads) * f64::from(schedule.sweeps()) * problem.len() as f64;
     let mean = samples.map_or(f64::NAN, |samples| samples.mean_energy());
