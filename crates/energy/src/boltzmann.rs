@@ -95,7 +95,7 @@ impl BoltzmannMachine {
     }
 
     /// Minimises an objective, such as [`Data::pseudo_likelihood`] or [`Data::probability_flow`], over the parameters from where
-    /// they are, by [`minimize`](crate::minimize::minimize); the machine is left at the least value found.
+    /// they are, by L-BFGS ([`minimize`]); the machine is left at the least value found.
     ///
     /// # Errors
     /// Those of the objective.
