@@ -31,7 +31,7 @@ fn main() -> Result<(), Error> {
     }
 
     let mut dbm = Dbm::pretrain(&batch, &[9, 6, 4], Units::Binary, &greedy, 4, &mut quiet)?;
-    let mut trainer = DbmTrainer::new(&dbm, DbmSettings { rate: 0.05, ..DbmSettings::default() }, 5)?;
+    let mut trainer = DbmTrainer::new(&dbm, DbmSettings { rate: 0.05, centred: true, ..DbmSettings::default() }, 5)?;
     for step in 0..=3000 {
         let means = trainer.learn(&mut dbm, &data)?;
         if step % 1000 == 0 {

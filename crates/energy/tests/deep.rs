@@ -359,6 +359,57 @@ fn t11_the_joint_gradient_is_that_of_the_bound() {
 }
 
 #[test]
+fn t11_the_centred_gradient_is_about_the_means_of_both_phases() {
+    for (units, sizes) in KINDS.into_iter().flat_map(|units| [(units, &[3, 3, 2][..]), (units, &[3, 3, 2, 2])]) {
+        let dbm = deep(sizes, units, 0.4, 12);
+        let data = states(units, 3)[2..6].concat();
+        let gradient = |centred| {
+            let settings = DbmSettings { centred, ..DbmSettings::default() };
+            DbmTrainer::new(&dbm, settings, 13).unwrap().gradient(&dbm, &data).unwrap()
+        };
+        let ((plain, means), (centred, _)) = (gradient(false), gradient(true));
+        // ⟨x⟩ of the data less half of its difference to the model's.
+        let offsets = |rows: &[f32], slopes: &[f32]| -> Vec<f32> {
+            let mean = |i: usize| rows.chunks(slopes.len()).map(|row| row[i]).sum::<f32>() / 4.0;
+            slopes.iter().enumerate().map(|(i, slope)| mean(i) - 0.5 * slope).collect()
+        };
+        let (mu, lambda) = (offsets(&means.even, &plain.visible_bias), offsets(&means.odd, &plain.hidden_bias));
+        let (n, m) = (mu.len(), lambda.len());
+        let check = |seen: f32, expected: f32| assert!((seen - expected).abs() < 1e-5, "{seen} {expected}");
+        for (i, j) in (0..n).flat_map(|i| (0..m).map(move |j| (i, j))) {
+            let apart = i < 3 && j >= 3;
+            let expected = plain.weights[i * m + j] - plain.visible_bias[i] * lambda[j] - mu[i] * plain.hidden_bias[j];
+            check(centred.weights[i * m + j], if apart { 0.0 } else { expected });
+        }
+        for i in 0..n {
+            let expected = (0..m).map(|j| centred.weights[i * m + j] * lambda[j]).sum::<f32>();
+            check(centred.visible_bias[i], plain.visible_bias[i] - expected);
+        }
+        for j in 0..m {
+            let expected = (0..n).map(|i| centred.weights[i * m + j] * mu[i]).sum::<f32>();
+            check(centred.hidden_bias[j], plain.hidden_bias[j] - expected);
+        }
+    }
+}
+
+#[test]
+fn t11_centred_machines_learn_without_pretraining() {
+    let patterns = bars_and_stripes(Units::Binary);
+    let learned = |centred| {
+        let mut dbm = deep(&[9, 6, 4], Units::Binary, 0.01, 18);
+        let settings = DbmSettings { rate: 0.1, centred, ..DbmSettings::default() };
+        let mut trainer = DbmTrainer::new(&dbm, settings, 19).unwrap();
+        for _ in 0..1500 {
+            trainer.learn(&mut dbm, &patterns).unwrap();
+        }
+        mean_log_likelihood(&dbm, Units::Binary, &patterns)
+    };
+    let (plain, centred) = (learned(false), learned(true));
+    println!("bars and stripes, 9-6-4: {plain:.3} nats, centred {centred:.3}");
+    assert!(centred > plain + 0.2);
+}
+
+#[test]
 fn t11_pretraining_and_joint_learning_raise_the_likelihood() {
     for (units, rate) in [(Units::Spin, 0.02), (Units::Binary, 0.1)] {
         for sizes in [&[9, 6, 4][..], &[9, 5, 4, 3]] {

@@ -1,6 +1,6 @@
 //! Restricted Boltzmann machines on handwritten digits, judged by the log-probability of the test digits.
 //!
-//!     cargo run --release --example mnist_rbm -- [HIDDEN] [cd1|cd25|pcd] [EPOCHS] [FILE]
+//!     cargo run --release --example mnist_rbm -- [HIDDEN] [cdK|pcdK] [EPOCHS] [FILE] [RATE]
 //!
 //! looks for MNIST in `../shared/data/mnist`, then in `$YURAGI_DATA/mnist`. A pixel is on with the probability of its brightness:
 //! training draws anew in every epoch, the test digits are drawn once. Batches have 100 digits; the rate falls linearly to 0.
@@ -40,14 +40,15 @@ fn run() -> Result<(), yuragi::Failure> {
     let arguments: Vec<String> = std::env::args().collect();
     let text = |at: usize| arguments.get(at).map(String::as_str);
     let hidden: usize = text(1).map_or(Ok(20), str::parse)?;
-    let (steps, persistent, rate) = match text(2).unwrap_or("cd1") {
-        "cd1" => (1, false, 0.05),
-        "cd25" => (25, false, 0.05),
-        "pcd" => (1, true, 0.02),
-        _ => return Err(yuragi::Failure::new("the method is cd1, cd25 or pcd")),
+    let method = text(2).unwrap_or("cd1");
+    let (persistent, steps) = match (method.strip_prefix("pcd"), method.strip_prefix("cd")) {
+        (Some(steps), _) => (true, steps.parse()?),
+        (_, Some(steps)) => (false, steps.parse()?),
+        _ => return Err(yuragi::Failure::new(format!("the method is `{method}`, must be cdK or pcdK, as cd25"))),
     };
     let epochs: u32 = text(3).map_or(Ok(5), str::parse)?;
     let file = text(4).map(Path::new);
+    let rate: f32 = text(5).map_or(Ok(if persistent { 0.02 } else { 0.05 }), str::parse)?;
 
     let pixels = train.table().columns();
     let base = base_of(&train.means(), train.units(), train.len());

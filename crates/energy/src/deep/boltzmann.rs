@@ -2,7 +2,7 @@ use super::{Course, Greedy, check, two_state};
 use crate::draw::Draws;
 use crate::error::{Error, index, length, range};
 use crate::rbm::layers::{self, Matrix, Scratch};
-use crate::rbm::train::Gradient;
+use crate::rbm::train::{Gradient, Moments, Offsets};
 use crate::rbm::{Rbm, Units};
 use crate::sampler::Hook;
 use alloc::vec::Vec;
@@ -211,9 +211,6 @@ impl Dbm {
         length("the visible values", v.len(), rows * visible)?;
         let columns = [self.rbm.visible(), self.rbm.hidden()];
         let mut means = columns.map(|columns| alloc::vec![0.0; rows * columns]);
-        for (to, v) in means[0].chunks_mut(columns[0]).zip(v.chunks(visible)) {
-            to[..visible].copy_from_slice(v);
-        }
         let mut scratch = Scratch::default();
         let mut fields = Vec::new();
         let mut below = v.to_vec();
@@ -232,27 +229,43 @@ impl Dbm {
             core::mem::swap(&mut below, &mut fields);
         }
         let [mut even, mut odd] = means;
+        for (to, v) in even.chunks_mut(columns[0]).zip(v.chunks(visible)) {
+            to[..visible].copy_from_slice(v);
+        }
+        // The rows of v and those of the even hidden layers, whose means are the only ones to change.
+        let (below, above) = self.rbm.weights.split_at(visible * columns[1]);
+        let above = Matrix::new(above, columns[1]);
+        let mut upper: Vec<f32> = even.chunks(columns[0]).flat_map(|row| &row[visible..]).copied().collect();
+        let mut constant = Vec::new();
+        scratch.product(v, Matrix::new(below, columns[1]), &self.rbm.hidden_bias, &mut constant);
         let (mut done, mut change) = (0, f32::INFINITY);
         while done < rounds && change > tolerance {
             change = 0.0;
-            let mut mix = |old: &mut [f32], new: &[f32]| {
-                for (old, new) in old.iter_mut().zip(new) {
-                    let next = damping * *old + (1.0 - damping) * new;
+            let mut mix = |old: &mut [f32], fields: &mut [f32]| {
+                layers::means(units, fields);
+                for (old, new) in old.iter_mut().zip(fields) {
+                    let next = damping * *old + (1.0 - damping) * *new;
                     change = change.max((next - *old).abs());
                     *old = next;
                 }
             };
-            self.rbm.hidden_fields_to(&mut fields, &even, &mut scratch);
-            layers::means(units, &mut fields);
-            mix(&mut odd, &fields);
-            if self.sizes.len() > 2 {
-                self.rbm.visible_fields_to(&mut fields, &odd, &mut scratch);
-                layers::means(units, &mut fields);
-                for (old, new) in even.chunks_mut(columns[0]).zip(fields.chunks(columns[0])) {
-                    mix(&mut old[visible..], &new[visible..]);
-                }
+            if upper.is_empty() {
+                fields.clone_from(&constant);
+            } else {
+                scratch.product(&upper, above, &[], &mut fields);
+                fields.iter_mut().zip(&constant).for_each(|(field, constant)| *field += constant);
+            }
+            mix(&mut odd, &mut fields);
+            if !upper.is_empty() {
+                scratch.product(&odd, above.turned(), &self.rbm.visible_bias[visible..], &mut fields);
+                mix(&mut upper, &mut fields);
             }
             done += 1;
+        }
+        if !upper.is_empty() {
+            for (row, upper) in even.chunks_mut(columns[0]).zip(upper.chunks(columns[0] - visible)) {
+                row[visible..].copy_from_slice(upper);
+            }
         }
         Ok(MeanField { even, odd, rounds: done, change })
     }
@@ -330,21 +343,36 @@ pub struct DbmSettings {
     pub weight_decay: f32,
     /// The number of Gibbs steps that the chains go on, at least 1.
     pub steps: u32,
-    /// The number of chains, at least 1.
+    /// The number of persistent chains, at least 1.
     pub chains: u32,
+    /// Chains that go on from batch to batch; else one starts from the mean field of each row, as in contrastive
+    /// divergence.
+    pub persistent: bool,
     /// The positive phase.
     pub mean_field: MeanFieldSettings,
+    /// Gradients about the mean activities, with which machines learn without being pretrained (Montavon and Müller
+    /// 2012).
+    pub centred: bool,
 }
 
 impl Default for DbmSettings {
     fn default() -> Self {
         let mean_field = MeanFieldSettings::default();
-        Self { rate: 0.01, momentum: 0.0, weight_decay: 0.0, steps: 5, chains: 100, mean_field }
+        Self {
+            rate: 0.01,
+            momentum: 0.0,
+            weight_decay: 0.0,
+            steps: 5,
+            chains: 100,
+            persistent: true,
+            mean_field,
+            centred: false,
+        }
     }
 }
 
-/// Learns all layers at once: data moments by mean field, model moments by chains that go on from step to step
-/// (stochastic approximation; Salakhutdinov and Hinton 2009, section 2).
+/// Learns all layers at once: data moments by mean field, model moments by chains that go on from batch to batch
+/// (stochastic approximation; Salakhutdinov and Hinton 2009, section 2) or start from the data.
 #[derive(Clone, Debug)]
 pub struct DbmTrainer {
     settings: DbmSettings,
@@ -414,21 +442,24 @@ impl DbmTrainer {
         range("the number of rows", rows as f64, rows > 0, "at least 1")?;
         let first = self.step;
         self.step = first.wrapping_add(self.settings.steps);
-        self.chains = rbm.gibbs(&self.chains, self.settings.steps, self.draws, first)?;
+        let start = if self.settings.persistent { &self.chains } else { &means.even };
+        self.chains = rbm.gibbs(start, self.settings.steps, self.draws, first)?;
         let odd = rbm.hidden_means(&self.chains)?;
         let mut gradient = Gradient::zero(rbm);
         let mut model = Gradient::zero(rbm);
         let mut scratch = Scratch::default();
+        let columns = (rbm.visible(), rbm.hidden());
         for (even, odd, gradient) in [(&means.even, &means.odd, &mut gradient), (&self.chains, &odd, &mut model)] {
-            let [a, b] = [(even, rbm.visible()), (odd, rbm.hidden())].map(|(x, columns)| Matrix::new(x, columns));
-            scratch.outer(a, b, &mut gradient.weights);
-            add_rows(even, &mut gradient.visible_bias);
-            add_rows(odd, &mut gradient.hidden_bias);
+            scratch.outer(Matrix::new(even, columns.0), Matrix::new(odd, columns.1), &mut gradient.weights);
         }
-        let shares = (1.0 / rows as f32, 1.0 / self.settings.chains as f32);
-        layers::scaled_difference(&mut gradient.weights, &model.weights, shares);
-        layers::scaled_difference(&mut gradient.visible_bias, &model.visible_bias, shares);
-        layers::scaled_difference(&mut gradient.hidden_bias, &model.hidden_bias, shares);
+        let data = Moments::new(&means.even, &means.odd, columns);
+        let chains = Moments::new(&self.chains, &odd, columns);
+        layers::scaled_difference(&mut gradient.weights, &model.weights, (data.share, chains.share));
+        gradient.biases(&data, &chains);
+        let offsets = self.settings.centred.then(|| Offsets::new(&data, &chains));
+        if let Some(offsets) = &offsets {
+            gradient.centre_weights(offsets);
+        }
         if dbm.sizes.len() > 3 {
             // Only neighbouring layers are coupled.
             let mut slopes = alloc::vec![0.0; gradient.weights.len()];
@@ -437,13 +468,9 @@ impl DbmTrainer {
             }
             gradient.weights = slopes;
         }
+        if let Some(offsets) = &offsets {
+            gradient.centre_biases(offsets);
+        }
         Ok((gradient, means))
-    }
-}
-
-/// sums\[j\] += Σ_r x\[r, j\].
-fn add_rows(x: &[f32], sums: &mut [f32]) {
-    for row in x.chunks(sums.len()) {
-        sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
     }
 }

@@ -164,10 +164,11 @@ impl Trainer {
         slopes.resize(gradient.weights.len(), 0.0);
         scratch.outer(Matrix::new(model, v), Matrix::new(negative, h), slopes);
         layers::scaled_difference(&mut gradient.weights, slopes, (data.share, chains.share));
-        difference(&data.visible, &chains.visible, &mut gradient.visible_bias);
-        difference(&data.hidden, &chains.hidden, &mut gradient.hidden_bias);
+        gradient.biases(&data, &chains);
         if centred {
-            gradient.centre(&data, &chains);
+            let offsets = Offsets::new(&data, &chains);
+            gradient.centre_weights(&offsets);
+            gradient.centre_biases(&offsets);
         }
         Ok(reconstruction)
     }
@@ -216,20 +217,16 @@ impl Task for SquaredError<'_> {
     }
 }
 
-fn difference(a: &[f32], b: &[f32], out: &mut [f32]) {
-    out.iter_mut().zip(a.iter().zip(b)).for_each(|(out, (a, b))| *out = a - b);
-}
-
 /// ⟨v⟩ and ⟨h⟩ of one phase.
-struct Moments {
+pub(crate) struct Moments {
     visible: Vec<f32>,
     hidden: Vec<f32>,
     /// 1/rows.
-    share: f32,
+    pub(crate) share: f32,
 }
 
 impl Moments {
-    fn new(v: &[f32], h: &[f32], (visible, hidden): (usize, usize)) -> Self {
+    pub(crate) fn new(v: &[f32], h: &[f32], (visible, hidden): (usize, usize)) -> Self {
         let share = visible as f32 / v.len() as f32;
         let mean = |values: &[f32], columns: usize| {
             let mut sums = alloc::vec![0.0; columns];
@@ -252,23 +249,45 @@ impl Gradient {
         }
     }
 
-    /// With μ and λ the means of v and h over both phases,
-    /// ∇W ← ⟨(v−μ)(h−λ)ᵀ⟩_data − ⟨(v−μ)(h−λ)ᵀ⟩_model, ∇b ← ∇b − ∇W λ, ∇c ← ∇c − ∇Wᵀ μ.
-    fn centre(&mut self, data: &Moments, model: &Moments) {
-        let half = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| 0.5 * (a + b)).collect::<Vec<f32>>();
-        let mu = half(&data.visible, &model.visible);
-        let lambda = half(&data.hidden, &model.hidden);
-        let columns = lambda.len();
+    /// ∇b and ∇c.
+    pub(crate) fn biases(&mut self, data: &Moments, model: &Moments) {
+        for (slopes, data, model) in [
+            (&mut self.visible_bias, &data.visible, &model.visible),
+            (&mut self.hidden_bias, &data.hidden, &model.hidden),
+        ] {
+            slopes.iter_mut().zip(data.iter().zip(model)).for_each(|(slope, (data, model))| *slope = data - model);
+        }
+    }
+
+    /// ∇W ← ⟨(v−μ)(h−λ)ᵀ⟩_data − ⟨(v−μ)(h−λ)ᵀ⟩_model.
+    pub(crate) fn centre_weights(&mut self, Offsets { mu, lambda }: &Offsets) {
         // Σ (v−μ)(h−λ)ᵀ = Σ v hᵀ − ⟨v⟩λᵀ − μ⟨h⟩ᵀ + μλᵀ; the last cancels between the phases.
-        let rows = self.weights.chunks_mut(columns).zip(&self.visible_bias).zip(&mu);
+        let rows = self.weights.chunks_mut(lambda.len()).zip(&self.visible_bias).zip(mu);
         for ((row, v), mu) in rows {
-            for ((slope, h), lambda) in row.iter_mut().zip(&self.hidden_bias).zip(&lambda) {
+            for ((slope, h), lambda) in row.iter_mut().zip(&self.hidden_bias).zip(lambda) {
                 *slope -= v * lambda + mu * h;
             }
         }
-        for ((row, bias), mu) in self.weights.chunks(columns).zip(&mut self.visible_bias).zip(&mu) {
-            *bias -= row.iter().zip(&lambda).map(|(slope, lambda)| slope * lambda).sum::<f32>();
+    }
+
+    /// ∇b ← ∇b − ∇W λ, ∇c ← ∇c − ∇Wᵀ μ with centred ∇W.
+    pub(crate) fn centre_biases(&mut self, Offsets { mu, lambda }: &Offsets) {
+        for ((row, bias), mu) in self.weights.chunks(lambda.len()).zip(&mut self.visible_bias).zip(mu) {
+            *bias -= row.iter().zip(lambda).map(|(slope, lambda)| slope * lambda).sum::<f32>();
             self.hidden_bias.iter_mut().zip(row).for_each(|(bias, slope)| *bias -= slope * mu);
         }
+    }
+}
+
+/// μ and λ, the means of v and h over both phases, about which gradients are centred.
+pub(crate) struct Offsets {
+    mu: Vec<f32>,
+    lambda: Vec<f32>,
+}
+
+impl Offsets {
+    pub(crate) fn new(data: &Moments, model: &Moments) -> Self {
+        let half = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| 0.5 * (a + b)).collect();
+        Self { mu: half(&data.visible, &model.visible), lambda: half(&data.hidden, &model.hidden) }
     }
 }
