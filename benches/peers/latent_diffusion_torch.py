@@ -20,9 +20,10 @@ from torch.nn import functional as F
 
 SIZE, LATENT, GROUPS = 64, 4, 8
 AUTOENCODER_CHANNELS, AUTOENCODER_BLOCKS = (64, 96), (1, 2)
-VOCABULARY, LENGTH, TEXT_WIDTH, TEXT_LAYERS = 3072, 24, 160, 1
+VOCABULARY, LENGTH, TEXT_WIDTH, TEXT_LAYERS, RECALL = 3072, 24, 160, 1, 8
 UNET_CHANNELS, CONDITION, HEADS = (48, 96, 192), 192, 4
 RATE, BETAS, WEIGHT_DECAY, CLIP, AVERAGE = 1e-3, (0.9, 0.99), 0.01, 1.0, 0.999
+BLIND = 0.4
 
 
 # Layers.
@@ -53,6 +54,15 @@ class Attention(nn.Module):
         q, k, v = split(self.query(x)), split(self.key(context)), split(self.value(context))
         mask = None if mask is None else mask[:, None, None, :]
         return self.out(F.scaled_dot_product_attention(q, k, v, mask).transpose(1, 2).flatten(2))
+
+
+class FeedForward(nn.Module):
+    def __init__(self, width, hidden):
+        super().__init__()
+        self.in_, self.out = nn.Linear(width, hidden), nn.Linear(hidden, width)
+
+    def forward(self, x):
+        return self.out(F.gelu(self.in_(x)))
 
 
 # The autoencoder.
@@ -124,12 +134,12 @@ class TextBlock(nn.Module):
         super().__init__()
         width = TEXT_WIDTH
         self.norm1, self.attention, self.norm2 = nn.LayerNorm(width), Attention(width, width), nn.LayerNorm(width)
-        self.mlp = nn.ModuleDict({"in_": nn.Linear(width, 4 * width), "out": nn.Linear(4 * width, width)})
+        self.mlp = FeedForward(width, 4 * width)
 
     def forward(self, x, mask):
         h = self.norm1(x)
         x = x + self.attention(h, h, mask)
-        return x + self.mlp["out"](F.gelu(self.mlp["in_"](self.norm2(x))))
+        return x + self.mlp(self.norm2(x))
 
 
 class TextEncoder(nn.Module):
@@ -140,6 +150,7 @@ class TextEncoder(nn.Module):
         for layer in range(TEXT_LAYERS):
             self.add_module(str(layer), TextBlock())
         self.norm, self.pool = nn.LayerNorm(TEXT_WIDTH), nn.LayerNorm(TEXT_WIDTH)
+        self.recall = FeedForward(TEXT_WIDTH, RECALL * TEXT_WIDTH)
 
     def forward(self, caption):
         kept = (caption != 0).float()
@@ -149,7 +160,7 @@ class TextEncoder(nn.Module):
             x = self.get_submodule(str(layer))(x, mask)
         tokens, kept = self.norm(x), kept[:, :, None]
         pooled = self.pool((tokens * kept).sum(1) / (kept.sum(1) + 1e-6))
-        return tokens, mask, pooled
+        return tokens, mask, pooled + self.recall(pooled)
 
 
 class ModulatedNorm(nn.Module):
@@ -241,7 +252,7 @@ class Diffusion(nn.Module):
         self.register_buffer("colour", 0.25 * torch.randn(LATENT, 3), persistent=False)
 
     def loss(self, x0, caption, noise, normal, uniform):
-        times = torch.where(uniform < 0.1, 1.0, (normal * 1.2 + 1.1).sigmoid())
+        times = torch.where(uniform < BLIND, 1.0, (normal * 1.2 + 1.1).sigmoid())
         t = times[:, None, None, None]
         error = self.unet(x0 * (1 - t) + noise * t, times, *self.text(caption)) - x0
         weight = t.clamp_min(0.25).reciprocal().square()

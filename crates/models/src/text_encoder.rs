@@ -10,6 +10,9 @@ use crate::tokenizer::{Bpe, PAD};
 /// The score added where attention meets padding.
 const HIDDEN: f32 = -1e9;
 
+/// Hidden channels of the block that knows what a whole caption means, for each channel of a token.
+const RECALL: usize = 8;
+
 /// The extents of a text encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextEncoder {
@@ -32,7 +35,7 @@ pub struct Features<'g> {
     pub tokens: Tensor<'g>,
     /// Added to attention scores, `[B, L]`: 0 at a caption's tokens, −10⁹ at padding.
     pub mask: Tensor<'g>,
-    /// The mean over a caption's tokens, standardised: `[B, D]`.
+    /// The mean over a caption's tokens, standardised, and what a feed-forward block adds to it: `[B, D]`.
     pub pooled: Tensor<'g>,
 }
 
@@ -58,6 +61,7 @@ impl TextEncoder {
         let kept = (1.0 - padding).reshape(&[batch, length, 1]);
         let mean = (tokens * kept).sum(&[1]) / (kept.sum(&[1]) + 1e-6);
         let pooled = layer_norm(&s.enter("pool"), mean.reshape(&[batch, self.width]));
+        let pooled = pooled + feed_forward(&s.enter("recall"), pooled, RECALL * self.width);
         Features { tokens, mask, pooled }
     }
 }

@@ -36,6 +36,9 @@ pub struct Monitor {
     lines: Vec<String>,
     points: Vec<(f64, f64)>,
     sums: Sums,
+    /// Steps of the stage, and those done before this run.
+    steps: u64,
+    first: u64,
     started: Instant,
     curve_drawn: Instant,
     line_printed: Instant,
@@ -57,9 +60,8 @@ impl Monitor {
                 lines.push(line.to_owned());
             }
         }
-        let style = ProgressStyle::with_template("{prefix:11} {wide_bar} {pos}/{len} {msg} {per_sec} eta {eta}");
+        let style = ProgressStyle::with_template("{prefix:11} {wide_bar} {pos}/{len} {msg}");
         let bar = ProgressBar::new(steps).with_position(step).with_prefix(stage).with_style(style?);
-        bar.reset_eta();
         let now = Instant::now();
         let curve = folder.join(format!("{stage}.png"));
         let monitor = Monitor {
@@ -70,6 +72,8 @@ impl Monitor {
             lines,
             points,
             sums: Sums::default(),
+            steps,
+            first: step,
             started: now,
             curve_drawn: now,
             line_printed: now,
@@ -85,27 +89,23 @@ impl Monitor {
         self.sums.loss += loss;
         self.sums.norm += norm;
         self.bar.set_position(step);
-        if step.is_multiple_of(LOG_EVERY) || self.bar.length() == Some(step) {
+        if step.is_multiple_of(LOG_EVERY) || step == self.steps {
             let n = self.sums.steps as f64;
             let (loss, norm) = (self.sums.loss / n, self.sums.norm / n);
             self.sums = Sums::default();
             self.points.push((step as f64, loss));
             self.lines.push(format!("{step}\t{loss:.6}\t{norm:.4}\t{rate:.3e}"));
-            self.bar.set_message(format!("loss {loss:.4}"));
+            let seconds = self.started.elapsed().as_secs_f64();
+            let pace = step.saturating_sub(self.first) as f64 / seconds.max(1e-9);
+            let left = (self.steps.saturating_sub(step) as f64 / pace) as u64;
+            let (pictures, hours, minutes) = (pace * self.batch as f64, left / 3600, left / 60 % 60);
+            let message =
+                format!("loss {loss:.4}, {pictures:.0} pictures/s, {hours}:{minutes:02}:{:02} left", left % 60);
             if self.line_printed.elapsed() >= LINE_EVERY && !std::io::stderr().is_terminal() {
                 self.line_printed = Instant::now();
-                let seconds = self.started.elapsed().as_secs_f64();
-                let rate = self.bar.per_sec() * self.batch as f64;
-                let left = self.bar.eta().as_secs();
-                eprintln!(
-                    "{} {step}/{} loss {loss:.4}, {rate:.0} pictures/s, {seconds:.0} s, {}:{:02}:{:02} left",
-                    self.stage,
-                    self.bar.length().unwrap_or(0),
-                    left / 3600,
-                    left / 60 % 60,
-                    left % 60
-                );
+                eprintln!("{} {step}/{} {message}, {seconds:.0} s", self.stage, self.steps);
             }
+            self.bar.set_message(message);
             if self.curve_drawn.elapsed() >= CURVE_EVERY {
                 self.flush()?;
             }
