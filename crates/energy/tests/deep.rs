@@ -393,6 +393,26 @@ fn t11_the_centred_gradient_is_about_the_means_of_both_phases() {
 }
 
 #[test]
+fn t11_uncoupled_layers_above_a_machine_leave_its_likelihood() {
+    for units in KINDS {
+        let mut rbm = Rbm::new(4, 3, units, units).unwrap();
+        rbm.randomize(0.7, 20);
+        let data = states(units, 4).concat();
+        let log_z = exact_log_z(&rbm).unwrap();
+        let dbm = Dbm::over(&rbm, &[3, 2], 0.0, 1).unwrap();
+        let means = dbm.mean_field(&data, &MeanFieldSettings::default()).unwrap();
+        let bounds = dbm.bound(&means, exact_log_z(dbm.bipartite()).unwrap()).unwrap();
+        for (bound, free) in bounds.iter().zip(rbm.free_energies(&data).unwrap()) {
+            assert!((bound + free + log_z).abs() < 1e-5, "{bound} {}", -free - log_z);
+        }
+        let coupled = Dbm::over(&rbm, &[3, 2], 0.5, 1).unwrap();
+        assert!(coupled.weights(0) == dbm.weights(0) && coupled.weights(2).unwrap().iter().all(|&w| w != 0.0));
+    }
+    let mixed = Rbm::new(2, 2, Units::Spin, Units::Binary).unwrap();
+    assert!(matches!(Dbm::over(&mixed, &[2], 0.0, 1), Err(Error::Unsupported { .. })));
+}
+
+#[test]
 fn t11_centred_machines_learn_without_pretraining() {
     let patterns = bars_and_stripes(Units::Binary);
     let learned = |centred| {

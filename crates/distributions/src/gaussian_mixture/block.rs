@@ -65,50 +65,45 @@ pub const fn packed_len(d: usize) -> usize {
 #[inline(always)]
 pub fn center(x: &[Line], mean: &[f64], z: &mut [Line]) {
     for ((x, mean), z) in x.iter().zip(mean).zip(z) {
-        for t in 0..TILES {
-            z[t] = tile(|lane| x[t][lane] - mean);
-        }
+        z.as_flattened_mut().iter_mut().zip(x.as_flattened()).for_each(|(z, x)| *z = x - mean);
     }
 }
 
-/// out = gamma·(x − mean) for one coordinate; its tiles are added to `sums`, too.
+/// z = x − mean and gz = gamma·z for one coordinate; the tiles of gz are added to `sums`, too.
 #[inline(always)]
-pub fn weigh(x: &Line, mean: f64, gamma: &Line, out: &mut Line, sums: &mut [f64; LANES]) {
+pub fn weigh(x: &Line, mean: f64, gamma: &Line, z: &mut Line, gz: &mut Line, sums: &mut [f64; LANES]) {
     let mut sum = *sums;
     for t in 0..TILES {
-        let weighted = tile(|lane| gamma[t][lane] * (x[t][lane] - mean));
+        let centred = tile(|lane| x[t][lane] - mean);
+        let weighted = tile(|lane| gamma[t][lane] * centred[lane]);
         sum = tile(|lane| sum[lane] + weighted[lane]);
-        out[t] = weighted;
+        z[t] = centred;
+        gz[t] = weighted;
     }
     *sums = sum;
 }
 
-/// ‖L⁻¹(x − mean)‖² of every point, from [`pack`]ed panels. Differences are taken anew for every group of
-/// rows, which takes less time than to store them.
+/// ‖L⁻¹z‖² of every point, from [`pack`]ed panels.
 #[inline(always)]
-pub fn distances(panels: &[[f64; ROWS]], x: &[Line], mean: &[f64], out: &mut Line) {
+pub fn distances(panels: &[[f64; ROWS]], z: &[Line], out: &mut Line) {
     *out = ZERO;
     let mut rest = panels;
-    for last in (ROWS..=x.len()).step_by(ROWS) {
-        let (Some((panel, next)), Some(mean)) = (rest.split_at_checked(last), mean.get(..last)) else { return };
+    for last in (ROWS..=z.len()).step_by(ROWS) {
+        let Some((panel, next)) = rest.split_at_checked(last) else { return };
         rest = next;
         for t in 0..TILES {
             let mut y = [[0.0; LANES]; ROWS];
-            for ((column, mean), x) in panel[..last - 2].iter().zip(mean).zip(x) {
-                let z = tile(|lane| x[t][lane] - mean);
+            for (column, z) in panel[..last - 2].iter().zip(z) {
+                let z = z[t];
                 for r in 0..ROWS {
-                    for lane in 0..LANES {
-                        y[r][lane] += column[r] * z[lane];
-                    }
+                    y[r] = tile(|lane| y[r][lane] + column[r] * z[lane]);
                 }
             }
             // The last two columns meet the diagonal in the last two rows.
-            for j in last - 2..last {
-                let z = tile(|lane| x[j][t][lane] - mean[j]);
+            for (column, z) in panel[last - 2..].iter().zip(&z[last - 2..]) {
+                let z = z[t];
                 for r in 2..ROWS {
-                    for lane in 0..LANES {
-                        y[r][lane] += panel[j][r] * z[lane];
-                    }
+                    y[r] = tile(|lane| y[r][lane] + column[r] * z[lane]);
                 }
             }
             for y in &mut y {
@@ -220,21 +215,20 @@ fn halves(line: &Line) -> &[[f64; HALF]] {
     line.as_flattened().as_chunks().0
 }
 
-/// sums += Σ g_r (x_c − mean_c) for the R last of four rows and two columns, apart for every lane. One half
-/// of a tile at a time: as many accumulators as registers hold.
+/// sums += Σ gz_r z_c for the R last of four rows and two columns, apart for every lane. One half of a tile at a
+/// time: as many accumulators as registers hold.
 #[inline(always)]
-fn pair<const R: usize>(rows: &[Line; ROWS], columns: &[Line; 2], means: &[f64; 2], sums: &mut [Apart; 2]) {
+fn pair<const R: usize>(rows: &[Line; ROWS], columns: &[Line; 2], sums: &mut [Apart; 2]) {
     let mut own: [[[f64; HALF]; R]; 2] = core::array::from_fn(|c| core::array::from_fn(|r| sums[c][ROWS - R + r]));
     let [g0, g1, g2, g3] = rows;
     let rows = halves(g0).iter().zip(halves(g1)).zip(halves(g2).iter().zip(halves(g3)));
     let columns = halves(&columns[0]).iter().zip(halves(&columns[1]));
-    for ((x0, x1), ((g0, g1), (g2, g3))) in columns.zip(rows) {
-        let (x, g) = ([x0, x1], [g0, g1, g2, g3]);
+    for ((z0, z1), ((g0, g1), (g2, g3))) in columns.zip(rows) {
+        let (z, g) = ([z0, z1], [g0, g1, g2, g3]);
         for c in 0..2 {
             for lane in 0..HALF {
-                let z = x[c][lane] - means[c];
                 for r in 0..R {
-                    own[c][r][lane] += g[ROWS - R + r][lane] * z;
+                    own[c][r][lane] += g[ROWS - R + r][lane] * z[c][lane];
                 }
             }
         }
@@ -244,23 +238,23 @@ fn pair<const R: usize>(rows: &[Line; ROWS], columns: &[Line; 2], means: &[f64; 
     }
 }
 
-/// sums += Σ over the block of gz_i (x_j − mean_j) for j ≤ i, in the places of [`pack`]: column j of a
-/// group of rows. What stands above the diagonal there has no meaning.
+/// sums += Σ over the block of gz_i z_j for j ≤ i, in the places of [`pack`]: column j of a group of rows. What
+/// stands above the diagonal there has no meaning.
 #[inline(always)]
-pub fn outer(x: &[Line], mean: &[f64], gz: &[Line], sums: &mut [Apart]) {
-    let (columns, means) = (x.as_chunks::<2>().0, mean.as_chunks::<2>().0);
+pub fn outer(z: &[Line], gz: &[Line], sums: &mut [Apart]) {
+    let columns = z.as_chunks::<2>().0;
     let mut rest = sums.as_chunks_mut::<2>().0;
     for (group, rows) in gz.as_chunks::<ROWS>().0.iter().enumerate() {
         let pairs = 2 * group + 2;
-        let (Some(columns), Some(means)) = (columns.get(..pairs), means.get(..pairs)) else { return };
+        let Some(columns) = columns.get(..pairs) else { return };
         let Some((panel, next)) = rest.split_at_mut_checked(pairs) else { return };
         rest = next;
-        for (i, ((columns, means), sums)) in columns.iter().zip(means).zip(panel).enumerate() {
+        for (i, (columns, sums)) in columns.iter().zip(panel).enumerate() {
             // The last two columns meet the diagonal in the last two rows.
             if i + 1 == pairs {
-                pair::<2>(rows, columns, means, sums);
+                pair::<2>(rows, columns, sums);
             } else {
-                pair::<ROWS>(rows, columns, means, sums);
+                pair::<ROWS>(rows, columns, sums);
             }
         }
     }

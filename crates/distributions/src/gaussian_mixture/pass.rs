@@ -45,15 +45,16 @@ impl Packed {
         &self.means[k * width..][..width]
     }
 
-    /// ln q(x, k) into one line for every k.
+    /// ln q(x, k) into one line for every k; `z` is scratch of x.len() places.
     #[inline(always)]
-    fn log_joint(&self, x: &[Line], out: &mut [Line]) {
+    fn log_joint(&self, x: &[Line], z: &mut [Line], out: &mut [Line]) {
         for (k, out) in out.iter_mut().enumerate() {
             match &self.shape {
                 Shape::Full(panels) => {
                     let len = packed_len(self.d);
                     let panels = if panels.len() == len { &panels[..] } else { &panels[k * len..][..len] };
-                    distances(panels, x, self.mean(k), out);
+                    center(x, self.mean(k), z);
+                    distances(panels, z, out);
                 }
                 Shape::Diagonal(scales) => {
                     let width = padded(self.d);
@@ -310,6 +311,7 @@ impl Task for Work<'_, '_, '_> {
         let columns = pattern.map_or(&every[..], |pattern| &pattern.given[..]);
         let mut x = vec![ZERO; padded(marginal.d)];
         let (mut z, mut gz) = (vec![ZERO; width], vec![ZERO; width]);
+        let mut centred = vec![ZERO; width];
         // Sums stay apart for every lane up to the end where there is room for all components', otherwise
         // for one block of one component.
         let len = match want {
@@ -327,7 +329,7 @@ impl Task for Work<'_, '_, '_> {
             if !matches!(want, Want::Moments(_)) {
                 weights = [[1.0; LANES]; BLOCK / LANES];
             }
-            marginal.log_joint(&x, &mut gamma);
+            marginal.log_joint(&x, &mut centred[..x.len()], &mut gamma);
             normalize(&mut gamma, &weights, &mut evidence);
             match want {
                 Want::Moments(moments) => {
@@ -343,7 +345,7 @@ impl Task for Work<'_, '_, '_> {
                             }
                         };
                         let apart = if together { &mut apart[k * len..][..len] } else { &mut apart[..] };
-                        moments.collect(packed.d, pattern, k, gamma, x, mean, &mut gz, apart);
+                        moments.collect(packed.d, pattern, k, gamma, x, mean, (&mut centred, &mut gz), apart);
                         if !together {
                             moments.gather(k, apart);
                         }
@@ -447,7 +449,7 @@ impl Moments {
     }
 
     /// Adds a block's share for component k, with coordinates about `mean`: full second moments to `apart`.
-    /// `gz` is scratch of x.len() places.
+    /// `z` and `gz` are scratch of x.len() places.
     #[inline(always)]
     #[allow(clippy::too_many_arguments)]
     fn collect(
@@ -458,22 +460,22 @@ impl Moments {
         gamma: &Line,
         x: &[Line],
         mean: &[f64],
-        gz: &mut [Line],
+        (z, gz): (&mut [Line], &mut [Line]),
         apart: &mut [Apart],
     ) {
         let width = x.len();
         let count = total(gamma);
         self.counts[k] += count;
-        for (((x, mean), gz), sums) in x.iter().zip(mean).zip(&mut *gz).zip(&mut self.first[k * width..][..width]) {
-            weigh(x, *mean, gamma, gz, sums);
+        let places = z.iter_mut().zip(&mut *gz).zip(&mut self.first[k * width..][..width]);
+        for ((x, mean), ((z, gz), sums)) in x.iter().zip(mean).zip(places) {
+            weigh(x, *mean, gamma, z, gz, sums);
         }
         match &mut self.second {
-            Second::Full(_) => outer(x, mean, gz, apart),
+            Second::Full(_) => outer(z, gz, apart),
             Second::Diagonal(second) => {
-                let (mut z, mut squares) = ([ZERO], ZERO);
-                for (j, (gz, second)) in gz.iter().zip(&mut second[k * width..][..width]).enumerate() {
-                    center(&x[j..=j], &mean[j..=j], &mut z);
-                    product(&z[0], gz, &mut squares);
+                let mut squares = ZERO;
+                for ((z, gz), second) in z.iter().zip(&*gz).zip(&mut second[k * width..][..width]) {
+                    product(z, gz, &mut squares);
                     *second += total(&squares);
                 }
             }

@@ -79,6 +79,41 @@ impl Dbm {
         Ok(Self { sizes: sizes.to_vec(), rbm: Rbm::new(even, odd, units, units)? })
     }
 
+    /// A machine with `rbm` as its two lowest layers and layers of these sizes above, whose biases are 0 and whose weights
+    /// are normal with standard deviation `scale`: as this goes to 0, p(v) becomes that of `rbm`, and learning goes on
+    /// from there.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); units of two kinds, or parameters of the wrong lengths.
+    pub fn over(rbm: &Rbm, above: &[usize], scale: f32, seed: u64) -> Result<Self, Error> {
+        rbm.rows(&[])?;
+        if rbm.visible_units() != rbm.hidden_units() {
+            return Err(Error::Unsupported { what: "a deep machine over another", needs: "units of one kind" });
+        }
+        let sizes: Vec<usize> = [rbm.visible(), rbm.hidden()].iter().chain(above).copied().collect();
+        let mut dbm = Self::new(&sizes, rbm.visible_units())?;
+        dbm.randomize(scale, seed);
+        dbm.set_weights(0, &rbm.weights)?;
+        dbm.bias_mut(0)?.copy_from_slice(&rbm.visible_bias);
+        dbm.bias_mut(1)?.copy_from_slice(&rbm.hidden_bias);
+        Ok(dbm)
+    }
+
+    /// All weights become normal with standard deviation `scale`, the biases stay.
+    pub fn randomize(&mut self, scale: f32, seed: u64) {
+        self.rbm.randomize(scale, seed);
+        self.rbm.weights = self.neighbours(&self.rbm.weights);
+    }
+
+    /// Of numbers in the layout of the bipartite weights, those between neighbouring layers; the others are 0.
+    fn neighbours(&self, weights: &[f32]) -> Vec<f32> {
+        let mut kept = alloc::vec![0.0; weights.len()];
+        for layer in 0..self.sizes.len() - 1 {
+            self.entries(layer).for_each(|place| kept[place] = weights[place]);
+        }
+        kept
+    }
+
     /// The layers' sizes, the visible first.
     pub fn sizes(&self) -> &[usize] {
         &self.sizes
@@ -461,12 +496,7 @@ impl DbmTrainer {
             gradient.centre_weights(offsets);
         }
         if dbm.sizes.len() > 3 {
-            // Only neighbouring layers are coupled.
-            let mut slopes = alloc::vec![0.0; gradient.weights.len()];
-            for layer in 0..dbm.sizes.len() - 1 {
-                dbm.entries(layer).for_each(|place| slopes[place] = gradient.weights[place]);
-            }
-            gradient.weights = slopes;
+            gradient.weights = dbm.neighbours(&gradient.weights);
         }
         if let Some(offsets) = &offsets {
             gradient.centre_biases(offsets);

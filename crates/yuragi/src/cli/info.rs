@@ -12,7 +12,7 @@ use yuragi::{
     Failure,
     cpu::Cpu,
     energy::rbm::Rbm,
-    fit::{Fitted, Layer, Network},
+    fit::{Fitted, Layer, Network, Stack},
     io::{checkpoint::Archive, png},
     models::{Settings, tokenizer::Bpe},
     nn::optim,
@@ -98,6 +98,13 @@ fn of_table(name: &str, file: &Archive) -> Result<String, Failure> {
                 text += &layer(&format!("layer {l}: "), down);
             }
             text += &layer("top: ", &belief.dbn.top);
+        }
+        Fitted::Deep(Stack { deep, .. }) => {
+            let (sizes, units) = (deep.dbm.sizes(), deep.dbm.bipartite().visible_units());
+            let weights: usize = sizes.windows(2).map(|pair| pair[0] * pair[1]).sum();
+            let parameters = weights + sizes.iter().sum::<usize>();
+            let sizes = sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("-");
+            text += &format!("layers of {sizes} units ({units:?}), {parameters} parameters\n");
         }
     }
     Ok(text)

@@ -17,7 +17,7 @@ use super::{
 
 /// Draw rows from a model of a table.
 ///
-/// From a Gaussian mixture rows are independent. A restricted Boltzmann machine starts a chain for each row at the data's mean
+/// From a Gaussian mixture rows are independent. A Boltzmann machine starts a chain for each row at the data's mean
 /// activities and takes so many Gibbs steps; a deep belief network does so in its top machine, and goes down from there.
 #[derive(Args)]
 pub struct Sample {

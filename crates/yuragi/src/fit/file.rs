@@ -2,12 +2,12 @@ use std::path::Path;
 
 use yuragi_distributions::{Covariance, GaussianMixture};
 use yuragi_energy::{
-    deep::Dbn,
+    deep::{Dbm, Dbn},
     rbm::{Rbm, Units},
 };
 use yuragi_io::{Checkpoint, CheckpointError, Tensor, checkpoint::Archive};
 
-use super::{Belief, Machine};
+use super::{Belief, Deep, Machine};
 use crate::Failure;
 
 /// A model of a table that was learned, as it stands in a file.
@@ -19,6 +19,8 @@ pub enum Fitted {
     Machine(Layer),
     /// A deep belief network.
     Network(Network),
+    /// A deep Boltzmann machine.
+    Deep(Stack),
 }
 
 /// A mixture and what its columns are called.
@@ -52,16 +54,26 @@ pub struct Network {
     pub shape: Vec<usize>,
 }
 
+/// A deep Boltzmann machine and what its visible units stand for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stack {
+    /// The machine.
+    pub deep: Deep,
+    /// The shape of a row, such as \[28, 28\].
+    pub shape: Vec<usize>,
+}
+
 /// Where a file says what it is.
 const KIND: &str = "model";
 const MIXTURE: &str = "gaussian mixture";
 const MACHINE: &str = "restricted Boltzmann machine";
 const NETWORK: &str = "deep belief network";
+const DEEP: &str = "deep Boltzmann machine";
 
 impl Fitted {
     /// True if the file says that it holds such a model.
     pub fn is_in(file: &Archive) -> bool {
-        file.setting::<String>(KIND).is_ok_and(|kind| [MIXTURE, MACHINE, NETWORK].contains(&kind.as_str()))
+        file.setting::<String>(KIND).is_ok_and(|kind| [MIXTURE, MACHINE, NETWORK, DEEP].contains(&kind.as_str()))
     }
 
     /// What it is, in words.
@@ -70,6 +82,7 @@ impl Fitted {
             Self::Mixture(_) => MIXTURE,
             Self::Machine(_) => MACHINE,
             Self::Network(_) => NETWORK,
+            Self::Deep(_) => DEEP,
         }
     }
 
@@ -79,6 +92,7 @@ impl Fitted {
             Self::Mixture(mixture) => &mixture.shape,
             Self::Machine(layer) => &layer.shape,
             Self::Network(network) => &network.shape,
+            Self::Deep(stack) => &stack.shape,
         }
     }
 
@@ -117,6 +131,17 @@ impl Fitted {
                 put(&mut file, "top.", &dbn.top)?;
                 file.insert("base", Tensor::from_values(&[base.len()], base)?);
             }
+            Self::Deep(Stack { deep: Deep { dbm, base }, .. }) => {
+                file.set("units", units_name(dbm.bipartite().visible_units()));
+                file.set("layers", joined(dbm.sizes()));
+                for (l, &size) in dbm.sizes().iter().enumerate() {
+                    file.insert(format!("bias{l}"), Tensor::from_values(&[size], dbm.bias(l)?)?);
+                }
+                for (l, pair) in dbm.sizes().windows(2).enumerate() {
+                    file.insert(format!("weights{l}"), Tensor::from_values(pair, &dbm.weights(l)?)?);
+                }
+                file.insert("base", Tensor::from_values(&[base.len()], base)?);
+            }
         }
         Ok(file.save(path)?)
     }
@@ -136,8 +161,7 @@ impl Fitted {
     /// A file that holds something else, or numbers that do not fit.
     pub fn read(file: &Archive) -> Result<Fitted, Failure> {
         let kind: String = file.setting(KIND).map_err(|_| Failure::new("its header does not say what it is"))?;
-        let shape: String = file.setting("shape")?;
-        let shape: Vec<usize> = shape.split(',').map(str::parse).collect::<Result<_, _>>()?;
+        let shape = sizes(file, "shape")?;
         let columns = shape.iter().try_fold(1usize, |product, &side| product.checked_mul(side));
         let columns = columns.filter(|&columns| columns > 0).ok_or_else(|| Failure::new("its `shape` is empty"))?;
         match kind.as_str() {
@@ -180,6 +204,21 @@ impl Fitted {
                 let base = file.f32("base", &[columns])?;
                 Ok(Self::Network(Network { belief: Belief { dbn, base }, shape }))
             }
+            DEEP => {
+                let layers = sizes(file, "layers")?;
+                let mut dbm = Dbm::new(&layers, units_of(&file.setting::<String>("units")?)?)?;
+                if layers.first() != Some(&columns) {
+                    return Err(Failure::new("its lowest layer is not as its `shape` says"));
+                }
+                for (l, &size) in layers.iter().enumerate() {
+                    dbm.bias_mut(l)?.copy_from_slice(&file.f32(&format!("bias{l}"), &[size])?);
+                }
+                for (l, pair) in layers.windows(2).enumerate() {
+                    dbm.set_weights(l, &file.f32(&format!("weights{l}"), pair)?)?;
+                }
+                let base = file.f32("base", &[dbm.bipartite().visible()])?;
+                Ok(Self::Deep(Stack { deep: Deep { dbm, base }, shape }))
+            }
             _ => Err(Failure::new(format!("it is a {kind:?}"))),
         }
     }
@@ -208,6 +247,12 @@ fn get(file: &Archive, prefix: &str, visible: usize) -> Result<Rbm, Failure> {
     rbm.visible_bias = file.f32(&name("visible_bias"), &[visible])?;
     rbm.hidden_bias = file.f32(&name("hidden_bias"), &[hidden])?;
     Ok(rbm)
+}
+
+/// A setting of sizes.
+fn sizes(file: &Archive, key: &str) -> Result<Vec<usize>, Failure> {
+    let text: String = file.setting(key)?;
+    Ok(text.split(',').map(str::parse).collect::<Result<_, _>>()?)
 }
 
 fn joined(shape: &[usize]) -> String {

@@ -10,11 +10,11 @@ use yuragi_energy::{
     statistics::{Estimate, mean},
 };
 
-use super::Rows;
-use crate::{Failure, train::order::Order};
+use super::{Rows, WEIGHTS, course::Course};
+use crate::Failure;
 
 /// How a restricted Boltzmann machine is trained.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Hidden units.
     pub hidden: usize,
@@ -28,6 +28,8 @@ pub struct Options {
     pub settings: Settings,
     /// Decides the first weights, the order of rows, and all draws.
     pub seed: u64,
+    /// What to begin with, instead of small normal weights: a machine of the same units.
+    pub begin: Option<Rbm>,
 }
 
 /// Where a training is, told after each batch.
@@ -73,31 +75,36 @@ impl Machine {
         options: &Options,
         mut hook: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Machine, Failure> {
-        let &Options { hidden, hidden_units, epochs, batch, settings, seed } = options;
+        let &Options { hidden, hidden_units, epochs, batch, settings, seed, ref begin } = options;
         let mut rbm = Rbm::new(rows.table().columns(), hidden, rows.units(), hidden_units)?;
-        rbm.randomize(0.01, seed);
         let base = base_of(&rows.means(), rows.units(), rows.len());
-        rbm.visible_bias.clone_from(&base);
-        let mut trainer = Trainer::new(&rbm, settings, seed)?;
-        let mut order = Order::new(seed, rows.len());
-        let batch = batch.clamp(1, rows.len());
-        let batches = (rows.len() / batch) as u64;
-        let total = batches * u64::from(epochs);
-        let mut values = Vec::with_capacity(batch * rows.table().columns());
-        for done in 0..total {
-            values.clear();
-            for place in 0..batch as u64 {
-                let position = done / batches * rows.len() as u64 + done % batches * batch as u64 + place;
-                let (row, epoch) = order.at(position);
-                rows.push(row, epoch, &mut values);
+        if let Some(begin) = begin {
+            let what = |rbm: &Rbm| {
+                let units = [(rbm.visible(), rbm.visible_units()), (rbm.hidden(), rbm.hidden_units())];
+                units.map(|(count, kind)| format!("{count} {kind:?}")).join(" and ")
+            };
+            let (have, wanted) = (what(begin), what(&rbm));
+            if have != wanted {
+                return Err(Failure::new(format!(
+                    "the machine to begin with has {have} units (visible and hidden), must have {wanted}"
+                )));
             }
-            let left = (total - done) as f32 / total as f32;
-            trainer.set_rate(settings.rate * (2.0 * left).min(1.0))?;
+            rbm.clone_from(begin);
+        } else {
+            rbm.randomize(WEIGHTS, seed);
+            rbm.visible_bias.clone_from(&base);
+        }
+        let mut trainer = Trainer::new(&rbm, settings, seed)?;
+        let mut course = Course::new(rows, batch, epochs, seed);
+        let total = course.total;
+        let mut values = Vec::new();
+        for done in 0..total {
+            let epoch = course.batch(done, &mut values);
+            trainer.set_rate(course.rate(settings.rate, done))?;
             let reconstruction = trainer.learn(&mut rbm, &values)?;
             if !reconstruction.is_finite() {
                 return Err(Failure::new("the machine diverged; try a smaller `--rate`"));
             }
-            let epoch = (done / batches) as u32;
             if hook(Progress { done: done + 1, total, epoch, reconstruction }).is_break() {
                 break;
             }

@@ -6,7 +6,7 @@ use yuragi_energy::{
 };
 use yuragi_numeric::philox::{self, Philox};
 
-use super::{Belief, Fitted, Layer};
+use super::{Belief, Deep, Fitted, Layer};
 
 /// Rows that were drawn from a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +25,7 @@ struct Ends {
 
 impl Fitted {
     /// Draws `count` rows. Those of a mixture are independent; a machine takes `steps` Gibbs steps from the data's mean
-    /// activities for each, a network does so in its top machine and goes down from there.
+    /// activities for each, a deep one too, and a network does so in its top machine and goes down from there.
     ///
     /// # Errors
     /// [`Error::Cancelled`] if the hook says so, or layers that do not fit.
@@ -49,6 +49,15 @@ impl Fitted {
                     ends.values = down.sample_visible(&ends.values, Draws::new(seed), step)?;
                 }
                 Ok(restored(ends, dbn.top.visible_units(), &[]))
+            }
+            Self::Deep(stack) => {
+                let Deep { dbm, base } = &stack.deep;
+                let rbm = dbm.bipartite();
+                let Ends { values, means } = gibbs(rbm, base, (count, steps), seed, hook)?;
+                let visible =
+                    |x: Vec<f32>| x.chunks(rbm.visible()).flat_map(|row| &row[..dbm.sizes()[0]]).copied().collect();
+                let ends = Ends { values: visible(values), means: visible(means) };
+                Ok(restored(ends, rbm.visible_units(), &[]))
             }
         }
     }

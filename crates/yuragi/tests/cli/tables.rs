@@ -100,6 +100,55 @@ fn a_network_is_learned_kept_and_drawn_from() {
 }
 
 #[test]
+fn a_deep_machine_is_learned_kept_and_drawn_from() {
+    let scratch = Scratch::new();
+    stripes(&scratch);
+    let arguments = ["fit", "dbm", "stripes-idx3-ubyte", "--layers", "8,6", "--epochs", "300", "--batch", "10"];
+    let more = ["--rate", "0.1", "--steps", "5", "--centred", "--json"];
+    let report: Value = serde_json::from_str(&scratch.succeed(arguments.iter().chain(&more)).out).unwrap();
+    let lower = report["lower"]["value"].as_f64().unwrap();
+    // Four stripes of equal weight have −ln 4 = −1.39 at best; independent pixels, −9.0.
+    assert!((-5.0..-1.3).contains(&lower), "{report}");
+    let shown = scratch.succeed(["info", "dbm.safetensors"]).out;
+    assert!(shown.contains("deep Boltzmann machine, rows of 4x4\nlayers of 16-8-6 units (Binary), 206"), "{shown}");
+    let draw = || scratch.succeed(["sample", "dbm.safetensors", "-n", "50", "--steps", "200"]).out;
+    let drawn = draw();
+    assert!(drawn.lines().count() == 50 && drawn == draw());
+    assert!(drawn.lines().all(|line| line.split(',').count() == 16));
+    scratch.refuse(["fit", "dbm", "stripes-idx3-ubyte", "--rate", "nan"], &["rate is NaN"]);
+    scratch.refuse(["fit", "dbm", "stripes-idx3-ubyte", "--units", "gaussian"], &["two-state units"]);
+}
+
+#[test]
+fn learning_goes_on_from_a_file() {
+    let scratch = Scratch::new();
+    stripes(&scratch);
+    let fit = |kind: &str, more: &[&str]| {
+        let common = ["fit", kind, "stripes-idx3-ubyte", "--batch", "10", "--centred", "--json"];
+        scratch.succeed(common.iter().chain(more)).out
+    };
+    let nats = |text: &str, key: &str| serde_json::from_str::<Value>(text).unwrap()[key]["value"].as_f64().unwrap();
+    let before =
+        nats(&fit("rbm", &["--hidden", "8", "--epochs", "20", "--rate", "0.1", "-o", "first"]), "log_probability");
+    let after =
+        nats(&fit("rbm", &["--init", "first", "--epochs", "200", "--rate", "0.1", "-o", "second"]), "log_probability");
+    assert!(after > before + 0.5, "{before} {after}");
+    // Layers above that hardly learn leave a machine what it was.
+    let deep = fit("dbm", &["--layers", "8,6", "--init", "second", "--epochs", "1", "--rate", "1e-6", "-o", "deep"]);
+    let deep = nats(&deep, "lower");
+    assert!((deep - after).abs() < 0.3, "{after} {deep}");
+    fit("dbm", &["--layers", "8,6", "--init", "deep", "--epochs", "1"]);
+    let refuse = |kind, more: &[&str], parts: &[&str]| {
+        scratch.refuse(["fit", kind, "stripes-idx3-ubyte"].iter().chain(more), parts);
+    };
+    refuse("rbm", &["--init", "deep"], &["deep is a deep Boltzmann machine"]);
+    refuse("rbm", &["--init", "nowhere"], &["nowhere"]);
+    refuse("rbm", &["--init", "first", "--hidden", "9"], &["16 Binary and 8 Binary", "16 Binary and 9 Binary"]);
+    refuse("rbm", &["--init", "first", "--units", "spin"], &["must have 16 Spin and 8 Spin"]);
+    refuse("dbm", &["--init", "first", "--layers", "9,6"], &["[16, 8, 6]", "must be [16, 9, 6]"]);
+}
+
+#[test]
 fn gaussian_and_spin_units_give_back_what_they_were() {
     let scratch = Scratch::new();
     clouds(&scratch);

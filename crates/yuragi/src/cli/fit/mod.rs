@@ -1,6 +1,6 @@
 //! `yuragi fit`: models of tables.
 
-mod dbn;
+mod deep;
 mod gmm;
 mod rbm;
 
@@ -28,7 +28,8 @@ pub use gmm::components;
 pub enum Fit {
     Gmm(gmm::Gmm),
     Rbm(rbm::Rbm),
-    Dbn(dbn::Dbn),
+    Dbn(deep::Dbn),
+    Dbm(deep::Dbm),
 }
 
 impl Fit {
@@ -38,6 +39,7 @@ impl Fit {
             Self::Gmm(command) => command.run(),
             Self::Rbm(command) => command.run(),
             Self::Dbn(command) => command.run(),
+            Self::Dbm(command) => command.run(),
         }
     }
 }
@@ -68,7 +70,7 @@ impl From<Units> for energy::rbm::Units {
 struct Files {
     /// The table: a .csv, .npy or IDX file
     data: PathBuf,
-    /// The model's file [default: gmm.safetensors, rbm.safetensors or dbn.safetensors]
+    /// The model's file [default: the kind's name, such as rbm.safetensors]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Use at most so many rows, the first ones

@@ -7,7 +7,7 @@ use std::{
 use clap::{Args, value_parser};
 use serde_json::{Value, json};
 use yuragi::{
-    Failure,
+    Failure, energy,
     fit::{Fitted, Layer, Machine, Options, Rows, Score},
     io::{Picture, png},
 };
@@ -18,6 +18,8 @@ use crate::cli::{
     common::{Progress, check_place, flow, interruption, print, sheet, unless_interrupted},
 };
 
+/// Hidden units of a machine of which nothing was said.
+const HIDDEN: usize = 100;
 /// Filters that a sheet shows.
 const FILTERS: usize = 256;
 
@@ -29,9 +31,12 @@ const FILTERS: usize = 256;
 pub struct Rbm {
     #[command(flatten)]
     files: Files,
-    /// Hidden units
-    #[arg(long, default_value_t = 100, value_parser = value_parser!(u32).range(1..=65_535))]
-    hidden: u32,
+    /// Hidden units [default: 100, or those of the machine to begin with]
+    #[arg(long, value_parser = value_parser!(u32).range(1..=65_535))]
+    hidden: Option<u32>,
+    /// Go on from this machine
+    #[arg(long, value_name = "MODEL")]
+    init: Option<PathBuf>,
     #[command(flatten)]
     learning: Learning,
     #[command(flatten)]
@@ -49,13 +54,19 @@ impl Rbm {
         let (train, test) = rows(&self.files, &self.learning, &self.judging, usize::MAX)?;
         let shape = train.table().shape().to_vec();
         let epochs = self.learning.epochs;
+        let begin = self.init.as_deref().map(first).transpose()?;
         let options = Options {
-            hidden: self.hidden as usize,
+            hidden: self
+                .hidden
+                .map(|count| count as usize)
+                .or(begin.as_ref().map(|rbm| rbm.hidden()))
+                .unwrap_or(HIDDEN),
             hidden_units: if self.learning.units == Units::Spin { Units::Spin } else { Units::Binary }.into(),
             epochs,
             batch: self.learning.batch as usize,
             settings: self.learning.settings(),
             seed: self.files.seed,
+            begin,
         };
         let interrupted = interruption("stopping; what was learned is kept")?;
         let (mut progress, started) = (Progress::new("learning")?, Instant::now());
@@ -92,21 +103,21 @@ impl Rbm {
         } else {
             None
         };
-        self.tell(&output, &train, score, (&errors, seconds))?;
+        self.tell(&output, (&train, machine.rbm.hidden()), score, (&errors, seconds))?;
         Ok(if flow(&interrupted).is_break() { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
     }
 
     fn tell(
         &self,
         output: &Path,
-        train: &Rows,
+        (train, hidden): (&Rows, usize),
         score: Option<Score>,
         (errors, seconds): (&[f64], f64),
     ) -> Result<(), Failure> {
         let of = self.judging.test.as_ref().unwrap_or(&self.files.data).display();
         if self.files.json {
             let report = json!({
-                "data": self.files.data, "rows": train.len(), "columns": train.table().columns(), "hidden": self.hidden,
+                "data": self.files.data, "rows": train.len(), "columns": train.table().columns(), "hidden": hidden,
                 "reconstruction": errors, "seconds": seconds, "model": output,
                 "log_z": score.map_or(Value::Null, |score| estimate(score.log_z)),
                 "log_probability": score.map_or(Value::Null, |score| estimate(score.log_probability)),
@@ -115,8 +126,7 @@ impl Rbm {
             return print(format_args!("{report:#}\n"));
         }
         let (data, rows, columns) = (self.files.data.display(), train.len(), train.table().columns());
-        let mut text =
-            format!("{data}: {rows} rows of {columns} columns; {} hidden units in {seconds:.1} s\n", self.hidden);
+        let mut text = format!("{data}: {rows} rows of {columns} columns; {hidden} hidden units in {seconds:.1} s\n");
         if let Some(Score { log_z, log_probability: p }) = score {
             text += &format!(
                 "log Z {:.3} ± {:.3} (annealed importance sampling, {} temperatures, {} chains)\n",
@@ -125,6 +135,17 @@ impl Rbm {
             text += &format!("log-probability {:.3} ± {:.3} nats a row of {of}\n", p.value, p.error);
         }
         print(format_args!("{text}{}\n", output.display()))
+    }
+}
+
+/// The machine of a file.
+fn first(path: &Path) -> Result<energy::rbm::Rbm, Failure> {
+    match Fitted::open(path)? {
+        Fitted::Machine(layer) => Ok(layer.machine.rbm),
+        other => {
+            let (path, kind) = (path.display(), other.kind());
+            Err(Failure::new(format!("{path} is a {kind}, must be a restricted Boltzmann machine")))
+        }
     }
 }
 

@@ -1,0 +1,212 @@
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+use clap::{Args, value_parser};
+use serde_json::json;
+use yuragi::{
+    Failure,
+    energy::{
+        deep::{self, DbmSettings, Greedy, MeanFieldSettings},
+        sampler::{Hook, Progress as Sweeps},
+        statistics::Estimate,
+    },
+    fit::{Belief, Bounds, Deep, DeepOptions, Fitted, Network, Rows, Stack, WEIGHTS},
+};
+
+use super::{Files, Judging, Learning, estimate, rows};
+use crate::cli::{
+    INTERRUPTED,
+    common::{Progress, flow, interruption, print, unless_interrupted},
+};
+
+/// Rows of the data that are judged when there is no other table.
+const JUDGED: usize = 1000;
+
+/// Learn a deep belief network: a stack of restricted Boltzmann machines, layer by layer.
+///
+/// Bytes are scaled to 0..1; other numbers must lie between 0 and 1, and are drawn as two values once. Bounds of log-probabilities,
+/// in nats, are measured by draws of the way up and by annealed importance sampling of the top machine; without `--test`, for the
+/// data's first 1000 rows.
+#[derive(Args)]
+pub struct Dbn {
+    #[command(flatten)]
+    task: Task,
+    /// Draws of the way up for each row
+    #[arg(long, default_value_t = 10, value_parser = value_parser!(u32).range(1..=100_000))]
+    draws: u32,
+}
+
+/// Learn a deep Boltzmann machine: all layers together, by mean field and Gibbs chains.
+///
+/// Bytes are scaled to 0..1; other numbers must lie between 0 and 1, and are drawn as two values in every epoch. The variational
+/// bound of log-probabilities, in nats, is measured with annealed importance sampling; without `--test`, for the data's first
+/// 1000 rows. The learning rate falls to 0 over the second half of the epochs.
+#[derive(Args)]
+pub struct Dbm {
+    #[command(flatten)]
+    task: Task,
+    /// Go on from this deep machine, or from this restricted machine as its lowest layers
+    #[arg(long, value_name = "MODEL")]
+    init: Option<PathBuf>,
+}
+
+/// What both take.
+#[derive(Args)]
+struct Task {
+    #[command(flatten)]
+    files: Files,
+    /// Hidden units of each layer, from the lowest
+    #[arg(long, value_delimiter = ',', default_value = "200,200", value_parser = value_parser!(u32).range(1..=65_535))]
+    layers: Vec<u32>,
+    #[command(flatten)]
+    learning: Learning,
+    #[command(flatten)]
+    judging: Judging,
+}
+
+/// What is told of a model: ln Z, of what, and bounds by their keys and names.
+struct Report {
+    log_z: Estimate,
+    of: &'static str,
+    bounds: Vec<(&'static str, &'static str, Estimate)>,
+}
+
+impl Dbn {
+    /// Learns, writes and tells.
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let Dbn { task, draws } = self;
+        let (settings, seed) = (task.learning.settings(), task.files.seed);
+        let (epochs, batch) = (task.learning.epochs, task.learning.batch as usize);
+        let greedy = Greedy { settings, epochs, batch, ..Greedy::default() };
+        let learn = |rows: &Rows, layers: &[usize], hook: Hook<'_>| Belief::train(rows, layers, &greedy, seed, hook);
+        let judge = |belief: &Belief, rows: &Rows, effort, hook: Hook<'_>| {
+            let Bounds { log_z, lower, importance } = belief.score(rows, effort, draws, seed, hook)?;
+            let bounds = vec![("lower", "variational bound", lower), ("importance", "importance-weighted", importance)];
+            Ok(Report { log_z, of: " of the top machine", bounds })
+        };
+        task.run(("dbn", "stopping"), learn, |belief, shape| Fitted::Network(Network { belief, shape }), judge)
+    }
+}
+
+impl Dbm {
+    /// Learns, writes and tells.
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let Dbm { task, init } = self;
+        let &Learning { rate, momentum, decay: weight_decay, steps, persistent, centred, .. } = &task.learning;
+        let (epochs, batch, seed) = (task.learning.epochs, task.learning.batch as usize, task.files.seed);
+        let settings = DbmSettings {
+            rate,
+            momentum,
+            weight_decay,
+            steps,
+            chains: task.learning.batch,
+            persistent,
+            centred,
+            mean_field: MeanFieldSettings { rounds: 10, tolerance: 1e-3, damping: 0.0 },
+        };
+        let learn = |rows: &Rows, layers: &[usize], hook: Hook<'_>| {
+            let begin = init.map(|path| first(&path, layers, seed)).transpose()?;
+            Deep::train(rows, &DeepOptions { layers: layers.to_vec(), epochs, batch, settings, seed, begin }, hook)
+        };
+        let judge = |deep: &Deep, rows: &Rows, effort, hook: Hook<'_>| {
+            let score = deep.score(rows, effort, seed, hook)?;
+            Ok(Report { log_z: score.log_z, of: "", bounds: vec![("lower", "variational bound", score.lower)] })
+        };
+        task.run(
+            ("dbm", "stopping; what was learned is kept"),
+            learn,
+            |deep, shape| Fitted::Deep(Stack { deep, shape }),
+            judge,
+        )
+    }
+}
+
+/// The deep machine of a file, or one with the file's machine as its lowest layers.
+fn first(path: &Path, layers: &[usize], seed: u64) -> Result<deep::Dbm, Failure> {
+    match Fitted::open(path)? {
+        Fitted::Deep(stack) => Ok(stack.deep.dbm),
+        Fitted::Machine(layer) => Ok(deep::Dbm::over(&layer.machine.rbm, &layers[1..], WEIGHTS, seed)?),
+        other => Err(Failure::new(format!("{} is a {}, must be a Boltzmann machine", path.display(), other.kind()))),
+    }
+}
+
+impl Task {
+    /// Learns, writes the model and tells what is measured on it.
+    fn run<M: Clone>(
+        self,
+        (kind, stopping): (&str, &'static str),
+        learn: impl FnOnce(&Rows, &[usize], Hook<'_>) -> Result<M, Failure>,
+        fitted: impl FnOnce(M, Vec<usize>) -> Fitted,
+        judge: impl FnOnce(&M, &Rows, (u32, u32), Hook<'_>) -> Result<Report, Failure>,
+    ) -> Result<ExitCode, Failure> {
+        let output = self.files.output(kind)?;
+        let (train, test) = rows(&self.files, &self.learning, &self.judging, JUDGED)?;
+        let layers: Vec<usize> = self.layers.iter().map(|&size| size as usize).collect();
+        let interrupted = interruption(stopping)?;
+        let (mut progress, started) = (Progress::new("learning")?, Instant::now());
+        let learned = learn(&train, &layers, &mut |at| {
+            progress.set(at.done as f64 / at.total as f64);
+            let tenths = |done: u64| 10 * done / at.total.max(1);
+            if tenths(at.done) > tenths(at.done.saturating_sub(1)) {
+                let seconds = started.elapsed().as_secs_f64();
+                progress.aside(|| eprintln!("{} % learned, {seconds:.1} s", 10 * tenths(at.done)));
+            }
+            flow(&interrupted)
+        });
+        let Some(model) = unless_interrupted(learned, &interrupted)? else {
+            eprintln!("interrupted; nothing was written");
+            return Ok(ExitCode::from(INTERRUPTED));
+        };
+        let seconds = started.elapsed().as_secs_f64();
+        fitted(model.clone(), train.table().shape().to_vec()).save(&output)?;
+        let &Judging { ais, chains, .. } = &self.judging;
+        let mut measure = |at: Sweeps| {
+            progress.set(at.done as f64 / at.total as f64);
+            flow(&interrupted)
+        };
+        let report = if ais > 0 {
+            unless_interrupted(judge(&model, &test, (ais, chains), &mut measure), &interrupted)?
+        } else {
+            None
+        };
+        drop(progress);
+        self.tell(&output, (&train, &test), seconds, report)?;
+        Ok(if flow(&interrupted).is_break() { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+    }
+
+    fn tell(
+        &self,
+        output: &Path,
+        (train, test): (&Rows, &Rows),
+        seconds: f64,
+        report: Option<Report>,
+    ) -> Result<(), Failure> {
+        let (count, columns) = (train.len(), train.table().columns());
+        let of = self.judging.test.as_ref().unwrap_or(&self.files.data).display();
+        if self.files.json {
+            let mut told = json!({
+                "data": self.files.data, "rows": count, "columns": columns, "layers": self.layers,
+                "seconds": seconds, "model": output, "bounds_of": of.to_string(),
+                "log_z": report.as_ref().map(|report| estimate(report.log_z)),
+            });
+            for (key, _, bound) in report.iter().flat_map(|report| &report.bounds) {
+                told[*key] = estimate(*bound);
+            }
+            return print(format_args!("{told:#}\n"));
+        }
+        let data = self.files.data.display();
+        let mut text =
+            format!("{data}: {count} rows of {columns} columns; {:?} hidden units in {seconds:.1} s\n", self.layers);
+        if let Some(Report { log_z, of: machine, bounds }) = report {
+            text += &format!("log Z{machine} {:.3} ± {:.3}\n", log_z.value, log_z.error);
+            text += &format!("log-probability of {} rows of {of}, in nats a row:\n", test.len());
+            for (_, name, bound) in bounds {
+                text += &format!("  {name:<20} {:.3} ± {:.3}\n", bound.value, bound.error);
+            }
+        }
+        print(format_args!("{text}{}\n", output.display()))
+    }
+}

@@ -1,0 +1,146 @@
+use yuragi_energy::{
+    deep::{Dbm, DbmSettings, DbmTrainer, MeanFieldSettings},
+    rbm::partition::annealed_log_z,
+    sampler::{Hook, Progress},
+    statistics::{Estimate, mean},
+};
+
+use super::{Rows, WEIGHTS, course::Course, machine::base_of};
+use crate::Failure;
+
+/// Rows whose mean fields are solved together.
+const TOGETHER: usize = 500;
+
+/// A deep Boltzmann machine, and what is measured on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deep {
+    /// The machine.
+    pub dbm: Dbm,
+    /// Biases of the even layers in the machine without couplings that annealing and sampling start from: those of the mean
+    /// activity of each visible unit, and 0.
+    pub base: Vec<f32>,
+}
+
+/// How a deep Boltzmann machine is trained.
+#[derive(Clone, Debug)]
+pub struct DeepOptions {
+    /// Hidden units of each layer, from the lowest.
+    pub layers: Vec<usize>,
+    /// Passes over the data.
+    pub epochs: u32,
+    /// Rows a step.
+    pub batch: usize,
+    /// The learning itself. Its rate falls linearly to 0 over the second half of the epochs.
+    pub settings: DbmSettings,
+    /// Decides the first weights, the order of rows, and all draws.
+    pub seed: u64,
+    /// What to begin with, instead of small normal weights: a machine of the same layers.
+    pub begin: Option<Dbm>,
+}
+
+/// A bound of the mean log-probability of rows, in nats.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DeepScore {
+    /// ln Z with its error.
+    pub log_z: Estimate,
+    /// The variational bound: at most the log-probability, but for the error of ln Z.
+    pub lower: Estimate,
+}
+
+impl Deep {
+    /// Learns all layers together. Weights begin small and normal, visible biases at the data's means. `hook` may end it
+    /// early; what was learned is kept.
+    ///
+    /// # Errors
+    /// Options out of range, Gaussian units, or a machine that diverges.
+    pub fn train(rows: &Rows, options: &DeepOptions, hook: Hook<'_>) -> Result<Deep, Failure> {
+        let DeepOptions { layers, epochs, batch, settings, seed, begin } = options;
+        let sizes: Vec<usize> = [rows.table().columns()].iter().chain(layers).copied().collect();
+        let pixels = base_of(&rows.means(), rows.units(), rows.len());
+        let mut dbm = if let Some(begin) = begin {
+            let (have, units) = (begin.sizes(), begin.bipartite().visible_units());
+            if have != sizes || units != rows.units() {
+                let wanted = rows.units();
+                return Err(Failure::new(format!(
+                    "the machine to begin with has layers of {have:?} {units:?} units, must be {sizes:?} {wanted:?}"
+                )));
+            }
+            begin.clone()
+        } else {
+            let mut dbm = Dbm::new(&sizes, rows.units())?;
+            dbm.randomize(WEIGHTS, *seed);
+            dbm.bias_mut(0)?.copy_from_slice(&pixels);
+            dbm
+        };
+        let mut base = vec![0.0; dbm.bipartite().visible()];
+        base[..pixels.len()].copy_from_slice(&pixels);
+        let mut trainer = DbmTrainer::new(&dbm, *settings, *seed)?;
+        let mut course = Course::new(rows, *batch, *epochs, *seed);
+        let mut values = Vec::new();
+        for done in 0..course.total {
+            course.batch(done, &mut values);
+            trainer.set_rate(course.rate(settings.rate, done))?;
+            trainer.learn(&mut dbm, &values)?;
+            if !dbm.bias(0)?.iter().all(|bias| bias.is_finite()) {
+                return Err(Failure::new("the machine diverged; try a smaller `--rate`"));
+            }
+            if hook(Progress { done: done + 1, total: course.total }).is_break() {
+                break;
+            }
+        }
+        Ok(Deep { dbm, base })
+    }
+
+    /// ln Z by annealed importance sampling, and the variational bound of ⟨ln p⟩ of rows as they are drawn in epoch 0.
+    ///
+    /// # Errors
+    /// Rows of another length, or a hook that cancels.
+    pub fn score(
+        &self,
+        rows: &Rows,
+        (steps, chains): (u32, u32),
+        seed: u64,
+        hook: Hook<'_>,
+    ) -> Result<DeepScore, Failure> {
+        let log_z = annealed_log_z(self.dbm.bipartite(), &self.base, (steps, chains), seed, hook)?;
+        let mut bounds = Vec::with_capacity(rows.len());
+        for part in rows.drawn(0).chunks(TOGETHER * rows.table().columns()) {
+            let means = self.dbm.mean_field(part, &MeanFieldSettings::default())?;
+            bounds.extend(self.dbm.bound(&means, log_z.value)?);
+        }
+        let own = mean(&bounds);
+        Ok(DeepScore { log_z, lower: Estimate { value: own.value, error: own.error.hypot(log_z.error) } })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use yuragi_energy::{
+        rbm::{Units, partition::exact_log_z},
+        sampler::quiet,
+    };
+    use yuragi_io::{Table, table::Values};
+
+    use super::*;
+    use crate::fit::Binarize;
+
+    #[test]
+    fn a_deep_machine_learns_two_patterns() {
+        let pattern = [255u8, 255, 255, 0, 0, 0];
+        let values: Vec<u8> = (0..100).flat_map(|i| pattern.map(|p| if i % 2 == 0 { p } else { 255 - p })).collect();
+        let table = Table::new(vec![2, 3], Values::Bytes(values)).unwrap();
+        let rows = Rows::new(table, Units::Binary, Binarize::Sample, 0).unwrap();
+        let settings = DbmSettings { rate: 0.1, steps: 10, persistent: false, centred: true, ..DbmSettings::default() };
+        let options = DeepOptions { layers: vec![4, 3], epochs: 300, batch: 50, settings, seed: 1, begin: None };
+        let deep = Deep::train(&rows, &options, &mut quiet).unwrap();
+        let score = deep.score(&rows, (500, 100), 2, &mut quiet).unwrap();
+        let exact = exact_log_z(deep.dbm.bipartite()).unwrap();
+        assert!((score.log_z.value - exact).abs() < 5.0 * score.log_z.error.max(1e-3), "{score:?} {exact}");
+        let next = DeepOptions { begin: Some(deep.dbm.clone()), epochs: 1, ..options };
+        assert_ne!(Deep::train(&rows, &next, &mut quiet).unwrap(), deep);
+        let other = DeepOptions { layers: vec![3, 4], ..next };
+        assert!(Deep::train(&rows, &other, &mut quiet).unwrap_err().to_string().contains("[6, 4, 3]"));
+        // Two patterns have −ln 2 = −0.69 at best; six independent pixels −4.16.
+        assert!((-1.5..-0.69 + 5.0 * score.log_z.error).contains(&score.lower.value), "{score:?}");
+    }
+}
