@@ -169,7 +169,15 @@ mod tests {
     fn a_machine_learns_bars_and_stripes() {
         let rows = bars();
         let settings = Settings { rate: 0.1, steps: 10, centred: true, ..Settings::default() };
-        let options = Options { hidden: 10, hidden_units: Units::Binary, epochs: 3000, batch: 16, settings, seed: 3 };
+        let options = Options {
+            hidden: 10,
+            hidden_units: Units::Binary,
+            epochs: 3000,
+            batch: 16,
+            settings,
+            seed: 3,
+            begin: None,
+        };
         let mut told = Vec::new();
         let machine = Machine::train(&rows, &options, |progress| {
             told.push((progress.done, progress.epoch));
@@ -194,6 +202,7 @@ mod tests {
             batch: 5,
             settings: Settings::default(),
             seed: 3,
+            begin: None,
         };
         let run = |until: u64| {
             let stop = |p: Progress| if p.done == until { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
