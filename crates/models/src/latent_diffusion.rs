@@ -68,9 +68,10 @@ pub fn autoencoder_training(settings: &Settings, batch: usize) -> Result<Graph, 
 /// One training step of the U-Net and the text encoder together.
 ///
 /// Of each latent x₀ the graph makes x = (1 − t)·x₀ + t·ε with t = sigmoid(N(1.1, 1.2)), or t = 1
-/// (nothing to go by but the caption) for a share of 0.4, and minimises the squared error of the network's x̂₀, weighted by 1/max(t, ¼)²
-/// (the error of the flow ε − x₀, tamed near t = 0); where [`Latents::colour`] was measured, also
-/// half of that of the colours it gives, and of their means over 4×4.
+/// (nothing to go by but the caption) for a share of 0.4, and minimises the squared error of the
+/// network's x̂₀, weighted by 1/max(t, ¼)² (the error of the flow ε − x₀, tamed near t = 0); where
+/// [`Latents::colour`] was measured, also half of that of the colours it gives, and of their means
+/// over 4×4.
 ///
 /// # Errors
 /// Settings that [`Settings::check`] refuses, or a batch too large to be addressed.

@@ -61,7 +61,8 @@ pub const fn packed_len(d: usize) -> usize {
     ROWS * groups * (groups + 1) / 2
 }
 
-/// z = x − mean, coordinate by coordinate.
+/// z = x − mean, coordinate by coordinate: in one loop, because tiles one by one are vectorised across coordinates,
+/// with gathers.
 #[inline(always)]
 pub fn center(x: &[Line], mean: &[f64], z: &mut [Line]) {
     for ((x, mean), z) in x.iter().zip(mean).zip(z) {

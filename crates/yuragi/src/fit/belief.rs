@@ -86,21 +86,13 @@ impl Belief {
 
 #[cfg(test)]
 mod tests {
-    use yuragi_energy::{
-        rbm::{Units, train::Settings},
-        sampler::quiet,
-    };
-    use yuragi_io::{Table, table::Values};
+    use yuragi_energy::{rbm::train::Settings, sampler::quiet};
 
     use super::*;
-    use crate::fit::Binarize;
 
     #[test]
     fn a_network_learns_two_patterns() {
-        let pattern = [255u8, 255, 255, 0, 0, 0];
-        let values: Vec<u8> = (0..100).flat_map(|i| pattern.map(|p| if i % 2 == 0 { p } else { 255 - p })).collect();
-        let table = Table::new(vec![2, 3], Values::Bytes(values)).unwrap();
-        let rows = Rows::new(table, Units::Binary, Binarize::Sample, 0).unwrap();
+        let rows = Rows::two_patterns();
         let settings = Settings { rate: 0.1, steps: 5, centred: true, ..Settings::default() };
         let greedy = Greedy { settings, epochs: 300, batch: 50, ..Greedy::default() };
         let belief = Belief::train(&rows, &[4, 3], &greedy, 1, &mut quiet).unwrap();

@@ -1,7 +1,7 @@
 use super::Rows;
 use crate::train::order::Order;
 
-/// Batches of rows, epoch by epoch, each in an order of its own.
+/// A course of learning: batches of rows, epoch by epoch in an order of its own, and their rates.
 pub(super) struct Course<'a> {
     rows: &'a Rows,
     order: Order,

@@ -115,21 +115,13 @@ impl Deep {
 
 #[cfg(test)]
 mod tests {
-    use yuragi_energy::{
-        rbm::{Units, partition::exact_log_z},
-        sampler::quiet,
-    };
-    use yuragi_io::{Table, table::Values};
+    use yuragi_energy::{rbm::partition::exact_log_z, sampler::quiet};
 
     use super::*;
-    use crate::fit::Binarize;
 
     #[test]
     fn a_deep_machine_learns_two_patterns() {
-        let pattern = [255u8, 255, 255, 0, 0, 0];
-        let values: Vec<u8> = (0..100).flat_map(|i| pattern.map(|p| if i % 2 == 0 { p } else { 255 - p })).collect();
-        let table = Table::new(vec![2, 3], Values::Bytes(values)).unwrap();
-        let rows = Rows::new(table, Units::Binary, Binarize::Sample, 0).unwrap();
+        let rows = Rows::two_patterns();
         let settings = DbmSettings { rate: 0.1, steps: 10, persistent: false, centred: true, ..DbmSettings::default() };
         let options = DeepOptions { layers: vec![4, 3], epochs: 300, batch: 50, settings, seed: 1, begin: None };
         let deep = Deep::train(&rows, &options, &mut quiet).unwrap();

@@ -206,15 +206,18 @@ impl Fitted {
             }
             DEEP => {
                 let layers = sizes(file, "layers")?;
-                let mut dbm = Dbm::new(&layers, units_of(&file.setting::<String>("units")?)?)?;
                 if layers.first() != Some(&columns) {
                     return Err(Failure::new("its lowest layer is not as its `shape` says"));
                 }
+                // Before memory is taken for sizes that the file only claims.
+                let weights = layers.windows(2).enumerate().map(|(l, pair)| file.f32(&format!("weights{l}"), pair));
+                let weights = weights.collect::<Result<Vec<_>, _>>()?;
+                let mut dbm = Dbm::new(&layers, units_of(&file.setting::<String>("units")?)?)?;
                 for (l, &size) in layers.iter().enumerate() {
                     dbm.bias_mut(l)?.copy_from_slice(&file.f32(&format!("bias{l}"), &[size])?);
                 }
-                for (l, pair) in layers.windows(2).enumerate() {
-                    dbm.set_weights(l, &file.f32(&format!("weights{l}"), pair)?)?;
+                for (l, weights) in weights.iter().enumerate() {
+                    dbm.set_weights(l, weights)?;
                 }
                 let base = file.f32("base", &[dbm.bipartite().visible()])?;
                 Ok(Self::Deep(Stack { deep: Deep { dbm, base }, shape }))

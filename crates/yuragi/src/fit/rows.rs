@@ -212,6 +212,16 @@ fn moments(table: &Table) -> Vec<(f32, f32)> {
 }
 
 #[cfg(test)]
+impl Rows {
+    /// A hundred rows of two patterns by turns, each the other's negative.
+    pub(super) fn two_patterns() -> Rows {
+        let pattern = [255u8, 255, 255, 0, 0, 0];
+        let values: Vec<u8> = (0..100).flat_map(|i| pattern.map(|p| if i % 2 == 0 { p } else { 255 - p })).collect();
+        Rows::new(Table::new(vec![2, 3], Values::Bytes(values)).unwrap(), Units::Binary, Binarize::Sample, 0).unwrap()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{IsTerminal, Write},
+    io::IsTerminal,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -129,13 +129,6 @@ impl Monitor {
             png::save(&self.curve, &chart.draw(&series)?, &[])?;
         }
         Ok(())
-    }
-
-    /// A line above the bar.
-    pub fn say(&self, text: &str) {
-        self.bar.suspend(|| {
-            let _ = writeln!(std::io::stderr(), "{text}");
-        });
     }
 
     fn write_log(&self) -> Result<(), Failure> {

@@ -137,7 +137,10 @@ fn learning_goes_on_from_a_file() {
     let deep = fit("dbm", &["--layers", "8,6", "--init", "second", "--epochs", "1", "--rate", "1e-6", "-o", "deep"]);
     let deep = nats(&deep, "lower");
     assert!((deep - after).abs() < 0.3, "{after} {deep}");
-    fit("dbm", &["--layers", "8,6", "--init", "deep", "--epochs", "1"]);
+    let unmeasured = fit("dbm", &["--layers", "8,6", "--init", "deep", "--epochs", "1", "--ais", "0"]);
+    let unmeasured: Value = serde_json::from_str(&unmeasured).unwrap();
+    assert!(unmeasured["lower"].is_null() && unmeasured["log_z"].is_null(), "{unmeasured}");
+    assert!(unmeasured.get("lower").is_some() && unmeasured.get("importance").is_none(), "{unmeasured}");
     let refuse = |kind, more: &[&str], parts: &[&str]| {
         scratch.refuse(["fit", kind, "stripes-idx3-ubyte"].iter().chain(more), parts);
     };

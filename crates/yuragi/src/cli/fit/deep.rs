@@ -67,12 +67,34 @@ struct Task {
     judging: Judging,
 }
 
-/// What is told of a model: ln Z, of what, and bounds by their keys and names.
-struct Report {
-    log_z: Estimate,
-    of: &'static str,
-    bounds: Vec<(&'static str, &'static str, Estimate)>,
+/// What the two kinds of models differ in where they are told of.
+struct Kind {
+    /// The name of the command.
+    name: &'static str,
+    /// What an interruption does.
+    stopping: &'static str,
+    /// What ln Z is of.
+    log_z_of: &'static str,
+    /// The keys and names of the bounds that are measured.
+    bounds: &'static [(&'static str, &'static str)],
 }
+
+const DBN: Kind = Kind {
+    name: "dbn",
+    stopping: "stopping",
+    log_z_of: " of the top machine",
+    bounds: &[("lower", "variational bound"), ("importance", "importance-weighted")],
+};
+
+const DBM: Kind = Kind {
+    name: "dbm",
+    stopping: "stopping; what was learned is kept",
+    log_z_of: "",
+    bounds: &[("lower", "variational bound")],
+};
+
+/// ln Z, and the bounds of a kind in their order.
+type Measured = (Estimate, Vec<Estimate>);
 
 impl Dbn {
     /// Learns, writes and tells.
@@ -84,10 +106,9 @@ impl Dbn {
         let learn = |rows: &Rows, layers: &[usize], hook: Hook<'_>| Belief::train(rows, layers, &greedy, seed, hook);
         let judge = |belief: &Belief, rows: &Rows, effort, hook: Hook<'_>| {
             let Bounds { log_z, lower, importance } = belief.score(rows, effort, draws, seed, hook)?;
-            let bounds = vec![("lower", "variational bound", lower), ("importance", "importance-weighted", importance)];
-            Ok(Report { log_z, of: " of the top machine", bounds })
+            Ok((log_z, vec![lower, importance]))
         };
-        task.run(("dbn", "stopping"), learn, |belief, shape| Fitted::Network(Network { belief, shape }), judge)
+        task.run(&DBN, learn, |belief, shape| Fitted::Network(Network { belief, shape }), judge)
     }
 }
 
@@ -113,14 +134,9 @@ impl Dbm {
         };
         let judge = |deep: &Deep, rows: &Rows, effort, hook: Hook<'_>| {
             let score = deep.score(rows, effort, seed, hook)?;
-            Ok(Report { log_z: score.log_z, of: "", bounds: vec![("lower", "variational bound", score.lower)] })
+            Ok((score.log_z, vec![score.lower]))
         };
-        task.run(
-            ("dbm", "stopping; what was learned is kept"),
-            learn,
-            |deep, shape| Fitted::Deep(Stack { deep, shape }),
-            judge,
-        )
+        task.run(&DBM, learn, |deep, shape| Fitted::Deep(Stack { deep, shape }), judge)
     }
 }
 
@@ -137,15 +153,15 @@ impl Task {
     /// Learns, writes the model and tells what is measured on it.
     fn run<M: Clone>(
         self,
-        (kind, stopping): (&str, &'static str),
+        kind: &Kind,
         learn: impl FnOnce(&Rows, &[usize], Hook<'_>) -> Result<M, Failure>,
         fitted: impl FnOnce(M, Vec<usize>) -> Fitted,
-        judge: impl FnOnce(&M, &Rows, (u32, u32), Hook<'_>) -> Result<Report, Failure>,
+        judge: impl FnOnce(&M, &Rows, (u32, u32), Hook<'_>) -> Result<Measured, Failure>,
     ) -> Result<ExitCode, Failure> {
-        let output = self.files.output(kind)?;
+        let output = self.files.output(kind.name)?;
         let (train, test) = rows(&self.files, &self.learning, &self.judging, JUDGED)?;
         let layers: Vec<usize> = self.layers.iter().map(|&size| size as usize).collect();
-        let interrupted = interruption(stopping)?;
+        let interrupted = interruption(kind.stopping)?;
         let (mut progress, started) = (Progress::new("learning")?, Instant::now());
         let learned = learn(&train, &layers, &mut |at| {
             progress.set(at.done as f64 / at.total as f64);
@@ -167,22 +183,22 @@ impl Task {
             progress.set(at.done as f64 / at.total as f64);
             flow(&interrupted)
         };
-        let report = if ais > 0 {
+        let measured = if ais > 0 {
             unless_interrupted(judge(&model, &test, (ais, chains), &mut measure), &interrupted)?
         } else {
             None
         };
         drop(progress);
-        self.tell(&output, (&train, &test), seconds, report)?;
+        self.tell(kind, &output, (&train, &test), (seconds, measured))?;
         Ok(if flow(&interrupted).is_break() { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
     }
 
     fn tell(
         &self,
+        kind: &Kind,
         output: &Path,
         (train, test): (&Rows, &Rows),
-        seconds: f64,
-        report: Option<Report>,
+        (seconds, measured): (f64, Option<Measured>),
     ) -> Result<(), Failure> {
         let (count, columns) = (train.len(), train.table().columns());
         let of = self.judging.test.as_ref().unwrap_or(&self.files.data).display();
@@ -190,20 +206,20 @@ impl Task {
             let mut told = json!({
                 "data": self.files.data, "rows": count, "columns": columns, "layers": self.layers,
                 "seconds": seconds, "model": output, "bounds_of": of.to_string(),
-                "log_z": report.as_ref().map(|report| estimate(report.log_z)),
+                "log_z": measured.as_ref().map(|(log_z, _)| estimate(*log_z)),
             });
-            for (key, _, bound) in report.iter().flat_map(|report| &report.bounds) {
-                told[*key] = estimate(*bound);
+            for (i, (key, _)) in kind.bounds.iter().enumerate() {
+                told[*key] = json!(measured.as_ref().map(|(_, bounds)| estimate(bounds[i])));
             }
             return print(format_args!("{told:#}\n"));
         }
         let data = self.files.data.display();
         let mut text =
             format!("{data}: {count} rows of {columns} columns; {:?} hidden units in {seconds:.1} s\n", self.layers);
-        if let Some(Report { log_z, of: machine, bounds }) = report {
-            text += &format!("log Z{machine} {:.3} ± {:.3}\n", log_z.value, log_z.error);
+        if let Some((log_z, bounds)) = measured {
+            text += &format!("log Z{} {:.3} ± {:.3}\n", kind.log_z_of, log_z.value, log_z.error);
             text += &format!("log-probability of {} rows of {of}, in nats a row:\n", test.len());
-            for (_, name, bound) in bounds {
+            for ((_, name), bound) in kind.bounds.iter().zip(bounds) {
                 text += &format!("  {name:<20} {:.3} ± {:.3}\n", bound.value, bound.error);
             }
         }
