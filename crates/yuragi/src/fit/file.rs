@@ -209,7 +209,6 @@ impl Fitted {
                 if layers.first() != Some(&columns) {
                     return Err(Failure::new("its lowest layer is not as its `shape` says"));
                 }
-                // Before memory is taken for sizes that the file only claims.
                 let weights = layers.windows(2).enumerate().map(|(l, pair)| file.f32(&format!("weights{l}"), pair));
                 let weights = weights.collect::<Result<Vec<_>, _>>()?;
                 let mut dbm = Dbm::new(&layers, units_of(&file.setting::<String>("units")?)?)?;
@@ -245,8 +244,10 @@ fn get(file: &Archive, prefix: &str, visible: usize) -> Result<Rbm, Failure> {
     let name = |part: &str| format!("{prefix}{part}");
     let units = |key: &str| units_of(&file.setting::<String>(&name(key))?);
     let hidden = file.tensor(&name("hidden_bias"))?.shape().first().copied().unwrap_or(0);
+    // Before memory is taken for sizes that the file only claims.
+    let weights = file.f32(&name("weights"), &[visible, hidden])?;
     let mut rbm = Rbm::new(visible, hidden, units("visible")?, units("hidden")?)?;
-    rbm.weights = file.f32(&name("weights"), &[visible, hidden])?;
+    rbm.weights = weights;
     rbm.visible_bias = file.f32(&name("visible_bias"), &[visible])?;
     rbm.hidden_bias = file.f32(&name("hidden_bias"), &[hidden])?;
     Ok(rbm)
