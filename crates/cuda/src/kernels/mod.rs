@@ -1,0 +1,1 @@
+//! From sizes and addresses to launches: one file a family of kernels, each with its table of variants.
