@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 //! Generative models on the computer you have: one library of what the crates hold, and with
 //! feature `std` (the default) files, training and evaluation, models of tables; feature `builtin` (a default too) adds
-//! a trained model.
+//! a trained model. The third default, `cli`, is the program: an engine that embeds the library leaves it out.
 
 pub use yuragi_cpu as cpu;
 pub use yuragi_diffusion as diffusion;

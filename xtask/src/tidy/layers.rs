@@ -91,6 +91,7 @@ mod tests {
             folder: format!("crates/{name}"),
             name: name.into(),
             dependencies: dependencies.iter().map(|&d| d.into()).collect(),
+            ..Member::default()
         };
         let members = [member("nn", &["yuragi-cpu", "libm"]), member("cpu", &[]), member("attic", &[])];
         let errors = check(&members);

@@ -1,5 +1,6 @@
 //! What the compiler does not check: layering, the places of `unsafe`, file sizes, leftovers and the code map.
 
+mod features;
 mod layers;
 mod roots;
 mod source;
@@ -26,6 +27,7 @@ pub fn check() -> Outcome {
         println!("warning: {}: {} lines, perhaps two files in one", source.path, source.lines());
     }
     let mut errors = layers::check(&workspace.members);
+    errors.extend(features::check(&workspace.members));
     errors.extend(roots::check(&workspace, &sources));
     errors.extend(sources.iter().flat_map(source_errors));
     errors.extend(readme.iter().flat_map(|readme| code_map_errors(readme, &workspace)));
@@ -141,7 +143,7 @@ mod tests {
             package: format!("yuragi-{name}"),
             folder: format!("crates/{name}"),
             name: name.into(),
-            dependencies: vec![],
+            ..Member::default()
         };
         let workspace = Workspace { members: vec![member("nn"), member("io")] };
         assert_eq!(code_map_errors("`crates/nn` and `crates/io/`", &workspace), [""; 0]);

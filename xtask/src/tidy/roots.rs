@@ -66,7 +66,7 @@ mod tests {
             package: format!("yuragi-{name}"),
             folder: format!("crates/{name}"),
             name: name.into(),
-            dependencies: vec![],
+            ..Member::default()
         };
         let workspace = Workspace { members: vec![member("nn"), member("cpu"), member("io")] };
         let source = |path: &str, text: &str| Source::new(path.into(), text.into());

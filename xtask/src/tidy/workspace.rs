@@ -11,6 +11,7 @@ pub struct Workspace {
     pub members: Vec<Member>,
 }
 
+#[derive(Default)]
 pub struct Member {
     /// Cargo's name, such as `yuragi-nn`.
     pub package: String,
@@ -20,6 +21,8 @@ pub struct Member {
     pub name: String,
     /// The packages of normal and build dependencies.
     pub dependencies: Vec<String>,
+    /// Each feature with what it turns on, as the manifest writes it.
+    pub features: Vec<(String, Vec<String>)>,
 }
 
 impl Workspace {
@@ -50,10 +53,15 @@ fn member(package: &Value, root: &Path) -> Option<Member> {
     let folder = Path::new(package["manifest_path"].as_str()?).parent()?.strip_prefix(root).ok()?;
     let dependencies = package["dependencies"].as_array()?.iter();
     let built_in = dependencies.filter(|dependency| dependency["kind"] != "dev");
+    let words = |list: &Value| -> Option<Vec<String>> {
+        list.as_array()?.iter().map(|word| word.as_str().map(str::to_owned)).collect()
+    };
+    let features = package["features"].as_object()?.iter();
     Some(Member {
         package: package["name"].as_str()?.into(),
         folder: folder.to_str()?.replace('\\', "/"),
         name: folder.file_name()?.to_str()?.into(),
         dependencies: built_in.filter_map(|dependency| dependency["name"].as_str().map(str::to_owned)).collect(),
+        features: features.map(|(name, list)| Some((name.clone(), words(list)?))).collect::<Option<_>>()?,
     })
 }

@@ -1,6 +1,12 @@
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, IsTerminal},
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 use yuragi::{
     Failure,
     cpu::Cpu,
@@ -8,12 +14,12 @@ use yuragi::{
     io::checkpoint::Archive,
     model::Model,
     models::Settings,
-    train::{Ending, Options, Run, Source, Stage, data::Data, train},
+    train::{Ending, News, Options, Pace, Run, Source, Stage, data::Data, train},
 };
 
 use super::{
     INTERRUPTED,
-    common::{file_of, interruption, open},
+    common::{file_of, flow, interruption, open},
 };
 
 /// Learn from pictures with captions.
@@ -100,7 +106,13 @@ impl Train {
             cpu.threads()
         );
         let folder = run.folder.clone();
-        match train(run, &data, &cpu, &interrupted)? {
+        let mut bar = Bar::default();
+        let ending = train(run, &data, &cpu, &mut |news| {
+            bar.show(news);
+            flow(&interrupted)
+        })?;
+        drop(bar);
+        match ending {
             Ending::Complete => {
                 eprintln!("trained: {}", folder.join("model.safetensors").display());
                 Ok(ExitCode::SUCCESS)
@@ -156,4 +168,55 @@ impl Train {
         run.create()?;
         Ok((run, data))
     }
+}
+
+/// Between two lines where there is no terminal for a bar.
+const LINE_EVERY: Duration = Duration::from_secs(30);
+
+/// Shows how far a training is: a bar in a terminal, else a line now and then.
+#[derive(Default)]
+struct Bar {
+    bar: Option<(&'static str, ProgressBar)>,
+    printed: Option<Instant>,
+}
+
+impl Bar {
+    fn show(&mut self, news: &News) {
+        let (what, done, total) = match *news {
+            News::Encoding { done, total } => ("encoding", done as u64, total as u64),
+            News::Step(progress) => (progress.stage.name(), progress.step, progress.steps),
+        };
+        if self.bar.as_ref().is_none_or(|(shown, _)| *shown != what) {
+            let style = ProgressStyle::with_template("{prefix:11} {wide_bar} {pos}/{len} {msg}");
+            let bar = ProgressBar::new(total).with_prefix(what);
+            if let Some((_, old)) = self.bar.replace((what, style.map_or(bar.clone(), |style| bar.with_style(style)))) {
+                old.abandon();
+            }
+        }
+        let Some((_, bar)) = &self.bar else { return };
+        bar.set_position(done);
+        let News::Step(progress) = news else { return };
+        let Some(Pace { loss, pictures, left }) = progress.pace else { return };
+        let message = format!("loss {loss:.4}, {pictures:.0} pictures/s, {} left", clock(left));
+        let due = self.printed.get_or_insert_with(Instant::now).elapsed() >= LINE_EVERY;
+        if due && !io::stderr().is_terminal() {
+            self.printed = Some(Instant::now());
+            eprintln!("{what} {done}/{total} {message}");
+        }
+        bar.set_message(message);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some((_, bar)) = &self.bar {
+            bar.abandon();
+        }
+    }
+}
+
+/// Hours, minutes and seconds.
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }

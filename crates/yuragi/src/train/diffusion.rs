@@ -1,6 +1,5 @@
 //! The second stage: words and noise to latents.
 
-use indicatif::ProgressBar;
 use yuragi_cpu::{Cpu, CpuPlan, CpuState};
 use yuragi_graph::{Backend, Params, Plan, Slice, SliceMut};
 use yuragi_io::{Picture, picture::contact_sheet};
@@ -14,7 +13,7 @@ use yuragi_models::{
 use yuragi_nn::{optim, rate};
 
 use super::{
-    Learner, Report, Run, captions,
+    Learner, News, Report, Run, Tell, captions,
     codec::Codec,
     data::{Batches, Data},
 };
@@ -51,15 +50,17 @@ pub struct Diffusion<'a> {
 
 impl<'a> Diffusion<'a> {
     /// Goes on with a run; missing weights and optimiser state are drawn from its seed.
-    pub fn new(run: &mut Run, data: &'a Data, cpu: &Cpu) -> Result<Diffusion<'a>, Failure> {
+    pub fn new(run: &mut Run, data: &'a Data, cpu: &Cpu, tell: Tell<'_>) -> Result<Diffusion<'a>, Failure> {
         let options = run.options.clone();
         let graph = latent_diffusion::diffusion_training(&run.settings, options.batch)?;
         run.prepare(graph.params());
         let pictures: Vec<&Picture> = data.items.iter().map(|i| &i.picture).collect();
-        let bar = ProgressBar::new(pictures.len() as u64).with_message("encoding pictures");
         let codec = Codec::new(&run.settings, cpu)?;
-        let latents = codec.encode(&run.params, &pictures, |done| bar.set_position(done as u64))?;
-        bar.finish_and_clear();
+        let total = pictures.len();
+        let latents = codec.encode(&run.params, &pictures, |done| {
+            // An interruption is heard before the first step, too.
+            let _ = tell(&News::Encoding { done, total });
+        })?;
         let plan = cpu.compile(&graph)?;
         Ok(Diffusion {
             data,

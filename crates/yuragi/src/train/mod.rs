@@ -12,8 +12,8 @@ pub mod order;
 pub mod run;
 
 use std::{
+    ops::ControlFlow,
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -65,8 +65,49 @@ pub enum Ending {
     Interrupted,
 }
 
-/// Trains until all steps are done or `interrupted` is set, and leaves checkpoint and model in the run's folder.
-pub fn train(mut run: Run, data: &Data, cpu: &Cpu, interrupted: &AtomicBool) -> Result<Ending, Failure> {
+/// What a training tells on its way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum News {
+    /// Pictures become latents, before the second stage.
+    Encoding {
+        /// Pictures that are ready.
+        done: usize,
+        /// All of them.
+        total: usize,
+    },
+    /// A stage stands before its next step, or at its end.
+    Step(Progress),
+}
+
+/// How far a stage is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// The stage.
+    pub stage: Stage,
+    /// Steps done.
+    pub step: u64,
+    /// Steps from begin to end.
+    pub steps: u64,
+    /// What the log's last line knows; nothing before this run wrote one.
+    pub pace: Option<Pace>,
+}
+
+/// How a stage fares.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// The mean loss of some steps.
+    pub loss: f64,
+    /// Pictures learned from in a second.
+    pub pictures: f64,
+    /// Until the end.
+    pub left: Duration,
+}
+
+/// Hears what a training tells; a break interrupts it, and it is saved.
+pub type Tell<'t> = &'t mut dyn FnMut(&News) -> ControlFlow<()>;
+
+/// Trains until all steps are done or `tell` breaks, and leaves checkpoint and model in the run's folder.
+pub fn train(mut run: Run, data: &Data, cpu: &Cpu, tell: Tell<'_>) -> Result<Ending, Failure> {
     if run.fingerprint != data.fingerprint() {
         return Err(Failure::new(format!(
             "{} began with other pictures or captions than `{}` gives now: train anew in another folder",
@@ -81,9 +122,9 @@ pub fn train(mut run: Run, data: &Data, cpu: &Cpu, interrupted: &AtomicBool) -> 
         };
         let mut learner: Box<dyn Learner> = match run.stage {
             Stage::Autoencoder => Box::new(autoencoder::Autoencoder::new(&mut run, data, cpu)?),
-            Stage::Diffusion | Stage::Done => Box::new(diffusion::Diffusion::new(&mut run, data, cpu)?),
+            Stage::Diffusion | Stage::Done => Box::new(diffusion::Diffusion::new(&mut run, data, cpu, tell)?),
         };
-        let ending = learn(&mut run, &mut *learner, steps, batch, interrupted)?;
+        let ending = learn(&mut run, &mut *learner, steps, batch, tell)?;
         if ending == Ending::Interrupted {
             return Ok(ending);
         }
@@ -109,14 +150,14 @@ fn learn(
     learner: &mut dyn Learner,
     steps: u64,
     batch: usize,
-    interrupted: &AtomicBool,
+    tell: Tell<'_>,
 ) -> Result<Ending, Failure> {
-    let mut monitor = Monitor::new(&run.folder, run.stage.name(), run.step, steps, batch)?;
+    let mut monitor = Monitor::new(&run.folder, run.stage, run.step, steps, batch)?;
     let sheet = run.folder.join(format!("{}-samples.png", run.stage.name()));
     let (mut saved, mut shown) = (Instant::now(), Instant::now());
     let mut watch = Watch::default();
     while run.step < steps {
-        if interrupted.load(Ordering::Relaxed) {
+        if tell(&News::Step(monitor.progress(run.step))).is_break() {
             run.save()?;
             monitor.flush()?;
             return Ok(Ending::Interrupted);
@@ -144,6 +185,8 @@ fn learn(
             shown = Instant::now();
         }
     }
+    // The stage is over: there is nothing left to interrupt.
+    let _ = tell(&News::Step(monitor.progress(run.step)));
     monitor.flush()?;
     run.save()?;
     Ok(Ending::Complete)

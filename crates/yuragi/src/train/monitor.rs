@@ -1,23 +1,20 @@
-//! What a person sees of a training: bar, log, curve, sample sheet.
+//! What a training leaves of its course: log, curve, pace.
 
 use std::{
     fs,
-    io::IsTerminal,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
 use yuragi_io::{atomic, plot, png};
 
+use super::{Pace, Progress, Stage};
 use crate::Failure;
 
 /// Between two lines of the log.
 const LOG_EVERY: u64 = 25;
 /// Between two drawings of the curve.
 const CURVE_EVERY: Duration = Duration::from_secs(60);
-/// Between two lines where there is no terminal for a bar.
-const LINE_EVERY: Duration = Duration::from_secs(30);
 
 /// Averages since the last line of the log.
 #[derive(Clone, Debug, Default)]
@@ -27,10 +24,9 @@ struct Sums {
     norm: f64,
 }
 
-/// Shows the progress of one stage.
+/// Keeps the course of one stage.
 pub struct Monitor {
-    stage: &'static str,
-    bar: ProgressBar,
+    stage: Stage,
     log: PathBuf,
     curve: PathBuf,
     lines: Vec<String>,
@@ -41,14 +37,14 @@ pub struct Monitor {
     first: u64,
     started: Instant,
     curve_drawn: Instant,
-    line_printed: Instant,
     batch: usize,
+    pace: Option<Pace>,
 }
 
 impl Monitor {
     /// Goes on from a step; later lines of an older log are dropped.
-    pub fn new(folder: &Path, stage: &'static str, step: u64, steps: u64, batch: usize) -> Result<Monitor, Failure> {
-        let log = folder.join(format!("{stage}.tsv"));
+    pub fn new(folder: &Path, stage: Stage, step: u64, steps: u64, batch: usize) -> Result<Monitor, Failure> {
+        let log = folder.join(format!("{}.tsv", stage.name()));
         let old = fs::read_to_string(&log).unwrap_or_default();
         let step_of = |line: &str| line.split('\t').next().and_then(|s| s.parse::<u64>().ok());
         let mut lines = vec!["step\tloss\tgradient_norm\tlearning_rate".to_owned()];
@@ -60,13 +56,10 @@ impl Monitor {
                 lines.push(line.to_owned());
             }
         }
-        let style = ProgressStyle::with_template("{prefix:11} {wide_bar} {pos}/{len} {msg}");
-        let bar = ProgressBar::new(steps).with_position(step).with_prefix(stage).with_style(style?);
         let now = Instant::now();
-        let curve = folder.join(format!("{stage}.png"));
+        let curve = folder.join(format!("{}.png", stage.name()));
         let monitor = Monitor {
             stage,
-            bar,
             log,
             curve,
             lines,
@@ -76,8 +69,8 @@ impl Monitor {
             first: step,
             started: now,
             curve_drawn: now,
-            line_printed: now,
             batch,
+            pace: None,
         };
         monitor.write_log()?;
         Ok(monitor)
@@ -88,29 +81,25 @@ impl Monitor {
         self.sums.steps += 1;
         self.sums.loss += loss;
         self.sums.norm += norm;
-        self.bar.set_position(step);
         if step.is_multiple_of(LOG_EVERY) || step == self.steps {
             let n = self.sums.steps as f64;
             let (loss, norm) = (self.sums.loss / n, self.sums.norm / n);
             self.sums = Sums::default();
             self.points.push((step as f64, loss));
             self.lines.push(format!("{step}\t{loss:.6}\t{norm:.4}\t{rate:.3e}"));
-            let seconds = self.started.elapsed().as_secs_f64();
-            let pace = step.saturating_sub(self.first) as f64 / seconds.max(1e-9);
-            let left = (self.steps.saturating_sub(step) as f64 / pace) as u64;
-            let (pictures, hours, minutes) = (pace * self.batch as f64, left / 3600, left / 60 % 60);
-            let message =
-                format!("loss {loss:.4}, {pictures:.0} pictures/s, {hours}:{minutes:02}:{:02} left", left % 60);
-            if self.line_printed.elapsed() >= LINE_EVERY && !std::io::stderr().is_terminal() {
-                self.line_printed = Instant::now();
-                eprintln!("{} {step}/{} {message}, {seconds:.0} s", self.stage, self.steps);
-            }
-            self.bar.set_message(message);
+            let each = self.started.elapsed().as_secs_f64() / step.saturating_sub(self.first).max(1) as f64;
+            let left = Duration::try_from_secs_f64(each * self.steps.saturating_sub(step) as f64).unwrap_or_default();
+            self.pace = Some(Pace { loss, pictures: self.batch as f64 / each.max(1e-9), left });
             if self.curve_drawn.elapsed() >= CURVE_EVERY {
                 self.flush()?;
             }
         }
         Ok(())
+    }
+
+    /// How far the stage is after so many steps.
+    pub fn progress(&self, step: u64) -> Progress {
+        Progress { stage: self.stage, step, steps: self.steps, pace: self.pace }
     }
 
     /// Writes log and curve.
@@ -120,7 +109,7 @@ impl Monitor {
         if self.points.len() > 1 {
             let series = [plot::Series { points: self.points.clone(), ..Default::default() }];
             let chart = plot::Chart {
-                title: self.stage.into(),
+                title: self.stage.name().into(),
                 x_label: "step".into(),
                 y_label: "loss".into(),
                 log_y: true,
@@ -135,11 +124,5 @@ impl Monitor {
         let mut text = self.lines.join("\n");
         text.push('\n');
         Ok(atomic::write(&self.log, text.as_bytes())?)
-    }
-}
-
-impl Drop for Monitor {
-    fn drop(&mut self) {
-        self.bar.abandon();
     }
 }
