@@ -7,6 +7,7 @@
 
 use crate::elementary::{ln_normal, sin_quadrant};
 use crate::philox::word_block;
+use crate::single::Single;
 use core::f32::consts::FRAC_PI_2;
 
 /// Blocks that are drawn together, so that the loops over them vectorise.
@@ -79,7 +80,7 @@ impl Transform for Normal {
                 *radius = -2.0 * ln_normal(open_unit(*word), 0.0);
             }
             for radius in &mut radius {
-                *radius = sqrt(*radius);
+                *radius = Single::sqrt(*radius);
             }
             for j in 0..N {
                 let (quadrant, angle) = direction(words[pair + 1][j]);
@@ -102,15 +103,6 @@ fn open_unit(word: u32) -> f32 {
 fn direction(word: u32) -> (u32, f32) {
     let turn = (word & 0x3fff_ffff) as i32 - 0x2000_0000;
     (word >> 30, turn as f32 * (FRAC_PI_2 / 1_073_741_824.0))
-}
-
-/// The correctly rounded square root.
-#[inline(always)]
-fn sqrt(x: f32) -> f32 {
-    #[cfg(feature = "std")]
-    return x.sqrt();
-    #[cfg(not(feature = "std"))]
-    libm::sqrtf(x)
 }
 
 #[inline(always)]

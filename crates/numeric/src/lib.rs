@@ -27,8 +27,10 @@ pub mod linalg;
 pub mod philox;
 mod real;
 pub mod simd;
+mod single;
 pub mod special;
 
 pub use half::{bf16, f16};
 pub use rand_core;
 pub use real::Real;
+pub use single::{Single, Word};

@@ -1,29 +1,34 @@
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
-use crate::elementary;
+use crate::elementary::formula;
+use crate::single::Single;
 
-/// The numbers that formulas of the graph are written in: `f32` through [`elementary`], the same
-/// bits everywhere, or `f64` through `libm`, the truth to compare with.
+/// The numbers that formulas of the graph are written in: `f32` and whatever else is a [`Single`],
+/// with the same bits everywhere, or `f64` through `libm`, the truth to compare with.
+///
+/// A formula has no branch on its numbers, so that it can be recorded as well as computed:
+/// comparisons give numbers, and [`select`](Real::select) picks one of two.
+///
+/// ```
+/// use yuragi_numeric::Real;
+///
+/// fn leaky<R: Real>(x: R) -> R {
+///     R::select(x.less(R::of(0.0)), x * R::of(0.1), x)
+/// }
+///
+/// assert_eq!([leaky(-2.0_f32), leaky(3.0)], [-0.2, 3.0]);
+/// ```
 pub trait Real:
-    Copy
-    + PartialOrd
-    + Neg<Output = Self>
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
+    Copy + Neg<Output = Self> + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
 {
-    /// 0.
-    const ZERO: Self;
-    /// ½.
-    const HALF: Self;
-    /// 1.
-    const ONE: Self;
-    /// 1/√2.
-    const FRAC_1_SQRT_2: Self;
-
-    /// 1 if true, else 0.
-    fn indicator(condition: bool) -> Self;
+    /// A constant of a formula.
+    fn of(constant: f64) -> Self;
+    /// 1 where self < other, else 0.
+    fn less(self, other: Self) -> Self;
+    /// 1 where self = other, else 0.
+    fn equal(self, other: Self) -> Self;
+    /// `a` where the condition is not 0, else `b`.
+    fn select(condition: Self, a: Self, b: Self) -> Self;
     /// |x|.
     fn abs(self) -> Self;
     /// −1, 0 or 1; NaN for NaN.
@@ -52,127 +57,142 @@ pub trait Real:
     fn erf(self) -> Self;
 }
 
-macro_rules! real {
-    ($type:ident, $frac_1_sqrt_2:expr, $abs:path, $floor:path, $sqrt:path, $exp:path, $ln:path, $sin:path, $cos:path, $tanh:path, $sigmoid:path, $erf:path) => {
-        impl Real for $type {
-            const ZERO: Self = 0.0;
-            const HALF: Self = 0.5;
-            const ONE: Self = 1.0;
-            const FRAC_1_SQRT_2: Self = $frac_1_sqrt_2;
-
-            #[inline(always)]
-            fn indicator(condition: bool) -> Self {
-                if condition { 1.0 } else { 0.0 }
-            }
-            #[inline(always)]
-            fn abs(self) -> Self {
-                $abs(self)
-            }
-            #[inline(always)]
-            fn sign(self) -> Self {
-                let side = Self::indicator(self > 0.0) - Self::indicator(self < 0.0);
-                if self == self { side } else { self }
-            }
-            #[inline(always)]
-            fn floor(self) -> Self {
-                $floor(self)
-            }
-            #[inline(always)]
-            fn max(self, other: Self) -> Self {
-                let larger = if self > other { self } else { other };
-                if self == self { larger } else { self }
-            }
-            #[inline(always)]
-            fn min(self, other: Self) -> Self {
-                let smaller = if self < other { self } else { other };
-                if self == self { smaller } else { self }
-            }
-            #[inline(always)]
-            fn sqrt(self) -> Self {
-                $sqrt(self)
-            }
-            #[inline(always)]
-            fn exp(self) -> Self {
-                $exp(self)
-            }
-            #[inline(always)]
-            fn ln(self) -> Self {
-                $ln(self)
-            }
-            #[inline(always)]
-            fn sin(self) -> Self {
-                $sin(self)
-            }
-            #[inline(always)]
-            fn cos(self) -> Self {
-                $cos(self)
-            }
-            #[inline(always)]
-            fn tanh(self) -> Self {
-                $tanh(self)
-            }
-            #[inline(always)]
-            fn sigmoid(self) -> Self {
-                $sigmoid(self)
-            }
-            #[inline(always)]
-            fn erf(self) -> Self {
-                $erf(self)
-            }
-        }
-    };
+/// 1 where a condition holds, else 0.
+#[inline(always)]
+fn indicator<S: Single>(condition: S::Condition) -> S {
+    S::select(condition, S::from(1.0), S::from(0.0))
 }
 
-/// Exact operations, so that the bits are the same either way: with `std` the processor's, which vectorise.
-mod rounding {
-    #[inline(always)]
-    pub fn floor(x: f32) -> f32 {
-        #[cfg(feature = "std")]
-        return x.floor();
-        #[cfg(not(feature = "std"))]
-        libm::floorf(x)
-    }
+/// `y`, but NaN where x is.
+#[inline(always)]
+fn unless_nan<S: Single>(x: S, y: S) -> S {
+    S::select(x.equal(x), y, x)
+}
 
+impl<S: Single> Real for S {
     #[inline(always)]
-    pub fn sqrt(x: f32) -> f32 {
-        #[cfg(feature = "std")]
-        return x.sqrt();
-        #[cfg(not(feature = "std"))]
-        libm::sqrtf(x)
+    fn of(constant: f64) -> S {
+        S::from(constant as f32)
+    }
+    #[inline(always)]
+    fn less(self, other: S) -> S {
+        indicator(Single::less(self, other))
+    }
+    #[inline(always)]
+    fn equal(self, other: S) -> S {
+        indicator(Single::equal(self, other))
+    }
+    #[inline(always)]
+    fn select(condition: S, a: S, b: S) -> S {
+        Single::select(Single::equal(condition, S::from(0.0)), b, a)
+    }
+    #[inline(always)]
+    fn abs(self) -> S {
+        Single::abs(self)
+    }
+    #[inline(always)]
+    fn sign(self) -> S {
+        let zero = S::from(0.0);
+        unless_nan(self, Real::less(zero, self) - Real::less(self, zero))
+    }
+    #[inline(always)]
+    fn floor(self) -> S {
+        Single::floor(self)
+    }
+    #[inline(always)]
+    fn max(self, other: S) -> S {
+        unless_nan(self, Single::select(Single::less(other, self), self, other))
+    }
+    #[inline(always)]
+    fn min(self, other: S) -> S {
+        unless_nan(self, Single::select(Single::less(self, other), self, other))
+    }
+    #[inline(always)]
+    fn sqrt(self) -> S {
+        Single::sqrt(self)
+    }
+    #[inline(always)]
+    fn exp(self) -> S {
+        formula::exp(self)
+    }
+    #[inline(always)]
+    fn ln(self) -> S {
+        formula::ln(self)
+    }
+    #[inline(always)]
+    fn sin(self) -> S {
+        formula::sin(self)
+    }
+    #[inline(always)]
+    fn cos(self) -> S {
+        formula::cos(self)
+    }
+    #[inline(always)]
+    fn tanh(self) -> S {
+        formula::tanh(self)
+    }
+    #[inline(always)]
+    fn sigmoid(self) -> S {
+        formula::sigmoid(self)
+    }
+    #[inline(always)]
+    fn erf(self) -> S {
+        formula::erf(self)
     }
 }
 
-real!(
-    f32,
-    core::f32::consts::FRAC_1_SQRT_2,
-    f32::abs,
-    rounding::floor,
-    rounding::sqrt,
-    elementary::exp,
-    elementary::ln,
-    elementary::sin,
-    elementary::cos,
-    elementary::tanh,
-    elementary::sigmoid,
-    elementary::erf
-);
-real!(
-    f64,
-    core::f64::consts::FRAC_1_SQRT_2,
-    f64::abs,
-    libm::floor,
-    libm::sqrt,
-    libm::exp,
-    libm::log,
-    libm::sin,
-    libm::cos,
-    libm::tanh,
-    sigmoid,
-    libm::erf
-);
-
-/// 1/(1+e^−x) without overflow.
-fn sigmoid(x: f64) -> f64 {
-    let e = libm::exp(-x.abs());
-    if x >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) }
+impl Real for f64 {
+    fn of(constant: f64) -> f64 {
+        constant
+    }
+    fn less(self, other: f64) -> f64 {
+        f64::from(u8::from(self < other))
+    }
+    fn equal(self, other: f64) -> f64 {
+        f64::from(u8::from(self == other))
+    }
+    fn select(condition: f64, a: f64, b: f64) -> f64 {
+        if condition != 0.0 { a } else { b }
+    }
+    fn abs(self) -> f64 {
+        self.abs()
+    }
+    fn sign(self) -> f64 {
+        if self.is_nan() { self } else { Real::less(0.0, self) - Real::less(self, 0.0) }
+    }
+    fn floor(self) -> f64 {
+        libm::floor(self)
+    }
+    fn max(self, other: f64) -> f64 {
+        if self > other || self.is_nan() { self } else { other }
+    }
+    fn min(self, other: f64) -> f64 {
+        if self < other || self.is_nan() { self } else { other }
+    }
+    fn sqrt(self) -> f64 {
+        libm::sqrt(self)
+    }
+    fn exp(self) -> f64 {
+        libm::exp(self)
+    }
+    fn ln(self) -> f64 {
+        libm::log(self)
+    }
+    fn sin(self) -> f64 {
+        libm::sin(self)
+    }
+    fn cos(self) -> f64 {
+        libm::cos(self)
+    }
+    fn tanh(self) -> f64 {
+        libm::tanh(self)
+    }
+    /// Without overflow.
+    fn sigmoid(self) -> f64 {
+        let e = libm::exp(-self.abs());
+        if self >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) }
+    }
+    fn erf(self) -> f64 {
+        libm::erf(self)
+    }
 }

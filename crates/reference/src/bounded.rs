@@ -1,7 +1,6 @@
-use core::cmp::Ordering;
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
-use yuragi_graph::{DType, op::Binary};
+use yuragi_graph::DType;
 use yuragi_numeric::Real;
 
 use crate::Number;
@@ -144,12 +143,6 @@ impl Bounded {
     }
 }
 
-impl PartialOrd for Bounded {
-    fn partial_cmp(&self, other: &Bounded) -> Option<Ordering> {
-        self.value.partial_cmp(&other.value)
-    }
-}
-
 impl Add for Bounded {
     type Output = Bounded;
 
@@ -213,14 +206,22 @@ impl Neg for Bounded {
 }
 
 impl Real for Bounded {
-    const ZERO: Bounded = Bounded::certain(0.0);
-    const HALF: Bounded = Bounded::certain(0.5);
-    const ONE: Bounded = Bounded::certain(1.0);
-    const FRAC_1_SQRT_2: Bounded =
-        Bounded { value: core::f64::consts::FRAC_1_SQRT_2, error: U * core::f64::consts::FRAC_1_SQRT_2 };
-
-    fn indicator(condition: bool) -> Bounded {
-        Bounded::certain(f64::indicator(condition))
+    fn of(constant: f64) -> Bounded {
+        Bounded::nearest(constant, 0.0)
+    }
+    fn less(self, other: Bounded) -> Bounded {
+        self.compared(other, Real::less)
+    }
+    fn equal(self, other: Bounded) -> Bounded {
+        self.compared(other, Real::equal)
+    }
+    fn select(condition: Bounded, a: Bounded, b: Bounded) -> Bounded {
+        let (taken, other) = if condition.value != 0.0 { (a, b) } else { (b, a) };
+        if !condition.straddles_zero() && !condition.is_unknown() {
+            return taken;
+        }
+        let error = taken.error.max((taken.value - other.value).abs() + other.error);
+        if error.is_nan() { Bounded::unknown(taken.value) } else { Bounded { error, ..taken } }
     }
     fn abs(self) -> Bounded {
         Bounded { value: self.value.abs(), ..self }
@@ -275,7 +276,8 @@ impl Bounded {
     }
 
     /// Both outcomes of a comparison where it is in doubt.
-    fn compared(self, other: Bounded, outcome: Bounded) -> Bounded {
+    fn compared(self, other: Bounded, compare: impl Fn(f64, f64) -> f64) -> Bounded {
+        let outcome = Bounded::certain(compare(self.value, other.value));
         let slack = self.error + other.error;
         let unordered = self.value.is_nan() || other.value.is_nan();
         let apart = (self.value - other.value).abs() > slack || unordered && slack.is_finite();
@@ -336,7 +338,7 @@ impl Number for Bounded {
             total.error += product_error(a, b);
             total.magnitude += magnitude;
             total.terms += 1;
-            total.products += u32::from(b != Bounded::ONE);
+            total.products += u32::from(b != Bounded::certain(1.0));
         }
     }
 
@@ -360,22 +362,6 @@ impl Number for Bounded {
         let roundings = f64::from(terms.saturating_sub(1) + products.min(1)) * U;
         let error = error + roundings / (1.0 - roundings) * magnitude + f64::from(products) * TINY;
         Bounded { value, error }.in_range(DType::F32)
-    }
-
-    fn binary(op: Binary, a: Bounded, b: Bounded) -> Bounded {
-        match op {
-            Binary::Less | Binary::Equal => a.compared(b, Bounded::certain(op.eval(a.value, b.value))),
-            Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::Max | Binary::Min => op.eval(a, b),
-        }
-    }
-
-    fn select(condition: Bounded, a: Bounded, b: Bounded) -> Bounded {
-        let (taken, other) = if condition.value != 0.0 { (a, b) } else { (b, a) };
-        if !condition.straddles_zero() && !condition.is_unknown() {
-            return taken;
-        }
-        let error = taken.error.max((taken.value - other.value).abs() + other.error);
-        if error.is_nan() { Bounded::unknown(taken.value) } else { Bounded { error, ..taken } }
     }
 
     fn indexed_by(self, index: Bounded) -> Bounded {

@@ -11,7 +11,7 @@ pub(crate) fn unary<T: Number>(op: Unary, x: &[T]) -> Vec<T> {
 }
 
 pub(crate) fn binary<T: Number>(op: Binary, a: &[T], b: &[T]) -> Vec<T> {
-    a.iter().zip(b).map(|(&a, &b)| T::binary(op, a, b)).collect()
+    a.iter().zip(b).map(|(&a, &b)| op.eval(a, b)).collect()
 }
 
 pub(crate) fn select<T: Number>(condition: &[T], a: &[T], b: &[T]) -> Vec<T> {

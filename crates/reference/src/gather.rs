@@ -33,7 +33,7 @@ pub(crate) fn scatter_add<T: Number>(
     for (i, &index) in indices.iter().enumerate() {
         let first = row(index, rows)? * width;
         for (total, &x) in totals[first..first + width].iter_mut().zip(&values[i * width..]) {
-            T::accumulate(total, x.indexed_by(index), T::ONE);
+            T::accumulate(total, x.indexed_by(index), T::exact(1.0));
         }
     }
     Ok(totals.into_iter().map(T::total).collect())

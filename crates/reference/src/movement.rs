@@ -57,7 +57,7 @@ pub(crate) fn movement<T: Number>(op: Movement, operands: &[(&[T], Shape)], to: 
 
 /// Zeros, with each part written from its start along an axis on.
 fn written<T: Number>(parts: &[(&[T], Shape, usize)], axis: usize, to: &Shape) -> Vec<T> {
-    let mut out = vec![T::ZERO; to.count()];
+    let mut out = vec![T::exact(0.0); to.count()];
     let strides = to.strides();
     for (x, from, start) in parts {
         for (&x, place) in x.iter().zip(places(*from, strides)) {

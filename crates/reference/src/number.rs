@@ -1,7 +1,7 @@
 use core::fmt::Debug;
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
-use yuragi_graph::{DType, op::Binary};
+use yuragi_graph::DType;
 use yuragi_numeric::Real;
 
 /// What a graph is evaluated with. Integers are held exactly by every kind of number.
@@ -19,16 +19,6 @@ pub trait Number: Real + Debug {
     fn accumulate(total: &mut Self::Total, a: Self, b: Self);
     /// The sum.
     fn total(total: Self::Total) -> Self;
-
-    /// A function of two numbers.
-    fn binary(op: Binary, a: Self, b: Self) -> Self {
-        op.eval(a, b)
-    }
-
-    /// `a` where the condition is not 0, else `b`.
-    fn select(condition: Self, a: Self, b: Self) -> Self {
-        if condition.value() != 0.0 { a } else { b }
-    }
 
     /// This number, read through an index: nothing is known of it if the index is in doubt.
     fn indexed_by(self, _index: Self) -> Self {
@@ -138,13 +128,17 @@ macro_rules! through_f32 {
 }
 
 impl Real for Single {
-    const ZERO: Single = Single(0.0);
-    const HALF: Single = Single(0.5);
-    const ONE: Single = Single(1.0);
-    const FRAC_1_SQRT_2: Single = Single(core::f32::consts::FRAC_1_SQRT_2 as f64);
-
-    fn indicator(condition: bool) -> Single {
-        Single(f64::indicator(condition))
+    fn of(constant: f64) -> Single {
+        Single::rounded(constant)
+    }
+    fn less(self, other: Single) -> Single {
+        Single(self.0.less(other.0))
+    }
+    fn equal(self, other: Single) -> Single {
+        Single(self.0.equal(other.0))
+    }
+    fn select(condition: Single, a: Single, b: Single) -> Single {
+        if condition.0 != 0.0 { a } else { b }
     }
     fn max(self, other: Single) -> Single {
         Single(Real::max(self.0, other.0))

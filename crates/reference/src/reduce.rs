@@ -14,7 +14,7 @@ pub(crate) fn reduce<T: Number>(op: Reduce, x: &[T], from: &Shape, to: &Shape) -
         Reduce::Sum => {
             let mut totals = vec![T::Total::default(); to.count()];
             for (&x, place) in x.iter().zip(places) {
-                T::accumulate(&mut totals[place], x, T::ONE);
+                T::accumulate(&mut totals[place], x, T::exact(1.0));
             }
             totals.into_iter().map(T::total).collect()
         }

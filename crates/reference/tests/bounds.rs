@@ -68,11 +68,10 @@ fn a_branch_in_doubt_allows_both_sides() {
     assert_eq!(far.floor(), exact(0.0));
     assert_eq!(about(0.0, 1e-9).sign(), about(0.0, 1.0));
     assert_eq!(about(-2.0, 1e-9).sign(), exact(-1.0));
-    use yuragi_graph::op::Binary;
-    assert_eq!(Bounded::binary(Binary::Less, near, about(1.0005, 0.0)), about(1.0, 1.0));
-    assert_eq!(Bounded::binary(Binary::Less, near, exact(1.1)), exact(1.0));
-    assert_eq!(Bounded::binary(Binary::Equal, exact(2.0), exact(2.0)), exact(1.0));
-    assert_eq!(Bounded::binary(Binary::Equal, near, exact(1.0)), about(1.0, 1.0));
+    assert_eq!(near.less(about(1.0005, 0.0)), about(1.0, 1.0));
+    assert_eq!(near.less(exact(1.1)), exact(1.0));
+    assert_eq!(exact(2.0).equal(exact(2.0)), exact(1.0));
+    assert_eq!(near.equal(exact(1.0)), about(1.0, 1.0));
     let (a, b) = (exact(5.0), about(7.0, 0.5));
     assert_eq!(Bounded::select(about(0.0, 0.1), a, b), about(7.0, 2.0));
     assert_eq!(Bounded::select(exact(0.0), a, b), b);

@@ -70,7 +70,7 @@ binary! {
     /// The smaller; NaN if either is. The gradient goes to b at equality.
     Min, minimum, |a, b| a.min(b), |g, a, b, _y| { let first = a.less(b); [Some(g * first), Some(g * (1.0 - first))] };
     /// 1 where a < b, else 0.
-    Less, less, |a, b| R::indicator(a < b), |g, _a, _b, _y| [None, None];
+    Less, less, |a, b| a.less(b), |g, _a, _b, _y| [None, None];
     /// 1 where a = b, else 0.
-    Equal, equal, |a, b| R::indicator(a == b), |g, _a, _b, _y| [None, None];
+    Equal, equal, |a, b| a.equal(b), |g, _a, _b, _y| [None, None];
 }

@@ -88,7 +88,7 @@ unary! {
     /// √x.
     Sqrt, sqrt, |x| x.sqrt(), |g, _x, y| g / (y * 2.0);
     /// 1/x.
-    Recip, recip, |x| R::ONE / x, |g, _x, y| -(g * y * y);
+    Recip, recip, |x| R::of(1.0) / x, |g, _x, y| -(g * y * y);
     /// Sine of x radians.
     Sin, sin, |x| x.sin(), |g, x, _y| g * x.cos();
     /// Cosine of x radians.
@@ -100,10 +100,10 @@ unary! {
     /// The error function 2/√π ∫₀ˣ e^−t² dt.
     Erf, erf, |x| x.erf(), |g, x, _y| g * (-(x * x)).exp() * core::f32::consts::FRAC_2_SQRT_PI;
     /// max(x, 0); the derivative at 0 is taken as 0.
-    Relu, relu, |x| x.max(R::ZERO), |g, x, _y| g * x.relu().sign();
+    Relu, relu, |x| x.max(R::of(0.0)), |g, x, _y| g * x.relu().sign();
     /// x·sigmoid(x) (Elfwing et al. 2018).
     Silu, silu, |x| x * x.sigmoid(), |g, x, y| { let s = x.sigmoid(); g * (s + y * (1.0 - s)) };
     /// x·Φ(x), Φ the normal distribution function (Hendrycks & Gimpel 2016), not its tanh approximation.
-    Gelu, gelu, |x| x * R::HALF * (R::ONE + (x * R::FRAC_1_SQRT_2).erf()),
+    Gelu, gelu, |x| x * R::of(0.5) * (R::of(1.0) + (x * R::of(core::f64::consts::FRAC_1_SQRT_2)).erf()),
         |g, x, _y| g * ((x * core::f32::consts::FRAC_1_SQRT_2).erf() * 0.5 + 0.5 + x * (x * x * -0.5).exp() * 0.398_942_3);
 }
