@@ -28,13 +28,11 @@ extern crate alloc;
 extern crate std;
 
 mod backend;
-mod fusion;
 mod kernels;
 mod lower;
 mod plan;
 mod simd;
 mod threads;
-mod view;
 
 pub use backend::Cpu;
 pub use plan::{CpuPlan, CpuState};

@@ -5,7 +5,7 @@ use alloc::{sync::Arc, vec, vec::Vec};
 use core::fmt;
 
 use yuragi_graph::{
-    DType, Graph, HostTensor, Memory, Op, Params, Plan, Progress, RunError, Slice, SliceMut, Storage, View, ViewMut,
+    DType, Graph, HostTensor, Memory, Params, Plan, Progress, RunError, Slice, SliceMut, Storage, View, ViewMut,
 };
 
 use crate::{
@@ -24,8 +24,6 @@ pub struct CpuPlan {
     graph: Graph,
     lowered: Lowered,
     pool: Arc<Pool>,
-    /// Inputs whose elements index rows of a table, and the number of rows.
-    indices: Vec<(usize, usize)>,
     /// Most inputs and outputs of one launch.
     operands: (usize, usize),
 }
@@ -65,20 +63,9 @@ impl fmt::Debug for CpuState {
 
 impl CpuPlan {
     pub(crate) fn new(graph: Graph, lowered: Lowered, pool: Arc<Pool>) -> CpuPlan {
-        let mut indices = Vec::new();
-        for node in graph.nodes() {
-            let (place, rows) = match node.op {
-                Op::Gather => (1, graph.node(node.inputs[0]).shape[0]),
-                Op::ScatterAdd(rows) => (0, rows),
-                _ => continue,
-            };
-            if let Op::Input(input) = graph.node(node.inputs[place]).op {
-                indices.push((input as usize, rows));
-            }
-        }
         let most = |count: fn(&crate::lower::Launch) -> usize| lowered.launches.iter().map(count).max().unwrap_or(0);
         let operands = (most(|l| l.inputs.len()), most(|l| l.outputs.len()));
-        CpuPlan { graph, lowered, pool, indices, operands }
+        CpuPlan { graph, lowered, pool, operands }
     }
 
     /// The graph as it was compiled, with unclaimed fused operations expanded.
@@ -101,7 +88,7 @@ impl CpuPlan {
         mut observe: impl FnMut(usize),
     ) -> Result<(), RunError> {
         self.check_owned(state, store)?;
-        self.check_outputs(outputs)?;
+        self.graph.check_outputs(outputs)?;
         self.begin(state, inputs)?;
         state.pointers.clear();
         for &place in &state.params {
@@ -149,25 +136,6 @@ impl CpuPlan {
         // SAFETY: the planner gives every operand its own place while it is alive.
         unsafe { kernels::run(&*launch.kernel, &self.pool, &state.inputs, &state.outputs, scratch) };
     }
-
-    fn check_outputs(&self, outputs: &[ViewMut<'_>]) -> Result<(), RunError> {
-        let specs = self.graph.outputs();
-        if outputs.len() != specs.len() {
-            return Err(RunError::Count { what: "outputs", want: specs.len(), have: outputs.len() });
-        }
-        for (spec, view) in specs.iter().zip(outputs) {
-            let node = self.graph.node(spec.node);
-            check_operand(&spec.name, (node.shape.count(), node.dtype), view.as_slice())?;
-        }
-        Ok(())
-    }
-
-    fn check_index(&self, values: &[i32], rows: usize) -> Result<(), RunError> {
-        match values.iter().find(|&&v| usize::try_from(v).map_or(true, |v| v >= rows)) {
-            Some(&index) => Err(RunError::Index { index: index.into(), rows }),
-            None => Ok(()),
-        }
-    }
 }
 
 /// The first element of a tensor. Half precision is read through the same pointer, as bytes.
@@ -176,15 +144,6 @@ fn elements(storage: &Storage) -> *const f32 {
         Storage::F32(values) => values.as_ptr(),
         Storage::Shared(bytes, range) => (**bytes).as_ref()[range.clone()].as_ptr().cast(),
     }
-}
-
-/// Half-precision values travel as single precision.
-fn check_operand(name: &str, want: (usize, DType), have: Slice<'_>) -> Result<(), RunError> {
-    let same = have.dtype() == want.1 || (have.dtype() == DType::F32 && want.1.is_float());
-    if have.len() == want.0 && same {
-        return Ok(());
-    }
-    Err(RunError::Operand { name: name.into(), want, have: (have.len(), have.dtype()) })
 }
 
 impl CpuState {
@@ -208,17 +167,7 @@ impl Plan for CpuPlan {
     }
 
     fn state(&self, store: &Params) -> Result<CpuState, RunError> {
-        let mut params = Vec::with_capacity(self.graph.params().len());
-        for spec in self.graph.params() {
-            let missing = || RunError::MissingParam(spec.name.clone());
-            let place = store.place(&spec.name).ok_or_else(missing)?;
-            let tensor = store.at(place).ok_or_else(missing)?;
-            let (want, have) = ((spec.shape, spec.dtype), (tensor.shape(), tensor.dtype()));
-            if want != have {
-                return Err(RunError::ParamMismatch { name: spec.name.clone(), want: want.into(), have: have.into() });
-            }
-            params.push(place);
-        }
+        let params: Vec<usize> = self.graph.params().iter().map(|p| p.place_in(store)).collect::<Result<_, _>>()?;
         let (inputs, outputs) = self.operands;
         Ok(CpuState {
             arena: vec![Line::default(); self.lowered.arena.div_ceil(16)],
@@ -231,20 +180,9 @@ impl Plan for CpuPlan {
     }
 
     fn begin(&self, state: &mut CpuState, inputs: &[View<'_>]) -> Result<(), RunError> {
-        let specs = self.graph.inputs();
-        if inputs.len() != specs.len() {
-            return Err(RunError::Count { what: "inputs", want: specs.len(), have: inputs.len() });
-        }
-        for (spec, &view) in specs.iter().zip(inputs) {
-            check_operand(&spec.name, (spec.shape.count(), spec.dtype), view)?;
-        }
-        for &(input, rows) in &self.indices {
-            if let Slice::I32(values) = inputs[input] {
-                self.check_index(values, rows)?;
-            }
-        }
+        self.graph.check_inputs(inputs)?;
         state.next = 0;
-        for ((spec, view), &place) in specs.iter().zip(inputs).zip(&self.lowered.inputs) {
+        for ((spec, view), &place) in self.graph.inputs().iter().zip(inputs).zip(&self.lowered.inputs) {
             let to = state.words().wrapping_add(place);
             let write = |i: usize, bits: u32| {
                 // SAFETY: the planner keeps room for every element of an input.
@@ -292,7 +230,7 @@ impl Plan for CpuPlan {
         if state.next < self.launches() {
             return Err(RunError::Unfinished);
         }
-        self.check_outputs(outputs)?;
+        self.graph.check_outputs(outputs)?;
         let words = state.arena.as_ptr().cast::<f32>();
         for (view, &place) in outputs.iter_mut().zip(&self.lowered.outputs) {
             let read = |i: usize| {

@@ -27,6 +27,8 @@ pub enum CompileError {
     Unsupported(NodeId, &'static str),
     /// The plan would need more memory than can be addressed.
     TooLarge,
+    /// The device refused the plan's code; its own words.
+    Device(String),
 }
 
 impl fmt::Display for CompileError {
@@ -36,6 +38,7 @@ impl fmt::Display for CompileError {
                 write!(f, "no kernel for operation `{name}` (node {node})")
             }
             CompileError::TooLarge => f.write_str("the plan needs more memory than can be addressed"),
+            CompileError::Device(words) => f.write_str(words),
         }
     }
 }
@@ -87,6 +90,8 @@ pub enum RunError {
     Updates,
     /// Outputs were asked for before the run had ended.
     Unfinished,
+    /// The device failed or has not enough memory; its own words.
+    Device(String),
 }
 
 impl fmt::Display for RunError {
@@ -103,6 +108,7 @@ impl fmt::Display for RunError {
             }
             RunError::Index { index, rows } => write!(f, "index {index} is outside 0..{rows}"),
             RunError::Updates => f.write_str("the plan updates parameters: run it through `update`"),
+            RunError::Device(words) => f.write_str(words),
             RunError::Unfinished => f.write_str("the run has not ended: advance it before reading outputs"),
         }
     }

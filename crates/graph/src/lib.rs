@@ -21,11 +21,13 @@ extern crate alloc;
 
 mod backend;
 mod builder;
+mod check;
 mod dtype;
 mod error;
 mod expand;
 mod grad;
 mod graph;
+pub mod lowering;
 pub mod memory;
 pub mod op;
 mod params;

@@ -2,8 +2,8 @@ use alloc::{borrow::ToOwned, string::ToString, vec, vec::Vec};
 use core::marker::PhantomData;
 
 use yuragi_graph::{
-    Backend, CompileError, DType, Graph, HostTensor, InputSpec, Memory, Node, ParamSpec, Params, Plan, Progress,
-    RunError, Slice, SliceMut, Storage, View, ViewMut, op::Fused,
+    Backend, CompileError, DType, Graph, HostTensor, InputSpec, Memory, Node, Params, Plan, Progress, RunError, Slice,
+    SliceMut, Storage, View, ViewMut, op::Fused,
 };
 
 use crate::{Bounded, Number, Program, Single, Values};
@@ -118,7 +118,7 @@ impl<T: Number> Plan for Evaluation<T> {
     }
 
     fn state(&self, store: &Params) -> Result<State<T>, RunError> {
-        let places = self.program.graph().params().iter().map(|spec| place(spec, store)).collect::<Result<_, _>>()?;
+        let places = self.program.graph().params().iter().map(|spec| spec.place_in(store)).collect::<Result<_, _>>()?;
         Ok(State { places, inputs: Vec::new(), values: Vec::new(), next: 0, begun: false })
     }
 
@@ -196,20 +196,6 @@ fn passed(dtype: DType) -> DType {
     if dtype.is_float() { DType::F32 } else { dtype }
 }
 
-/// Where a store keeps a declared parameter.
-fn place(spec: &ParamSpec, store: &Params) -> Result<usize, RunError> {
-    let place = store.place(&spec.name).ok_or_else(|| RunError::MissingParam(spec.name.clone()))?;
-    match store.at(place) {
-        Some(tensor) if tensor.shape() == spec.shape && tensor.dtype() == spec.dtype => Ok(place),
-        Some(tensor) => Err(RunError::ParamMismatch {
-            name: spec.name.clone(),
-            want: (spec.shape, spec.dtype).into(),
-            have: (tensor.shape(), tensor.dtype()).into(),
-        }),
-        None => Err(RunError::MissingParam(spec.name.clone())),
-    }
-}
-
 /// A parameter's elements.
 fn stored(tensor: &HostTensor) -> Vec<f64> {
     tensor.to_f32().into_iter().map(f64::from).collect()
@@ -246,7 +232,7 @@ pub fn bounds(graph: &Graph, params: &Params, inputs: &[View<'_>]) -> Result<Val
         .params()
         .iter()
         .map(|spec| {
-            let place = place(spec, params)?;
+            let place = spec.place_in(params)?;
             let tensor = params.at(place).ok_or_else(|| RunError::MissingParam(spec.name.to_owned()))?;
             Ok(stored(tensor))
         })

@@ -3,14 +3,12 @@ use core::slice::{from_raw_parts, from_raw_parts_mut};
 
 use yuragi_graph::{
     DType,
+    lowering::View,
     op::{Binary, Unary},
 };
 
 use super::{Buffers, Kernel, Scratch};
-use crate::{
-    simd::{Level, Op, Vector},
-    view::View,
-};
+use crate::simd::{Level, Op, Vector};
 
 /// Elements that pass through a chain at once: a few such registers stay in the first cache.
 pub(crate) const TILE: usize = 512;
@@ -156,17 +154,6 @@ impl Program {
                 at += 1;
             }
         }
-    }
-
-    /// Whether some tile reads elements of this input that do not stand under it.
-    pub fn walks(&self, input: usize) -> bool {
-        let shifted =
-            |place: &Place| matches!(place, Place::Input { index, offset } if *index == input && *offset != 0);
-        self.code.clone().iter_mut().any(|instruction| {
-            let mut found = matches!(instruction, Instruction::Load { input: i, .. } if *i == input);
-            instruction.places(|place, _| found |= shifted(place));
-            found
-        })
     }
 
     /// Prepares a task's registers.

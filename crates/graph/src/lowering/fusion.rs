@@ -7,12 +7,11 @@
 
 use alloc::{vec, vec::Vec};
 
-use yuragi_graph::{
+use super::{Halves, View};
+use crate::{
     DType, Graph, Node, NodeId, Op,
     op::{Binary, Conv, Movement, Unary},
 };
-
-use crate::view::View;
 
 /// Where a loop leaves a value.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +51,7 @@ pub(crate) enum Work {
 /// The result of the pass.
 pub(crate) struct Fusion<'g> {
     graph: &'g Graph,
+    halves: Halves,
     /// Nodes read through a buffer.
     pub buffered: Vec<bool>,
     /// For every node, the loops that compute it on the way.
@@ -74,10 +74,11 @@ fn is_elementwise(op: &Op) -> bool {
 
 impl<'g> Fusion<'g> {
     /// Analyses a graph. Parameters in `deferred` are replaced only after everything else has run.
-    pub fn new(graph: &'g Graph, deferred: &[usize]) -> Fusion<'g> {
+    pub fn new(graph: &'g Graph, halves: Halves, deferred: &[usize]) -> Fusion<'g> {
         let count = graph.nodes().len();
         let mut fusion = Fusion {
             graph,
+            halves,
             buffered: vec![false; count],
             inlined: vec![Vec::new(); count],
             groups: Vec::new(),
@@ -162,7 +163,7 @@ impl<'g> Fusion<'g> {
                 }
                 let wide = graph.node(product);
                 let fits = matches!(wide.op, Op::MatMul(_) | Op::Conv(Conv::Forward(_))) && uses[product.index()] == 1;
-                let (base, view) = self.trace(bias);
+                let (base, view) = self.trace_stored(bias);
                 let columns = wide.shape.last().copied().unwrap_or(0);
                 if fits && view.is_row(columns) && !matches!(graph.node(base).op, Op::Fill(_)) {
                     self.biased[id.index()] = Some((product, bias));
@@ -182,8 +183,7 @@ impl<'g> Fusion<'g> {
         let node = self.graph.node(id);
         let buffered = self.buffered[id.index()];
         match &node.op {
-            Op::Input(_) | Op::Literal(_) => {}
-            Op::Param(_) if node.dtype == DType::F32 => {}
+            _ if self.is_foreign(id) => {}
             Op::Move(Movement::Reshape) => {}
             _ if self.is_inline(id) => {
                 let loops = core::mem::take(&mut self.inlined[id.index()]);
@@ -237,7 +237,7 @@ impl<'g> Fusion<'g> {
                 let mut operands = node.inputs.clone();
                 if let Some((product, bias)) = self.biased[id.index()] {
                     operands.clone_from(&self.graph.node(product).inputs);
-                    let (base, _) = self.trace(bias);
+                    let (base, _) = self.trace_stored(bias);
                     self.buffered[base.index()] = true;
                 }
                 for operand in operands {
@@ -313,10 +313,14 @@ impl<'g> Fusion<'g> {
         cheap && node.inputs.iter().filter(large).count() <= 1
     }
 
-    /// The value behind moves that keep every element's place, and behind casts that change no bits.
-    pub fn stripped(&self, mut id: NodeId) -> NodeId {
+    /// The value behind moves that keep every element's place, and behind casts that change no number.
+    pub fn stripped(&self, id: NodeId) -> NodeId {
+        self.stripped_of(id, true)
+    }
+
+    fn stripped_of(&self, mut id: NodeId, casts: bool) -> NodeId {
         while let node = self.graph.node(id)
-            && (node.op == Op::Move(Movement::Reshape) || self.is_widening(node))
+            && (node.op == Op::Move(Movement::Reshape) || casts && self.is_widening(node))
         {
             id = node.inputs[0];
         }
@@ -327,16 +331,25 @@ impl<'g> Fusion<'g> {
         node.op == Op::Cast && node.dtype == DType::F32 && self.graph.node(node.inputs[0]).dtype.is_float()
     }
 
-    /// The value whose elements a node shows, and the walk through them.
+    /// The value whose elements a node shows to a loop, and the walk through them.
     pub fn trace(&self, id: NodeId) -> (NodeId, View) {
+        self.trace_of(id, true)
+    }
+
+    /// The value whose stored bits a node shows, and the walk through them.
+    pub fn trace_stored(&self, id: NodeId) -> (NodeId, View) {
+        self.trace_of(id, self.halves == Halves::Widened)
+    }
+
+    fn trace_of(&self, id: NodeId, casts: bool) -> (NodeId, View) {
         let node = self.graph.node(id);
         match &node.op {
-            _ if self.is_widening(node) => self.trace(node.inputs[0]),
+            _ if casts && self.is_widening(node) => self.trace_of(node.inputs[0], casts),
             Op::Move(
                 movement @ (Movement::Reshape | Movement::Permute(_) | Movement::Broadcast | Movement::Slice { .. }),
             ) => {
                 let operand = node.inputs[0];
-                let (base, view) = self.trace(operand);
+                let (base, view) = self.trace_of(operand, casts);
                 match view.moved(movement, &node.shape) {
                     Some(view) => (base, view),
                     None => (operand, View::whole(&node.shape)),
@@ -348,13 +361,21 @@ impl<'g> Fusion<'g> {
 
     /// The value whose buffer a kernel reads for an operand, and the first element: consecutive elements from there.
     pub fn operand(&self, id: NodeId) -> (NodeId, usize) {
-        let (base, view) = self.trace(id);
-        if view.is_contiguous() { (base, view.offset) } else { (self.stripped(id), 0) }
+        let (base, view) = self.trace_stored(id);
+        if view.is_contiguous() {
+            (base, view.offset)
+        } else {
+            (self.stripped_of(id, self.halves == Halves::Widened), 0)
+        }
     }
 
     /// Whether a value lives in somebody else's memory: an output of it is a copy.
     pub fn is_foreign(&self, id: NodeId) -> bool {
         let node = self.graph.node(id);
-        matches!(node.op, Op::Input(_) | Op::Literal(_)) || matches!(node.op, Op::Param(_) if node.dtype == DType::F32)
+        match node.op {
+            Op::Input(_) | Op::Literal(_) => true,
+            Op::Param(_) => node.dtype == DType::F32 || self.halves == Halves::Packed,
+            _ => false,
+        }
     }
 }

@@ -1,10 +1,10 @@
 use alloc::vec::Vec;
 
-use yuragi_graph::{MAX_RANK, Shape, op::Movement};
+use crate::{MAX_RANK, Shape, op::Movement};
 
 /// A tensor as a walk through a buffer: one step size per axis, in elements.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct View {
+pub struct View {
     /// Extent and step of each axis, outermost first.
     axes: Vec<(usize, usize)>,
     /// The first element.
@@ -16,6 +16,16 @@ impl View {
     pub fn whole(shape: &Shape) -> View {
         let strides = shape.strides();
         View { axes: shape.iter().copied().zip(strides).collect(), offset: 0 }
+    }
+
+    /// So many consecutive elements from the first on.
+    pub fn run(count: usize) -> View {
+        View { axes: [(count, 1)].to_vec(), offset: 0 }
+    }
+
+    /// Extent and step of each axis, outermost first.
+    pub fn axes(&self) -> &[(usize, usize)] {
+        &self.axes
     }
 
     /// What a movement makes of this view; `None` if no walk with constant steps shows it.

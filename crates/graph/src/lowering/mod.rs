@@ -1,0 +1,25 @@
+//! What every backend needs to know about a graph before it knows its machine: which values live only inside a loop,
+//! which are walks through somebody else's buffer, what a product's kernel adds at its end, and when each buffer is
+//! alive.
+//!
+//! [`Schedule::new`] turns a graph into [`Step`]s over numbered [`Buffer`]s. A backend makes launches of the steps and
+//! places the buffers ([`memory::place`](crate::memory::place)); the rest of the machine is its own.
+
+mod chain;
+mod coder;
+mod fusion;
+mod schedule;
+mod view;
+
+pub use chain::{Chain, End, Fold, Instruction, Source, Store, Value};
+pub use schedule::{Buffer, Home, Kernel, Operand, Schedule, Step};
+pub use view::View;
+
+/// How a backend holds numbers of half precision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halves {
+    /// As single-precision numbers: a cast to `F32` changes nothing, and parameters are decoded first.
+    Widened,
+    /// In their own 16 bits: loops widen what they read, kernels say what they take.
+    Packed,
+}

@@ -1,0 +1,357 @@
+use alloc::{vec, vec::Vec};
+
+use super::{
+    Chain, End, Halves, Source, View,
+    coder::Coder,
+    fusion::{Fusion, Group, Target, Work},
+};
+use crate::{CompileError, DType, Graph, NodeId, Op, memory::Lifetime};
+
+/// Where a value's elements are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Home {
+    /// The buffer of this number.
+    Buffer(usize),
+    /// A parameter, by its place in the graph.
+    Param(usize),
+    /// A constant, by its place in the graph.
+    Literal(usize),
+}
+
+/// Memory for one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// Elements.
+    pub count: usize,
+    /// Their type.
+    pub dtype: DType,
+    /// The first step that writes it; inputs are there from step 0 on.
+    pub first: usize,
+    /// The last step that needs it; outputs are needed at the step after the last.
+    pub last: usize,
+}
+
+/// Consecutive elements that a kernel reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operand {
+    /// Where they are.
+    pub home: Home,
+    /// The first element.
+    pub offset: usize,
+    /// The type of the elements.
+    pub dtype: DType,
+}
+
+/// An operation with a kernel of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kernel {
+    /// The operation; where a bias follows, the product.
+    pub node: NodeId,
+    /// The node whose value results: that operation, or its sum with the bias.
+    pub result: NodeId,
+    /// What it reads, in the operation's order.
+    pub operands: Vec<Operand>,
+    /// A row that is added to each row of the product.
+    pub bias: Option<Operand>,
+    /// Where the result goes.
+    pub output: Home,
+}
+
+/// What runs at once.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// A loop over elements.
+    Chain(Chain),
+    /// A kernel.
+    Kernel(Kernel),
+    /// A parameter of half precision made single ([`Halves::Widened`] only).
+    Decode {
+        /// The parameter, by its place in the graph.
+        param: usize,
+        /// Where its numbers go.
+        output: Home,
+    },
+}
+
+/// A graph as steps over buffers.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// In order.
+    pub steps: Vec<Step>,
+    /// The memory of values, so far without places.
+    pub buffers: Vec<Buffer>,
+    /// The buffer of each input of the graph.
+    pub inputs: Vec<usize>,
+    /// The buffer of each output of the graph, and its first element there.
+    pub outputs: Vec<(usize, usize)>,
+}
+
+impl Schedule {
+    /// Decides about a graph whose fused operations are all claimed.
+    pub fn new(graph: &Graph, halves: Halves) -> Result<Schedule, CompileError> {
+        let mut deferred = Vec::new();
+        loop {
+            let fusion = Fusion::new(graph, halves, &deferred);
+            let mut scheduler = Scheduler::new(graph, &fusion, halves);
+            scheduler.emit_all();
+            let overwritten = scheduler.overwritten_too_early();
+            if overwritten.is_empty() {
+                return Ok(scheduler.concluded());
+            }
+            if let Some(update) =
+                graph.updates().iter().find(|u| overwritten.contains(&u.param) && deferred.contains(&u.param))
+            {
+                return Err(CompileError::Unsupported(update.node, "update"));
+            }
+            deferred.extend(overwritten);
+        }
+    }
+
+    /// The times at which each buffer is alive, with sizes in units of so many bytes, rounded up.
+    pub fn lifetimes(&self, unit: impl Fn(&Buffer) -> usize) -> Vec<Lifetime> {
+        let lifetime = |b: &Buffer| Lifetime { size: unit(b), first: b.first, last: b.last };
+        self.buffers.iter().map(lifetime).collect()
+    }
+}
+
+/// Writes the steps of a graph whose loops are decided.
+pub(super) struct Scheduler<'a> {
+    pub graph: &'a Graph,
+    pub fusion: &'a Fusion<'a>,
+    halves: Halves,
+    steps: Vec<Step>,
+    buffers: Vec<Buffer>,
+    of_node: Vec<Option<usize>>,
+    of_input: Vec<usize>,
+    of_copy: Vec<usize>,
+    /// Parameters that a loop both replaces and reads at other elements.
+    overwritten: Vec<usize>,
+}
+
+impl<'a> Scheduler<'a> {
+    fn new(graph: &'a Graph, fusion: &'a Fusion<'a>, halves: Halves) -> Scheduler<'a> {
+        let mut scheduler = Scheduler {
+            graph,
+            fusion,
+            halves,
+            steps: Vec::new(),
+            buffers: Vec::new(),
+            of_node: vec![None; graph.nodes().len()],
+            of_input: Vec::new(),
+            of_copy: vec![0; fusion.copies],
+            overwritten: Vec::new(),
+        };
+        scheduler.of_input = graph.inputs().iter().map(|i| scheduler.buffer(i.shape.count(), i.dtype)).collect();
+        scheduler
+    }
+
+    /// A new buffer, so far unused.
+    fn buffer(&mut self, count: usize, dtype: DType) -> usize {
+        self.buffers.push(Buffer { count, dtype, first: usize::MAX, last: 0 });
+        self.buffers.len() - 1
+    }
+
+    /// Where the value of a node is.
+    pub fn home(&mut self, id: NodeId) -> Home {
+        let node = self.graph.node(id);
+        match node.op {
+            Op::Input(i) => Home::Buffer(self.of_input[i as usize]),
+            Op::Literal(i) => Home::Literal(i as usize),
+            Op::Param(i) if self.fusion.is_foreign(id) => Home::Param(i as usize),
+            _ => {
+                let buffer = match self.of_node[id.index()] {
+                    Some(buffer) => buffer,
+                    None => self.buffer(node.shape.count(), node.dtype),
+                };
+                self.of_node[id.index()] = Some(buffer);
+                Home::Buffer(buffer)
+            }
+        }
+    }
+
+    /// The buffer of the copy of this number.
+    pub fn copied(&self, number: usize) -> Source {
+        let buffer = self.of_copy[number];
+        Source { home: Home::Buffer(buffer), dtype: self.buffers[buffer].dtype }
+    }
+
+    fn emit_all(&mut self) {
+        let fusion = self.fusion;
+        for work in &fusion.work {
+            match work {
+                Work::Loop(group) => self.emit_loop(*group, &fusion.groups[*group]),
+                Work::Kernel(id) => self.emit_kernel(*id),
+            }
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        let number = self.steps.len();
+        let buffers = &mut self.buffers;
+        step.homes(|home, _| {
+            if let Home::Buffer(buffer) = home {
+                let life = &mut buffers[buffer];
+                life.first = life.first.min(number);
+                life.last = life.last.max(number);
+            }
+        });
+        self.steps.push(step);
+    }
+
+    fn emit_kernel(&mut self, id: NodeId) {
+        let graph = self.graph;
+        let output = self.home(id);
+        let biased = self.fusion.biased[id.index()];
+        let product = biased.map_or(id, |(product, _)| product);
+        let node = graph.node(product);
+        match node.op {
+            Op::Param(param) => self.step(Step::Decode { param: param as usize, output }),
+            Op::Move(_) => {
+                let mut coder = Coder::new(self, None);
+                let zero = coder.number(0.0);
+                let view = View::whole(&node.shape).collapsed();
+                let store = coder.store(zero, Source { home: output, dtype: node.dtype }, view);
+                let chain = coder.finish("zero", node.shape.count(), End::Stores(vec![store]));
+                self.step(Step::Chain(chain));
+            }
+            _ => {
+                let operands = node.inputs.iter().map(|&i| self.operand(i)).collect();
+                let bias = biased.map(|(_, bias)| {
+                    let (base, view) = self.fusion.trace_stored(bias);
+                    Operand { home: self.home(base), offset: view.offset, dtype: graph.node(base).dtype }
+                });
+                self.step(Step::Kernel(Kernel { node: product, result: id, operands, bias, output }));
+            }
+        }
+    }
+
+    fn operand(&mut self, id: NodeId) -> Operand {
+        let (base, offset) = self.fusion.operand(id);
+        Operand { home: self.home(base), offset, dtype: self.graph.node(base).dtype }
+    }
+
+    fn emit_loop(&mut self, number: usize, group: &Group) {
+        let graph = self.graph;
+        let mut coder = Coder::new(self, Some(number));
+        let chain = match group.fold {
+            Some(id) => {
+                let node = graph.node(id);
+                let value = coder.value(node.inputs[0]);
+                let shape = graph.node(node.inputs[0]).shape;
+                let Op::Reduce(op, axes) = node.op else { return };
+                coder.fold_into(id);
+                coder.finish("reduce", shape.count(), End::Fold(super::Fold { value, op, shape, axes }))
+            }
+            None => {
+                let count = graph.node(group.stores[0].0).shape.count();
+                // All values first: a parameter may be replaced only when nothing reads it any more.
+                let values: Vec<_> = match group.copied {
+                    Some(number) => vec![coder.copied(number, count)],
+                    None => group.stores.iter().map(|(id, _)| coder.value(*id)).collect(),
+                };
+                let mut stores = Vec::new();
+                for ((id, target), value) in group.stores.iter().zip(values) {
+                    let (output, view) = coder.scheduler.target(*id, target);
+                    stores.push(coder.store(value, output, view));
+                }
+                coder.finish("loop", count, End::Stores(stores))
+            }
+        };
+        for (input, source) in chain.inputs.iter().enumerate() {
+            if let Home::Param(param) = source.home
+                && chain.outputs.iter().any(|o| o.home == source.home)
+                && chain.walks(input)
+            {
+                self.overwritten.push(param);
+            }
+        }
+        self.step(Step::Chain(chain));
+    }
+
+    fn target(&mut self, id: NodeId, target: &Target) -> (Source, View) {
+        let node = self.graph.node(id);
+        let whole = View::whole(&node.shape).collapsed();
+        match target {
+            Target::Buffer(of) => (Source { home: self.home(*of), dtype: self.graph.node(*of).dtype }, whole),
+            Target::Part(of, view) => {
+                (Source { home: self.home(*of), dtype: self.graph.node(*of).dtype }, view.collapsed())
+            }
+            Target::Param(param) => {
+                (Source { home: Home::Param(*param), dtype: self.graph.params()[*param].dtype }, whole)
+            }
+            Target::Copy(number) => {
+                self.of_copy[*number] = self.buffer(node.shape.count(), node.dtype);
+                (self.copied(*number), whole)
+            }
+        }
+    }
+
+    /// Parameters that a step replaces although a later one reads them, or the same one elsewhere.
+    fn overwritten_too_early(&self) -> Vec<usize> {
+        let mut found = self.overwritten.clone();
+        // From the end: what has been read later than the step at hand.
+        let mut read = vec![false; self.graph.params().len()];
+        for step in self.steps.iter().rev() {
+            step.homes(|home, written| {
+                if let Home::Param(param) = home
+                    && written
+                    && read[param]
+                {
+                    found.push(param);
+                }
+            });
+            step.homes(|home, written| {
+                if let Home::Param(param) = home
+                    && !written
+                {
+                    read[param] = true;
+                }
+            });
+        }
+        found
+    }
+
+    fn concluded(mut self) -> Schedule {
+        let end = self.steps.len();
+        for &input in &self.of_input {
+            self.buffers[input].first = 0;
+        }
+        let outputs: Vec<(usize, usize)> = (0..self.graph.outputs().len())
+            .map(|place| match self.fusion.output_copies[place] {
+                Some(number) => (self.of_copy[number], 0),
+                None => {
+                    let (base, offset) = self.fusion.operand(self.graph.outputs()[place].node);
+                    match self.home(base) {
+                        Home::Buffer(buffer) => (buffer, offset),
+                        Home::Param(_) | Home::Literal(_) => (0, 0),
+                    }
+                }
+            })
+            .collect();
+        for (buffer, _) in &outputs {
+            self.buffers[*buffer].last = end;
+        }
+        debug_assert!(self.halves == Halves::Widened || !self.steps.iter().any(|s| matches!(s, Step::Decode { .. })));
+        Schedule { steps: self.steps, buffers: self.buffers, inputs: self.of_input, outputs }
+    }
+}
+
+impl Step {
+    /// Every place that the step reads (`false`), then those it writes (`true`).
+    pub fn homes(&self, mut visit: impl FnMut(Home, bool)) {
+        match self {
+            Step::Chain(chain) => {
+                chain.inputs.iter().for_each(|i| visit(i.home, false));
+                chain.outputs.iter().for_each(|o| visit(o.home, true));
+            }
+            Step::Kernel(kernel) => {
+                kernel.operands.iter().chain(&kernel.bias).for_each(|o| visit(o.home, false));
+                visit(kernel.output, true);
+            }
+            Step::Decode { param, output } => {
+                visit(Home::Param(*param), false);
+                visit(*output, true);
+            }
+        }
+    }
+}
