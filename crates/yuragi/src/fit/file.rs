@@ -42,7 +42,7 @@ pub struct Layer {
     /// The shape of a row, such as \[28, 28\].
     pub shape: Vec<usize>,
     /// For Gaussian units, mean and deviation of each column; else empty.
-    pub moments: Vec<(f32, f32)>,
+    pub moments: Vec<(f64, f64)>,
 }
 
 /// A deep belief network and what its visible units stand for.
@@ -117,7 +117,7 @@ impl Fitted {
                 put(&mut file, "", rbm)?;
                 file.insert("base", Tensor::from_values(&[rbm.visible()], base)?);
                 if !moments.is_empty() {
-                    let part = |of: fn(&(f32, f32)) -> f32| moments.iter().map(of).collect::<Vec<f32>>();
+                    let part = |of: fn(&(f64, f64)) -> f64| moments.iter().map(of).collect::<Vec<f64>>();
                     file.insert("column.mean", Tensor::from_values(&[moments.len()], &part(|m| m.0))?);
                     file.insert("column.deviation", Tensor::from_values(&[moments.len()], &part(|m| m.1))?);
                 }
@@ -183,8 +183,7 @@ impl Fitted {
                 let rbm = get(file, "", columns)?;
                 let base = file.f32("base", &[columns])?;
                 let moments = if rbm.visible_units() == Units::Gaussian {
-                    let [means, deviations] =
-                        ["column.mean", "column.deviation"].map(|name| file.f32(name, &[columns]));
+                    let [means, deviations] = ["column.mean", "column.deviation"].map(|name| wide(file, name, columns));
                     means?.into_iter().zip(deviations?).collect()
                 } else {
                     Vec::new()
@@ -237,6 +236,14 @@ fn put(file: &mut Checkpoint<'_>, prefix: &str, rbm: &Rbm) -> Result<(), Checkpo
     insert("weights", &[rbm.visible(), rbm.hidden()], &rbm.weights)?;
     insert("visible_bias", &[rbm.visible()], &rbm.visible_bias)?;
     insert("hidden_bias", &[rbm.hidden()], &rbm.hidden_bias)
+}
+
+/// Numbers of 64 bits, or of 32 as files held them once.
+fn wide(file: &Archive, name: &str, count: usize) -> Result<Vec<f64>, Failure> {
+    match file.tensor(name)?.to_values::<f64>() {
+        Some(values) if values.len() == count => Ok(values),
+        _ => Ok(file.f32(name, &[count])?.into_iter().map(f64::from).collect()),
+    }
 }
 
 /// A machine with so many visible units.

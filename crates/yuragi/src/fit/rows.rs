@@ -54,7 +54,7 @@ pub struct Rows {
     units: Units,
     binarize: Binarize,
     /// Mean and deviation of each column, for Gaussian units.
-    moments: Vec<(f32, f32)>,
+    moments: Vec<(f64, f64)>,
     seed: u64,
 }
 
@@ -80,7 +80,7 @@ impl Rows {
 
     /// The same numbers as those of a machine that was trained on `moments`.
     #[must_use]
-    pub fn with_moments(self, moments: Vec<(f32, f32)>) -> Rows {
+    pub fn with_moments(self, moments: Vec<(f64, f64)>) -> Rows {
         Rows { moments, ..self }
     }
 
@@ -107,7 +107,7 @@ impl Rows {
     }
 
     /// Mean and deviation of each column, for Gaussian units; else empty.
-    pub fn moments(&self) -> &[(f32, f32)] {
+    pub fn moments(&self) -> &[(f64, f64)] {
         &self.moments
     }
 
@@ -182,31 +182,34 @@ impl Rows {
     fn expected(&self, row: usize, column: usize) -> f32 {
         let at = row * self.table.columns() + column;
         let value = match self.table.values() {
-            Values::Bytes(values) => f32::from(values[at]) / 255.0,
-            Values::Reals(values) => values[at] as f32,
+            Values::Bytes(values) if self.units == Units::Gaussian => f64::from(values[at]) / 255.0,
+            Values::Bytes(values) => (f32::from(values[at]) / 255.0).into(),
+            Values::Reals(values) => values[at],
         };
         match self.units {
-            Units::Binary => value,
-            Units::Spin => 2.0 * value - 1.0,
+            Units::Binary => value as f32,
+            Units::Spin => 2.0 * value as f32 - 1.0,
+            // Rounded last: a mean that is large beside the deviation must not take its places.
             Units::Gaussian => {
                 let (mean, deviation) = self.moments[column];
-                (value - mean) / deviation
+                ((value - mean) / deviation) as f32
             }
         }
     }
 }
 
-/// Mean and deviation of each column; a deviation of 0 becomes 1.
-fn moments(table: &Table) -> Vec<(f32, f32)> {
+/// Mean and deviation of each column; a deviation of 0 becomes 1. Sums are about the column's first value.
+fn moments(table: &Table) -> Vec<(f64, f64)> {
     let scale = if matches!(table.values(), Values::Bytes(_)) { 1.0 / 255.0 } else { 1.0 };
     let (values, columns, rows) = (table.to_f64(), table.columns(), table.rows() as f64);
     let column = |column: usize| values.iter().skip(column).step_by(columns).map(move |v| v * scale);
     (0..columns)
         .map(|c| {
-            let mean = column(c).sum::<f64>() / rows;
-            let variance = column(c).map(|v| (v - mean) * (v - mean)).sum::<f64>() / rows;
-            let deviation = variance.sqrt() as f32;
-            (mean as f32, if deviation > 0.0 { deviation } else { 1.0 })
+            let first = column(c).next().unwrap_or(0.0);
+            let shift = column(c).map(|v| v - first).sum::<f64>() / rows;
+            let variance = column(c).map(|v| ((v - first) - shift).powi(2)).sum::<f64>() / rows;
+            let deviation = variance.sqrt();
+            (first + shift, if deviation > 0.0 { deviation } else { 1.0 })
         })
         .collect()
 }
@@ -256,6 +259,18 @@ mod tests {
             let ups = drawn.iter().filter(|row| row[0] == 1.0).count() as f64;
             // Five deviations of a binomial count.
             assert!((ups - 1000.0).abs() < 5.0 * (4000.0f64 * 0.25 * 0.75).sqrt(), "{ups}");
+        }
+    }
+
+    #[test]
+    fn a_mean_far_from_zero_takes_no_places_of_the_deviation() {
+        for offset in [0.0, 1e8, -1.7e9, 3e14] {
+            let values: Vec<f64> = (0..40).flat_map(|i| [offset + f64::from(i), 1e-3 * f64::from(i % 2)]).collect();
+            let rows = rows(Values::Reals(values), Units::Gaussian, Binarize::Sample);
+            let (mean, deviation) = rows.moments()[0];
+            assert_eq!((mean, deviation), (offset + 19.5, (1599.0f64 / 12.0).sqrt()), "{offset}");
+            let expected = [0, 39].map(|i| ((f64::from(i) - 19.5) / deviation) as f32);
+            assert_eq!([row(&rows, 0, 0)[0], row(&rows, 39, 0)[0]], expected, "{offset}");
         }
     }
 

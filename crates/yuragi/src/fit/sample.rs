@@ -84,12 +84,10 @@ fn gibbs(rbm: &Rbm, base: &[f32], (count, steps): (u32, u32), seed: u64, hook: H
 }
 
 /// Standardised columns get back their means and deviations; spins stay −1 and +1 in a table.
-fn restored(Ends { values, means }: Ends, units: Units, moments: &[(f32, f32)]) -> Drawn {
+fn restored(Ends { values, means }: Ends, units: Units, moments: &[(f64, f64)]) -> Drawn {
     let column = |i: usize| moments.get(i % moments.len().max(1)).copied().unwrap_or((0.0, 1.0));
-    let real = |(i, value): (usize, &f32)| column(i).0 + column(i).1 * value;
-    let grey = |(i, mean): (usize, &f32)| if units == Units::Spin { 0.5 * (mean + 1.0) } else { real((i, mean)) };
-    Drawn {
-        values: values.iter().enumerate().map(real).map(f64::from).collect(),
-        grey: means.iter().enumerate().map(grey).collect(),
-    }
+    let real = |(i, &value): (usize, &f32)| column(i).0 + column(i).1 * f64::from(value);
+    let grey =
+        |(i, mean): (usize, &f32)| if units == Units::Spin { 0.5 * (mean + 1.0) } else { real((i, mean)) as f32 };
+    Drawn { values: values.iter().enumerate().map(real).collect(), grey: means.iter().enumerate().map(grey).collect() }
 }
