@@ -2,7 +2,39 @@
 
 use std::fmt;
 
-pub use crate::machine::program::Class;
+/// What counters tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Class {
+    Integer,
+    Float32,
+    Float64,
+    Half,
+    Special,
+    Conversion,
+    Move,
+    Memory,
+    Control,
+    Synchronization,
+    Matrix,
+}
+
+impl Class {
+    /// All, in the order of tables.
+    pub const ALL: [Class; 11] = [
+        Class::Integer,
+        Class::Float32,
+        Class::Float64,
+        Class::Half,
+        Class::Special,
+        Class::Conversion,
+        Class::Move,
+        Class::Memory,
+        Class::Control,
+        Class::Synchronization,
+        Class::Matrix,
+    ];
+}
 
 /// Sums over all threads of a launch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

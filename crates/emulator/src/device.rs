@@ -2,69 +2,20 @@
 
 use std::{
     fmt,
-    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    thread,
 };
 
 use crate::{
-    counters::{Conflict, Counters},
-    decode::{self, DecodeError, Linked},
-    finding::Finding,
-    machine::{
-        engine::{Engine, Order},
-        program::Program,
-    },
+    machine::{Engine, Order},
     memory::{MemoryError, global::Global},
-    ptx::{self, ParseError},
+    module::{Kernel, LoadError, Module},
+    program::dynamic_begin,
+    properties::Properties,
+    report::Report,
 };
-
-pub use crate::machine::program::ParamLayout;
-
-/// What a device is like. The default is like an H200.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Properties {
-    /// The name.
-    pub name: String,
-    /// The compute capability, such as (9, 0).
-    pub capability: (u32, u32),
-    /// Streaming multiprocessors.
-    pub multiprocessors: u32,
-    /// Bytes of global memory.
-    pub memory: u64,
-    /// The most bytes of shared memory of a block, static and dynamic.
-    pub shared_per_block: u32,
-    /// Blocks that run by turns, so that they can wait for each other.
-    pub resident_blocks: u32,
-    /// Threads of the host that execute blocks.
-    pub host_threads: usize,
-    /// The most instructions of warps in a launch.
-    pub step_limit: u64,
-    /// The most findings of a launch.
-    pub most_findings: usize,
-    /// Whether accesses are checked for races and uninitialised bytes. Bounds, alignment and barriers always are.
-    pub check: bool,
-}
-
-impl Default for Properties {
-    fn default() -> Properties {
-        Properties {
-            name: "Yuragi PTX emulator".into(),
-            capability: (9, 0),
-            multiprocessors: 132,
-            memory: 16 << 30,
-            shared_per_block: 227 << 10,
-            resident_blocks: 264,
-            host_threads: thread::available_parallelism().map_or(1, |n| n.get()),
-            step_limit: 1 << 36,
-            most_findings: 64,
-            check: true,
-        }
-    }
-}
 
 /// A device.
 pub struct Device {
@@ -72,26 +23,6 @@ pub struct Device {
     global: Arc<Global>,
     launches: AtomicU64,
 }
-
-/// Why a text cannot be loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LoadError {
-    /// It is no PTX.
-    Parse(ParseError),
-    /// It holds what is not known here.
-    Decode(DecodeError),
-}
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            LoadError::Parse(error) => error.fmt(f),
-            LoadError::Decode(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for LoadError {}
 
 /// Why a launch cannot begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,106 +78,6 @@ impl Launch {
     }
 }
 
-/// What came of a launch.
-#[derive(Clone, Debug, Default)]
-pub struct Report {
-    /// What is wrong; nothing in a sound kernel.
-    pub findings: Vec<Finding>,
-    /// What was done.
-    pub counters: Counters,
-    /// Instructions with bank conflicts, the worst first.
-    pub conflicts: Vec<Conflict>,
-}
-
-/// Facts about a kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attributes {
-    /// The most threads of a block.
-    pub max_threads: u32,
-    /// Bytes of static shared memory.
-    pub static_shared: u32,
-    /// Bytes of local memory of a thread.
-    pub local: u32,
-    /// Bytes of constant memory of its module.
-    pub constant: u32,
-    /// Registers that the kernel declares; a GPU's assembler needs fewer.
-    pub registers: u32,
-}
-
-/// A loaded module. Its variables live as long as it, or one of its kernels, does.
-#[derive(Clone)]
-pub struct Module {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    kernels: Vec<Arc<Program>>,
-    linked: Linked,
-    global: Arc<Global>,
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // They were allocated with the module, and nobody else can free them.
-        self.linked.addresses().for_each(|address| drop(self.global.free(address)));
-    }
-}
-
-/// A kernel of a module.
-#[derive(Clone)]
-pub struct Kernel {
-    program: Arc<Program>,
-    _module: Arc<Inner>,
-}
-
-impl Module {
-    /// The kernel of this name.
-    pub fn kernel(&self, name: &str) -> Option<Kernel> {
-        let program = self.inner.kernels.iter().find(|program| program.name == name)?;
-        Some(Kernel { program: program.clone(), _module: self.inner.clone() })
-    }
-
-    /// The names of all kernels.
-    pub fn kernels(&self) -> impl Iterator<Item = &str> {
-        self.inner.kernels.iter().map(|program| program.name.as_str())
-    }
-
-    /// Address and bytes of a global or constant variable.
-    pub fn global(&self, name: &str) -> Option<(u64, u64)> {
-        self.inner.linked.global(name)
-    }
-}
-
-impl Kernel {
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.program.name
-    }
-
-    /// Where its parameters lie in the parameter block.
-    pub fn params(&self) -> &[ParamLayout] {
-        &self.program.params
-    }
-
-    /// Facts about it.
-    pub fn attributes(&self) -> Attributes {
-        let p = &self.program;
-        Attributes {
-            max_threads: p.max_threads.unwrap_or(MOST_THREADS).min(MOST_THREADS),
-            static_shared: p.shared,
-            local: p.local,
-            constant: p.constant_bytes,
-            registers: p.registers,
-        }
-    }
-
-    fn param_bytes(&self) -> usize {
-        self.program.params.last().map_or(0, |p| p.offset + p.bytes)
-    }
-}
-
-/// The most threads of a block.
-const MOST_THREADS: u32 = 1024;
 /// The most bytes that the registers, local and shared memory of a block take on the host.
 const MOST_BLOCK_BYTES: u64 = 1 << 30;
 
@@ -335,15 +166,7 @@ impl Device {
     /// # Errors
     /// The first line that is not understood.
     pub fn load(&self, text: &str) -> Result<Module, LoadError> {
-        let module = ptx::Module::from_str(text).map_err(LoadError::Parse)?;
-        let linked = decode::link(&module, &self.global).map_err(LoadError::Decode)?;
-        let mut inner = Inner { kernels: Vec::new(), linked, global: self.global.clone() };
-        let index = decode::Index::new(&module);
-        for kernel in module.functions.iter().filter(|f| f.entry && !f.declared_only) {
-            let program = decode::decode(&index, &inner.linked, kernel).map_err(LoadError::Decode)?;
-            inner.kernels.push(Arc::new(program));
-        }
-        Ok(Module { inner: Arc::new(inner) })
+        Module::load(text, &self.global)
     }
 
     /// Launches a kernel and waits for it. `params` is its parameter block, laid out as
@@ -383,7 +206,7 @@ impl Device {
             let legal = format!("a multiple of the cluster's {}", cluster[axis]);
             return Err(LaunchError::Extent { what: "the grid", value: launch.grid[axis].into(), legal });
         }
-        let shared = decode::dynamic_begin(program.shared.into()) + u64::from(launch.shared_bytes);
+        let shared = dynamic_begin(program.shared.into()) + u64::from(launch.shared_bytes);
         if shared > self.properties.shared_per_block.into() {
             let legal = format!("at most {}", self.properties.shared_per_block);
             return Err(LaunchError::Extent { what: "the shared memory of a block in bytes", value: shared, legal });
@@ -410,55 +233,5 @@ impl Device {
             properties: &self.properties,
         });
         Ok(engine.run())
-    }
-}
-
-/// Arguments of a launch, laid out as a kernel's parameter block: each at a multiple of its size.
-///
-/// ```
-/// use yuragi_emulator::Arguments;
-/// let arguments = Arguments::new().u32(7).u64(1 << 40).f32(0.5);
-/// assert_eq!(arguments.bytes().len(), 20);
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Arguments {
-    bytes: Vec<u8>,
-}
-
-impl Arguments {
-    /// None yet.
-    pub fn new() -> Arguments {
-        Arguments::default()
-    }
-
-    /// Adds bytes at a multiple of `align`, for example a structure's.
-    #[must_use]
-    pub fn aligned(mut self, bytes: &[u8], align: usize) -> Arguments {
-        self.bytes.resize(self.bytes.len().next_multiple_of(align.max(1)), 0);
-        self.bytes.extend_from_slice(bytes);
-        self
-    }
-
-    /// Adds 32 bits.
-    #[must_use]
-    pub fn u32(self, value: u32) -> Arguments {
-        self.aligned(&value.to_le_bytes(), 4)
-    }
-
-    /// Adds 64 bits: a number or an address.
-    #[must_use]
-    pub fn u64(self, value: u64) -> Arguments {
-        self.aligned(&value.to_le_bytes(), 8)
-    }
-
-    /// Adds a number in single precision.
-    #[must_use]
-    pub fn f32(self, value: f32) -> Arguments {
-        self.u32(value.to_bits())
-    }
-
-    /// The parameter block.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
     }
 }

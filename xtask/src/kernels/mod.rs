@@ -15,7 +15,7 @@
 //!
 //! | line | meaning |
 //! |---|---|
-//! | `// options: --fmad=false` | given to NVRTC besides [`OPTIONS`] |
+//! | `// options: --fmad=false` | given to NVRTC besides [`source::OPTIONS`] |
 //! | `// targets: sm_80, sm_90a` | sets of PTX to make; by default `sm_80` alone |
 //! | `// budget: 32 registers` | the most that the kernels named below it may use |
 //!
@@ -40,12 +40,8 @@ use manifest::Manifest;
 use nvrtc::Nvrtc;
 use resources::Usage;
 use source::{Source, Target};
+use toolchain::REQUIREMENTS;
 
-/// What every source is compiled with: IEEE arithmetic, functions without a word are the device's.
-const OPTIONS: [&str; 5] =
-    ["--std=c++17", "--device-as-default-execution-space", "--ftz=false", "--prec-div=true", "--prec-sqrt=true"];
-
-const REQUIREMENTS: &str = "requirements.txt";
 const MANIFEST: &str = "ptx/manifest.txt";
 const RESOURCES: &str = "ptx/RESOURCES.md";
 

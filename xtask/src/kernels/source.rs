@@ -1,8 +1,11 @@
 //! A source and what it asks for.
 
-use super::OPTIONS;
 use super::files::Texts;
 use crate::shell::Outcome;
+
+/// What every source is compiled with: IEEE arithmetic, functions without a word are the device's.
+pub const OPTIONS: [&str; 5] =
+    ["--std=c++17", "--device-as-default-execution-space", "--ftz=false", "--prec-div=true", "--prec-sqrt=true"];
 
 /// A set of PTX.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, process};
 
-use super::REQUIREMENTS;
 use super::files::Hash;
 use crate::shell::{self, Outcome};
+
+/// The versions of the compiler, in the folder of the kernels.
+pub const REQUIREMENTS: &str = "requirements.txt";
 
 /// Headers, in the folder of an installation.
 pub const HEADERS: &str = "nvidia/cu13/include";

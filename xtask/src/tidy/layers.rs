@@ -17,14 +17,6 @@ const BACKENDS: [(&str, &[&str]); 4] = [
 /// What may see everything.
 const TOP: [&str; 3] = ["yuragi", "tests", "benches"];
 
-/// What needs an operating system.
-const STD: [&str; 3] = ["io", "cuda", "emulator"];
-
-/// True for a crate that must build without the standard library.
-pub fn is_no_std(name: &str) -> bool {
-    !STD.contains(&name)
-}
-
 pub fn check(members: &[Member]) -> Vec<String> {
     let mut errors = Vec::new();
     for member in members {

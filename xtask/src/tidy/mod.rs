@@ -1,7 +1,9 @@
-//! What the compiler does not check: layering, the places of `unsafe`, file sizes, leftovers and the code map.
+//! What the compiler does not check: layering, rings of files, the places of `unsafe`, file sizes, leftovers and the
+//! code map.
 
 mod features;
 mod layers;
+mod rings;
 mod roots;
 mod source;
 mod workspace;
@@ -28,6 +30,9 @@ pub fn check() -> Outcome {
     }
     let mut errors = layers::check(&workspace.members);
     errors.extend(features::check(&workspace.members));
+    let rings = rings::check(workspace.members.iter().map(|member| member.folder.as_str()), &sources);
+    rings.warnings.iter().for_each(|warning| println!("warning: {warning}"));
+    errors.extend(rings.errors);
     errors.extend(roots::check(&workspace, &sources));
     errors.extend(sources.iter().flat_map(source_errors));
     errors.extend(readme.iter().flat_map(|readme| code_map_errors(readme, &workspace)));

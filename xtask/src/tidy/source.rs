@@ -36,6 +36,11 @@ impl Source {
         lines_of(&self.code, word)
     }
 
+    /// The code that is no test, with comments and literals blanked.
+    pub fn production(&self) -> &str {
+        &self.production
+    }
+
     /// The lines on which `phrase` stands in code that is no test.
     pub fn outside_tests(&self, phrase: &str) -> Vec<usize> {
         lines_of(&self.production, phrase)

@@ -2,17 +2,11 @@
 
 use half::{bf16, f16};
 
-use super::{
-    Decoder, Found, Operands, bits_of,
-    float::is_float,
-    integer::{is_signed, ones, signed},
-    words::Words,
-};
+use super::{Found, Operands, decoder::Decoder, words::Words};
 use crate::{
-    machine::{
-        float::flush,
-        program::{Class, Comparison, Op},
-    },
+    arithmetic::{flush, ones, signed},
+    counters::Class,
+    program::{Comparison, Op},
     ptx::{Operand, Type},
 };
 
@@ -48,7 +42,7 @@ fn comparison(of: Type, truth: Truth, ftz: bool) -> Comparison {
     fn lanes(f: impl Fn(u64, u64) -> bool + Send + Sync + 'static) -> Comparison {
         Box::new(move |a, b| (0..32).map(|i| u32::from(f(a[i], b[i])) << i).sum())
     }
-    let bits = bits_of(of);
+    let bits = of.bits();
     match of {
         Type::F32 => {
             let x = move |bits: u64| if ftz { flush(f32::from_bits(bits as u32)) } else { f32::from_bits(bits as u32) };
@@ -61,7 +55,7 @@ fn comparison(of: Type, truth: Truth, ftz: bool) -> Comparison {
         Type::BF16 => {
             lanes(move |a, b| truth_of(bf16::from_bits(a as u16).partial_cmp(&bf16::from_bits(b as u16)), truth))
         }
-        _ if is_signed(of) => lanes(move |a, b| truth_of(Some(signed(a, bits).cmp(&signed(b, bits))), truth)),
+        _ if of.is_signed() => lanes(move |a, b| truth_of(Some(signed(a, bits).cmp(&signed(b, bits))), truth)),
         _ => {
             let mask = ones(bits);
             lanes(move |a, b| truth_of(Some((a & mask).cmp(&(b & mask))), truth))
@@ -70,8 +64,7 @@ fn comparison(of: Type, truth: Truth, ftz: bool) -> Comparison {
 }
 
 fn comparable(of: Type) -> Result<Type, String> {
-    match is_float(of)
-        || bits_of(of) >= 16 && bits_of(of) <= 64 && !matches!(of, Type::TF32 | Type::E4M3x2 | Type::E5M2x2)
+    match of.is_float() || of.bits() >= 16 && of.bits() <= 64 && !matches!(of, Type::TF32 | Type::E4M3x2 | Type::E5M2x2)
     {
         true => Ok(of),
         false => Err(format!("`.{of}` is not compared")),
@@ -126,21 +119,21 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
                 Type::BF16 => 0x3f80,
                 _ if matches!(of, Type::F16x2 | Type::BF16x2) => return packed_set(d, of, into, truth, o),
                 _ if matches!(into, Type::F16x2 | Type::BF16x2) => return packed_set(d, of, into, truth, o),
-                Type::U32 | Type::S32 | Type::U16 | Type::S16 => ones(bits_of(into)),
+                Type::U32 | Type::S32 | Type::U16 | Type::S16 => ones(into.bits()),
                 _ => return Err(format!("`.{into}` cannot hold what a comparison gives")),
             };
             let (a, b, combine) = (d.source(o, 1)?, d.source(o, 2)?, d.combine(o, 3, join)?);
             Op::Set { f: comparison(of, truth, ftz), a, b, d: d.destination(o, 0)?, yes, combine }
         }
         "selp" => {
-            let bits = bits_of(w.last_type()?);
+            let bits = w.last_type()?.bits();
             let (p, negated) = d.predicate_source(o, 3)?;
             let (a, b) = (d.source_bits(o, 1, bits)?, d.source_bits(o, 2, bits)?);
             Op::Select { d: d.destination(o, 0)?, a, b, p, negated }
         }
         "slct" => {
             let (by, ftz) = (w.last_type()?, w.take("ftz"));
-            let mask = ones(bits_of(w.last_type()?));
+            let mask = ones(w.last_type()?.bits());
             if !matches!(by, Type::F32 | Type::S32) {
                 return Err("the third operand is `.s32` or `.f32`".into());
             }
@@ -180,7 +173,7 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
 
 /// `set` on two packed numbers at once.
 fn packed_set(d: &mut Decoder<'_>, of: Type, into: Type, truth: Truth, o: &Operands<'_>) -> Found {
-    if !is_float(of) || o.len() != 3 {
+    if !of.is_float() || o.len() != 3 {
         return Err("is not supported with these types".into());
     }
     let short = of == Type::F16x2;

@@ -1,8 +1,10 @@
 //! Moves, branches, calls, barriers, votes, shuffles and matrices.
 
-use super::{Decoder, Found, Operands, bits_of, integer::is_signed, memory::space, words::Words};
+use super::{Found, Operands, decoder::Decoder, memory::space, words::Words};
 use crate::{
-    machine::program::{BarrierKind, Class, Element, MatrixProduct, Op, Shuffle, Slot, Vote},
+    arithmetic::ones,
+    counters::Class,
+    program::{BarrierKind, Element, MatrixProduct, Op, Shuffle, Slot, Vote},
     ptx::{Operand, Space, Type},
 };
 
@@ -83,7 +85,7 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
             if !matches!(of, Type::U32 | Type::S32 | Type::B32) {
                 return Err(format!("`.{of}` is not a type of this instruction"));
             }
-            let sign = is_signed(of);
+            let sign = of.is_signed();
             let f: fn(u64, u64) -> u64 =
                 match w.choose(&[("add", 0), ("min", 1), ("max", 2), ("and", 3), ("or", 4), ("xor", 5)]) {
                     Some(0) => |a, b| a.wrapping_add(b) & 0xffff_ffff,
@@ -180,11 +182,11 @@ fn movement(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Result<
             }
         };
     }
-    let part_bits = |parts: &[Operand]| match (bits_of(of), parts.len()) {
+    let part_bits = |parts: &[Operand]| match (of.bits(), parts.len()) {
         (whole @ (16 | 32 | 64), 2) | (whole @ (32 | 64), 4) => Ok(whole / parts.len() as u32),
         (whole, count) => Err(format!("{count} parts of {whole} bits are not supported")),
     };
-    if bits_of(of) > 64 {
+    if of.bits() > 64 {
         return Err("is not supported for this type".into());
     }
     match (o.first(), o.get(1)) {
@@ -204,10 +206,10 @@ fn movement(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Result<
                 "%clock" | "%clock_hi" | "%clock64" | "%globaltimer" | "%globaltimer_lo" | "%globaltimer_hi"
             ) =>
         {
-            Ok(Op::Clock { d: d.destination(o, 0)?, bits: if name.ends_with("_hi") { 0 } else { bits_of(of) } })
+            Ok(Op::Clock { d: d.destination(o, 0)?, bits: if name.ends_with("_hi") { 0 } else { of.bits() } })
         }
         _ => {
-            let mask = super::integer::ones(bits_of(of));
+            let mask = ones(of.bits());
             d.map1(o, move |a| a & mask)
         }
     }

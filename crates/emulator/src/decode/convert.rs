@@ -2,17 +2,13 @@
 
 use half::{bf16, f16};
 
-use super::{
-    Decoder, Found, Operands, bits_of,
-    float::is_float,
-    integer::{is_signed, ones, signed},
-    words::Words,
-};
+use super::{Found, Operands, decoder::Decoder, words::Words};
 use crate::{
-    machine::{
-        float::{Rounding, bits_f32, flush, from_f8, saturate, to_bf16, to_f8, to_f16, to_f32, to_integral, to_tf32},
-        program::Class,
+    arithmetic::{
+        Rounding, bits_f32, flush, from_f8, ones, saturate, signed, to_bf16, to_f8, to_f16, to_f32, to_integral,
+        to_tf32,
     },
+    counters::Class,
     ptx::Type,
 };
 
@@ -71,27 +67,27 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
         (_, Type::Pred | Type::B128) | (Type::Pred | Type::B128, _) => {
             return Err(format!("there is no conversion from `.{from}` to `.{into}`"));
         }
-        _ if is_float(into) && is_float(from) => d.map1(o, move |x| {
+        _ if into.is_float() && from.is_float() => d.map1(o, move |x| {
             let value = read(x, from, ftz);
             let value = whole.map_or(value, |how| to_integral(value, how));
             let bits = write(if sat { saturate64(value) } else { value }, into, rounding, ftz, relu);
             if matches!(into, Type::F16 | Type::BF16) { finite_half(bits as u16, into, finite).into() } else { bits }
         })?,
-        _ if is_float(into) => {
-            let (bits, sign) = (bits_of(from), is_signed(from));
+        _ if into.is_float() => {
+            let (bits, sign) = (from.bits(), from.is_signed());
             d.map1(o, move |x| {
                 let value = if sign { signed(x, bits).into() } else { i128::from(x & ones(bits)) };
                 write_integer(value, into, rounding, sat)
             })?
         }
-        _ if is_float(from) => {
+        _ if from.is_float() => {
             let how = whole.unwrap_or(rounding);
             let register = d.width(o, 0)?;
             d.map1(o, move |x| to_integer(read(x, from, ftz), from, into, how) & ones(register))?
         }
         _ => {
-            let (bits, sign, register) = (bits_of(from), is_signed(from), d.width(o, 0)?);
-            let (into_bits, into_sign) = (bits_of(into), is_signed(into));
+            let (bits, sign, register) = (from.bits(), from.is_signed(), d.width(o, 0)?);
+            let (into_bits, into_sign) = (into.bits(), into.is_signed());
             d.map1(o, move |x| {
                 let value = if sign { signed(x, bits).into() } else { i128::from(x & ones(bits)) };
                 let (low, high) = range(into_bits, into_sign);
@@ -117,7 +113,7 @@ fn packed(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Found {
         (Type::U8 | Type::S8, 1) => 8,
         _ => return Err(format!("does not give `.{into}`")),
     };
-    let (low, high) = range(bits, is_signed(into));
+    let (low, high) = range(bits, into.is_signed());
     let one = move |x: u64| i128::from(signed(x, 32)).clamp(low, high) as u64 & ones(bits);
     let op = match above {
         0 => d.map2(o, move |a, b| one(a) << bits | one(b))?,
@@ -217,7 +213,7 @@ fn write_integer(value: i128, into: Type, rounding: Rounding, sat: bool) -> u64 
 
 /// A floating-point number as the nearest integer of a type, in the direction asked for.
 fn to_integer(x: f64, from: Type, into: Type, rounding: Rounding) -> u64 {
-    let (bits, sign) = (bits_of(into), is_signed(into));
+    let (bits, sign) = (into.bits(), into.is_signed());
     if x.is_nan() {
         let zero = from != Type::F64 && bits < 64;
         return if zero { 0 } else { 1 << (bits - 1) };

@@ -2,30 +2,23 @@
 
 use half::{bf16, f16};
 
-use super::{Decoder, Found, Operands, words::Words};
+use super::{Found, Operands, decoder::Decoder, words::Words};
 use crate::{
-    machine::{
-        exact,
-        float::{
-            Rounding, bits_f32, flush, fused_to_odd, quotient_to_odd, root_to_odd, saturate, signed_zero, sum_to_odd,
-            to_bf16, to_f16, to_f32,
-        },
-        program::{Class, Op},
+    arithmetic::{
+        Rounding, bits_f32, exact, flush, fused_to_odd, quotient_to_odd, root_to_odd, saturate, signed_zero,
+        sum_to_odd, to_bf16, to_f16, to_f32,
     },
+    counters::Class,
+    program::Op,
     ptx::Type,
 };
-
-pub(super) fn is_float(of: Type) -> bool {
-    use Type::{BF16, BF16x2, F16, F16x2, F32, F64};
-    matches!(of, F16 | F16x2 | BF16 | BF16x2 | F32 | F64)
-}
 
 pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Operands<'_>) -> Found {
     let known = [
         "add", "sub", "mul", "fma", "mad", "div", "rcp", "sqrt", "rsqrt", "abs", "neg", "min", "max", "copysign",
         "sin", "cos", "lg2", "ex2", "tanh",
     ];
-    let Some(of) = w.peek_type().filter(|&of| is_float(of) && known.contains(&name)) else { return Ok(None) };
+    let Some(of) = w.peek_type().filter(|&of| of.is_float() && known.contains(&name)) else { return Ok(None) };
     w.last_type()?;
     let approximate = w.take("approx");
     let special = approximate && !matches!(name, "div" | "rcp" | "sqrt");

@@ -1,12 +1,9 @@
 //! Instructions that sm_90 brought: barriers in memory, bulk copies, products of warp groups.
 
-use super::{Decoder, Found, Operands, control::element, memory::quiet, words::Words};
+use super::{Found, Operands, control::element, decoder::Decoder, memory::quiet, words::Words};
 use crate::{
-    machine::{
-        hopper::{Bulk, MBarrier, Side},
-        program::{BarrierKind, Class, Element, Op},
-        wgmma::GroupProduct,
-    },
+    counters::Class,
+    program::{BarrierKind, Bulk, Element, GroupProduct, MBarrier, Op, Side},
     ptx::{Operand, Space, Type},
 };
 

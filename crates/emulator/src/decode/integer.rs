@@ -1,26 +1,12 @@
 //! Integer arithmetic, bits and shifts.
 
-use super::{Decoder, Found, Operands, bits_of, words::Words};
+use super::{Found, Operands, decoder::Decoder, words::Words};
 use crate::{
-    machine::program::{Class, Op},
+    arithmetic::{ones, signed},
+    counters::Class,
+    program::Op,
     ptx::Type,
 };
-
-/// So many low bits.
-pub(super) fn ones(bits: u32) -> u64 {
-    if bits >= 64 { u64::MAX } else { (1 << bits) - 1 }
-}
-
-/// The number that the low bits are in two's complement.
-#[inline(always)]
-pub(super) fn signed(value: u64, bits: u32) -> i64 {
-    let shift = 64 - bits;
-    ((value << shift) as i64) >> shift
-}
-
-pub(super) fn is_signed(of: Type) -> bool {
-    matches!(of, Type::S8 | Type::S16 | Type::S32 | Type::S64)
-}
 
 /// An integer as a wide one, by its type.
 #[inline(always)]
@@ -50,7 +36,7 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
     if !legal.contains(&of) {
         return Err(format!("`.{of}` is not a type of this instruction"));
     }
-    let (bits, sign) = (bits_of(of), is_signed(of));
+    let (bits, sign) = (of.bits(), of.is_signed());
     let mask = ones(bits);
     let op = match name {
         "add" | "sub" => {
@@ -227,8 +213,8 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
             })?
         }
         "dp4a" | "dp2a" => {
-            let b_signed = is_signed(w.last_type()?);
-            let a_signed = is_signed(w.last_type()?);
+            let b_signed = w.last_type()?.is_signed();
+            let a_signed = w.last_type()?.is_signed();
             let high =
                 if name == "dp2a" { w.choose(&[("lo", 0), ("hi", 2)]).ok_or("`.lo` or `.hi` is missing")? } else { 0 };
             let four = name == "dp4a";
@@ -394,7 +380,7 @@ fn video(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Operands<'_>) -
     });
     let Some((f, count)) = found else { return Ok(None) };
     let (sat, add) = (w.take("sat"), w.take("add"));
-    let (b, a, into) = (is_signed(w.last_type()?), is_signed(w.last_type()?), is_signed(w.last_type()?));
+    let (b, a, into) = (w.last_type()?.is_signed(), w.last_type()?.is_signed(), w.last_type()?.is_signed());
     let bits = 32 / count;
     let part = move |x: u64, y: u64| {
         let (x, y) = (wide(x, bits, a) as i64, wide(y, bits, b) as i64);
@@ -462,7 +448,7 @@ fn carry(
     if !matches!(of, Type::U32 | Type::S32 | Type::B32 | Type::U64 | Type::S64 | Type::B64) {
         return Err(format!("`.{of}` is not a type of this instruction"));
     }
-    let bits = bits_of(of);
+    let bits = of.bits();
     let take = name.ends_with('c');
     let operands = if name.starts_with("mad") { 4 } else { 3 };
     if o.len() != operands {
@@ -472,7 +458,7 @@ fn carry(
         "mad" => {
             let high = w.choose(&[("lo", false), ("hi", true)]).ok_or("`.lo` or `.hi` is missing")?;
             let (d_, a, b, c) = (d.destination(o, 0)?, d.source(o, 1)?, d.source(o, 2)?, d.source(o, 3)?);
-            Op::MadCarry { d: d_, a, b, c, high, signed: is_signed(of), take, keep, bits }
+            Op::MadCarry { d: d_, a, b, c, high, signed: of.is_signed(), take, keep, bits }
         }
         other => {
             let (d_, a, b) = (d.destination(o, 0)?, d.source(o, 1)?, d.source(o, 2)?);

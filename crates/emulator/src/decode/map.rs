@@ -1,7 +1,7 @@
 //! Functions of numbers as functions of all lanes.
 
-use super::{Decoder, Operands};
-use crate::machine::program::{Function, Lanes, Op};
+use super::{Operands, decoder::Decoder};
+use crate::program::{Function, Lanes, Op};
 
 impl Decoder<'_> {
     pub(super) fn map(&mut self, o: &Operands<'_>, count: usize, f: Function) -> Result<Op, String> {

@@ -2,18 +2,12 @@
 
 use half::{bf16, f16};
 
-use super::{
-    Decoder, Found, Operands, bits_of,
-    float::is_float,
-    integer::{is_signed, ones, signed},
-    words::Words,
-};
+use super::{Found, Operands, decoder::Decoder, words::Words};
 use crate::{
-    machine::{
-        float::{Rounding, bits_f32, sum_to_odd, to_bf16, to_f16},
-        program::{Atomic, Class, Extend, Given, Op, Order},
-    },
+    arithmetic::{Rounding, bits_f32, ones, signed, sum_to_odd, to_bf16, to_f16},
+    counters::Class,
     memory::Memory,
+    program::{Atomic, Extend, Given, Op, Order},
     ptx::{Operand, Space, Type},
 };
 
@@ -67,7 +61,7 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
             quiet(w);
             let of = w.last_type()?;
             let count = w.choose(&[("v2", 2), ("v4", 4), ("v8", 8)]).unwrap_or(1);
-            let bytes = bits_of(of) as usize / 8;
+            let bytes = of.bits() as usize / 8;
             if bytes > 8 || of == Type::Pred || bytes * count > 32 {
                 return Err("is not supported for this type".into());
             }
@@ -85,7 +79,7 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
                 _ => {
                     let registers = list.iter().filter(|one| !matches!(one, Operand::Name(name) if name == "_"));
                     let to = registers.map(|one| d.register_bits(one)).max().unwrap_or(64);
-                    let extend = Extend { signed: is_signed(of), to };
+                    let extend = Extend { signed: of.is_signed(), to };
                     let d_ = list.iter().map(|one| d.destination_or_sink(one)).collect::<Result<_, _>>()?;
                     Op::Load { address, d: d_, bytes, extend, order }
                 }
@@ -97,11 +91,11 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
             quiet(w);
             w.take("noftz");
             let of = w.last_type()?;
-            let bytes = bits_of(of) as usize / 8;
+            let bytes = of.bits() as usize / 8;
             let count = w.choose(&[("v2", 2), ("v4", 4), ("v8", 8)]).unwrap_or(1);
             let is_sum = w.has("add");
             let (f, operands) = atomic(w, of)?;
-            if count > 1 && (operands == 2 || !is_float(of) || bytes * count > 16) {
+            if count > 1 && (operands == 2 || !of.is_float() || bytes * count > 16) {
                 return Err("is not supported for vectors of this type".into());
             }
             let first = usize::from(name == "atom");
@@ -198,12 +192,12 @@ fn asynchronous(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Res
 
 /// The function of an atomic operation, and how many operands it takes beside the old value.
 fn atomic(w: &mut Words<'_>, of: Type) -> Result<(Atomic, usize), String> {
-    let (bits, sign) = (bits_of(of), is_signed(of));
+    let (bits, sign) = (of.bits(), of.is_signed());
     if !matches!(bits, 16 | 32 | 64) || matches!(of, Type::TF32 | Type::E4M3x2 | Type::E5M2x2) {
         return Err("is not supported for this type".into());
     }
     let mask = ones(bits);
-    if is_float(of) && !w.has("add") {
+    if of.is_float() && !w.has("add") {
         return Err("is not supported for this type".into());
     }
     let f: Atomic = if w.take("add") {

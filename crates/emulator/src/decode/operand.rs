@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Decoder, Home, Operands, integer::ones, link, link::Place};
+use super::{
+    Operands,
+    decoder::{Decoder, Home},
+    place::{Place, special},
+};
 use crate::{
-    machine::{
-        hopper::map_address,
-        program::{Address, Combine, Op, Slot, Special},
-    },
+    arithmetic::ones,
+    program::{Address, Combine, Op, Slot, Special, map_address},
     ptx::{Operand, Space},
 };
 
@@ -40,7 +42,7 @@ impl Decoder<'_> {
                         Home::Predicate(_) => Err(format!("`{name}` is a predicate")),
                     };
                 }
-                if let Some(special) = link::special(name) {
+                if let Some(special) = special(name) {
                     return Ok(self.special(special));
                 }
                 match name.as_str() {

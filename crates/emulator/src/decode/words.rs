@@ -1,6 +1,16 @@
 //! The words of an opcode, taken one by one: what is left in the end is not understood.
 
-use crate::{machine::float::Rounding, ptx::Type};
+use crate::{
+    arithmetic::Rounding,
+    counters::Class,
+    program::Op,
+    ptx::{Operand, Type},
+};
+
+/// The operands of an instruction.
+pub(super) type Operands<'a> = &'a [Operand];
+/// What a family of instructions makes of one: nothing where it is none of its own.
+pub(super) type Found = Result<Option<(Op, Class)>, String>;
 
 /// The words after an opcode's name.
 pub(super) struct Words<'a> {

@@ -1,47 +1,20 @@
 //! The one device: initialisation, versions and attributes.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use super::error::{Code, Outcome};
+use super::allocation;
+use super::error::Code;
+use super::machine::{
+    BLOCKS_PER_MULTIPROCESSOR, SHARED_PER_BLOCK, SHARED_PER_MULTIPROCESSOR, SHARED_RESERVED,
+    THREADS_PER_MULTIPROCESSOR, VERSION, device, initialise, machine,
+};
 use super::pointer::{Buffer, Out, Text};
-use super::report;
-use crate::device::{Device, Properties};
-
-/// The CUDA version that the driver says it has: 13.0.
-pub const VERSION: i32 = 13_000;
+use crate::properties::Properties;
 
 /// What an H200 has beyond the machine's properties.
-pub const SHARED_PER_BLOCK: u32 = 48 << 10;
-pub const SHARED_PER_MULTIPROCESSOR: u32 = 228 << 10;
-pub const SHARED_RESERVED: u32 = 1 << 10;
-pub const THREADS_PER_MULTIPROCESSOR: u32 = 2048;
-pub const BLOCKS_PER_MULTIPROCESSOR: u32 = 32;
 const REGISTERS: i32 = 65_536;
 const L2_BYTES: i32 = 50 << 20;
 const CLOCK_KHZ: i32 = 1_980_000;
 const MEMORY_CLOCK_KHZ: i32 = 3_201_000;
 const MEMORY_BUS_BITS: i32 = 6144;
-
-static INITIALISED: AtomicBool = AtomicBool::new(false);
-
-/// The machine behind the driver, once `cuInit` has been called.
-pub fn machine() -> Outcome<&'static Device> {
-    static MACHINE: OnceLock<Device> = OnceLock::new();
-    if !INITIALISED.load(Ordering::Acquire) {
-        return Err(Code::NOT_INITIALIZED.into());
-    }
-    Ok(MACHINE.get_or_init(|| {
-        let check = report::settings().check != report::Check::Off;
-        Device::new(Properties { check, ..Properties::default() })
-    }))
-}
-
-/// The device of an ordinal or a `CUdevice`, which are the same number.
-pub fn device(ordinal: i32) -> Outcome<&'static Device> {
-    let machine = machine()?;
-    if ordinal == 0 { Ok(machine) } else { Err(Code::INVALID_DEVICE.into()) }
-}
 
 /// The device's UUID and its place on the bus.
 const UUID: [u8; 16] = *b"yuragi-emulator\0";
@@ -97,13 +70,13 @@ fn attribute(p: &Properties, attribute: i32) -> Option<i32> {
     })
 }
 
-super::exported! {
+super::boundary::exported! {
     fn cuInit(flags: u32) {
         if flags != 0 {
             return Err(Code::INVALID_VALUE.into());
         }
-        INITIALISED.store(true, Ordering::Release);
-        super::memory::report_leaks_at_exit();
+        initialise();
+        allocation::report_leaks_at_exit();
         machine().map(|_| ())
     }
 

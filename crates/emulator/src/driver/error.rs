@@ -3,8 +3,6 @@
 use std::ffi::CStr;
 use std::fmt;
 
-use super::pointer::{Out, Text};
-
 /// A `CUresult`, as it crosses the C boundary.
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -188,32 +186,10 @@ codes! {
 }
 
 /// The name and the description of a code.
-fn lookup(number: u32) -> Option<(&'static CStr, &'static CStr)> {
+pub fn lookup(number: u32) -> Option<(&'static CStr, &'static CStr)> {
     let at = CODES.binary_search_by_key(&number, |&(number, ..)| number).ok()?;
     let (_, name, text) = CODES[at];
     Some((CStr::from_bytes_with_nul(name.as_bytes()).ok()?, CStr::from_bytes_with_nul(text.as_bytes()).ok()?))
-}
-
-fn describe(number: u32, out: Out<Text>, pick: impl Fn((&'static CStr, &'static CStr)) -> &'static CStr) -> Outcome {
-    let place = out.place()?;
-    match lookup(number) {
-        Some(found) => place.put(Text::lasting(pick(found))),
-        None => {
-            place.put(Text::null());
-            return Err(Code::INVALID_VALUE.into());
-        }
-    }
-    Ok(())
-}
-
-super::exported! {
-    fn cuGetErrorName(error: u32, text: Out<Text>) {
-        describe(error, text, |(name, _)| name)
-    }
-
-    fn cuGetErrorString(error: u32, text: Out<Text>) {
-        describe(error, text, |(_, text)| text)
-    }
 }
 
 #[cfg(test)]

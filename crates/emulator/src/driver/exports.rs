@@ -11,7 +11,7 @@ fn refuse(name: &str) -> Outcome {
 /// pass arguments that the function ignores.
 macro_rules! unsupported {
     ($($name:ident)*) => {
-        super::exported! {
+        super::boundary::exported! {
             $(fn $name() {
                 refuse(stringify!($name))
             })*

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
 
 use super::context::Context;
-use super::device::{SHARED_PER_BLOCK, device, machine};
 use super::error::{Code, Outcome};
 use super::handle::{Handle, Table};
+use super::machine::{SHARED_PER_BLOCK, device, machine};
 use super::pointer::{Out, Text};
-use crate::device::{Attributes, Kernel};
+use crate::module::{Attributes, Kernel};
 
 static FUNCTIONS: Table<Function> = Table::new(Code::INVALID_HANDLE);
 
@@ -197,7 +197,7 @@ fn prefer(function: Handle, config: u32) -> Outcome {
     if config > 3 { Err(Code::INVALID_VALUE.into()) } else { Ok(()) }
 }
 
-super::exported! {
+super::boundary::exported! {
     fn cuFuncGetAttribute(value: Out<i32>, attribute: i32, function: Handle) {
         get(value, attribute, function)
     }

@@ -1,14 +1,13 @@
 //! Graphs: captured work, and its replay.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::context::Context;
 use super::error::{Code, Outcome};
 use super::handle::{Handle, Table};
-use super::lock;
 use super::pointer::{Buffer, Out};
 use super::stream::Stream;
-use super::work::Work;
+use super::work::{Executable, Node, Work};
 
 static GRAPHS: Table<Graph> = Table::new(Code::INVALID_HANDLE);
 static EXECUTABLES: Table<Executable> = Table::new(Code::INVALID_HANDLE);
@@ -18,13 +17,6 @@ const AUTO_FREE_ON_LAUNCH: u64 = 1;
 const UPLOAD: u64 = 2;
 const DEVICE_LAUNCH: u64 = 4;
 const USE_NODE_PRIORITY: u64 = 8;
-
-/// Work that waits for the nodes of some indices, which are smaller than its own.
-#[derive(Clone)]
-pub struct Node {
-    pub work: Work,
-    pub after: Vec<usize>,
-}
 
 /// `CUDA_GRAPH_INSTANTIATE_PARAMS`.
 #[repr(C)]
@@ -40,26 +32,6 @@ struct Graph {
     handle: Handle,
     context: Handle,
     nodes: Vec<Node>,
-}
-
-/// A graph made ready: its work in an order that keeps every dependency, which is that of the capture.
-pub struct Executable {
-    context: Handle,
-    flags: u64,
-    work: Vec<Work>,
-    /// One replay at a time.
-    replaying: Mutex<()>,
-}
-
-impl Executable {
-    pub fn work(&self) -> &[Work] {
-        &self.work
-    }
-
-    pub fn run(&self, context: &Arc<Context>) -> Outcome {
-        let _one = lock(&self.replaying);
-        self.work.iter().try_for_each(|work| work.run(context))
-    }
 }
 
 /// Puts a captured graph in the table.
@@ -101,8 +73,7 @@ fn instantiate(out: Out<Handle>, graph: Handle, flags: u64) -> Outcome {
         return Err(Code::NOT_SUPPORTED.because("graphs that kernels launch"));
     }
     let work = graph.nodes.iter().map(|node| node.work.clone()).collect();
-    let (context, replaying) = (graph.context, Mutex::new(()));
-    place.put(EXECUTABLES.add(Arc::new(Executable { context, flags, work, replaying })));
+    place.put(EXECUTABLES.add(Arc::new(Executable::new(graph.context, flags, work))));
     Ok(())
 }
 
@@ -124,7 +95,7 @@ fn nodes_where(graph: &Graph, holds: impl Fn(usize, &Node) -> bool) -> Vec<Handl
     chosen.filter_map(|(i, _)| graph.handle.part(i)).collect()
 }
 
-super::exported! {
+super::boundary::exported! {
     fn cuGraphCreate(out: Out<Handle>, flags: u32) {
         let place = out.place()?;
         if flags != 0 {

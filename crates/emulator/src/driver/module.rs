@@ -6,13 +6,13 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 
 use super::context::Context;
-use super::device::machine;
 use super::error::{Code, Error, Outcome};
 use super::function::Function;
 use super::handle::{Handle, Table};
+use super::machine::machine;
 use super::pointer::{Buffer, In, Out, Text};
-use super::{function, lock};
-use crate::device::LoadError;
+use super::{function, lock::lock};
+use crate::module::LoadError;
 
 static MODULES: Table<Module> = Table::new(Code::INVALID_HANDLE);
 
@@ -23,7 +23,7 @@ const PTX_VERSION: (u32, u32) = (9, 0);
 pub struct Module {
     handle: Handle,
     pub context: Handle,
-    inner: crate::device::Module,
+    inner: crate::module::Module,
     /// The `sm_` number that the text was compiled for.
     target: u32,
     /// The handles of its kernels, made when they are asked for.
@@ -217,7 +217,7 @@ fn unload(handle: Handle) -> Outcome {
     Ok(())
 }
 
-super::exported! {
+super::boundary::exported! {
     fn cuModuleLoad(out: Out<Handle>, path: Text) {
         let place = out.place()?;
         Context::usable()?;

@@ -1,47 +1,15 @@
-//! Occupancy: how many blocks a multiprocessor holds at once.
-//!
-//! The least of: 32 blocks; 2048 threads in whole warps; 228 KiB of shared memory, of which each block takes what it
-//! asks for, rounded up to 128 bytes, and 1 KiB that CUDA keeps. Registers do not count, since only a GPU's assembler
-//! knows how many a kernel needs.
+//! The functions of occupancy: how many blocks a multiprocessor holds at once.
 
 use std::ffi::c_int;
 
-use super::device::{
-    BLOCKS_PER_MULTIPROCESSOR, SHARED_PER_MULTIPROCESSOR, SHARED_RESERVED, THREADS_PER_MULTIPROCESSOR, machine,
-};
 use super::error::{Code, Outcome};
-use super::function::{self, Function};
+use super::function;
 use super::handle::Handle;
-use super::launch::Config;
+use super::machine::{SHARED_PER_MULTIPROCESSOR, SHARED_RESERVED, machine};
 use super::pointer::{In, Out};
+use super::residency::{WARP, active};
+use super::shape::Config;
 use super::stream::Stream;
-
-const WARP: u32 = 32;
-
-/// Blocks of so many threads and so many bytes of shared memory, static and dynamic, on a multiprocessor.
-fn blocks(threads: u32, shared: u32) -> u32 {
-    let by_threads = THREADS_PER_MULTIPROCESSOR / threads.next_multiple_of(WARP).max(WARP);
-    let bytes = u64::from(shared).next_multiple_of(128) + u64::from(SHARED_RESERVED);
-    let by_shared = u64::from(SHARED_PER_MULTIPROCESSOR) / bytes;
-    BLOCKS_PER_MULTIPROCESSOR.min(by_threads).min(by_shared as u32)
-}
-
-/// Blocks of a function on a multiprocessor.
-fn active(function: &Function, threads: u32, dynamic: usize) -> u32 {
-    let known = function.attributes();
-    let shared = u32::try_from(dynamic).ok().and_then(|dynamic| dynamic.checked_add(known.static_shared));
-    match shared {
-        Some(shared) if (1..=known.max_threads).contains(&threads) => blocks(threads, shared),
-        _ => 0,
-    }
-}
-
-/// Blocks of a function that run at the same time on the device, and here.
-pub fn resident_blocks(function: &Function, threads: u32, dynamic: u32) -> Outcome<u64> {
-    let properties = machine()?.properties();
-    let on_gpu = u64::from(active(function, threads, dynamic as usize)) * u64::from(properties.multiprocessors);
-    Ok(on_gpu.min(properties.resident_blocks.into()))
-}
 
 fn put_active(out: Out<i32>, function: Handle, threads: i32, dynamic: usize) -> Outcome {
     let place = out.place()?;
@@ -86,7 +54,7 @@ fn put_potential(
 /// The most blocks of a portable cluster.
 const CLUSTER: u32 = 8;
 
-super::exported! {
+super::boundary::exported! {
     fn cuOccupancyMaxActiveBlocksPerMultiprocessor(out: Out<i32>, function: Handle, threads: i32, dynamic: usize) {
         put_active(out, function, threads, dynamic)
     }
@@ -164,22 +132,5 @@ super::exported! {
         let fits = active(&function, threads, dynamic as usize) > 0;
         place.put(if fits { function.most_cluster_blocks().max(CLUSTER) as i32 } else { 0 });
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_scarcest_resource_decides() {
-        assert_eq!(blocks(32, 0), 32);
-        assert_eq!(blocks(256, 0), 8);
-        assert_eq!(blocks(1024, 0), 2);
-        assert_eq!(blocks(1000, 0), 2);
-        // 48 KiB + 1 KiB goes 4 times into 228 KiB, 227 KiB + 1 KiB once.
-        assert_eq!(blocks(64, 48 << 10), 4);
-        assert_eq!(blocks(64, 227 << 10), 1);
-        assert_eq!(blocks(64, 228 << 10), 0);
     }
 }

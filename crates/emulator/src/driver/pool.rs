@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::device::device;
 use super::error::{Code, Outcome};
 use super::handle::{Handle, Table};
-use super::lock;
+use super::lock::lock;
+use super::machine::device;
 use super::pointer::{Buffer, In, Out};
 
 static POOLS: Table<Pool> = Table::new(Code::INVALID_VALUE);
@@ -88,7 +88,7 @@ fn give_default(out: Out<Handle>, ordinal: i32) -> Outcome {
     Ok(())
 }
 
-super::exported! {
+super::boundary::exported! {
     fn cuDeviceGetDefaultMemPool(out: Out<Handle>, ordinal: i32) {
         give_default(out, ordinal)
     }

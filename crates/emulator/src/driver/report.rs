@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, OnceLock};
 
-use super::lock;
+use super::lock::lock;
 
 /// What happens when a launch has findings (`YURAGI_EMULATOR_CHECK`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -7,22 +7,19 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
-use std::thread;
+use std::thread::{self, ThreadId};
 
-use super::capture::{self, Capturing};
+use super::capture::Capturing;
 use super::context::Context;
 use super::error::{Code, Outcome};
-use super::event::Event;
 use super::handle::{Handle, Table};
-use super::lock;
-use super::pointer::Out;
-use super::work::{Call, HostFunction, StreamCallback, Work};
-use super::{pointer::Buffer, work};
+use super::lock::lock;
+use super::work::{self, Work};
 
 pub static STREAMS: Table<Stream> = Table::new(Code::INVALID_HANDLE);
 
 /// `CU_STREAM_NON_BLOCKING`: the stream does not wait for the legacy default stream.
-const NON_BLOCKING: u32 = 1;
+pub const NON_BLOCKING: u32 = 1;
 /// Priorities go from 0 down to this.
 pub const GREATEST_PRIORITY: i32 = -5;
 
@@ -32,10 +29,12 @@ const PER_THREAD: Handle = Handle(2);
 
 pub struct Stream {
     context: Weak<Context>,
-    context_handle: Handle,
+    pub context_handle: Handle,
     pub id: u64,
-    flags: u32,
-    priority: i32,
+    pub flags: u32,
+    pub priority: i32,
+    /// Whether it is the legacy default stream.
+    legacy: bool,
     state: Mutex<State>,
     idle: Condvar,
 }
@@ -52,23 +51,24 @@ pub struct State {
 }
 
 impl Stream {
-    pub fn new(context: &Arc<Context>, flags: u32, priority: i32) -> Arc<Stream> {
-        Arc::new(Stream {
+    pub fn new(context: &Arc<Context>, flags: u32, priority: i32) -> Stream {
+        Stream {
             context: Arc::downgrade(context),
             context_handle: context.handle,
             id: Handle::fresh().0 as u64,
             flags,
             priority,
+            legacy: false,
             state: Mutex::default(),
             idle: Condvar::new(),
-        })
+        }
     }
 
     /// The stream of a handle, which for the default streams depends on the current context.
     pub fn of(handle: Handle) -> Outcome<Arc<Stream>> {
         match handle {
-            Handle::NULL | LEGACY => Ok(Context::usable()?.legacy()),
-            PER_THREAD => Ok(Context::usable()?.of_this_thread()),
+            Handle::NULL | LEGACY => Ok(default_of(&Context::usable()?, None)),
+            PER_THREAD => Ok(default_of(&Context::usable()?, Some(thread::current().id()))),
             _ => {
                 Context::usable()?;
                 let stream = STREAMS.get(handle)?;
@@ -87,7 +87,7 @@ impl Stream {
     }
 
     pub fn is_legacy(&self) -> bool {
-        self.context.upgrade().is_some_and(|context| std::ptr::eq(Arc::as_ptr(&context.legacy()), self))
+        self.legacy
     }
 
     /// Whether it and the legacy default stream wait for each other.
@@ -135,10 +135,10 @@ impl Stream {
             return Ok(());
         }
         if !self.is_legacy() {
-            context.legacy().drain();
+            legacy_of(context.handle).iter().for_each(|stream| stream.drain());
             return Ok(());
         }
-        let others = context.streams().into_iter().filter(|s| s.is_blocking() && !s.is_legacy());
+        let others = all_of(context.handle).into_iter().filter(|s| s.is_blocking() && !s.is_legacy());
         for stream in others {
             let mut state = stream.state();
             if let Some(capturing) = &mut state.capturing {
@@ -181,7 +181,7 @@ impl Stream {
     }
 
     /// Whether all its work is done; false while another thread submits some.
-    fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         match self.state.try_lock() {
             Ok(state) => !state.worked_off,
             Err(TryLockError::Poisoned(state)) => !state.into_inner().worked_off,
@@ -196,7 +196,7 @@ impl Stream {
         self.context()?.check()
     }
 
-    fn forbid_while_capturing(&self) -> Outcome {
+    pub fn forbid_while_capturing(&self) -> Outcome {
         match &self.state().capturing {
             None => Ok(()),
             Some(capturing) => {
@@ -207,95 +207,37 @@ impl Stream {
     }
 }
 
-fn create(out: Out<Handle>, flags: u32, priority: i32) -> Outcome {
-    let place = out.place()?;
-    if flags & !NON_BLOCKING != 0 {
-        return Err(Code::INVALID_VALUE.into());
+/// A default stream: the context and, unless it is the legacy one, the thread that it is of.
+type DefaultStream = (Handle, Option<ThreadId>, Arc<Stream>);
+
+static DEFAULTS: Mutex<Vec<DefaultStream>> = Mutex::new(Vec::new());
+
+/// The default stream of a context and a thread, or the legacy one.
+fn default_of(context: &Arc<Context>, thread: Option<ThreadId>) -> Arc<Stream> {
+    let mut all = lock(&DEFAULTS);
+    if let Some((.., stream)) = all.iter().find(|(of, by, _)| *of == context.handle && *by == thread) {
+        return stream.clone();
     }
-    let context = Context::usable()?;
-    place.put(STREAMS.add(Stream::new(&context, flags, priority.clamp(GREATEST_PRIORITY, 0))));
-    Ok(())
+    let stream = Arc::new(Stream { legacy: thread.is_none(), ..Stream::new(context, 0, 0) });
+    all.push((context.handle, thread, stream.clone()));
+    stream
 }
 
-super::exported! {
-    fn cuStreamCreate(out: Out<Handle>, flags: u32) {
-        create(out, flags, 0)
-    }
+/// The legacy default stream of a context, if anything was done in it.
+fn legacy_of(context: Handle) -> Option<Arc<Stream>> {
+    let all = lock(&DEFAULTS);
+    all.iter().find(|(of, thread, _)| *of == context && thread.is_none()).map(|(.., stream)| stream.clone())
+}
 
-    fn cuStreamCreateWithPriority(out: Out<Handle>, flags: u32, priority: i32) {
-        create(out, flags, priority)
-    }
+/// All streams of a context.
+pub fn all_of(context: Handle) -> Vec<Arc<Stream>> {
+    let mut streams = STREAMS.all(|stream| stream.is_of(context));
+    streams.extend(lock(&DEFAULTS).iter().filter(|(of, ..)| *of == context).map(|(.., stream)| stream.clone()));
+    streams
+}
 
-    fn cuStreamDestroy_v2(handle: Handle) {
-        Context::current()?;
-        let stream = STREAMS.remove(handle)?;
-        capture::leave(&stream);
-        Ok(())
-    }
-
-    fn cuStreamSynchronize(handle: Handle) {
-        Stream::of(handle)?.synchronise()
-    }
-
-    fn cuStreamQuery(handle: Handle) {
-        let stream = Stream::of(handle)?;
-        stream.forbid_while_capturing()?;
-        if stream.is_idle() { Ok(()) } else { Err(Code::NOT_READY.into()) }
-    }
-
-    fn cuStreamWaitEvent(handle: Handle, event: Handle, _flags: u32) {
-        let stream = Stream::of(handle)?;
-        Event::of(event)?.wait_on(&stream)
-    }
-
-    fn cuStreamGetFlags(handle: Handle, flags: Out<u32>) {
-        let place = flags.place()?;
-        place.put(Stream::of(handle)?.flags);
-        Ok(())
-    }
-
-    fn cuStreamGetPriority(handle: Handle, priority: Out<i32>) {
-        let place = priority.place()?;
-        place.put(Stream::of(handle)?.priority);
-        Ok(())
-    }
-
-    fn cuStreamGetId(handle: Handle, id: Out<u64>) {
-        let place = id.place()?;
-        place.put(Stream::of(handle)?.id);
-        Ok(())
-    }
-
-    fn cuStreamGetCtx(handle: Handle, context: Out<Handle>) {
-        let place = context.place()?;
-        place.put(Stream::of(handle)?.context_handle);
-        Ok(())
-    }
-
-    fn cuStreamGetDevice(handle: Handle, device: Out<i32>) {
-        let place = device.place()?;
-        Stream::of(handle)?;
-        place.put(0);
-        Ok(())
-    }
-
-    fn cuStreamCopyAttributes(to: Handle, from: Handle) {
-        Stream::of(to)?;
-        Stream::of(from).map(|_| ())
-    }
-
-    fn cuLaunchHostFunc(handle: Handle, function: HostFunction, data: Buffer) {
-        let stream = Stream::of(handle)?;
-        stream.submit(Work::Call(Call::host(function, data)?))
-    }
-
-    fn cuStreamAddCallback(handle: Handle, callback: StreamCallback, data: Buffer, flags: u32) {
-        if flags != 0 {
-            return Err(Code::INVALID_VALUE.into());
-        }
-        let stream = Stream::of(handle)?;
-        let call = Call::callback(handle, callback, data)?;
-        stream.forbid_while_capturing()?;
-        stream.submit(Work::Call(call))
-    }
+/// Takes all streams of a context out of the tables.
+pub fn remove_of(context: Handle) {
+    STREAMS.remove_all(|stream| stream.is_of(context));
+    lock(&DEFAULTS).retain(|(of, ..)| *of != context);
 }

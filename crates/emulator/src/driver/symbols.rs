@@ -1,23 +1,23 @@
 //! Finding functions by name, as `cuGetProcAddress` does.
 
-use super::device::VERSION;
 use super::error::{Code, Outcome};
+use super::machine::VERSION;
 use super::pointer::{Buffer, Out, Text};
 use super::{
-    capture, context, copy, device, error, event, exports, function, graph, host, launch, memory, module, occupancy,
-    pool, stream, tensor,
+    captures, contexts, copy, device, events, exports, function, graph, host, launch, memory, messages, module,
+    occupancy, pool, streams, tensor,
 };
 
 /// The address of an exported function.
 fn address(name: &str) -> Option<*const ()> {
     [
         symbol,
-        capture::symbol,
-        context::symbol,
+        captures::symbol,
+        contexts::symbol,
         copy::symbol,
         device::symbol,
-        error::symbol,
-        event::symbol,
+        messages::symbol,
+        events::symbol,
         function::symbol,
         graph::symbol,
         host::symbol,
@@ -26,7 +26,7 @@ fn address(name: &str) -> Option<*const ()> {
         module::symbol,
         occupancy::symbol,
         pool::symbol,
-        stream::symbol,
+        streams::symbol,
         tensor::symbol,
         exports::symbol,
     ]
@@ -90,7 +90,7 @@ fn find(name: Text, function: Out<*const ()>, version: i32, flags: u64, status: 
     if found.is_none() && status.is_null() { Err(Code::NOT_FOUND.into()) } else { Ok(()) }
 }
 
-super::exported! {
+super::boundary::exported! {
     fn cuGetProcAddress(name: Text, function: Out<*const ()>, version: i32, flags: u64) {
         find(name, function, version, flags, Out::NULL)
     }

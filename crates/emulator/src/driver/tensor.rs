@@ -1,7 +1,7 @@
 //! Descriptions of tensors for bulk copies.
 
-use super::device::machine;
 use super::error::{Code, Outcome};
+use super::machine::machine;
 use super::pointer::{Buffer, In, Out};
 use crate::tensor_map::{Swizzle, TENSOR_MAP_BYTES, TensorMap};
 
@@ -30,7 +30,7 @@ fn put(place: Buffer, map: &TensorMap) -> Outcome {
     Ok(())
 }
 
-super::exported! {
+super::boundary::exported! {
     fn cuTensorMapEncodeTiled(
         place: Buffer,
         data_type: i32,

@@ -1,17 +1,17 @@
 //! What a stream does, a graph replays, and a queue holds.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use super::allocation::{self, GraphMemory};
 use super::context::Context;
-use super::copy::{Copy, Fill};
 use super::error::{Code, Error, Outcome};
 use super::event::Event;
-use super::graph::Executable;
 use super::handle::Handle;
-use super::launch::KernelLaunch;
-use super::memory::{self, GraphMemory};
+use super::lock::lock;
 use super::pointer::Buffer;
 use super::report;
+use super::run::KernelLaunch;
+use super::transfer::{Copy, Fill};
 
 /// One operation of a stream.
 #[derive(Clone)]
@@ -63,7 +63,7 @@ impl Work {
                 event.wait_for(*record);
                 Ok(())
             }
-            Work::Free(address) => memory::free(*address),
+            Work::Free(address) => allocation::free(*address),
             Work::Hold(memory) => {
                 memory.hold();
                 Ok(())
@@ -103,6 +103,37 @@ impl Work {
             Work::Hold(_) => 10,
             Work::Free(_) | Work::Release(_) => 11,
         }
+    }
+}
+
+/// Work that waits for the nodes of some indices, which are smaller than its own.
+#[derive(Clone)]
+pub struct Node {
+    pub work: Work,
+    pub after: Vec<usize>,
+}
+
+/// A graph made ready: its work in an order that keeps every dependency, which is that of the capture.
+pub struct Executable {
+    pub context: Handle,
+    pub flags: u64,
+    work: Vec<Work>,
+    /// One replay at a time.
+    replaying: Mutex<()>,
+}
+
+impl Executable {
+    pub fn new(context: Handle, flags: u64, work: Vec<Work>) -> Executable {
+        Executable { context, flags, work, replaying: Mutex::new(()) }
+    }
+
+    pub fn work(&self) -> &[Work] {
+        &self.work
+    }
+
+    pub fn run(&self, context: &Arc<Context>) -> Outcome {
+        let _one = lock(&self.replaying);
+        self.work.iter().try_for_each(|work| work.run(context))
     }
 }
 

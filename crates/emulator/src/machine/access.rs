@@ -3,9 +3,9 @@
 use std::sync::MutexGuard;
 
 use super::{
-    block::{Block, Shared, each},
+    block::{Block, Shared},
     engine::{Engine, Problem},
-    program::{Address, Inst, Op, Order},
+    lanes::each,
     warp::Warp,
 };
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
         global::Allocation,
         shadow::{Manner, Page, Record, Shadow},
     },
+    program::{Address, Inst, Op, Order},
     ptx::Space,
 };
 

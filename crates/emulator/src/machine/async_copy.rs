@@ -2,12 +2,15 @@
 
 use super::{
     access::{Span, part, put, spans},
-    block::{Block, each},
+    block::Block,
     engine::Engine,
-    program::{Given, Inst, Op},
+    lanes::each,
     warp::AsyncCopy,
 };
-use crate::memory::{Memory, shadow::Manner};
+use crate::{
+    memory::{Memory, shadow::Manner},
+    program::{Given, Inst, Op},
+};
 
 /// The most copies of a block that are under way. As many words have the largest shared memory.
 const MOST_COPIES: usize = 1 << 16;

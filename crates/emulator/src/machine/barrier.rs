@@ -1,23 +1,19 @@
 //! Barriers of a block: who has come, and who may go on.
 
 use super::{
-    block::{Block, Flow},
+    block::Block,
     engine::Engine,
-    flow::Turn,
-    program::{BarrierKind, Op, Vote},
+    flow::{Flow, Turn},
     warp::{Group, State, Warp, members},
 };
-use crate::{finding::Kind, memory::shadow::Clocks};
+use crate::{
+    finding::Kind,
+    memory::shadow::Clocks,
+    program::{BarrierKind, Op, Vote},
+};
 
 /// The number of the barrier of a cluster of one block; those of a block have 0 to 15.
 const CLUSTER_BARRIER: u32 = 16;
-
-/// A barrier to which some only arrive.
-#[derive(Default)]
-pub(super) struct Arrived {
-    threads: u32,
-    clocks: Option<Clocks>,
-}
 
 impl Block {
     /// Arrives at a barrier, and waits there if it is of that kind.

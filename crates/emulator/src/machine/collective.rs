@@ -1,13 +1,10 @@
 //! Instructions that lanes of a warp execute together.
 
-use super::{
-    block::{Block, each},
-    engine::Engine,
-    matrix,
+use super::{block::Block, engine::Engine, lanes::each, matrix, warp::members};
+use crate::{
+    finding::Kind,
     program::{Inst, Lanes, Op, Shuffle, Vote},
-    warp::members,
 };
-use crate::finding::Kind;
 
 impl Block {
     /// Executes a warp-wide instruction for the lanes of each mask that have all come; gives those that wait.

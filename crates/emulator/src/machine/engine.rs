@@ -1,33 +1,22 @@
-//! A launch: blocks spread over the host's threads.
+//! A launch: what its blocks share.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    thread,
 };
 
-use super::{
-    block::{Block, Progress},
-    program::Program,
-};
 use crate::{
-    counters::{Conflict, Counters},
-    device::{Properties, Report},
     finding::{Access, Finding, Kind, Site},
     memory::{
         global::{Allocation, Global},
-        shadow::Record,
+        shadow::{Clocks, Record},
     },
+    program::Program,
+    properties::Properties,
 };
-
-/// Instructions of a warp after which another block may run.
-const SLICE: u64 = 1 << 20;
-
-/// The most bytes that blocks which run by turns take, where one does not take more.
-const MOST_RESIDENT_BYTES: u64 = 2 << 30;
 
 /// Everything that the blocks of a launch share.
 pub(crate) struct Engine<'a> {
@@ -43,41 +32,29 @@ pub(crate) struct Engine<'a> {
     pub launch: u64,
     pub check: bool,
     pub properties: &'a Properties,
-    findings: Mutex<Findings>,
+    pub(super) findings: Mutex<Findings>,
     /// What warps published by atomics on global memory, by address.
     published: Mutex<HashMap<u64, Vec<Known>>>,
     any_published: AtomicBool,
     instructions: AtomicU64,
-    stopped: AtomicBool,
+    pub(super) stopped: AtomicBool,
 }
 
 /// A block, and the time of each of its warps up to which its accesses are over.
 type Known = (u32, Arc<[u32]>);
 
 #[derive(Default)]
-struct Findings {
+pub(super) struct Findings {
     seen: HashSet<(Kind, usize)>,
-    list: Vec<Finding>,
+    pub list: Vec<Finding>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Passes over the banks of shared memory, and the least possible, by instruction.
 pub(crate) type Conflicts = HashMap<usize, [u64; 2]>;
-
-fn join(sums: &mut Conflicts, other: &Conflicts) {
-    for (&at, [passes, least]) in other {
-        let sum = sums.entry(at).or_default();
-        *sum = [sum[0] + passes, sum[1] + least];
-    }
-}
-
-fn add(sums: &mut (Counters, Conflicts), block: &Block) {
-    sums.0.add(&block.counters);
-    join(&mut sums.1, &block.memory.conflicts);
-}
 
 /// What a launch is given.
 pub(crate) struct Order<'a> {
@@ -115,74 +92,6 @@ impl<'a> Engine<'a> {
             instructions: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
         }
-    }
-
-    /// Runs all blocks.
-    pub fn run(self) -> Report {
-        let count: u64 = self.grid.iter().map(|&n| u64::from(n)).product();
-        let next = AtomicU64::new(0);
-        let paused: Mutex<VecDeque<Block>> = Mutex::default();
-        let total: Mutex<(Counters, Conflicts)> = Mutex::default();
-        let threads = self.properties.host_threads.max(1).min(usize::try_from(count).unwrap_or(usize::MAX));
-        let block_threads = self.threads.iter().product();
-        let block_bytes =
-            self.program.block_bytes(block_threads, u64::from(self.program.shared) + u64::from(self.dynamic_shared));
-        let room = (MOST_RESIDENT_BYTES / block_bytes.max(1)).max(1);
-        let resident = u64::from(self.properties.resident_blocks.max(1)).min(room);
-        let finished = AtomicU64::new(0);
-        let work = || {
-            let mut sums = <(Counters, Conflicts)>::default();
-            loop {
-                if self.stopped.load(Relaxed) || finished.load(Relaxed) == count {
-                    break;
-                }
-                // New blocks first, as far as they may be resident; then those that wait for others.
-                let begun = next.load(Relaxed);
-                let may_begin = begun < count && begun - finished.load(Relaxed).min(begun) < resident;
-                let fresh = may_begin.then(|| next.fetch_add(1, Relaxed)).filter(|&number| number < count);
-                let block = match fresh {
-                    Some(number) => Some(Block::new(&self, number as u32)),
-                    None => lock(&paused).pop_front(),
-                };
-                let Some(mut block) = block else {
-                    thread::yield_now();
-                    continue;
-                };
-                match block.run(&self, SLICE) {
-                    Progress::Done => {
-                        add(&mut sums, &block);
-                        finished.fetch_add(1, Relaxed);
-                    }
-                    Progress::Paused => lock(&paused).push_back(block),
-                }
-            }
-            let mut total = lock(&total);
-            total.0.add(&sums.0);
-            join(&mut total.1, &sums.1);
-        };
-        if threads == 1 {
-            work();
-        } else {
-            thread::scope(|scope| {
-                for _ in 0..threads {
-                    scope.spawn(work);
-                }
-            });
-        }
-        for block in lock(&paused).iter() {
-            add(&mut lock(&total), block);
-        }
-        let mut findings = lock(&self.findings).list.split_off(0);
-        findings.sort_by_key(|f| (f.at.line, f.kind));
-        let (counters, by_instruction) = std::mem::take(&mut *lock(&total));
-        let conflict = |(&at, &[passes, least]): (&usize, &[u64; 2])| {
-            let inst = &self.program.code[at];
-            Conflict { instruction: inst.text.to_string(), line: inst.line, passes, least }
-        };
-        let mut conflicts: Vec<Conflict> =
-            by_instruction.iter().filter(|(_, [passes, least])| passes > least).map(conflict).collect();
-        conflicts.sort_by_key(|c| (std::cmp::Reverse(c.passes - c.least), c.line));
-        Report { findings, counters, conflicts }
     }
 
     pub fn is_stopped(&self) -> bool {
@@ -227,7 +136,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Makes what a warp knows known to those that later read an address atomically.
-    pub fn publish(&self, address: u64, block: u32, clocks: &crate::memory::shadow::Clocks) {
+    pub fn publish(&self, address: u64, block: u32, clocks: &Clocks) {
         let mut published = lock(&self.published);
         let known = published.entry(address).or_default();
         let own = (block, Arc::from(clocks.warps.as_slice()));
@@ -242,7 +151,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Learns what was published at an address.
-    pub fn acquire(&self, address: u64, block: u32, clocks: &mut crate::memory::shadow::Clocks) {
+    pub fn acquire(&self, address: u64, block: u32, clocks: &mut Clocks) {
         if !self.any_published.load(Relaxed) {
             return;
         }

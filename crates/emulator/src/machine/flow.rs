@@ -1,12 +1,25 @@
 //! Where lanes go: splits of groups, branch tables, calls, and waits for other lanes.
 
 use super::{
-    block::{Block, Flow, each},
+    block::Block,
     engine::Engine,
-    program::{self, Inst, Op, Target},
+    lanes::each,
     warp::{Frame, Group, State, meets},
 };
-use crate::{finding::Kind, memory::bytes::Bytes};
+use crate::{
+    finding::Kind,
+    memory::bytes::Bytes,
+    program::{self, Inst, Op, Target},
+};
+
+/// Where a group goes after an instruction.
+pub(crate) enum Flow {
+    Next,
+    /// Some lanes to another place, the rest on.
+    Jump(u32, usize),
+    /// The group has left, or waits.
+    Gone,
+}
 
 /// Lanes by the place that they go to.
 #[derive(Default)]

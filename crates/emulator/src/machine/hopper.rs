@@ -2,122 +2,20 @@
 
 use super::{
     access::Span,
-    block::{Block, each},
+    block::Block,
     engine::{Engine, Problem},
-    program::{Address, Inst, Op, Slot},
+    lanes::each,
+    phase::{Boxed, MOST_RANGES, Phase},
 };
 use crate::{
     finding::{Access, Kind},
     memory::{
         Memory,
-        shadow::{Clocks, Manner, Record},
+        shadow::{Manner, Record},
     },
-    ptx::Space,
+    program::{Bulk, Inst, MBarrier, Op, Side},
     tensor_map::{Swizzle, TENSOR_MAP_BYTES, TensorMap},
 };
-
-/// An operation on a barrier in memory.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum MBarrier {
-    Init {
-        count: Slot,
-    },
-    Invalidate,
-    /// `count` arrivals, 1 if it is not given; first more bytes are expected.
-    Arrive {
-        count: Option<Slot>,
-        bytes: Option<Slot>,
-        dropped: bool,
-    },
-    Expect {
-        bytes: Slot,
-    },
-    Complete {
-        bytes: Slot,
-    },
-    /// Whether a phase is over: that of a state, or the last of a parity.
-    Wait {
-        p: Slot,
-        state: Slot,
-        parity: bool,
-    },
-    /// An arrival when the lane's asynchronous copies are done; `counted` ones are expected beside the others.
-    ArriveAfterCopies {
-        counted: bool,
-    },
-}
-
-/// The other side of a bulk copy.
-pub(crate) enum Side {
-    Linear { address: Address, bytes: Slot },
-    Tensor { map: Address, coordinates: Vec<Slot> },
-}
-
-/// A copy between shared and global memory by one lane. It reads global memory if it completes on a barrier.
-pub(crate) struct Bulk {
-    pub shared: Address,
-    pub far: Side,
-    pub barrier: Option<Address>,
-}
-
-/// A part of shared memory that a tensor's box was copied to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Boxed {
-    pub begin: u64,
-    pub end: u64,
-    pub swizzle: Swizzle,
-    /// The copy.
-    pub record: Record,
-}
-
-/// A barrier in memory.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Phase {
-    expected: u32,
-    pending: u32,
-    /// Bytes that are still to come.
-    bytes: i64,
-    /// Phases that are over.
-    number: u64,
-    /// What arrived in this phase, and what had in all before it.
-    arriving: Option<Clocks>,
-    arrived: Option<Clocks>,
-    /// Ranges of shared memory that copies of this phase, and of those before it, have written, with their threads.
-    copies: Vec<(usize, usize, u16)>,
-    ready: Vec<(usize, usize, u16)>,
-}
-
-/// The most ranges of shared memory that the barriers of a block remember; those of more copies are never over.
-const MOST_RANGES: usize = 1 << 18;
-
-impl Phase {
-    fn ranges(&self) -> usize {
-        self.copies.len() + self.ready.len()
-    }
-
-    fn join(&mut self, clocks: &Clocks) {
-        match &mut self.arriving {
-            Some(known) => known.join(clocks),
-            None => self.arriving = Some(clocks.clone()),
-        }
-    }
-
-    /// Begins the next phase if all that this one waits for has come.
-    fn advance(&mut self) {
-        if self.pending > 0 || self.bytes != 0 {
-            return;
-        }
-        self.number += 1;
-        self.pending = self.expected;
-        if let Some(arriving) = self.arriving.take() {
-            match &mut self.arrived {
-                Some(known) => known.join(&arriving),
-                None => self.arrived = Some(arriving),
-            }
-        }
-        self.ready.append(&mut self.copies);
-    }
-}
 
 impl Block {
     /// Executes an operation on a barrier in memory, lane after lane.
@@ -416,9 +314,4 @@ fn pieces(map: &TensorMap, corner: &[i64], shared: u64) -> Pieces {
         }
     }
     found
-}
-
-/// Where a tensor's description lies: the operand of a copy.
-pub(crate) fn map_address(base: Slot, offset: i64) -> Address {
-    Address { space: Space::Generic, base, offset }
 }

@@ -1,9 +1,9 @@
 //! Matrix products of a warp: which lane holds which element, and the product itself.
 
-use super::{
-    float::{Rounding, bits_f32, from_f8, to_f16},
+use super::warp::Warp;
+use crate::{
+    arithmetic::{Rounding, bits_f32, from_f8, to_f16},
     program::{Element, Lanes, MatrixProduct, Slot},
-    warp::Warp,
 };
 
 /// The most rows of A, columns of B, and depth of a product.

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use super::{
-    block::{Block, Flow, each},
+    block::Block,
     engine::Engine,
-    flow::Turn,
-    program::{Class, Inst, Op},
+    flow::{Flow, Turn},
+    lanes::each,
 };
 use crate::{
+    counters::Class,
     finding::Kind,
     memory::{self, Memory, global::Allocation},
+    program::{Inst, Op},
     ptx::Space,
 };
 

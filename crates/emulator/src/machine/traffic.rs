@@ -2,7 +2,7 @@
 
 use super::{
     access::{Reach, Span},
-    block::each,
+    lanes::each,
 };
 use crate::memory::Memory;
 

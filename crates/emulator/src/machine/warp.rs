@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use super::{
-    block::each,
+use super::lanes::each;
+use crate::{
+    memory::{bytes::Bytes, shadow::Clocks},
     program::{Function, Lanes, Op, Program, Slot, Special},
 };
-use crate::memory::{bytes::Bytes, shadow::Clocks};
 
 /// What keeps a group from going on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,37 +4,16 @@
 use super::{
     block::Block,
     engine::{Engine, Problem},
-    float::{Rounding, bits_f32, to_f16},
-    hopper::Boxed,
     matrix::element,
-    program::{Element, Inst, Lanes, Op, Slot},
+    phase::Boxed,
 };
 use crate::{
+    arithmetic::{Rounding, bits_f32, to_f16},
     finding::Kind,
     memory::{Memory, shadow::Manner},
+    program::{Element, GroupProduct, Inst, Lanes, Op},
     tensor_map::Swizzle,
 };
-
-/// D = ±A·B + D of 64 × n.
-pub(crate) struct GroupProduct {
-    pub n: usize,
-    pub k: usize,
-    /// Of an element.
-    pub bytes: usize,
-    pub a_of: Element,
-    pub b_of: Element,
-    pub half_sum: bool,
-    pub sums: Vec<Slot>,
-    /// A in registers instead of shared memory.
-    pub a_registers: Option<Vec<Slot>>,
-    pub a: Slot,
-    pub b: Slot,
-    /// Whether D is added: a predicate and its negation, or always or never.
-    pub keep: Result<(Slot, bool), bool>,
-    pub negative: bool,
-    /// Whether A and B lie contiguous along rows and columns rather than along k.
-    pub across: [bool; 2],
-}
 
 /// What a descriptor tells of a matrix in shared memory (PTX ISA, matrix descriptor of `wgmma`).
 #[derive(Clone, Copy)]

@@ -124,6 +124,31 @@ pub enum Type {
     Pred,
 }
 
+impl Type {
+    /// Its bits; those of a packed pair together.
+    pub fn bits(self) -> u32 {
+        use Type::*;
+        match self {
+            Pred => 1,
+            B8 | U8 | S8 | E4M3 | E5M2 => 8,
+            B16 | U16 | S16 | F16 | BF16 | E4M3x2 | E5M2x2 => 16,
+            B32 | U32 | S32 | F32 | TF32 | F16x2 | BF16x2 => 32,
+            B64 | U64 | S64 | F64 => 64,
+            B128 => 128,
+        }
+    }
+
+    /// Whether it is of integers in two's complement.
+    pub fn is_signed(self) -> bool {
+        matches!(self, Type::S8 | Type::S16 | Type::S32 | Type::S64)
+    }
+
+    /// Whether it is of floating-point numbers that arithmetic exists for.
+    pub fn is_float(self) -> bool {
+        matches!(self, Type::F16 | Type::F16x2 | Type::BF16 | Type::BF16x2 | Type::F32 | Type::F64)
+    }
+}
+
 /// A variable or a parameter.
 #[derive(Clone, Debug)]
 pub struct Variable {

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use super::{
     hopper::{Bulk, MBarrier},
-    wgmma::GroupProduct,
+    matrix::{GroupProduct, MatrixProduct},
+    place::{Address, Slot},
 };
-use crate::{memory::Memory, ptx::Space};
+use crate::{counters::Class, memory::Memory, ptx::Space};
 
 /// A value of each lane of a warp.
 pub(crate) type Lanes = [u64; 32];
-/// The place of a register in a warp's file; slot 0 holds zeros.
-pub(crate) type Slot = u32;
 /// A function of up to four operands, on all lanes.
 pub(crate) type Function = Box<dyn Fn(&mut Lanes, [&Lanes; 4]) + Send + Sync>;
 /// A comparison on all lanes: a bit for each.
@@ -46,6 +45,14 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// Bytes of a block's shared memory, with so many of dynamic.
+    pub fn shared_bytes(&self, dynamic: u32) -> u64 {
+        match dynamic {
+            0 => u64::from(self.shared),
+            dynamic => dynamic_begin(self.shared.into()) + u64::from(dynamic),
+        }
+    }
+
     /// About how many bytes a block of so many threads takes, with so many of shared memory.
     pub fn block_bytes(&self, threads: u32, shared: u64) -> u64 {
         let registers = (self.slots * size_of::<Lanes>() + self.predicates * 4) as u64;
@@ -53,6 +60,14 @@ impl Program {
         // A word of shared memory has its last accesses beside it.
         u64::from(threads.div_ceil(32)) * (registers + local) + 20 * shared
     }
+}
+
+/// Dynamic shared memory begins at a multiple of this.
+const DYNAMIC_ALIGN: u64 = 16;
+
+/// Where dynamic shared memory begins after so many bytes.
+pub(crate) fn dynamic_begin(static_bytes: u64) -> u64 {
+    static_bytes.next_multiple_of(DYNAMIC_ALIGN)
 }
 
 /// The place of a parameter in a kernel's parameter block.
@@ -74,40 +89,6 @@ pub(crate) struct Inst {
     pub line: u32,
     /// The opcode as written.
     pub text: Arc<str>,
-}
-
-/// What counters tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Class {
-    Integer,
-    Float32,
-    Float64,
-    Half,
-    Special,
-    Conversion,
-    Move,
-    Memory,
-    Control,
-    Synchronization,
-    Matrix,
-}
-
-impl Class {
-    /// All, in the order of tables.
-    pub const ALL: [Class; 11] = [
-        Class::Integer,
-        Class::Float32,
-        Class::Float64,
-        Class::Half,
-        Class::Special,
-        Class::Conversion,
-        Class::Move,
-        Class::Memory,
-        Class::Control,
-        Class::Synchronization,
-        Class::Matrix,
-    ];
 }
 
 /// A register whose value is known when a warp begins.
@@ -139,14 +120,6 @@ pub(crate) enum Special {
     LanesFrom,
     DynamicSharedBytes,
     TotalSharedBytes,
-}
-
-/// Where an access goes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Address {
-    pub space: Space,
-    pub base: Slot,
-    pub offset: i64,
 }
 
 /// How an access is ordered.
@@ -182,35 +155,6 @@ pub(crate) enum Vote {
     Any,
     Uniform,
     Ballot,
-}
-
-/// The elements of a matrix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Element {
-    F16,
-    BF16,
-    TF32,
-    F64,
-    S8,
-    U8,
-    E4M3,
-    E5M2,
-}
-
-/// A matrix product of a warp: D = A·B + C.
-pub(crate) struct MatrixProduct {
-    pub m: usize,
-    pub n: usize,
-    pub k: usize,
-    pub a_of: Element,
-    pub b_of: Element,
-    /// C and D are f16 rather than f32, s32 or f64.
-    pub half_sum: bool,
-    pub d: Vec<Slot>,
-    pub a: Vec<Slot>,
-    pub b: Vec<Slot>,
-    pub c: Vec<Slot>,
-    pub saturate: bool,
 }
 
 /// What an instruction does.

@@ -1,0 +1,8 @@
+//! Arithmetic of PTX on plain numbers.
+
+mod bits;
+pub(crate) mod exact;
+mod float;
+
+pub(crate) use bits::{ones, signed};
+pub(crate) use float::*;

@@ -1,0 +1,167 @@
+//! A kernel and the functions that it calls, instruction by instruction.
+
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
+
+use super::{
+    compare, control, convert,
+    decoder::{Decoder, Part},
+    error::DecodeError,
+    float, hopper,
+    index::Index,
+    integer,
+    link::Linked,
+    memory,
+    shared::lay_shared,
+    words::Words,
+};
+use crate::{
+    counters::Class,
+    program::{Inst, Op, Program},
+    ptx::{Function, Instruction, Operand, Type},
+};
+
+/// How few and how many operands an instruction takes, as far as its name says.
+fn operand_counts(name: &str) -> (usize, usize) {
+    match name {
+        "ret" | "exit" | "trap" | "brkpt" | "membar" => (0, 0),
+        "bra" | "activemask" | "nanosleep" | "pmevent" | "setmaxnreg" => (1, 1),
+        "mov" | "brx" | "elect" | "ldmatrix" | "stmatrix" | "movmatrix" | "cvta" | "isspacep" | "testp" => (2, 2),
+        "ld" | "ldu" | "st" | "vote" => (2, 3),
+        "red" => (2, 3),
+        "match" | "redux" => (3, 3),
+        "setp" | "set" => (3, 4),
+        "atom" => (3, 5),
+        "selp" | "slct" | "mma" => (4, 4),
+        "shfl" => (4, 5),
+        "call" => (1, 5),
+        _ => (0, usize::MAX),
+    }
+}
+
+/// Operands with their literals in an instruction's format: `add.f32 %f1, %f2, 1.5` writes f64.
+fn in_format(operands: &[Operand], of: Option<Type>) -> Cow<'_, [Operand]> {
+    fn converted(operand: &Operand, of: Type) -> Operand {
+        match (operand, of) {
+            (Operand::F64(bits), Type::F32) => Operand::F32((f64::from_bits(*bits) as f32).to_bits()),
+            (Operand::F32(bits), Type::F64) => Operand::F64(f64::from(f32::from_bits(*bits)).to_bits()),
+            (Operand::Vector(list), _) => Operand::Vector(list.iter().map(|one| converted(one, of)).collect()),
+            _ => operand.clone(),
+        }
+    }
+    match of {
+        Some(of @ (Type::F32 | Type::F64)) => operands.iter().map(|one| converted(one, of)).collect(),
+        _ => Cow::Borrowed(operands),
+    }
+}
+
+/// Decodes a kernel of a module whose variables have their addresses.
+pub(crate) fn decode<'a>(
+    index: &'a Index<'a>,
+    linked: &'a Linked,
+    kernel: &'a Function,
+) -> Result<Program, DecodeError> {
+    let whole = |message: String| DecodeError { line: kernel.line, instruction: kernel.name.clone(), message };
+    let order = index.callees(kernel).map_err(whole)?;
+    let (shared, shared_bytes) = lay_shared(index, &order).map_err(whole)?;
+    let program = Program {
+        name: kernel.name.clone(),
+        code: Vec::new(),
+        entry: 0,
+        slots: 1,
+        predicates: 0,
+        constants: Vec::new(),
+        specials: Vec::new(),
+        params: Vec::new(),
+        shared: shared_bytes as u32,
+        local: 0,
+        constant_bytes: linked.constant_bytes,
+        registers: 0,
+        max_threads: kernel
+            .required_threads
+            .or(kernel.max_threads)
+            .map(|n| n.iter().fold(1_u32, |all, n| all.saturating_mul(*n))),
+        required_threads: kernel.required_threads,
+        cluster: kernel.cluster,
+    };
+    let mut parts = HashMap::new();
+    let mut decoder = Decoder {
+        index,
+        linked,
+        shared,
+        program,
+        constants: HashMap::from([(0, 0)]),
+        parts: HashMap::new(),
+        current: Part {
+            begin: 0,
+            registers: HashMap::new(),
+            places: HashMap::new(),
+            labels: HashMap::new(),
+            params: Vec::new(),
+            returns: Vec::new(),
+        },
+        function: kernel,
+        tables: HashMap::new(),
+        indirect: 0,
+    };
+    let mut begin = 0;
+    for function in &order {
+        let part = decoder.lay(function, begin).map_err(whole)?;
+        begin += function.body.len() + 1;
+        parts.insert(function.name.as_str(), part);
+    }
+    decoder.parts = parts;
+    for function in order {
+        decoder.current = decoder.parts[function.name.as_str()].clone();
+        decoder.function = function;
+        decoder.tables.clear();
+        decoder.program.entry = decoder.current.begin;
+        for instruction in &function.body {
+            let inst = decoder.instruction(instruction)?;
+            decoder.program.code.push(inst);
+        }
+        // Control that falls off the end returns.
+        decoder.program.code.push(Inst {
+            guard: None,
+            op: Op::Return,
+            class: Class::Control,
+            line: function.body.last().map_or(function.line, |last| last.line),
+            text: "ret".into(),
+        });
+    }
+    Ok(decoder.program)
+}
+
+impl Decoder<'_> {
+    fn instruction(&mut self, instruction: &Instruction) -> Result<Inst, DecodeError> {
+        let text: Arc<str> = instruction.opcode.join(".").into();
+        let at = |message| DecodeError { line: instruction.line, instruction: text.to_string(), message };
+        let guard = match &instruction.guard {
+            Some((name, negated)) => Some((self.predicate_named(name).map_err(at)?, *negated)),
+            None => None,
+        };
+        let Some((name, rest)) = instruction.opcode.split_first() else { return Err(at("no instruction".into())) };
+        let mut w = Words::new(rest);
+        let operands = in_format(&instruction.operands, rest.last().and_then(|word| Type::parse(word)));
+        let o = operands.as_ref();
+        let (least, most) = operand_counts(name);
+        if !(least..=most).contains(&o.len()) {
+            return Err(at(format!("{} operands stand there; legal are {least} to {most}", o.len())));
+        }
+        let families = [
+            hopper::decode,
+            control::decode,
+            float::decode,
+            integer::decode,
+            memory::decode,
+            compare::decode,
+            convert::decode,
+        ];
+        for family in families {
+            if let Some((op, class)) = family(self, name, &mut w, &o).map_err(at)? {
+                w.done().map_err(at)?;
+                return Ok(Inst { guard, op, class, line: instruction.line, text });
+            }
+        }
+        Err(at("this instruction is not known".into()))
+    }
+}

@@ -1,0 +1,43 @@
+//! The C boundary: how functions are exported, and where errors and panics end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::error::{Code, Outcome};
+use super::report;
+
+/// Defines functions of the driver: exported under their names, guarded, and found by [`symbols`].
+macro_rules! exported {
+    ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $body:block)*) => {
+        $(
+            $(#[$doc])*
+            // SAFETY: the name is the CUDA driver's, which this library stands in for; nothing else has it.
+            #[unsafe(no_mangle)]
+            #[allow(clippy::too_many_arguments)]
+            pub extern "C" fn $name($($argument: $type),*) -> $crate::driver::error::Code {
+                $crate::driver::boundary::guard(stringify!($name), move || -> $crate::driver::error::Outcome { $body })
+            }
+        )*
+
+        /// The address of a function of this file.
+        pub fn symbol(name: &str) -> Option<*const ()> {
+            match name {
+                $(stringify!($name) => Some($name as *const ()),)*
+                _ => None,
+            }
+        }
+    };
+}
+pub(super) use exported;
+
+/// Runs the body of an exported function: the one place where errors become codes, and where panics end.
+pub fn guard(name: &'static str, body: impl FnOnce() -> Outcome) -> Code {
+    let error = match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => return Code::SUCCESS,
+        Ok(Err(error)) => error,
+        Err(_) => Code::UNKNOWN.because("a panic inside the emulator, which is a bug of it"),
+    };
+    if let Some(message) = error.message {
+        report::say_once(&format!("{name}: {message} ({})", error.code));
+    }
+    error.code
+}

@@ -1,0 +1,70 @@
+//! A launch as work: its run, and what its findings mean.
+
+use std::sync::Arc;
+
+use super::context::Context;
+use super::error::{Code, Outcome};
+use super::function::Function;
+use super::machine::machine;
+use super::region;
+use super::report::{self, Check};
+use crate::finding::{Finding, Kind};
+use crate::{device::Launch, report::Report};
+
+/// A launch with its parameters copied, so that it can be repeated.
+pub struct KernelLaunch {
+    pub function: Arc<Function>,
+    pub launch: Launch,
+    pub params: Vec<u8>,
+}
+
+impl KernelLaunch {
+    pub fn run(&self, context: &Context) -> Outcome {
+        let kernel = &self.function.kernel;
+        let machine = machine()?;
+        let report = region::mirrored(&self.params, || machine.launch(kernel, &self.launch, &self.params))?;
+        let report = report
+            .map_err(|error| Code::INVALID_VALUE.because(format_args!("launch of {}: {error}", kernel.name())))?;
+        if report::settings().counters {
+            self.say_counters(&report);
+        }
+        let outcome = judge(&report.findings, report::settings().check);
+        if let Err(error) = &outcome {
+            context.spoil(error);
+        }
+        outcome
+    }
+
+    fn say_counters(&self, report: &Report) {
+        let Launch { grid: [gx, gy, gz], block: [bx, by, bz], .. } = self.launch;
+        let name = self.function.kernel.name();
+        report::say(&format!("{name}, {gx}×{gy}×{gz} blocks of {bx}×{by}×{bz} threads\n{}", report.counters));
+    }
+}
+
+/// What a launch with these findings returns; says them.
+fn judge(findings: &[Finding], check: Check) -> Outcome {
+    let counts = |finding: &&Finding| check != Check::Off || code(finding.kind).1;
+    findings.iter().filter(counts).for_each(|finding| report::say_once(&finding.to_string()));
+    match findings.iter().find(counts) {
+        Some(first) if check != Check::Warn => {
+            Err(code(first.kind).0.because(format_args!("{} in {} fails the launch", first.kind.name(), first.kernel)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The error that a finding gives, and whether a GPU itself would stop there.
+fn code(kind: Kind) -> (Code, bool) {
+    match kind {
+        Kind::OutOfBounds | Kind::ReadOnly => (Code::ILLEGAL_ADDRESS, true),
+        Kind::Misaligned => (Code::MISALIGNED_ADDRESS, true),
+        Kind::Trap => (Code::LAUNCH_FAILED, true),
+        Kind::Jump => (Code::INVALID_PC, true),
+        Kind::StepLimit => (Code::LAUNCH_TIMEOUT, true),
+        Kind::DivergentBarrier | Kind::DivergentWarp => (Code::LAUNCH_FAILED, false),
+        Kind::Uninitialized | Kind::Race | Kind::NotWaited | Kind::Proxy | Kind::Swizzle => {
+            (Code::LAUNCH_FAILED, false)
+        }
+    }
+}

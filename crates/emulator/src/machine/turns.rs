@@ -1,0 +1,104 @@
+//! The warps of a block by turns.
+
+use super::{
+    block::Block,
+    engine::Engine,
+    flow::Flow,
+    warp::{Group, State},
+};
+use crate::finding::Kind;
+
+/// Whether a block is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    Done,
+    Paused,
+}
+
+impl Block {
+    /// Runs until all threads have exited, or about so many instructions were executed.
+    pub fn run(&mut self, engine: &Engine<'_>, slice: u64) -> Progress {
+        let mut left = slice;
+        loop {
+            let mut moved = false;
+            for warp in 0..self.warps.len() {
+                // A turn is short where warps may wait for each other's memory.
+                let done = self.run_warp(engine, warp, 4096);
+                moved |= done > 0;
+                left = left.saturating_sub(done);
+                if engine.is_stopped() {
+                    return Progress::Done;
+                }
+            }
+            let released = self.release_barriers(engine);
+            if self.warps.iter().all(|warp| warp.live == 0) {
+                return Progress::Done;
+            }
+            if !moved && !released && !self.force(engine) {
+                self.warps.iter_mut().for_each(|warp| warp.live = 0);
+                return Progress::Done;
+            }
+            if left == 0 {
+                return Progress::Paused;
+            }
+        }
+    }
+
+    /// Runs one warp until it waits, or for so many instructions; says how many it executed.
+    fn run_warp(&mut self, engine: &Engine<'_>, number: usize, most: u64) -> u64 {
+        let (mut done, program) = (0, engine.program);
+        while done < most {
+            let Some(chosen) = self.warps[number].choose() else { break };
+            let chosen = self.warps[number].merge(chosen);
+            // Until this place other groups are not met.
+            let group = self.warps[number].groups[chosen];
+            let ahead = self.warps[number].groups.iter().filter(|g| g.state == State::Ready && g.at > group.at);
+            let meeting = ahead.map(|g| g.at).min().unwrap_or(usize::MAX);
+            let alone = self.warps[number].groups.len() == 1;
+            let (mut at, lanes) = (group.at, group.lanes);
+            loop {
+                let Some(inst) = program.code.get(at) else {
+                    self.problem(engine, Kind::Jump, number, lanes, at, "outside of the program".into());
+                    engine.stop();
+                    return done;
+                };
+                done += 1;
+                let flow = self.step(engine, number, chosen, inst, at, lanes);
+                match flow {
+                    Flow::Next => at += 1,
+                    Flow::Jump(taken, to) if taken == lanes => {
+                        let back = to <= at;
+                        at = to;
+                        if back && (!alone || done >= most) {
+                            self.warps[number].groups[chosen].at = at;
+                            break;
+                        }
+                    }
+                    Flow::Jump(taken, to) => {
+                        let rest = lanes & !taken;
+                        self.warps[number].groups[chosen] = Group { at: at + 1, lanes: rest, state: State::Ready };
+                        self.warps[number].groups.push(Group { at: to, lanes: taken, state: State::Ready });
+                        break;
+                    }
+                    Flow::Gone => break,
+                }
+                if at >= meeting || done >= most {
+                    self.warps[number].groups[chosen].at = at;
+                    break;
+                }
+            }
+            if engine.is_stopped() {
+                return done;
+            }
+        }
+        let warp = &mut self.warps[number];
+        warp.patience = if warp.groups.len() > 1 { warp.patience.saturating_add(done as u32) } else { 0 };
+        if done > 0 && !engine.may_go_on(done) {
+            let (at, lanes) = self.warps[number].groups.first().map_or((0, 1), |g| (g.at, g.lanes));
+            let note = format!("after {} instructions of warps", engine.properties.step_limit);
+            self.problem(engine, Kind::StepLimit, number, lanes, at, note);
+            engine.stop();
+        }
+        done
+    }
+}

@@ -1,0 +1,53 @@
+//! Barriers in shared memory, and bulk copies.
+
+use super::place::{Address, Slot};
+use crate::ptx::Space;
+
+/// An operation on a barrier in memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum MBarrier {
+    Init {
+        count: Slot,
+    },
+    Invalidate,
+    /// `count` arrivals, 1 if it is not given; first more bytes are expected.
+    Arrive {
+        count: Option<Slot>,
+        bytes: Option<Slot>,
+        dropped: bool,
+    },
+    Expect {
+        bytes: Slot,
+    },
+    Complete {
+        bytes: Slot,
+    },
+    /// Whether a phase is over: that of a state, or the last of a parity.
+    Wait {
+        p: Slot,
+        state: Slot,
+        parity: bool,
+    },
+    /// An arrival when the lane's asynchronous copies are done; `counted` ones are expected beside the others.
+    ArriveAfterCopies {
+        counted: bool,
+    },
+}
+
+/// The other side of a bulk copy.
+pub(crate) enum Side {
+    Linear { address: Address, bytes: Slot },
+    Tensor { map: Address, coordinates: Vec<Slot> },
+}
+
+/// A copy between shared and global memory by one lane. It reads global memory if it completes on a barrier.
+pub(crate) struct Bulk {
+    pub shared: Address,
+    pub far: Side,
+    pub barrier: Option<Address>,
+}
+
+/// Where a tensor's description lies: the operand of a copy.
+pub(crate) fn map_address(base: Slot, offset: i64) -> Address {
+    Address { space: Space::Generic, base, offset }
+}
