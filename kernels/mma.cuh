@@ -20,6 +20,13 @@ void copy_async(u32 to, const void* from, u32 bytes) {
                  : "memory");
 }
 
+// The same of one 4-byte element, or of none: then it becomes zero. Both addresses are multiples of 4.
+void copy_async_word(u32 to, const void* from, u32 bytes) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(__cvta_generic_to_global(from)),
+                 "r"(bytes)
+                 : "memory");
+}
+
 // Ends a group of copies.
 void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
@@ -56,3 +63,19 @@ template <class T> void multiply_add(float (&d)[4], const u32 (&a)[4], const u32
 MULTIPLY_ADD(f16, "f16")
 MULTIPLY_ADD(bf16, "bf16")
 #undef MULTIPLY_ADD
+
+// A float rounded to the 11 bits of tf32, to nearest, ties away from zero.
+u32 round_tf32(float x) {
+    u32 rounded;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(rounded) : "f"(x));
+    return rounded;
+}
+
+// d += a·b: 16×8 by 8×8 of tf32, summed in float. Fragments: a[0] A[g][t], a[1] A[g+8][t], a[2] A[g][t+4],
+// a[3] A[g+8][t+4]; b[0] B[t][g], b[1] B[t+4][g]; d as above.
+void multiply_add_tf32(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%0, %1, %2, %3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}

@@ -1,1 +1,4 @@
 //! From sizes and addresses to launches: one file a family of kernels, each with its table of variants.
+
+pub mod gemm;
+pub mod product;

@@ -1,0 +1,170 @@
+//! Matrix products: `kernels/gemm_*.cu`.
+
+use yuragi_graph::{DType, op::MatMul};
+
+use super::product::{self, Choice, Factors, Machine, ProductError, Sizes, Tile};
+use crate::launch::{Address, Argument, Code, Launch, Launches};
+
+/// A batch of matrices, row-major, with contiguous rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Matrices {
+    /// The first element.
+    pub at: Address,
+    /// Elements from one stored row to the next.
+    pub pitch: usize,
+    /// Elements from one matrix to the next; 0 where all share one.
+    pub stride: usize,
+}
+
+impl Matrices {
+    /// Contiguous matrices of so many stored rows and columns.
+    pub const fn contiguous(at: Address, rows: usize, columns: usize) -> Matrices {
+        Matrices { at, pitch: columns, stride: rows * columns }
+    }
+
+    /// One matrix for the whole batch.
+    pub const fn shared(self) -> Matrices {
+        Matrices { stride: 0, ..self }
+    }
+}
+
+/// C = A·B for a batch of matrices, plus a row of biases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gemm {
+    /// Matrices of the batch; with 0 nothing is launched.
+    pub batch: usize,
+    /// Rows of C; with 0 nothing is launched.
+    pub m: usize,
+    /// Columns of C; with 0 nothing is launched.
+    pub n: usize,
+    /// Columns of A and rows of B; with 0 all sums are 0.
+    pub k: usize,
+    /// Which factors are stored transposed.
+    pub op: MatMul,
+    /// m × k, stored k × m if transposed.
+    pub a: Matrices,
+    /// k × n, stored n × k if transposed.
+    pub b: Matrices,
+    /// m × n.
+    pub c: Matrices,
+    /// n numbers of C's type, added to each row after its sums are rounded to that type.
+    pub bias: Option<Address>,
+    /// Type and arithmetic of A and B.
+    pub factors: Factors,
+    /// Type of C and of the biases: `F32`, or the factors'.
+    pub result: DType,
+}
+
+/// Tiles of `gemm_f32.cu`.
+const F32: [Tile; 2] = [
+    Tile { name: "128x128", extents: [128, 128, 16], threads: 256, shared: 0, efficiency: 70, resident: 2 },
+    Tile { name: "64x64", extents: [64, 64, 16], threads: 128, shared: 0, efficiency: 50, resident: 4 },
+];
+
+/// Tiles of `gemm_tf32.cu`.
+const TF32: [Tile; 2] = [
+    Tile { name: "128x128", extents: [128, 128, 16], threads: 256, shared: 0, efficiency: 50, resident: 2 },
+    Tile { name: "64x64", extents: [64, 64, 16], threads: 128, shared: 0, efficiency: 30, resident: 4 },
+];
+
+/// Blocks along y and z of a grid.
+const MOST_BLOCKS: usize = 65_535;
+
+impl Gemm {
+    /// The launches, with the tile shape and the number of shares that suit the machine.
+    ///
+    /// # Errors
+    ///
+    /// An extent of 2^29 or more; a result of another type than the factors or `F32`.
+    pub fn launches(&self, machine: Machine) -> Result<Launches, ProductError> {
+        self.check()?;
+        let sizes = Sizes { batch: self.batch, m: self.m, n: self.n, k: self.k };
+        let Some(choice) = product::choose(machine, self.factors, self.tiles(), sizes) else {
+            return Ok(Launches::default());
+        };
+        // Shares are added as if C were one row of numbers.
+        let contiguous = self.c.pitch == self.n && (self.batch == 1 || self.c.stride == self.m * self.n);
+        self.launch(if contiguous { choice } else { Choice { shares: 1, ..choice } })
+    }
+
+    /// The launches for every tile shape, alone and shared by three blocks: what a test should try.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Gemm::launches`].
+    pub fn variants(&self) -> Result<Vec<Launches>, ProductError> {
+        self.check()?;
+        let choices = self.tiles().iter().flat_map(|&tile| [1, 3].map(|shares| Choice { tile, shares }));
+        choices.map(|choice| self.launch(choice)).collect()
+    }
+
+    fn check(&self) -> Result<(), ProductError> {
+        product::check_result(self.factors, self.result)
+    }
+
+    fn tiles(&self) -> &'static [Tile] {
+        match self.factors {
+            Factors::F32 => &F32,
+            Factors::Tf32 | Factors::F16 | Factors::BF16 => &TF32,
+        }
+    }
+
+    fn launch(&self, Choice { tile, shares }: Choice) -> Result<Launches, ProductError> {
+        let count = self.batch * self.m * self.n;
+        if count == 0 {
+            return Ok(Launches::default());
+        }
+        let [m, n, k] = [
+            product::extent("the number of rows of a matrix product", self.m)?,
+            product::extent("the number of columns of a matrix product", self.n)?,
+            product::extent("the number of terms of a matrix product", self.k)?,
+        ];
+        let tiles = self.m.div_ceil(tile.extents[0]) * self.n.div_ceil(tile.extents[1]);
+        let tiles = product::extent("the number of tiles of a matrix product", tiles)?;
+        let parts = Matrices::contiguous(product::SHARES, self.m, self.n);
+        let (c, bias, width) = match shares {
+            1 => (self.c, self.bias, self.result.size()),
+            _ => (parts, None, size_of::<f32>()),
+        };
+        let mut launches = Launches::default();
+        let size = self.factors.dtype().size();
+        for first in (0..self.batch).step_by(MOST_BLOCKS) {
+            let at =
+                |matrices: Matrices, size: usize| Argument::Pointer(matrices.at.plus(first * matrices.stride * size));
+            let columns = |matrices: Matrices, transposed: bool| match transposed {
+                true => [1, matrices.pitch],
+                false => [matrices.pitch, 1],
+            };
+            let mut arguments = vec![at(self.a, size), at(self.b, size), at(c, width)];
+            arguments.push(bias.map_or(Argument::Null, Argument::Pointer));
+            arguments.extend([m, n, k].map(Argument::U32));
+            let [a, b] = [columns(self.a, self.op.transpose_a), columns(self.b, self.op.transpose_b)];
+            let strides = [a[0], a[1], b[0], b[1], c.pitch, self.a.stride, self.b.stride, c.stride, count];
+            arguments.extend(strides.map(|stride| Argument::U64(stride as u64)));
+            launches.launches.push(Launch {
+                name: "gemm",
+                code: Code::Shipped(self.stem()),
+                function: format!("{}_{}", self.stem(), tile.name),
+                grid: [tiles, shares as u32, (self.batch - first).min(MOST_BLOCKS) as u32],
+                block: [tile.threads, 1, 1],
+                shared: tile.shared,
+                arguments,
+            });
+        }
+        if shares > 1 {
+            launches.scratch = shares * count * size_of::<f32>();
+            launches.launches.push(product::sum_shares((self.c.at, self.result), self.bias, count, n, shares));
+        }
+        Ok(launches)
+    }
+
+    /// The file of the kernels.
+    const fn stem(&self) -> &'static str {
+        match self.factors {
+            Factors::F32 => "gemm_f32",
+            Factors::Tf32 => "gemm_tf32",
+            Factors::F16 => "gemm_f16",
+            Factors::BF16 => "gemm_bf16",
+        }
+    }
+}

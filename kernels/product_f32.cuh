@@ -1,0 +1,174 @@
+// Products of float: elements are copied one by one to shared memory, so that any layout and alignment will do.
+//
+// A block computes BLOCK_M × BLOCK_N of the result in steps of 16 along the sums. While one step is multiplied, the
+// elements of the next are on their way. A step's elements lie in shared memory as 16 rows of neighbours along the
+// result's rows (first factor) or columns (second factor).
+#pragma once
+
+#include "mma.cuh"
+#include "product.cuh"
+
+// One step of a factor in shared memory.
+template <u32 EXTENT, u32 THREADS, u32 PAD> struct Slice {
+    enum : u32 { DEPTH = 16, PITCH = EXTENT + PAD, SIZE = DEPTH * PITCH };
+    enum : u32 { LINE = THREADS / 8, LINES = EXTENT / LINE };
+
+    u32 outer, depth; // this thread copies outer + i·LINE, depth + 8·j
+    Place places[LINES];
+
+    template <class Factor> Slice(const Factor& factor, u32 first) {
+        outer = factor.deep ? threadIdx.x / 8 : threadIdx.x % LINE;
+        depth = factor.deep ? threadIdx.x % 8 : threadIdx.x / LINE;
+#pragma unroll
+        for (u32 i = 0; i < LINES; i++) places[i] = factor.outer.at(first + outer + i * LINE);
+    }
+
+    template <class Factor> void copy(const Factor& factor, float* to, u32 step) const {
+        const u32 shared = shared_address(to + (depth * PITCH + outer));
+#pragma unroll
+        for (u32 j = 0; j < DEPTH / 8; j++) {
+            const Place below = factor.depth.at(step * DEPTH + depth + 8 * j);
+#pragma unroll
+            for (u32 i = 0; i < LINES; i++) {
+                u32 count;
+                const float* from = factor.element(places[i], below, count);
+                copy_async_word(shared + (8 * j * PITCH + i * LINE) * 4, from, count * 4);
+            }
+        }
+    }
+};
+
+// Sums by fused multiply-add. A thread holds ROWS × COLUMNS of them, in groups of four neighbours; a warp's 4 × 8
+// threads hold 4·ROWS × 8·COLUMNS.
+template <u32 M, u32 N, u32 ROWS, u32 COLUMNS> struct Scalar {
+    enum : u32 { BLOCK_M = M, BLOCK_N = N, BLOCK_K = 16, PAD = 4, THREADS = M * N / (ROWS * COLUMNS) };
+    enum : u32 { WARP_M = 4 * ROWS, WARP_N = 8 * COLUMNS, WARPS_N = N / WARP_N };
+    enum : u32 { PITCH_A = M + PAD, PITCH_B = N + PAD };
+
+    u32 row, column; // of this thread's first sum
+    float sums[ROWS][COLUMNS] = {};
+
+    Scalar() {
+        const u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+        row = warp / WARPS_N * WARP_M + lane / 8 * 4;
+        column = warp % WARPS_N * WARP_N + lane % 8 * 4;
+    }
+
+    void multiply(const float* a, const float* b) {
+        a += row, b += column;
+#pragma unroll 4
+        for (u32 k = 0; k < BLOCK_K; k++) {
+            float x[ROWS], y[COLUMNS];
+#pragma unroll
+            for (u32 i = 0; i < ROWS; i += 4) load(x + i, a + (k * PITCH_A + i * 4));
+#pragma unroll
+            for (u32 j = 0; j < COLUMNS; j += 4) load(y + j, b + (k * PITCH_B + j * 8));
+#pragma unroll
+            for (u32 i = 0; i < ROWS; i++) {
+#pragma unroll
+                for (u32 j = 0; j < COLUMNS; j++) sums[i][j] = fmaf(x[i], y[j], sums[i][j]);
+            }
+        }
+    }
+
+    static void load(float* to, const float* from) {
+        const float4 four = *reinterpret_cast<const float4*>(from);
+        to[0] = four.x, to[1] = four.y, to[2] = four.z, to[3] = four.w;
+    }
+
+    template <class Out> void store(const Out& out, u32 first_row, u32 first_column) const {
+        Place places[ROWS];
+#pragma unroll
+        for (u32 i = 0; i < ROWS; i++) places[i] = out.rows.at(first_row + row + i / 4 * 16 + i % 4);
+#pragma unroll
+        for (u32 j = 0; j < COLUMNS; j += 4) {
+            float biases[4];
+            out.biases(biases, first_column + column + j * 8);
+#pragma unroll
+            for (u32 i = 0; i < ROWS; i++) {
+                const float four[4] = {sums[i][j], sums[i][j + 1], sums[i][j + 2], sums[i][j + 3]};
+                out.store(places[i], first_column + column + j * 8, four, biases);
+            }
+        }
+    }
+};
+
+// Sums on tensor cores, of factors that are rounded to 11 bits (to nearest, ties away from zero). A warp holds
+// TILES_M × TILES_N tiles of mma.m16n8k8.
+template <u32 M, u32 N, u32 TILES_M, u32 TILES_N> struct Tensor {
+    enum : u32 { WARP_M = 16 * TILES_M, WARP_N = 8 * TILES_N, WARPS_N = N / WARP_N };
+    enum : u32 { BLOCK_M = M, BLOCK_N = N, BLOCK_K = 16, PAD = 8, THREADS = M / WARP_M * WARPS_N * 32 };
+    enum : u32 { PITCH_A = M + PAD, PITCH_B = N + PAD };
+
+    u32 row, column, group, member;
+    float sums[TILES_M][TILES_N][4] = {};
+
+    Tensor() {
+        const u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+        row = warp / WARPS_N * WARP_M, column = warp % WARPS_N * WARP_N;
+        group = lane / 4, member = lane % 4;
+    }
+
+    void multiply(const float* a, const float* b) {
+        a += member * PITCH_A + row + group, b += member * PITCH_B + column + group;
+#pragma unroll
+        for (u32 k = 0; k < BLOCK_K; k += 8) {
+            u32 x[TILES_M][4], y[TILES_N][2];
+#pragma unroll
+            for (u32 i = 0; i < TILES_M; i++) {
+#pragma unroll
+                for (u32 e = 0; e < 4; e++) x[i][e] = round_tf32(a[(k + e / 2 * 4) * PITCH_A + i * 16 + e % 2 * 8]);
+            }
+#pragma unroll
+            for (u32 j = 0; j < TILES_N; j++) {
+#pragma unroll
+                for (u32 e = 0; e < 2; e++) y[j][e] = round_tf32(b[(k + e * 4) * PITCH_B + j * 8]);
+            }
+#pragma unroll
+            for (u32 i = 0; i < TILES_M; i++) {
+#pragma unroll
+                for (u32 j = 0; j < TILES_N; j++) multiply_add_tf32(sums[i][j], x[i], y[j]);
+            }
+        }
+    }
+
+    template <class Out> void store(const Out& out, u32 first_row, u32 first_column) const {
+        Place places[2 * TILES_M];
+#pragma unroll
+        for (u32 i = 0; i < 2 * TILES_M; i++) places[i] = out.rows.at(first_row + row + i * 8 + group);
+#pragma unroll
+        for (u32 j = 0; j < TILES_N; j++) {
+            float biases[2];
+            out.biases(biases, first_column + column + j * 8 + member * 2);
+#pragma unroll
+            for (u32 i = 0; i < 2 * TILES_M; i++) {
+                const float pair[2] = {sums[i / 2][j][i % 2 * 2], sums[i / 2][j][i % 2 * 2 + 1]};
+                out.store(places[i], first_column + column + j * 8 + member * 2, pair, biases);
+            }
+        }
+    }
+};
+
+// Computes the block's part.
+template <class Shape, class A, class B, class Out> void product(const A& a, const B& b, const Out& out, u32 depth) {
+    using SliceA = Slice<Shape::BLOCK_M, Shape::THREADS, Shape::PAD>;
+    using SliceB = Slice<Shape::BLOCK_N, Shape::THREADS, Shape::PAD>;
+    __shared__ __align__(16) float stages[2][SliceA::SIZE + SliceB::SIZE];
+    const Part part = ::part<Shape>(a.outer.extent, b.outer.extent, depth);
+    if (!part.exists) return;
+    const SliceA slice_a(a, part.row);
+    const SliceB slice_b(b, part.column);
+    Shape shape;
+    for (u32 step = part.first; step <= part.last; step++) {
+        copy_wait<0>();  // this thread's elements of the step before are there,
+        __syncthreads(); // everybody's are, and nobody reads those before them any more
+        if (step < part.last) {
+            float* const to = stages[step % 2];
+            slice_a.copy(a, to, step);
+            slice_b.copy(b, to + SliceA::SIZE, step);
+        }
+        copy_commit();
+        if (step > part.first) shape.multiply(stages[(step - 1) % 2], stages[(step - 1) % 2] + SliceA::SIZE);
+    }
+    shape.store(out, part.row, part.column);
+}
