@@ -1,6 +1,7 @@
 // Noise as a pure function of (key, stream, index): the bits of `fill` in crates/numeric.
 //
 //   philox_uniform_f32, philox_normal_f32(float* out, u64 n, u32 key0, u32 key1, u32 stream, u64 first)
+//   random_uniform_f32, random_normal_f32(float* out, u64 n, const u32* key, u32 stream, u64 first)    key: [2], in memory
 //
 // out[j], j < n, becomes element first + j of the stream: lane i % 4 of the Philox block with counter
 // (lo(i/4), hi(i/4), stream, 0) for the element i, which wraps at 2^64.
@@ -79,4 +80,14 @@ extern "C" __global__ void __launch_bounds__(256)
 extern "C" __global__ void __launch_bounds__(256)
     philox_normal_f32(float* out, u64 n, u32 key0, u32 key1, u32 stream, u64 first) {
     fill<Normal>(out, n, key0, key1, stream, first);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    random_uniform_f32(float* out, u64 n, const u32* key, u32 stream, u64 first) {
+    fill<Uniform>(out, n, key[0], key[1], stream, first);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    random_normal_f32(float* out, u64 n, const u32* key, u32 stream, u64 first) {
+    fill<Normal>(out, n, key[0], key[1], stream, first);
 }

@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Arguments::new().u64(filled(d, 4 << 18)).u64(filled(d, 4 << 18)).u64(1 << 18)
         }),
         ("softmax", "softmax_f32", blocks(64, 256, 0), |d| {
-            Arguments::new().u64(filled(d, 4 << 18)).u64(filled(d, 4 << 18)).u32(256).u32(1024)
+            Arguments::new().u64(filled(d, 4 << 18)).u64(filled(d, 4 << 18)).u32(256).u32(1024).u32(256)
         }),
         ("group_norm_silu", "group_norm_silu_f32", blocks(64, 256, 0), |d| {
             let [x, gain, bias, y] = [4 << 18, 4 << 8, 4 << 8, 4 << 18].map(|bytes| filled(d, bytes));

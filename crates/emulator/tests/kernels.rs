@@ -1,11 +1,11 @@
-//! The kernels of this workspace, executed and compared with their formulas on sizes that fit no tile.
+//! Elementwise kernels, products and transposes of this workspace, executed and compared with their formulas on sizes
+//! that fit no tile. Those of a network's other operations stand in `operations`.
 
 mod common;
 
 use common::{Bench, blocks, noise};
 use half::{bf16, f16};
 use yuragi_emulator::Arguments;
-use yuragi_numeric::fill;
 
 /// Unit roundoff of single precision.
 const U: f64 = 1.0 / 16_777_216.0;
@@ -59,81 +59,6 @@ fn elementwise_functions_are_those_of_their_names() {
 }
 
 #[test]
-fn rows_of_a_softmax_and_sums_of_rows() {
-    let bench = Bench::new();
-    let module = bench.shipped("sm_80/softmax.ptx");
-    for (rows, n, threads) in [(1, 1, 32), (3, 33, 64), (5, 257, 128), (2, 1000, 96)] {
-        let x: Vec<f32> = noise(3, rows * n).iter().map(|x| 8.0 * x).collect();
-        let (px, py) = (bench.put(&x), bench.room::<f32>(rows * n));
-        let arguments = Arguments::new().u64(px).u64(py).u32(rows as u32).u32(n as u32);
-        bench.run(&module, "softmax_f32", blocks([2, 1, 1], threads, 0), arguments.clone());
-        let steps = n.div_ceil(threads as usize) as f64;
-        for (row, got) in x.chunks(n).zip(bench.get::<f32>(py, rows * n).chunks(n)) {
-            let most = row.iter().copied().fold(f32::MIN, f32::max);
-            let e: Vec<f64> = row.iter().map(|&x| f64::from(x - most).exp()).collect();
-            let sum: f64 = e.iter().sum();
-            for ((&x, e), &got) in row.iter().zip(&e).zip(got) {
-                let bound = (steps + 14.0 + (n as f64).ln() + f64::from((x - most).abs())) * U * e / sum;
-                assert!((f64::from(got) - e / sum).abs() <= bound);
-            }
-        }
-        bench.run(&module, "row_sum_f32", blocks([2, 1, 1], threads, 0), arguments);
-        for (row, got) in x.chunks(n).zip(bench.get::<f32>(py, rows)) {
-            let sum: f64 = row.iter().map(|&x| f64::from(x)).sum();
-            let size: f64 = row.iter().map(|&x| f64::from(x.abs())).sum();
-            assert!((f64::from(got) - sum).abs() <= (steps + 9.0) * U * size);
-        }
-    }
-}
-
-#[test]
-fn groups_are_normalised_with_and_without_silu() {
-    let bench = Bench::new();
-    let module = bench.shipped("sm_80/group_norm_silu.ptx");
-    for (samples, pixels, channels, groups, threads) in [(1, 1, 2, 1, 32), (2, 7, 12, 3, 64), (2, 49, 40, 8, 128)] {
-        let (x, gain, bias) = (noise(4, samples * pixels * channels), noise(5, channels), noise(6, channels));
-        let [px, pg, pb] = [&x, &gain, &bias].map(|v| bench.put(v));
-        let py = bench.room::<f32>(x.len());
-        let extents = [pixels, channels, groups].map(|n| n as u32);
-        for (name, silu) in [("group_norm_f32", false), ("group_norm_silu_f32", true)] {
-            let eps = 1e-5_f32;
-            let arguments = Arguments::new().u64(px).u64(pg).u64(pb).u64(py);
-            let arguments = extents.iter().fold(arguments, |a, &n| a.u32(n)).f32(eps);
-            bench.run(&module, name, blocks([(samples * groups) as u32, 1, 1], threads, 0), arguments);
-            let y = bench.get::<f32>(py, x.len());
-            let width = channels / groups;
-            for (sample, group) in (0..samples).flat_map(|n| (0..groups).map(move |g| (n, g))) {
-                let place = |p: usize, c: usize| (sample * pixels + p) * channels + group * width + c;
-                let places: Vec<(usize, usize)> = (0..pixels).flat_map(|p| (0..width).map(move |c| (p, c))).collect();
-                let m = places.len() as f64;
-                let value = |&(p, c): &(usize, usize)| f64::from(x[place(p, c)]);
-                let mean = places.iter().map(value).sum::<f64>() / m;
-                let variance = places.iter().map(|at| (value(at) - mean).powi(2)).sum::<f64>() / m;
-                let deviation = (variance + f64::from(eps)).sqrt();
-                let steps = (m / f64::from(threads)).ceil();
-                let mean_error = (steps + 11.0) * U * places.iter().map(|at| value(at).abs()).sum::<f64>() / m;
-                for at in &places {
-                    let c = group * width + at.1;
-                    let (gain, bias) = (f64::from(gain[c]), f64::from(bias[c]));
-                    let scaled = (value(at) - mean) / deviation * gain;
-                    let z = scaled + bias;
-                    let slack = (steps + 14.0) * U / 2.0 + (mean_error / deviation).powi(2) + 6.0 * U;
-                    let bound = scaled.abs() * slack
-                        + (mean_error / deviation * gain).abs()
-                        + 2.0 * U * (scaled.abs() + bias.abs());
-                    let (want, bound) = match silu {
-                        true => (z / (1.0 + (-z).exp()), 1.1 * bound + 16.0 * U * z.abs()),
-                        false => (z, bound),
-                    };
-                    let got = f64::from(y[place(at.0, at.1)]);
-                    assert!((got - want).abs() <= bound, "{name} {at:?}: {got}, want {want} ± {bound}");
-                }
-            }
-        }
-    }
-}
-
-#[test]
 fn products_on_tensor_cores_meet_their_bound() {
     let bench = Bench::new();
     let module = bench.shipped("sm_80/gemm_f16.ptx");
@@ -166,24 +91,6 @@ fn products_on_tensor_cores_meet_their_bound() {
     let arguments = [8, 8, 8].iter().fold(arguments, |list, &x| list.u64(x));
     bench.run(&module, "gemm_bf16", blocks([1, 1, 1], 256, 49_152), arguments);
     assert_eq!(bench.get::<bf16>(pc, 8), [bf16::from_f32(-3.0); 8]);
-}
-
-#[test]
-fn noise_has_the_bits_of_the_processor() {
-    let bench = Bench::new();
-    let module = bench.shipped("sm_80/philox_normal.ptx");
-    for (n, first) in [(1, 0), (7, 3), (1001, 1 << 40), (64, u64::MAX - 5)] {
-        let py = bench.room::<f32>(n);
-        let arguments = Arguments::new().u64(py).u64(n as u64).u32(11).u32(22).u32(33).u64(first);
-        let mut want = vec![0.0; n];
-        let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-        bench.run(&module, "philox_normal_f32", blocks([2, 1, 1], 96, 0), arguments.clone());
-        fill::normal([11, 22], 33, first, &mut want);
-        assert_eq!(bits(&bench.get::<f32>(py, n)), bits(&want));
-        bench.run(&module, "philox_uniform_f32", blocks([2, 1, 1], 96, 0), arguments);
-        fill::uniform([11, 22], 33, first, &mut want);
-        assert_eq!(bits(&bench.get::<f32>(py, n)), bits(&want));
-    }
 }
 
 #[test]

@@ -21,9 +21,9 @@
 //!
 //! With 32 registers a multiprocessor holds its 2,048 threads, with 128 a quarter of them.
 //!
-//! Headers (`*.cuh`): `storage` is the element types; above it stand `reduce` (warps and blocks), `activation`,
-//! `mma` (matrix instructions, asynchronous copies), `philox` (random words) and `elementary` (functions that give
-//! the same bits as on a CPU).
+//! Headers (`*.cuh`): `storage` is the element types; above it stand `reduce` (warps and blocks), `row` (rows held by
+//! teams of threads), `activation`, `mma` (matrix instructions, asynchronous copies), `philox` (random words) and
+//! `elementary` (functions that give the same bits as on a CPU).
 
 mod files;
 mod manifest;

@@ -66,7 +66,7 @@ on_a_driver! {
         });
         let rows = bytes(&noise(3, 5 * 257));
         both_agree("sm_80/softmax.ptx", "softmax_f32", blocks([2, 1, 1], 128, 0), &[rows], 4 * 5 * 257, |x, y| {
-            Arguments::new().u64(x[0]).u64(y).u32(5).u32(257)
+            Arguments::new().u64(x[0]).u64(y).u32(5).u32(257).u32(128)
         });
         let normed = [bytes(&noise(4, 2 * 49 * 40)), bytes(&noise(5, 40)), bytes(&noise(6, 40))];
         let launch = blocks([16, 1, 1], 128, 0);
