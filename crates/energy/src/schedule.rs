@@ -22,6 +22,7 @@ pub struct Schedule {
 enum Kind {
     Linear { start: f64, end: f64 },
     Geometric { start: f64, end: f64 },
+    Freezing { range: BetaRange, slope: f64 },
     Steps(Vec<f32>),
 }
 
@@ -64,13 +65,35 @@ impl Schedule {
         Ok(Self { kind: Kind::Steps(betas), sweeps })
     }
 
-    /// The geometric schedule over a problem's default range
-    /// ([`Problem::beta_range`](crate::Problem::beta_range)).
+    /// The schedule over a problem's default range ([`Problem::beta_range`](crate::Problem::beta_range)): β rises by
+    /// equal steps to where most variables freeze, and then by equal factors, the first of which is the last step.
+    ///
+    /// With couplings of a few sizes, all happens at β of one size, which equal factors rush through after lingering
+    /// where nothing happens; with couplings of every size, equal steps would spend their time where all but the weakest
+    /// are frozen.
     ///
     /// # Errors
-    /// None for a range that a problem gave.
+    /// A range that does not ascend, or is not positive and finite in f32: none that a problem gave.
+    ///
+    /// ```
+    /// use yuragi_energy::{BetaRange, Schedule};
+    /// let schedule = Schedule::default_for(BetaRange { hot: 1.0, turn: 2.0, cold: 2.0 * 1f64.exp() }, 31)?;
+    /// assert_eq!([0, 5, 10].map(|sweep| schedule.beta(sweep)), [1.0, 1.5, 2.0]);
+    /// let factor = schedule.beta(20) / schedule.beta(10);
+    /// assert!((schedule.beta(30) / schedule.beta(20) - factor).abs() < 1e-6);
+    /// # Ok::<(), yuragi_energy::Error>(())
+    /// ```
     pub fn default_for(range: BetaRange, sweeps: u32) -> Result<Self, Error> {
-        Self::geometric(range.hot, range.cold, sweeps)
+        let BetaRange { hot, turn, cold } = range;
+        for beta in [hot, turn, cold] {
+            legal(beta)?;
+            crate::error::range("beta", beta, beta > 0.0, "positive in the default schedule")?;
+        }
+        let ascends = hot <= turn && turn <= cold;
+        crate::error::range("the turning beta", turn, ascends, "from the hot to the cold end")?;
+        // In units of the whole: turn − hot by equal steps, then turn · ln(cold/turn) at the same rate.
+        let slope = turn - hot + turn * libm::log(cold / turn);
+        Ok(Self { kind: Kind::Freezing { range, slope }, sweeps })
     }
 
     /// The number of sweeps.
@@ -93,6 +116,12 @@ impl Schedule {
                 1.0 => *end as f32,
                 share => (start * libm::pow(end / start, share)) as f32,
             },
+            Kind::Freezing { range, .. } if share == 0.0 => range.hot as f32,
+            Kind::Freezing { range, .. } if share == 1.0 => range.cold as f32,
+            Kind::Freezing { range: BetaRange { hot, turn, .. }, slope } => {
+                let beta = hot + share * slope;
+                (if beta <= *turn { beta } else { turn * libm::exp(beta / turn - 1.0) }) as f32
+            }
             Kind::Steps(betas) => betas.get(sweep as usize).copied().unwrap_or(0.0),
         }
     }

@@ -71,7 +71,11 @@ fn multi_spin_coding_equals_single_reads() {
     let free = Problem::ising(3, [], &[]).unwrap();
     let one = Problem::ising(1, [], &[-1.0]).unwrap();
     let twice = Problem::ising(4, [(0, 1, 1.0), (1, 0, 1.0), (2, 3, -1.0), (2, 3, 1.0)], &[]).unwrap();
-    for problem in [&lattice, &cube, &wide, &chain, &free, &one, &twice] {
+    // A few sites with many more neighbours, or heavier ones, than the rest.
+    let hub = Problem::ising(60, (1..60).map(|k| (0, k, if k % 3 == 0 { 1.0 } else { -1.0 })), &[]).unwrap();
+    let heavy = (1..30).map(|k| (0, k, (k % 9) as f64)).chain([(3, 4, -7.0), (4, 5, 6.0), (5, 3, 31.0)]);
+    let heavy = Problem::ising(30, heavy, &weights(6, 9.0)[..30]).unwrap();
+    for problem in [&lattice, &cube, &wide, &chain, &free, &one, &twice, &hub, &heavy] {
         let bits = BitReplicas::new(problem, Metropolis.two_state().unwrap(), reads(0, 1), 0).unwrap();
         assert!(bits.is_multi_spin());
         for order in [Order::Sequential, Order::Checkerboard] {

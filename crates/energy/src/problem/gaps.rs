@@ -8,6 +8,8 @@ use yuragi_numeric::philox;
 pub struct BetaRange {
     /// β at which even the largest uphill step is taken with probability 1/2.
     pub hot: f64,
+    /// β at which single changes are taken with probability 1/50 in the mean over that state: most variables are frozen.
+    pub turn: f64,
     /// β at which in all 1/20 of a variable is off its place in a state that was quenched.
     pub cold: f64,
 }
@@ -16,6 +18,8 @@ pub struct BetaRange {
 const SWEEPS: usize = 64;
 /// Variables off their place at the cold end.
 const EXCITED: f64 = 0.05;
+/// The mean probability of a change where most variables freeze.
+const MOVING: f64 = 0.02;
 /// Gaps below this share of the largest are rounding errors.
 const NOTHING: f64 = 1e-9;
 
@@ -40,11 +44,13 @@ impl Problem {
     pub fn beta_range(&self) -> BetaRange {
         let largest = self.largest_gap();
         if largest == 0.0 {
-            return BetaRange { hot: 1.0, cold: 1.0 };
+            return BetaRange { hot: 1.0, turn: 1.0, cold: 1.0 };
         }
         // Within f32, also for couplings next to its smallest numbers.
         let hot = (LN_2 / largest).min(1e30);
-        BetaRange { hot, cold: freezing(&self.quenched_gaps(NOTHING * largest)).min(1e30).max(hot) }
+        let gaps = self.quenched_gaps(NOTHING * largest);
+        let cold = freezing(&gaps, EXCITED).min(1e30).max(hot);
+        BetaRange { hot, turn: freezing(&gaps, MOVING * gaps.len() as f64).clamp(hot, cold), cold }
     }
 
     /// A bound of ΔE over all states and single changes.
@@ -93,22 +99,22 @@ impl Problem {
     }
 }
 
-/// β of Σ exp(−β gap) = [`EXCITED`]; 0 without gaps.
-fn freezing(gaps: &[f64]) -> f64 {
+/// β of Σ exp(−β gap) = `sum`, below the number of gaps; 0 without gaps.
+fn freezing(gaps: &[f64], sum: f64) -> f64 {
     const HALVINGS: usize = 24;
     let (smallest, largest) =
         gaps.iter().fold((f64::INFINITY, 0.0f64), |(low, high), &gap| (low.min(gap), high.max(gap)));
     if gaps.is_empty() {
         return 0.0;
     }
-    // The sum is at least that of its largest gap alone, and at most that of as many of the smallest.
-    let mut low = libm::log(-libm::log(EXCITED) / largest);
-    let mut high = libm::log(libm::log(gaps.len() as f64 / EXCITED) / smallest);
+    // The sum is between those of as many of the largest and of the smallest gap.
+    let ratio = libm::log(gaps.len() as f64 / sum);
+    let (mut low, mut high) = (libm::log(ratio / largest), libm::log(ratio / smallest));
     for _ in 0..HALVINGS {
         let middle = 0.5 * (low + high);
         let beta = libm::exp(middle);
         let excited: f64 = gaps.iter().map(|gap| libm::exp(-beta * gap)).sum();
-        if excited > EXCITED { low = middle } else { high = middle }
+        if excited > sum { low = middle } else { high = middle }
     }
     libm::exp(0.5 * (low + high))
 }

@@ -1,8 +1,8 @@
 use crate::problem::Problem;
 use alloc::vec::Vec;
 
-/// The largest sum of couplings and field about one site, in units: five planes count to it.
-pub(super) const LARGEST: u32 = 31;
+/// The largest sum of couplings and field about one site, in units: eight planes count to it.
+pub(super) const LARGEST: u32 = 255;
 
 /// The couplings of a problem as whole multiples of a power of two.
 #[derive(Clone, Debug)]
@@ -12,8 +12,8 @@ pub(super) struct Integers {
     starts: Vec<usize>,
     bonds: Vec<Bond>,
     sites: Vec<Site>,
-    /// Counters of this many bits hold every site's sum.
-    pub planes: usize,
+    /// The largest M.
+    pub largest: u32,
     /// Every coupling and field is 0 or one unit.
     pub single: bool,
 }
@@ -78,10 +78,9 @@ impl Integers {
             starts.push(bonds.len());
             sites.push(Site { field, positive, total: total as u8 });
         }
-        let largest = sites.iter().map(|site| site.total).max().unwrap_or(0);
-        let planes = (8 - largest.leading_zeros()) as usize;
+        let largest = sites.iter().map(|site| site.total.into()).max().unwrap_or(0);
         let single = bonds.iter().all(|bond: &Bond| bond.weight == 1) && sites.iter().all(|site| site.field <= 1);
-        Some(Self { unit: unit as f32, starts, bonds, sites, planes, single })
+        Some(Self { unit: unit as f32, starts, bonds, sites, largest, single })
     }
 
     #[inline(always)]
@@ -106,10 +105,11 @@ mod tests {
             Integers::new(&Problem::ising(3, couplings.iter().copied(), fields).ok()?)
         };
         let found = of(&[(0, 1, 1.5), (1, 2, -0.5)], &[0.0, 1.0, 0.0]);
-        let found = found.map(|i| (i.unit, i.planes, [0, 1, 2].map(|k| i.site(k).total), i.bonds(1).len()));
-        assert_eq!(found, Some((0.5, 3, [3, 6, 1], 2)));
+        let found = found.map(|i| (i.unit, i.largest, [0, 1, 2].map(|k| i.site(k).total), i.bonds(1).len()));
+        assert_eq!(found, Some((0.5, 6, [3, 6, 1], 2)));
         assert!(of(&[(0, 1, 0.1)], &[]).is_none(), "0.1 has no short multiple that is exact");
-        assert!(of(&[(0, 1, 16.0), (1, 2, 16.0)], &[1.0, 0.0, 0.0]).is_none(), "the sum about site 1 is 32");
+        assert!(of(&[(0, 1, 128.0), (1, 2, 128.0)], &[1.0, 0.0, 0.0]).is_none(), "the sum about site 1 is 256");
+        assert!(of(&[(0, 1, 128.0), (1, 2, 127.0)], &[1.0, 0.0, 0.0]).is_some());
         assert!(of(&[], &[]).is_some());
     }
 }

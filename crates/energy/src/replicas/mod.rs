@@ -27,12 +27,23 @@ pub use scalar::ScalarReplicas;
 /// All-coupled problems sum their local fields anew before every sweep whose number is a multiple of this.
 pub const REFRESH: u32 = 128;
 
-/// How many reads [`batch`] works on together: bits of words, or lanes where local fields are kept.
-#[cfg(feature = "std")]
-pub(crate) fn group<D: Dynamics>(problem: &Problem, dynamics: &D) -> u32 {
+/// How many reads [`batch`] works on together at one temperature: the bits of a vector, or lanes.
+///
+/// Fewer reads, or a number that is no multiple of it, take the time of the next multiple.
+///
+/// ```
+/// use yuragi_energy::{Bonds, Problem, dynamics::Metropolis, replicas::group};
+/// let lattice = Problem::lattice(&[4, 4], Bonds::Uniform(1.0), &[])?;
+/// assert_eq!([group(&lattice, &Metropolis), group(&lattice.to_dense()?, &Metropolis)], [256, 32]);
+/// # Ok::<(), yuragi_energy::Error>(())
+/// ```
+pub fn group<D: Dynamics>(problem: &Problem, dynamics: &D) -> u32 {
     match dynamics.two_state() {
+        Some(_) if problem.variables() != Variables::Spin => 1,
         Some(_) if problem.table().is_dense() => 32,
-        Some(_) => 256,
+        Some(_) if integer::Integers::new(problem).is_some() => 256,
+        // Two groups of lanes: the draws of a vector are made for all of its reads.
+        Some(_) => 64,
         None => 1,
     }
 }

@@ -7,10 +7,11 @@
 //! undecided (Jacobs and Rebbi 1981; Isakov et al., *Comput. Phys. Commun.* 192, 265 (2015)).
 
 use super::bits::Sweep;
-use super::integer::{Integers, LARGEST};
+use super::integer::{Integers, LARGEST, Site};
 use super::planes::{Word, planes};
 use crate::draw::{CERTAIN, Stream};
 use crate::dynamics::{Rule, spin_threshold};
+use alloc::vec::Vec;
 use yuragi_numeric::simd::{Task, vectorize};
 
 const ZERO: Word = [0; 4];
@@ -55,87 +56,100 @@ struct Threshold {
     bits: [u64; 32],
 }
 
-/// By 2S − M + [`LARGEST`].
-type Thresholds = [Threshold; 2 * LARGEST as usize + 1];
-
 /// One sweep of a chunk; `words` are those of its sites.
 pub(super) fn sweep(sweep: Sweep<'_>, integers: &Integers, beta: f32, words: &mut [Word]) {
     // The sum is in the spin's own direction for Metropolis, upwards for the heat bath.
-    let thresholds: Thresholds = core::array::from_fn(|i| {
-        let sum = i as i32 - LARGEST as i32;
+    let largest = integers.largest as i32;
+    let threshold = |sum: i32| {
         let threshold = spin_threshold(sweep.rule, 1, integers.unit * sum as f32, beta);
         Threshold {
             certain: threshold >= CERTAIN,
             drawn: threshold > 0 && threshold < CERTAIN,
             bits: core::array::from_fn(|bit| (threshold >> (31 - bit) & 1).wrapping_neg()),
         }
-    });
+    };
+    let thresholds: Vec<Threshold> = (-largest..=largest).map(threshold).collect();
     let thresholds = &thresholds;
-    match (sweep.rule, integers.planes, integers.single) {
-        (Rule::Metropolis, 0..=2, true) => vectorize(Chunk::<2, false, true> { sweep, integers, thresholds, words }),
-        (Rule::Metropolis, 3, true) => vectorize(Chunk::<3, false, true> { sweep, integers, thresholds, words }),
-        (Rule::Metropolis, _, _) => vectorize(Chunk::<5, false, false> { sweep, integers, thresholds, words }),
-        (Rule::HeatBath, 0..=3, true) => vectorize(Chunk::<3, true, true> { sweep, integers, thresholds, words }),
-        (Rule::HeatBath, _, _) => vectorize(Chunk::<5, true, false> { sweep, integers, thresholds, words }),
+    match (sweep.rule, integers.largest, integers.single) {
+        (Rule::Metropolis, 0..=3, true) => vectorize(Chunk::<2, false, true> { sweep, integers, thresholds, words }),
+        (Rule::Metropolis, _, true) => vectorize(Chunk::<3, false, true> { sweep, integers, thresholds, words }),
+        (Rule::Metropolis, _, false) => vectorize(Chunk::<3, false, false> { sweep, integers, thresholds, words }),
+        (Rule::HeatBath, _, true) => vectorize(Chunk::<3, true, true> { sweep, integers, thresholds, words }),
+        (Rule::HeatBath, _, false) => vectorize(Chunk::<3, true, false> { sweep, integers, thresholds, words }),
     }
 }
 
-/// A sweep with counters of `PLANES` bits, by heat bath or by Metropolis, where all weights are 1 or any.
-struct Chunk<'a, const PLANES: usize, const HEAT_BATH: bool, const SINGLE: bool> {
+/// A sweep by heat bath or by Metropolis, where all weights are 1 or any. Most sites have counters of `FEW` bits.
+struct Chunk<'a, const FEW: usize, const HEAT_BATH: bool, const SINGLE: bool> {
     sweep: Sweep<'a>,
     integers: &'a Integers,
-    thresholds: &'a Thresholds,
+    /// By 2S − M + the largest M.
+    thresholds: &'a [Threshold],
     words: &'a mut [Word],
 }
 
-impl<const PLANES: usize, const HEAT_BATH: bool, const SINGLE: bool> Task for Chunk<'_, PLANES, HEAT_BATH, SINGLE> {
+/// The sums that need a draw: the bits of their thresholds, and the reads that have them.
+type Classes<'a> = [(&'a [u64; 32], Word); LARGEST as usize + 1];
+
+impl<const FEW: usize, const HEAT_BATH: bool, const SINGLE: bool> Task for Chunk<'_, FEW, HEAT_BATH, SINGLE> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
-        let Self { sweep, integers, thresholds, words } = self;
-        let none = &thresholds[0].bits;
-        // The sums that need a draw: the bits of their thresholds, and the reads that have them.
-        let mut classes = [(none, ZERO); LARGEST as usize + 1];
-        for &site in sweep.visits {
-            let k = site as usize;
-            let own = words[k];
-            let base = if HEAT_BATH { [!0; 4] } else { own };
-            let count = self::count::<PLANES, SINGLE>(integers, words, k, base);
-            let total = u32::from(integers.site(k).total);
-            let first = if HEAT_BATH { 0 } else { total / 2 + 1 };
-            let (mut number, mut below) = (0, if HEAT_BATH { ZERO } else { sweep.active });
-            let mut undecided = ZERO;
-            for satisfied in first..=total {
-                let reads = and(equal(&count, satisfied), sweep.active);
-                let threshold = &thresholds[(LARGEST + 2 * satisfied - total) as usize];
-                if !HEAT_BATH {
-                    below = and_not(below, reads);
-                }
-                if threshold.drawn {
-                    undecided = or(undecided, reads);
-                    classes[number] = (&threshold.bits, reads);
-                    number += 1;
-                } else if threshold.certain {
-                    below = or(below, reads);
-                }
+    fn run(mut self) {
+        let mut classes = [(&[0; 32], ZERO); LARGEST as usize + 1];
+        for &site in self.sweep.visits {
+            let at = self.integers.site(site as usize);
+            // Counters as wide as the site needs: a few sites of many neighbours must not cost the others.
+            match at.total {
+                total if u32::from(total) < 1 << FEW => self.visit::<FEW>(site, at, &mut classes),
+                0..32 => self.visit::<5>(site, at, &mut classes),
+                _ => self.visit::<8>(site, at, &mut classes),
             }
-            let mut quad = 0;
-            while quad < 8 && undecided != ZERO {
-                let bits = planes(sweep.keys, sweep.sweep, site, Stream::Accept, quad, sweep.chunk);
-                for (plane, bits) in bits.into_iter().enumerate() {
-                    let mut wanted = ZERO;
-                    for (threshold, reads) in &classes[..number] {
-                        let bit = threshold[(4 * quad) as usize + plane];
-                        wanted = or(wanted, reads.map(|reads| reads & bit));
-                    }
-                    below = or(below, and(undecided, and_not(wanted, bits)));
-                    undecided = and_not(undecided, xor(wanted, bits));
-                }
-                quad += 1;
-            }
-            words[k] = if HEAT_BATH { below } else { xor(own, below) };
         }
+    }
+}
+
+impl<'a, const FEW: usize, const HEAT_BATH: bool, const SINGLE: bool> Chunk<'a, FEW, HEAT_BATH, SINGLE> {
+    /// Draws one site anew, with counters of `PLANES` bits.
+    #[inline(always)]
+    fn visit<const PLANES: usize>(&mut self, site: u32, at: Site, classes: &mut Classes<'a>) {
+        let (sweep, integers, k) = (self.sweep, self.integers, site as usize);
+        let own = self.words[k];
+        let base = if HEAT_BATH { [!0; 4] } else { own };
+        let count = self::count::<PLANES, SINGLE>(integers, self.words, k, base);
+        let total = u32::from(at.total);
+        let first = if HEAT_BATH { 0 } else { total / 2 + 1 };
+        let (mut number, mut below) = (0, if HEAT_BATH { ZERO } else { sweep.active });
+        let mut undecided = ZERO;
+        for satisfied in first..=total {
+            let reads = and(equal(&count, satisfied), sweep.active);
+            let threshold = &self.thresholds[(integers.largest + 2 * satisfied - total) as usize];
+            if !HEAT_BATH {
+                below = and_not(below, reads);
+            }
+            if threshold.drawn {
+                undecided = or(undecided, reads);
+                classes[number] = (&threshold.bits, reads);
+                number += 1;
+            } else if threshold.certain {
+                below = or(below, reads);
+            }
+        }
+        let mut quad = 0;
+        while quad < 8 && undecided != ZERO {
+            let bits = planes(sweep.keys, sweep.sweep, site, Stream::Accept, quad, sweep.chunk);
+            for (plane, bits) in bits.into_iter().enumerate() {
+                let mut wanted = ZERO;
+                for (threshold, reads) in &classes[..number] {
+                    let bit = threshold[(4 * quad) as usize + plane];
+                    wanted = or(wanted, reads.map(|reads| reads & bit));
+                }
+                below = or(below, and(undecided, and_not(wanted, bits)));
+                undecided = and_not(undecided, xor(wanted, bits));
+            }
+            quad += 1;
+        }
+        self.words[k] = if HEAT_BATH { below } else { xor(own, below) };
     }
 }
 
