@@ -17,11 +17,11 @@
     extern "C" __global__ void __launch_bounds__(__VA_ARGS__::THREADS, 2) \
         name(const float* a, const float* b, float* c, const float* bias, u32 m, u32 n, u32 k, u64 a_row, \
              u64 a_column, u64 b_row, u64 b_column, u64 c_row, u64 a_batch, u64 b_batch, u64 c_batch, u64 c_share) { \
-        using Matrix = Operand<float, Strided, Strided>; \
+        using Matrix = Operand<float, Strided<u64>, Strided<u64>>; \
         const u64 batch = blockIdx.z; \
         float* const to = c + batch * c_batch + blockIdx.y * c_share; \
         const Matrix first = {a + batch * a_batch, 1, 1, a_column == 1, {m, a_row}, {k, a_column}}; \
         const Matrix second = {b + batch * b_batch, 1, 1, b_row == 1, {n, b_column}, {k, b_row}}; \
-        const Output<float, Strided> out = {to, bias, n, whole(to, c_row), {m, c_row}}; \
+        const Output<float, Strided<u64>> out = {to, bias, n, whole(to, c_row), {m, c_row}}; \
         product<__VA_ARGS__>(first, second, out, k); \
     }

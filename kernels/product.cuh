@@ -25,6 +25,7 @@ template <class Shape> Part part(u32 rows, u32 columns, u32 depth) {
 
 // Where sums go: rounded to C, then, where there is one, a row of biases is added and the sum is rounded again.
 template <class C, class Rows> struct Output {
+    using Row = typename Rows::Part;
     C* to;
     const C* bias;
     u32 columns;
@@ -38,7 +39,8 @@ template <class C, class Rows> struct Output {
     }
 
     // Neighbours of one row, of which `columns` may cut off some; a row outside is not stored.
-    template <u32 N> void store(const Place& row, u32 column, const float (&sums)[N], const float (&biases)[N]) const {
+    template <class Offset, u32 N>
+    void store(const Place<Offset>& row, u32 column, const float (&sums)[N], const float (&biases)[N]) const {
         if (row.y == OUTSIDE || column >= columns) return;
         Pack<C, N> pack;
 #pragma unroll

@@ -9,25 +9,25 @@
 #include "product.cuh"
 
 // One step of a factor in shared memory.
-template <u32 EXTENT, u32 THREADS, u32 PAD> struct Slice {
+template <class Factor, u32 EXTENT, u32 THREADS, u32 PAD> struct Slice {
     enum : u32 { DEPTH = 16, PITCH = EXTENT + PAD, SIZE = DEPTH * PITCH };
     enum : u32 { LINE = THREADS / 8, LINES = EXTENT / LINE };
 
     u32 outer, depth; // this thread copies outer + i·LINE, depth + 8·j
-    Place places[LINES];
+    typename Factor::Part places[LINES];
 
-    template <class Factor> Slice(const Factor& factor, u32 first) {
+    Slice(const Factor& factor, u32 first) {
         outer = factor.deep ? threadIdx.x / 8 : threadIdx.x % LINE;
         depth = factor.deep ? threadIdx.x % 8 : threadIdx.x / LINE;
 #pragma unroll
         for (u32 i = 0; i < LINES; i++) places[i] = factor.outer.at(first + outer + i * LINE);
     }
 
-    template <class Factor> void copy(const Factor& factor, float* to, u32 step) const {
+    void copy(const Factor& factor, float* to, u32 step) const {
         const u32 shared = shared_address(to + (depth * PITCH + outer));
 #pragma unroll
         for (u32 j = 0; j < DEPTH / 8; j++) {
-            const Place below = factor.depth.at(step * DEPTH + depth + 8 * j);
+            const auto below = factor.depth.at(step * DEPTH + depth + 8 * j);
 #pragma unroll
             for (u32 i = 0; i < LINES; i++) {
                 u32 count;
@@ -77,7 +77,7 @@ template <u32 M, u32 N, u32 ROWS, u32 COLUMNS> struct Scalar {
     }
 
     template <class Out> void store(const Out& out, u32 first_row, u32 first_column) const {
-        Place places[ROWS];
+        typename Out::Row places[ROWS];
 #pragma unroll
         for (u32 i = 0; i < ROWS; i++) places[i] = out.rows.at(first_row + row + i / 4 * 16 + i % 4);
 #pragma unroll
@@ -133,7 +133,7 @@ template <u32 M, u32 N, u32 TILES_M, u32 TILES_N> struct Tensor {
     }
 
     template <class Out> void store(const Out& out, u32 first_row, u32 first_column) const {
-        Place places[2 * TILES_M];
+        typename Out::Row places[2 * TILES_M];
 #pragma unroll
         for (u32 i = 0; i < 2 * TILES_M; i++) places[i] = out.rows.at(first_row + row + i * 8 + group);
 #pragma unroll
@@ -151,8 +151,8 @@ template <u32 M, u32 N, u32 TILES_M, u32 TILES_N> struct Tensor {
 
 // Computes the block's part.
 template <class Shape, class A, class B, class Out> void product(const A& a, const B& b, const Out& out, u32 depth) {
-    using SliceA = Slice<Shape::BLOCK_M, Shape::THREADS, Shape::PAD>;
-    using SliceB = Slice<Shape::BLOCK_N, Shape::THREADS, Shape::PAD>;
+    using SliceA = Slice<A, Shape::BLOCK_M, Shape::THREADS, Shape::PAD>;
+    using SliceB = Slice<B, Shape::BLOCK_N, Shape::THREADS, Shape::PAD>;
     __shared__ __align__(16) float stages[2][SliceA::SIZE + SliceB::SIZE];
     const Part part = ::part<Shape>(a.outer.extent, b.outer.extent, depth);
     if (!part.exists) return;

@@ -72,6 +72,14 @@ pub enum ProductError {
         /// The largest possible.
         most: usize,
     },
+    /// A kernel that is empty or exceeds the picture, or a stride of 0.
+    #[error("a window of {kernel:?} pixels does not move within a padded picture of {picture:?}")]
+    Window {
+        /// Height and width of the kernel.
+        kernel: [usize; 2],
+        /// Height and width of the picture with its zeros.
+        picture: [usize; 2],
+    },
     /// A type of the result that the factors do not give.
     #[error("a product of {factors:?} cannot be stored as {result:?}")]
     Result {
@@ -82,9 +90,11 @@ pub enum ProductError {
     },
 }
 
+/// The largest extent that kernels count.
+pub(super) const MOST: usize = (1 << 29) - 1;
+
 /// The extent as a kernel takes it.
 pub(super) fn extent(what: &'static str, extent: usize) -> Result<u32, ProductError> {
-    const MOST: usize = (1 << 29) - 1;
     match u32::try_from(extent) {
         Ok(small) if extent <= MOST => Ok(small),
         _ => Err(ProductError::TooLarge { what, extent, most: MOST }),
