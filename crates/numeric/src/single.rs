@@ -1,4 +1,4 @@
-use core::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Shl, Shr, Sub};
+use core::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Shl, Sub};
 
 /// IEEE 754 single precision: what the functions of [`elementary`](crate::elementary) are written in.
 ///
@@ -63,13 +63,7 @@ pub trait Single:
 
 /// 32 bits: an integer modulo 2³².
 pub trait Word:
-    Copy
-    + From<u32>
-    + BitAnd<Output = Self>
-    + BitOr<Output = Self>
-    + BitXor<Output = Self>
-    + Shl<u32, Output = Self>
-    + Shr<u32, Output = Self>
+    Copy + From<u32> + BitAnd<Output = Self> + BitOr<Output = Self> + BitXor<Output = Self> + Shl<u32, Output = Self>
 {
     /// Self + other, modulo 2³².
     fn wrapping_add(self, other: Self) -> Self;

@@ -1,0 +1,170 @@
+//! A kernel under way: its parameters, its threads, and what they know of memory.
+
+use yuragi_graph::lowering::Instruction;
+use yuragi_numeric::{Real, Single};
+
+use super::{
+    index::Index,
+    memory::{convert, register},
+    tape::{Class, Operand, Register, Tape},
+    traced::{Traced, Traced::Value},
+};
+use crate::launch::{Address, Argument};
+
+/// Threads of a block.
+pub(super) const THREADS: usize = 256;
+
+/// Shared memory of a block.
+pub(super) const SHARED: &str = "shared";
+/// Instructions beyond which a thread has fewer lanes.
+pub(super) const LONG: usize = 3000;
+
+/// A kernel without its name, and how it is launched.
+pub(super) struct Emitted {
+    pub text: String,
+    pub arguments: Vec<Argument>,
+    /// Blocks along x and y.
+    pub grid: [usize; 2],
+}
+
+/// The parameters of a kernel: pointers, each once, and sizes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Params {
+    list: Vec<Argument>,
+}
+
+impl Params {
+    /// The parameter that is this argument.
+    pub fn add(&mut self, argument: Argument) -> usize {
+        self.list.iter().position(|known| *known == argument).unwrap_or_else(|| {
+            self.list.push(argument);
+            self.list.len() - 1
+        })
+    }
+
+    /// The parameter that points there.
+    pub fn pointer(&mut self, address: Address) -> usize {
+        self.add(Argument::Pointer(address))
+    }
+
+    /// A kernel of these parameters, `shared` bytes of shared memory, and what is on the tape.
+    pub fn kernel(self, tape: &Tape, shared: usize, grid: [usize; 2]) -> Emitted {
+        let types = self.list.iter().map(|argument| match argument {
+            Argument::Pointer(_) | Argument::Null | Argument::U64(_) => "u64",
+            Argument::U32(_) => "u32",
+            Argument::F32(_) => "f32",
+        });
+        let params: Vec<String> = types.enumerate().map(|(n, of)| format!("\t.param .{of} p{n}")).collect();
+        let params = params.join(",\n");
+        let shared = match shared {
+            0 => String::new(),
+            bytes => format!("\t.shared .align 16 .b8 {SHARED}[{bytes}];\n"),
+        };
+        let text = format!("(\n{params}\n)\n.maxntid {THREADS}, 1, 1\n{{\n{shared}{tape}\tret;\n}}\n");
+        Emitted { text, arguments: self.list, grid }
+    }
+}
+
+impl Tape {
+    /// A number that the hardware gives, such as `%tid.x`.
+    pub fn special(&self, name: &'static str) -> Traced<'_, u32> {
+        Value(self, self.result("mov.u32", Class::Word, vec![Operand::Name(name)]))
+    }
+
+    /// A size among the parameters.
+    pub fn size<I: Index>(&self, param: usize) -> Traced<'_, I> {
+        Value(self, self.result(I::LOAD_PARAM, I::CLASS, vec![Operand::Param(param)]))
+    }
+
+    /// So many bytes after a pointer among the parameters.
+    pub fn address<'t, I: Index>(&'t self, param: usize, bytes: Traced<'t, I>) -> Traced<'t, u64> {
+        let generic = self.result("ld.param.u64", Class::Double, vec![Operand::Param(param)]);
+        let global = self.result("cvta.to.global.u64", Class::Double, vec![Operand::Register(generic)]);
+        Value(self, global) + I::widen(bytes)
+    }
+
+    /// `body` for every `start, start + step, …` below `limit`.
+    pub fn each<'t, I: Index>(&'t self, [start, limit, step]: [Traced<'t, I>; 3], body: impl FnOnce(Traced<'t, I>)) {
+        let range = [start, limit, step].map(Traced::operand);
+        self.repeat(I::SUFFIX, I::CLASS, range, |counter| body(Value(self, counter)));
+    }
+
+    /// `body` where a condition holds.
+    pub fn where_true(&self, condition: Traced<'_, bool>, body: impl FnOnce()) {
+        match condition {
+            Traced::Constant(false) => {}
+            Traced::Constant(true) => body(),
+            Value(_, register) => self.when(register, body),
+        }
+    }
+
+    /// A number that changes while the kernel runs.
+    pub fn variable<'t>(&'t self, start: Traced<'t, f32>) -> Variable<'t> {
+        let variable = Variable(self, self.new_variable(Class::Word));
+        variable.set(start);
+        variable
+    }
+
+    /// Waits for all threads of the block.
+    pub fn barrier(&self) {
+        self.effect("bar.sync", vec![Operand::Integer(0)]);
+    }
+
+    /// The value that the thread of the warp has whose number differs from this one's in these bits.
+    pub fn exchanged<'t>(&'t self, x: Traced<'t, f32>, bits: usize) -> Traced<'t, f32> {
+        let integers = [bits as u64, 0x1f, u32::MAX.into()].map(Operand::Integer);
+        let operands = [register(self, "mov.b32", x.to_bits())].into_iter().chain(integers).collect();
+        Value(self, self.effect_result("shfl.sync.bfly.b32", Class::Word, operands))
+    }
+
+    /// Stores a number in shared memory, so many bytes after its start.
+    pub fn share<'t>(&'t self, bytes: Traced<'t, u32>, x: Traced<'t, f32>) {
+        self.effect("st.shared.b32", vec![self.shared(bytes), register(self, "mov.b32", x.to_bits())]);
+    }
+
+    /// A number in shared memory.
+    pub fn shared_value<'t>(&'t self, bytes: Traced<'t, u32>) -> Traced<'t, f32> {
+        Value(self, self.effect_result("ld.shared.b32", Class::Word, vec![self.shared(bytes)]))
+    }
+
+    fn shared(&self, bytes: Traced<'_, u32>) -> Operand {
+        let start = Value(self, self.result("mov.u32", Class::Word, vec![Operand::Name(SHARED)]));
+        Operand::Memory(Box::new((start + bytes).operand()), 0)
+    }
+
+    /// The number of this thread among those of this axis's blocks, and how many such threads there are.
+    pub fn thread<I: Index>(&self) -> (Traced<'_, I>, Traced<'_, I>) {
+        let of = |name| I::from_word(self.special(name)) * THREADS;
+        (of("%ctaid.x") + I::from_word(self.special("%tid.x")), of("%nctaid.x"))
+    }
+}
+
+/// A register that is written more than once.
+pub(super) struct Variable<'t>(&'t Tape, Register);
+
+impl<'t> Variable<'t> {
+    pub fn get(&self) -> Traced<'t, f32> {
+        Value(self.0, self.0.effect_result("mov.b32", Class::Word, vec![Operand::Register(self.1)]))
+    }
+
+    pub fn set(&self, x: Traced<'t, f32>) {
+        self.0.assign("mov.b32", self.1, x.to_bits().operand());
+    }
+}
+
+/// The values of a chain for one lane, whose loads are known by the number of their instruction.
+pub(super) fn evaluate<'t>(code: &[Instruction], loaded: impl Fn(usize) -> Traced<'t, f32>) -> Vec<Traced<'t, f32>> {
+    let mut values: Vec<Traced<'t, f32>> = Vec::with_capacity(code.len());
+    for (number, instruction) in code.iter().enumerate() {
+        let value = match *instruction {
+            Instruction::Number(value) => value.into(),
+            Instruction::Load { .. } => loaded(number),
+            Instruction::Unary(op, x) => op.eval(values[x.0]),
+            Instruction::Binary(op, a, b) => op.eval(values[a.0], values[b.0]),
+            Instruction::Select(condition, a, b) => Real::select(values[condition.0], values[a.0], values[b.0]),
+            Instruction::Convert { from, into, x } => convert(values[x.0], from, into),
+        };
+        values.push(value);
+    }
+    values
+}

@@ -1,0 +1,56 @@
+//! Every operation of the table has the bits of the CPU.
+
+use yuragi_graph::{
+    DType,
+    lowering::{Instruction, Value, View},
+    op::{Binary, Unary},
+};
+
+use crate::bench::{Buffer, chain, check, numbers, whole};
+
+const COUNT: usize = 4099;
+
+fn load(input: usize) -> Instruction {
+    Instruction::Load { input, view: View::run(COUNT) }
+}
+
+fn out() -> Buffer {
+    Buffer::new(DType::F32, &[0.0; COUNT])
+}
+
+#[test]
+fn functions_of_one_number() {
+    for (seed, &op) in Unary::ALL.iter().enumerate() {
+        let buffers = [Buffer::new(DType::F32, &numbers(seed as u32, COUNT)), out()];
+        check(&chain(COUNT, &buffers, 1, vec![load(0), Instruction::Unary(op, Value(0))], whole(1, COUNT)), &buffers);
+    }
+}
+
+#[test]
+fn functions_of_two_numbers() {
+    for (seed, &op) in Binary::ALL.iter().enumerate() {
+        let [mut a, mut b] = [seed as u32 + 100, 2 * seed as u32 + 200].map(|seed| numbers(seed, COUNT));
+        // Equal numbers, and every special one with every other.
+        (0..COUNT).step_by(7).for_each(|i| b[i] = a[i]);
+        (0..256).for_each(|i| (a[i], b[i]) = (numbers(1, 80)[i % 16 * 5], numbers(1, 80)[i / 16 * 5]));
+        let buffers = [Buffer::new(DType::F32, &a), Buffer::new(DType::F32, &b), out()];
+        let code = vec![load(0), load(1), Instruction::Binary(op, Value(0), Value(1))];
+        check(&chain(COUNT, &buffers, 2, code, whole(2, COUNT)), &buffers);
+    }
+}
+
+#[test]
+fn selections_and_constants() {
+    let buffers = [Buffer::new(DType::F32, &numbers(7, COUNT)), Buffer::new(DType::F32, &numbers(8, COUNT)), out()];
+    let code = vec![
+        load(0),
+        Instruction::Number(0.25),
+        load(1),
+        Instruction::Select(Value(0), Value(1), Value(2)),
+        Instruction::Unary(Unary::Exp, Value(1)),
+        Instruction::Binary(Binary::Mul, Value(3), Value(4)),
+    ];
+    check(&chain(COUNT, &buffers, 2, code, whole(5, COUNT)), &buffers);
+    let code = vec![Instruction::Number(-3.5), Instruction::Unary(Unary::Tanh, Value(0))];
+    check(&chain(COUNT, &buffers, 2, code, whole(1, COUNT)), &buffers);
+}
