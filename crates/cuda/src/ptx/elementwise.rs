@@ -3,9 +3,8 @@
 use yuragi_graph::lowering::{Instruction, Store};
 
 use super::{
-    Operands,
     index::{Index, index},
-    kernel::{Emitted, LONG, Params, THREADS, evaluate},
+    kernel::{Emitted, LONG, Operands, Params, THREADS, evaluate},
     tape::Tape,
     traced::Traced,
     walk::{Walk, halves, most_lanes},

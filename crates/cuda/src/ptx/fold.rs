@@ -10,9 +10,8 @@ use yuragi_graph::{
 use yuragi_numeric::Real;
 
 use super::{
-    Operands,
     index::{Index, index},
-    kernel::{Emitted, LONG, Params, THREADS, Variable, evaluate},
+    kernel::{Emitted, LONG, Operands, Params, THREADS, Variable, evaluate},
     tape::Tape,
     traced::Traced,
     walk::{Walk, halves, most_lanes},

@@ -1,6 +1,6 @@
 //! A kernel under way: its parameters, its threads, and what they know of memory.
 
-use yuragi_graph::lowering::Instruction;
+use yuragi_graph::{DType, lowering::Instruction};
 use yuragi_numeric::{Real, Single};
 
 use super::{
@@ -25,6 +25,12 @@ pub(super) struct Emitted {
     pub arguments: Vec<Argument>,
     /// Blocks along x and y.
     pub grid: [usize; 2],
+}
+
+/// Where a chain's operands are, and the types of their elements.
+pub(super) struct Operands {
+    pub inputs: Vec<(Address, DType)>,
+    pub outputs: Vec<(Address, DType)>,
 }
 
 /// The parameters of a kernel: pointers, each once, and sizes.

@@ -24,15 +24,12 @@ mod walk;
 
 use std::{collections::HashMap, fmt};
 
-use yuragi_graph::{
-    DType,
-    lowering::{Chain, End, Home, Source},
-};
+use yuragi_graph::lowering::{Chain, End, Home, Source};
 
 use self::{
     elementwise::Elementwise,
     fold::{Folded, Reduction},
-    kernel::Emitted,
+    kernel::{Emitted, Operands},
 };
 use crate::launch::{self, Address, Code, Launch, Launches};
 
@@ -42,12 +39,6 @@ pub struct Module {
     /// Entries without their names, in order.
     entries: Vec<String>,
     numbers: HashMap<String, usize>,
-}
-
-/// Where a chain's operands are, and the types of their elements.
-struct Operands {
-    inputs: Vec<(Address, DType)>,
-    outputs: Vec<(Address, DType)>,
 }
 
 impl Module {
