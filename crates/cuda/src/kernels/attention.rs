@@ -1,0 +1,225 @@
+//! Attention: `kernels/attention_*.cu`.
+
+use yuragi_graph::DType;
+
+use super::operand::{KernelError, at_most};
+use crate::launch::{Address, Argument, Code, Launch, Launches};
+
+/// One matrix for every batch item, with contiguous rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operand {
+    /// The first element.
+    pub at: Address,
+    /// Elements from the matrices of one batch item b to those of the next, counting b / heads.
+    pub outer: usize,
+    /// Elements from one head to the next.
+    pub inner: usize,
+    /// Elements from one row to the next.
+    pub pitch: usize,
+}
+
+impl Operand {
+    /// \[batch, heads, rows, columns\].
+    pub const fn contiguous(at: Address, heads: usize, rows: usize, columns: usize) -> Operand {
+        Operand { at, outer: heads * rows * columns, inner: rows * columns, pitch: columns }
+    }
+
+    /// \[batch, rows, heads, columns\]: heads as they come out of a product.
+    pub const fn interleaved(at: Address, heads: usize, rows: usize, columns: usize) -> Operand {
+        Operand { at, outer: rows * heads * columns, inner: columns, pitch: heads * columns }
+    }
+}
+
+/// Numbers that are added to the scaled scores. A stride is 0 where one number counts for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mask {
+    /// The first element.
+    pub at: Address,
+    /// Elements from one batch item to the next, counting b / heads.
+    pub outer: usize,
+    /// Elements from one head to the next.
+    pub inner: usize,
+    /// Elements from one query to the next.
+    pub query: usize,
+    /// Elements from one key to the next.
+    pub key: usize,
+}
+
+/// softmax(scale · Q·Kᵀ + mask)·V for each item of a batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Attention {
+    /// Items, heads included; with 0 nothing is launched.
+    pub batch: usize,
+    /// Heads: item b is head b % heads of b / heads. At least 1.
+    pub heads: usize,
+    /// Rows of Q; with 0 nothing is launched.
+    pub queries: usize,
+    /// Rows of K and V, at least 1.
+    pub keys: usize,
+    /// Columns of Q and K, at least 1.
+    pub depth: usize,
+    /// Columns of V; with 0 nothing is launched.
+    pub value_depth: usize,
+    /// Factor of the scores.
+    pub scale: f32,
+    /// Of all operands.
+    pub dtype: DType,
+    /// \[queries, depth\].
+    pub q: Operand,
+    /// \[keys, depth\].
+    pub k: Operand,
+    /// \[keys, value_depth\].
+    pub v: Operand,
+    /// \[queries, keys\].
+    pub mask: Option<Mask>,
+    /// \[queries, value_depth\].
+    pub y: Operand,
+}
+
+/// A kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Variant {
+    /// The end of its name, and the most columns that it takes: of V, and in 16 bits of Q and K.
+    depth: usize,
+    /// Of a block.
+    queries: usize,
+    /// At a time.
+    keys: usize,
+    threads: u32,
+}
+
+/// Kernels of `attention_f32.cu`.
+const F32: [Variant; 2] = [
+    Variant { depth: 64, queries: 64, keys: 64, threads: 128 },
+    Variant { depth: 256, queries: 64, keys: 64, threads: 256 },
+];
+
+/// Kernels of `attention_16.cuh`.
+const SIXTEEN: [Variant; 3] = [
+    Variant { depth: 80, queries: 128, keys: 64, threads: 128 },
+    Variant { depth: 160, queries: 64, keys: 64, threads: 128 },
+    Variant { depth: 256, queries: 64, keys: 32, threads: 128 },
+];
+
+impl Variant {
+    /// Bytes of dynamic shared memory of a kernel of 16-bit elements.
+    const fn shared(self) -> usize {
+        2 * (self.queries + 2 * self.keys) * (self.depth + 8) + 2 * self.queries * (self.keys + 8)
+    }
+}
+
+impl Attention {
+    /// The launch of the smallest kernel that takes these depths.
+    ///
+    /// # Errors
+    ///
+    /// Integers; an extent of 2^24 or more; more than 256 columns of V, or of Q in 16 bits; no key, head or column of Q.
+    pub fn launches(&self) -> Result<Launches, KernelError> {
+        let [queries, keys, depth, value_depth, heads] = [
+            ("the number of queries", self.queries),
+            ("the number of keys", self.keys),
+            ("the depth of keys", self.depth),
+            ("the depth of values", self.value_depth),
+            ("the number of heads", self.heads),
+        ];
+        for (what, extent) in [keys, depth, heads] {
+            if extent == 0 {
+                return Err(KernelError::Empty { what });
+            }
+        }
+        let (variants, deepest, elements): (&[Variant], _, _) = match self.dtype {
+            DType::F32 => (&F32, self.value_depth, "f32"),
+            DType::F16 => (&SIXTEEN, self.value_depth.max(self.depth), "f16"),
+            DType::BF16 => (&SIXTEEN, self.value_depth.max(self.depth), "bf16"),
+            DType::I32 | DType::U32 => return Err(KernelError::Type { what: "attention", dtype: self.dtype }),
+        };
+        let Some(variant) = variants.iter().find(|variant| deepest <= variant.depth) else {
+            let what = if self.value_depth == deepest { value_depth.0 } else { depth.0 };
+            return Err(KernelError::TooLarge { what, extent: deepest, most: 256 });
+        };
+        let counts = [queries, keys, depth, value_depth, heads].map(|(what, extent)| at_most(what, extent, 0xff_ffff));
+        let blocks = self.batch.saturating_mul(self.queries.div_ceil(variant.queries));
+        let blocks = at_most("the number of blocks of an attention", blocks, (1 << 31) - 1)?;
+        if self.batch * self.queries * self.value_depth == 0 {
+            return Ok(Launches::default());
+        }
+        let Attention { q, k, v, y, mask, .. } = *self;
+        let pointers = [q, k, v].map(|operand| Argument::Pointer(operand.at));
+        let mask_at = mask.map_or(Argument::Null, |mask| Argument::Pointer(mask.at));
+        let mut arguments: Vec<Argument> = pointers.into_iter().chain([mask_at, Argument::Pointer(y.at)]).collect();
+        for count in counts {
+            arguments.push(Argument::U32(count?));
+        }
+        arguments.push(Argument::F32(self.scale));
+        let strides = [q, k, v, y].map(|operand| [operand.outer, operand.inner, operand.pitch]);
+        let mask_strides = mask.map_or([0; 4], |mask| [mask.outer, mask.inner, mask.query, mask.key]);
+        let strides = strides.as_flattened().iter().chain(&mask_strides);
+        arguments.extend(strides.map(|&stride| Argument::U64(stride as u64)));
+        let stem = match self.dtype {
+            DType::F16 => "attention_f16",
+            DType::BF16 => "attention_bf16",
+            DType::F32 | DType::I32 | DType::U32 => "attention_f32",
+        };
+        let launch = Launch {
+            name: "attention",
+            code: Code::Shipped(stem),
+            function: format!("attention_{elements}_{}", variant.depth),
+            grid: [blocks, 1, 1],
+            block: [variant.threads, 1, 1],
+            shared: if self.dtype == DType::F32 { 0 } else { variant.shared() as u32 },
+            arguments,
+        };
+        Ok(Launches { launches: vec![launch], scratch: 0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launch::Home;
+
+    fn attention(depth: usize, value_depth: usize, dtype: DType) -> Attention {
+        let operand = Operand::contiguous(Address::start(Home::Arena(0)), 1, 3, depth);
+        Attention {
+            batch: 1,
+            heads: 1,
+            queries: 3,
+            keys: 3,
+            depth,
+            value_depth,
+            scale: 1.0,
+            dtype,
+            q: operand,
+            k: operand,
+            v: operand,
+            mask: None,
+            y: operand,
+        }
+    }
+
+    #[test]
+    fn depths_choose_the_kernel() {
+        let name = |depth, value_depth, dtype| {
+            attention(depth, value_depth, dtype).launches().unwrap().launches[0].function.clone()
+        };
+        assert_eq!(name(40, 40, DType::F16), "attention_f16_80");
+        assert_eq!(name(40, 81, DType::BF16), "attention_bf16_160");
+        assert_eq!(name(256, 1, DType::F16), "attention_f16_256");
+        assert_eq!(name(1000, 64, DType::F32), "attention_f32_64");
+        // No kernel asks for more than the smallest processors have.
+        assert!(SIXTEEN.iter().all(|variant| variant.shared() <= 99 * 1024));
+    }
+
+    #[test]
+    fn what_cannot_be_computed_is_refused() {
+        let error = |attention: Attention| attention.launches().unwrap_err().to_string();
+        assert_eq!(error(attention(257, 8, DType::F16)), "the depth of keys is 257; at most 256 is possible");
+        assert_eq!(error(attention(8, 300, DType::F32)), "the depth of values is 300; at most 256 is possible");
+        assert_eq!(
+            error(Attention { keys: 0, ..attention(8, 8, DType::F32) }),
+            "the number of keys is 0; at least 1 is needed"
+        );
+        assert!(error(attention(8, 8, DType::I32)).contains("I32"));
+        assert!(error(Attention { keys: 1 << 24, ..attention(8, 8, DType::F32) }).contains("16777216"));
+    }
+}

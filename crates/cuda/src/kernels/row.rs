@@ -1,0 +1,189 @@
+//! Rows of the last axis: `kernels/softmax.cu` and `kernels/layer_norm.cu`.
+
+use yuragi_graph::DType;
+
+use super::operand::{KernelError, extent, function, lanes, striding};
+use crate::launch::{Address, Argument, Code, Launch, Launches};
+
+/// e^x over its sum along each row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Softmax {
+    /// Rows; with 0 nothing is launched.
+    pub rows: usize,
+    /// Elements of a row; with 0 nothing is launched.
+    pub width: usize,
+    /// Of x and y.
+    pub dtype: DType,
+    /// \[rows, width\].
+    pub x: Address,
+    /// \[rows, width\]; may be x.
+    pub y: Address,
+}
+
+/// Each row standardised, then scaled and shifted by element.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LayerNorm {
+    /// Rows; with 0 nothing is launched.
+    pub rows: usize,
+    /// Elements of a row; with 0 nothing is launched.
+    pub width: usize,
+    /// Added to the variance.
+    pub eps: f32,
+    /// Of x, gain, bias and y.
+    pub dtype: DType,
+    /// \[rows, width\].
+    pub x: Address,
+    /// \[width\].
+    pub gain: Address,
+    /// \[width\].
+    pub bias: Address,
+    /// \[rows, width\]; may be x.
+    pub y: Address,
+}
+
+/// Threads of a block, and of those that share a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Team {
+    threads: u32,
+    team: u32,
+}
+
+/// Elements that a thread holds in registers.
+const HELD: usize = 16;
+/// Threads that keep a GPU's memory busy.
+const MANY: usize = 1 << 16;
+/// Threads of a block whose warps have rows of their own.
+const THREADS: u32 = 256;
+
+impl Team {
+    /// The smallest team that can hold a row, or a larger one where rows are few.
+    fn new(rows: usize, width: usize, packed: Option<usize>) -> Team {
+        // Threads that would still have something to do; and those needed.
+        let (most, least) = match packed {
+            Some(lanes) => (width / lanes, width.div_ceil(HELD)),
+            None => (width.div_ceil(2), width.div_ceil(8)),
+        };
+        let wanted = least.max(most.min(MANY / rows.max(1))).max(1);
+        match wanted {
+            ..=32 => Team { threads: THREADS, team: wanted.next_power_of_two() as u32 },
+            _ => {
+                let threads = wanted.min(1024).next_multiple_of(32) as u32;
+                Team { threads, team: threads }
+            }
+        }
+    }
+
+    fn grid(self, rows: usize) -> [u32; 3] {
+        [striding(rows, (self.threads / self.team) as usize), 1, 1]
+    }
+}
+
+/// The number of elements that are moved at once, if the kernels can.
+fn packed(dtype: DType, width: usize, operands: &[Address]) -> Option<usize> {
+    let aligned = operands.iter().all(|at| at.alignment() >= 16);
+    (aligned && width.is_multiple_of(lanes(dtype))).then_some(lanes(dtype))
+}
+
+impl Softmax {
+    /// The launch, with the threads that suit the rows.
+    ///
+    /// # Errors
+    ///
+    /// Integers; 2^31 rows or elements of one.
+    pub fn launches(&self) -> Result<Launches, KernelError> {
+        let Self { rows, width, dtype, x, y } = *self;
+        let (m, n) = (extent("the number of rows of a softmax", rows)?, extent("the width of a softmax", width)?);
+        let function = function("softmax", dtype)?;
+        if rows == 0 || width == 0 {
+            return Ok(Launches::default());
+        }
+        let team = Team::new(rows, width, packed(dtype, width, &[x, y]));
+        let launch = Launch {
+            name: "softmax",
+            code: Code::Shipped("softmax"),
+            function,
+            grid: team.grid(rows),
+            block: [team.threads, 1, 1],
+            shared: 0,
+            arguments: vec![
+                Argument::Pointer(x),
+                Argument::Pointer(y),
+                Argument::U32(m),
+                Argument::U32(n),
+                Argument::U32(team.team),
+            ],
+        };
+        Ok(Launches { launches: vec![launch], scratch: 0 })
+    }
+}
+
+impl LayerNorm {
+    /// The launch, with the threads that suit the rows.
+    ///
+    /// # Errors
+    ///
+    /// Integers; 2^31 rows or elements of one.
+    pub fn launches(&self) -> Result<Launches, KernelError> {
+        let Self { rows, width, eps, dtype, x, gain, bias, y } = *self;
+        let (m, n) = (extent("the number of rows of a layer norm", rows)?, extent("the width of a layer norm", width)?);
+        let function = function("layer_norm", dtype)?;
+        if rows == 0 || width == 0 {
+            return Ok(Launches::default());
+        }
+        let team = Team::new(rows, width, packed(dtype, width, &[x, gain, bias, y]));
+        let mut arguments: Vec<Argument> = [x, gain, bias, y].map(Argument::Pointer).into();
+        arguments.extend([Argument::U32(m), Argument::U32(n), Argument::F32(eps), Argument::U32(team.team)]);
+        let launch = Launch {
+            name: "layer_norm",
+            code: Code::Shipped("layer_norm"),
+            function,
+            grid: team.grid(rows),
+            block: [team.threads, 1, 1],
+            shared: 0,
+            arguments,
+        };
+        Ok(Launches { launches: vec![launch], scratch: 0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn team(rows: usize, width: usize, packed: Option<usize>) -> (u32, u32) {
+        let Team { threads, team } = Team::new(rows, width, packed);
+        (threads, team)
+    }
+
+    #[test]
+    fn many_short_rows_share_a_warp() {
+        assert_eq!(team(262_144, 64, Some(8)), (256, 4));
+        assert_eq!(team(262_144, 64, Some(4)), (256, 4));
+        assert_eq!(team(1 << 20, 10, None), (256, 2));
+        assert_eq!(team(8192, 320, Some(8)), (256, 32));
+    }
+
+    #[test]
+    fn few_rows_take_as_many_threads_as_there_is_work_for() {
+        assert_eq!(team(4, 64, Some(8)), (256, 8));
+        assert_eq!(team(128, 1280, Some(8)), (160, 160));
+        assert_eq!(team(1, 1, None), (256, 1));
+    }
+
+    #[test]
+    fn long_rows_take_a_block() {
+        assert_eq!(team(1 << 20, 8192, Some(4)), (512, 512));
+        assert_eq!(team(10, 1 << 20, Some(8)), (1024, 1024));
+    }
+
+    #[test]
+    fn what_cannot_be_computed_is_refused() {
+        let at = Address::start(crate::launch::Home::Arena(0));
+        let softmax = Softmax { rows: 1, width: 1 << 31, dtype: DType::F32, x: at, y: at };
+        let error = softmax.launches().unwrap_err().to_string();
+        assert_eq!(error, "the width of a softmax is 2147483648; at most 2147483647 is possible");
+        let error = Softmax { width: 3, dtype: DType::I32, ..softmax }.launches().unwrap_err().to_string();
+        assert_eq!(error, "softmax of I32 has no kernel; f32, f16 and bf16 have");
+        assert!(Softmax { rows: 0, width: 3, ..softmax }.launches().unwrap().launches.is_empty());
+    }
+}
