@@ -53,6 +53,16 @@ pub trait Single:
     /// The lower half of a double's bits.
     fn low_word(double: Self::Double) -> Self::Word;
 
+    /// Self, but not above a limit other than 0; NaN stays.
+    #[inline(always)]
+    fn at_most(self, limit: f32) -> Self {
+        Self::select(Self::from(limit).less(self), limit.into(), self)
+    }
+    /// Self, but not below a limit other than 0; NaN stays.
+    #[inline(always)]
+    fn at_least(self, limit: f32) -> Self {
+        Self::select(self.less(limit.into()), limit.into(), self)
+    }
     /// The magnitude of self with the sign of another number.
     #[inline(always)]
     fn copysign(self, sign: Self) -> Self {

@@ -21,7 +21,7 @@ use crate::launch::{Address, Home};
 /// Threads of a warp.
 const WARP: usize = 32;
 /// Blocks that keep a large device busy: a reduction to fewer results is cut into parts.
-const BUSY: usize = 264;
+const BUSY: usize = 1056;
 /// Steps of a thread below which nothing is cut.
 const STEPS: usize = 8;
 

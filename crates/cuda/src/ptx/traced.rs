@@ -130,6 +130,12 @@ impl<'t> Single for Traced<'t, f32> {
     fn sqrt(self) -> Self {
         self.unary("sqrt.rn.f32", f32::sqrt)
     }
+    fn at_most(self, limit: f32) -> Self {
+        self.binary("min.NaN.f32", limit.into(), f32::at_most)
+    }
+    fn at_least(self, limit: f32) -> Self {
+        self.binary("max.NaN.f32", limit.into(), f32::at_least)
+    }
     fn to_bits(self) -> Self::Word {
         self.reinterpreted(f32::to_bits)
     }

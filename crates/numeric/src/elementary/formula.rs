@@ -32,18 +32,6 @@ fn polynomial<S: Single, const N: usize>(x: S, coefficients: [f32; N]) -> S {
     sum
 }
 
-/// x, but not above a limit; NaN stays.
-#[inline(always)]
-fn at_most<S: Single>(x: S, limit: f32) -> S {
-    S::select(num::<S>(limit).less(x), num(limit), x)
-}
-
-/// x, but not below a limit; NaN stays.
-#[inline(always)]
-fn at_least<S: Single>(x: S, limit: f32) -> S {
-    S::select(x.less(num(limit)), num(limit), x)
-}
-
 /// 2ⁿ for −126 ≤ n ≤ 127.
 #[inline(always)]
 fn pow2<S: Single>(n: S::Word) -> S {
@@ -63,7 +51,7 @@ fn exp_parts<S: Single>(x: S) -> (S::Word, S) {
 
 #[inline(always)]
 pub(crate) fn exp<S: Single>(x: S) -> S {
-    let (n, expm1) = exp_parts(at_least(at_most(x, 89.0), -104.0));
+    let (n, expm1) = exp_parts(x.at_most(89.0).at_least(-104.0));
     let half = n.shift_signed(1);
     (expm1 + num(1.0)) * pow2(half) * pow2(n.wrapping_sub(half))
 }
@@ -140,7 +128,7 @@ fn quarter_turns<S: Single>(x: S) -> (S, S::Word) {
     let shifted = x * num(core::f64::consts::FRAC_2_PI) + num(ROUND);
     let n = shifted - num(ROUND);
     let r = S::narrow((x - n * num(HALF_PI.0)) - n * num(HALF_PI.1));
-    (at_least(at_most(r, 0.79), -0.79), S::low_word(shifted))
+    (r.at_most(0.79).at_least(-0.79), S::low_word(shifted))
 }
 
 #[inline(always)]
@@ -157,7 +145,7 @@ pub(crate) fn cos<S: Single>(x: S) -> S {
 
 #[inline(always)]
 pub(crate) fn tanh<S: Single>(x: S) -> S {
-    let (n, expm1) = exp_parts(at_least(num::<S>(-2.0) * x.abs(), -30.0));
+    let (n, expm1) = exp_parts((num::<S>(-2.0) * x.abs()).at_least(-30.0));
     let scale = pow2::<S>(n);
     let m = scale * expm1 + (scale - num(1.0));
     (-m / (num::<S>(2.0) + m)).copysign(x)
@@ -177,7 +165,7 @@ pub(crate) fn erf<S: Single>(x: S) -> S {
         [0.128_379_15, -0.376_125_04, 0.112_819_14, -0.026_769_891, 0.004_997_609, -6.011_721e-4],
     );
     let minus_ln_erfc = polynomial(
-        at_most(t, 4.0),
+        t.at_most(4.0),
         [1.442_120_1e-4, 1.127_889_4, 0.636_820_6, 0.104_250_25, -0.022_381_062, 0.003_082_004_8, -1.999_022_6e-4],
     );
     let (n, expm1) = exp_parts(-minus_ln_erfc);
