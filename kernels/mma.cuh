@@ -33,6 +33,24 @@ void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 // Waits until at most the `PENDING` youngest groups of this thread are under way.
 template <u32 PENDING> void copy_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory"); }
 
+// Stores and loads of shared memory; the addresses are multiples of what is moved.
+void store_shared(u32 to, float x, float y) {
+    asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(to), "f"(x), "f"(y) : "memory");
+}
+
+void store_shared(u32 to, const u32 (&words)[4]) {
+    asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(words[0]), "r"(words[1]), "r"(words[2]),
+                 "r"(words[3])
+                 : "memory");
+}
+
+void load_shared(float (&x)[4], u32 from) {
+    asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
+                 : "=f"(x[0]), "=f"(x[1]), "=f"(x[2]), "=f"(x[3])
+                 : "r"(from)
+                 : "memory");
+}
+
 // Four 8×8 matrices of 16-bit elements. Lane 8i + r gives the address of row r of matrix i, 16 bytes; r[i] becomes the
 // elements (lane / 4, 2·(lane % 4)) and (lane / 4, 2·(lane % 4) + 1) of matrix i.
 void load_matrices(u32 (&r)[4], u32 address) {

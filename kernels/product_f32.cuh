@@ -11,14 +11,16 @@
 // One step of a factor in shared memory.
 template <class Factor, u32 EXTENT, u32 THREADS, u32 PAD> struct Slice {
     enum : u32 { DEPTH = 16, PITCH = EXTENT + PAD, SIZE = DEPTH * PITCH };
-    enum : u32 { LINE = THREADS / 8, LINES = EXTENT / LINE };
+    enum : u32 { LINE = THREADS / 8, LINES = EXTENT / LINE, APART = 16 / PAD };
 
     u32 outer, depth; // this thread copies outer + i·LINE, depth + 8·j
     typename Factor::Part places[LINES];
 
     Slice(const Factor& factor, u32 first) {
+        // Where a warp copies two lines they are so far apart that their banks differ.
+        const u32 line = threadIdx.x / LINE, spread = line % 2 * APART + line / 2 % APART + line / 2 / APART * 2 * APART;
         outer = factor.deep ? threadIdx.x / 8 : threadIdx.x % LINE;
-        depth = factor.deep ? threadIdx.x % 8 : threadIdx.x / LINE;
+        depth = factor.deep ? threadIdx.x % 8 : spread;
 #pragma unroll
         for (u32 i = 0; i < LINES; i++) places[i] = factor.outer.at(first + outer + i * LINE);
     }

@@ -193,10 +193,30 @@ fn convolutions_of_factors_rounded_to_11_bits() {
     all_windows(Factors::Tf32);
 }
 
+fn of_16_bits(factors: Factors) {
+    all_windows(factors);
+    let mut bench = Bench::new();
+    let new = |picture, kernel, stride, padding| Case::new(factors, picture, kernel, stride, padding);
+    // Chunks of channels: of both, of filters alone; a result of single precision.
+    Case { bias: true, ..new([2, 7, 5, 24], [3, 3, 16], [2, 2], [1, 0, 1, 2]) }.check(&mut bench);
+    new([1, 5, 9, 5], [2, 3, 8], [1, 2], [1; 4]).check(&mut bench);
+    Case { result: DType::F32, bias: true, ..new([1, 6, 6, 16], [3, 3, 8], [1, 1], [1; 4]) }.check(&mut bench);
+}
+
+#[test]
+fn convolutions_of_half_precision() {
+    of_16_bits(Factors::F16);
+}
+
+#[test]
+fn convolutions_of_bfloat16() {
+    of_16_bits(Factors::BF16);
+}
+
 #[test]
 fn empty_pictures_launch_nothing_and_have_gradients_of_zero() {
     let mut bench = Bench::new();
-    for factors in [Factors::F32, Factors::Tf32] {
+    for factors in Factors::ALL {
         Case::new(factors, [0, 3, 3, 2], [2, 2, 3], [1, 1], [0; 4]).check(&mut bench);
         Case::new(factors, [1, 3, 3, 0], [2, 2, 3], [1, 1], [0; 4]).check(&mut bench);
     }

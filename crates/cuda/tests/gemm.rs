@@ -155,6 +155,27 @@ fn products_of_factors_rounded_to_11_bits() {
     all_layouts(Factors::Tf32);
 }
 
+fn of_16_bits(factors: Factors) {
+    all_layouts(factors);
+    let mut bench = Bench::new();
+    for op in transposes() {
+        // Rows at multiples of 16 bytes, of sizes that end within a chunk, and several tiles.
+        Case { op, gap: 3, ..Case::new(factors, [2, 21, 13, 45]) }.check(&mut bench);
+        Case { op, bias: true, ..Case::new(factors, [1, 136, 72, 200]) }.check(&mut bench);
+        Case { op, result: DType::F32, bias: true, ..Case::new(factors, [2, 24, 40, 72]) }.check(&mut bench);
+    }
+}
+
+#[test]
+fn products_of_half_precision() {
+    of_16_bits(Factors::F16);
+}
+
+#[test]
+fn products_of_bfloat16() {
+    of_16_bits(Factors::BF16);
+}
+
 #[test]
 fn empty_products_launch_nothing_and_empty_sums_are_zero() {
     let mut bench = Bench::new();
@@ -167,25 +188,30 @@ fn empty_products_launch_nothing_and_empty_sums_are_zero() {
         assert_eq!(gemm.launches(Machine { multiprocessors: 132 }), Ok(Launches::default()));
         assert!(gemm.variants().unwrap().iter().all(|launches| launches.launches.is_empty()));
     }
-    for factors in [Factors::F32, Factors::Tf32] {
+    for factors in Factors::ALL {
         Case { bias: true, ..Case::new(factors, [2, 3, 5, 0]) }.check(&mut bench);
     }
 }
 
 #[test]
-fn copies_to_shared_memory_are_coalesced() {
+fn copies_are_coalesced_and_banks_do_not_conflict() {
     let mut bench = Bench::new();
     let (m, n, k) = (128, 128, 64);
-    let [at_a, at_b] = [1, 2].map(|seed| bench.put(&bytes(&noise(seed, m * k, DType::F32), DType::F32)));
-    let c = Matrices::contiguous(bench.room(4 * m * n), m, n);
-    for op in transposes() {
+    for (factors, op) in [Factors::F32, Factors::BF16].into_iter().flat_map(|f| transposes().map(|op| (f, op))) {
+        let result = factors.dtype();
+        let [at_a, at_b] = [1, 2].map(|seed| bench.put(&bytes(&noise(seed, m * k, result), result)));
+        let c = Matrices::contiguous(bench.room(result.size() * m * n), m, n);
         let a = Matrices { at: at_a, pitch: if op.transpose_a { m } else { k }, stride: 0 };
         let b = Matrices { at: at_b, pitch: if op.transpose_b { k } else { n }, stride: 0 };
-        let (factors, result) = (Factors::F32, DType::F32);
         let gemm = Gemm { batch: 1, m, n, k, op, a, b, c, bias: None, factors, result };
-        let counters = &bench.run(&gemm.variants().unwrap()[0])[0];
-        assert!(counters.coalescing() >= 1.0, "{op:?}: {}", counters.coalescing());
-        let excess = counters.shared_passes as f64 / counters.shared_least_passes as f64;
-        assert!(excess <= 1.0, "{op:?}: {excess} passes for each that is needed");
+        for launches in gemm.variants().unwrap() {
+            if launches.scratch > 0 || launches.launches[0].function.contains("any") {
+                continue;
+            }
+            let counters = &bench.run(&launches)[0];
+            let what = format!("{factors:?} {op:?} {}", launches.launches[0].function);
+            assert!(counters.coalescing() >= 1.0, "{what}: {}", counters.coalescing());
+            assert_eq!(counters.shared_passes, counters.shared_least_passes, "{what}: bank conflicts");
+        }
     }
 }

@@ -7,7 +7,7 @@ use yuragi_graph::{
 
 use super::{
     gemm::{Gemm, Matrices},
-    product::{self, Choice, Factors, Machine, ProductError, Sizes, Tile},
+    product::{self, Choice, Factors, Machine, ProductError, Sizes},
 };
 use crate::launch::{Address, Argument, Code, Launch, Launches};
 
@@ -42,18 +42,6 @@ pub struct Conv2d {
     pub result: DType,
 }
 
-/// Tiles of `conv_f32.cu`.
-const F32: [Tile; 2] = [
-    Tile { name: "128x128", extents: [128, 128, 16], threads: 256, shared: 0, efficiency: 65, resident: 2 },
-    Tile { name: "64x64", extents: [64, 64, 16], threads: 128, shared: 0, efficiency: 45, resident: 4 },
-];
-
-/// Tiles of `conv_tf32.cu`.
-const TF32: [Tile; 2] = [
-    Tile { name: "128x128", extents: [128, 128, 16], threads: 256, shared: 0, efficiency: 45, resident: 2 },
-    Tile { name: "64x64", extents: [64, 64, 16], threads: 128, shared: 0, efficiency: 25, resident: 4 },
-];
-
 /// Blocks along y and z of a grid.
 const MOST_BLOCKS: usize = 65_535;
 
@@ -69,7 +57,7 @@ impl Conv2d {
         if let Some(gemm) = self.as_gemm() {
             return gemm.launches(machine);
         }
-        match product::choose(machine, self.factors, self.tiles(), self.sizes(output)) {
+        match product::choose(machine, self.factors, self.is_aligned(), self.sizes(output)) {
             Some(choice) => self.launch(output, choice),
             None => Ok(Launches::default()),
         }
@@ -82,8 +70,7 @@ impl Conv2d {
     /// As for [`Conv2d::launches`].
     pub fn variants(&self) -> Result<Vec<Launches>, ProductError> {
         let output = self.check()?;
-        let choices = self.tiles().iter().flat_map(|&tile| [1, 3].map(|shares| Choice { tile, shares }));
-        choices.map(|choice| self.launch(output, choice)).collect()
+        product::choices(self.factors, self.is_aligned()).map(|choice| self.launch(output, choice)).collect()
     }
 
     /// Height and width of y.
@@ -165,11 +152,13 @@ impl Conv2d {
         }
     }
 
-    fn tiles(&self) -> &'static [Tile] {
-        match self.factors {
-            Factors::F32 => &F32,
-            Factors::Tf32 | Factors::F16 | Factors::BF16 => &TF32,
-        }
+    /// Whether pixels of 16-bit elements can be copied in chunks.
+    fn is_aligned(&self) -> bool {
+        let channels = match self.op {
+            Conv::Forward(_) | Conv::WeightGrad(_) => self.channels,
+            Conv::InputGrad(_) => 0,
+        };
+        [self.a, self.b].iter().all(|&at| product::is_aligned(at, &[channels, self.filters]))
     }
 
     fn launch(&self, output: [usize; 2], Choice { tile, shares }: Choice) -> Result<Launches, ProductError> {
@@ -186,7 +175,10 @@ impl Conv2d {
             let what = "the product of the strides of an input gradient";
             return Err(ProductError::TooLarge { what, extent: batch, most: MOST_BLOCKS });
         }
-        let (c, bias) = if shares == 1 { (self.c, self.bias) } else { (product::SHARES, None) };
+        let (c, bias, result) = match shares {
+            1 => (self.c, self.bias, self.result),
+            _ => (product::SHARES, None, DType::F32),
+        };
         let Window { stride, padding } = self.op.window();
         let sizes = [
             self.samples,
@@ -207,6 +199,7 @@ impl Conv2d {
         arguments.push(bias.map_or(Argument::Null, Argument::Pointer));
         arguments.extend(sizes.map(|size| Argument::U32(size as u32)));
         arguments.push(Argument::U64(count as u64));
+        arguments.extend(product::wide(self.factors, result));
         let [stem, factors] = match self.factors {
             Factors::F32 => ["conv_f32", "f32"],
             Factors::Tf32 => ["conv_tf32", "tf32"],

@@ -55,18 +55,6 @@ pub struct Gemm {
     pub result: DType,
 }
 
-/// Tiles of `gemm_f32.cu`.
-const F32: [Tile; 2] = [
-    Tile { name: "128x128", extents: [128, 128, 16], threads: 256, shared: 0, efficiency: 70, resident: 2 },
-    Tile { name: "64x64", extents: [64, 64, 16], threads: 128, shared: 0, efficiency: 50, resident: 4 },
-];
-
-/// Tiles of `gemm_tf32.cu`.
-const TF32: [Tile; 2] = [
-    Tile { name: "128x128", extents: [128, 128, 16], threads: 256, shared: 0, efficiency: 50, resident: 2 },
-    Tile { name: "64x64", extents: [64, 64, 16], threads: 128, shared: 0, efficiency: 30, resident: 4 },
-];
-
 /// Blocks along y and z of a grid.
 const MOST_BLOCKS: usize = 65_535;
 
@@ -79,7 +67,7 @@ impl Gemm {
     pub fn launches(&self, machine: Machine) -> Result<Launches, ProductError> {
         self.check()?;
         let sizes = Sizes { batch: self.batch, m: self.m, n: self.n, k: self.k };
-        let Some(choice) = product::choose(machine, self.factors, self.tiles(), sizes) else {
+        let Some(choice) = product::choose(machine, self.factors, self.is_aligned(), sizes) else {
             return Ok(Launches::default());
         };
         // Shares are added as if C were one row of numbers.
@@ -94,18 +82,32 @@ impl Gemm {
     /// As for [`Gemm::launches`].
     pub fn variants(&self) -> Result<Vec<Launches>, ProductError> {
         self.check()?;
-        let choices = self.tiles().iter().flat_map(|&tile| [1, 3].map(|shares| Choice { tile, shares }));
-        choices.map(|choice| self.launch(choice)).collect()
+        product::choices(self.factors, self.is_aligned()).map(|choice| self.launch(choice)).collect()
     }
 
     fn check(&self) -> Result<(), ProductError> {
         product::check_result(self.factors, self.result)
     }
 
-    fn tiles(&self) -> &'static [Tile] {
+    /// Whether rows of 16-bit factors can be copied in chunks. There is no such kernel for two transposed factors.
+    fn is_aligned(&self) -> bool {
+        let of = |x: Matrices| product::is_aligned(x.at, &[x.pitch, x.stride]);
+        of(self.a) && of(self.b) && !(self.op.transpose_a && self.op.transpose_b)
+    }
+
+    /// The kernel's file, and how its name says where rows lie.
+    fn kernel(&self, tile: Tile) -> (&'static str, &'static str) {
+        let layout = match (self.op.transpose_a, self.op.transpose_b) {
+            _ if tile.any => "",
+            (false, false) => "nn_",
+            (false, true) => "nt_",
+            (true, _) => "tn_",
+        };
         match self.factors {
-            Factors::F32 => &F32,
-            Factors::Tf32 | Factors::F16 | Factors::BF16 => &TF32,
+            Factors::F32 => ("gemm_f32", ""),
+            Factors::Tf32 => ("gemm_tf32", ""),
+            Factors::F16 => ("gemm_f16", layout),
+            Factors::BF16 => ("gemm_bf16", layout),
         }
     }
 
@@ -122,10 +124,11 @@ impl Gemm {
         let tiles = self.m.div_ceil(tile.extents[0]) * self.n.div_ceil(tile.extents[1]);
         let tiles = product::extent("the number of tiles of a matrix product", tiles)?;
         let parts = Matrices::contiguous(product::SHARES, self.m, self.n);
-        let (c, bias, width) = match shares {
-            1 => (self.c, self.bias, self.result.size()),
-            _ => (parts, None, size_of::<f32>()),
+        let (c, bias, result) = match shares {
+            1 => (self.c, self.bias, self.result),
+            _ => (parts, None, DType::F32),
         };
+        let (stem, layout) = self.kernel(tile);
         let mut launches = Launches::default();
         let size = self.factors.dtype().size();
         for first in (0..self.batch).step_by(MOST_BLOCKS) {
@@ -135,16 +138,17 @@ impl Gemm {
                 true => [1, matrices.pitch],
                 false => [matrices.pitch, 1],
             };
-            let mut arguments = vec![at(self.a, size), at(self.b, size), at(c, width)];
+            let mut arguments = vec![at(self.a, size), at(self.b, size), at(c, result.size())];
             arguments.push(bias.map_or(Argument::Null, Argument::Pointer));
             arguments.extend([m, n, k].map(Argument::U32));
             let [a, b] = [columns(self.a, self.op.transpose_a), columns(self.b, self.op.transpose_b)];
             let strides = [a[0], a[1], b[0], b[1], c.pitch, self.a.stride, self.b.stride, c.stride, count];
             arguments.extend(strides.map(|stride| Argument::U64(stride as u64)));
+            arguments.extend(product::wide(self.factors, result));
             launches.launches.push(Launch {
                 name: "gemm",
-                code: Code::Shipped(self.stem()),
-                function: format!("{}_{}", self.stem(), tile.name),
+                code: Code::Shipped(stem),
+                function: format!("{stem}_{layout}{}", tile.name),
                 grid: [tiles, shares as u32, (self.batch - first).min(MOST_BLOCKS) as u32],
                 block: [tile.threads, 1, 1],
                 shared: tile.shared,
@@ -156,15 +160,5 @@ impl Gemm {
             launches.launches.push(product::sum_shares((self.c.at, self.result), self.bias, count, n, shares));
         }
         Ok(launches)
-    }
-
-    /// The file of the kernels.
-    const fn stem(&self) -> &'static str {
-        match self.factors {
-            Factors::F32 => "gemm_f32",
-            Factors::Tf32 => "gemm_tf32",
-            Factors::F16 => "gemm_f16",
-            Factors::BF16 => "gemm_bf16",
-        }
     }
 }

@@ -116,6 +116,7 @@ pub(super) struct Tile {
     pub name: &'static str,
     /// Rows and columns of the result that a block computes, and its step along the sums.
     pub extents: [usize; 3],
+    /// Threads of a block.
     pub threads: u32,
     /// Bytes of dynamic shared memory.
     pub shared: u32,
@@ -123,6 +124,46 @@ pub(super) struct Tile {
     pub efficiency: u64,
     /// Blocks that a multiprocessor holds.
     pub resident: u64,
+    /// Whether the factors' rows may begin at any element; otherwise they begin at multiples of 16 bytes.
+    pub any: bool,
+}
+
+impl Tile {
+    const fn new(name: &'static str, extents: [usize; 3], threads: u32, efficiency: u64, resident: u64) -> Tile {
+        Tile { name, extents, threads, shared: 0, efficiency, resident, any: true }
+    }
+
+    const fn aligned(self, shared: u32) -> Tile {
+        Tile { shared, any: false, ..self }
+    }
+
+    const fn shared(self, shared: u32) -> Tile {
+        Tile { shared, ..self }
+    }
+}
+
+/// By fused multiply-add.
+const F32: [Tile; 2] = [Tile::new("128x128", [128, 128, 16], 256, 70, 2), Tile::new("64x64", [64, 64, 16], 128, 50, 4)];
+
+/// Of factors rounded to 11 bits.
+const TF32: [Tile; 2] =
+    [Tile::new("128x128", [128, 128, 16], 256, 50, 2), Tile::new("64x64", [64, 64, 16], 128, 30, 4)];
+
+/// Of 16-bit factors.
+const HALF: [Tile; 3] = [
+    Tile::new("128x128", [128, 128, 32], 128, 55, 2).aligned(65_536),
+    Tile::new("64x64", [64, 64, 64], 128, 35, 4).aligned(49_152),
+    Tile::new("any_64x64", [64, 64, 64], 128, 6, 4).shared(49_152),
+];
+
+/// The tile shapes for factors whose rows begin at multiples of 16 bytes, if `aligned`.
+pub(super) fn tiles(factors: Factors, aligned: bool) -> impl Iterator<Item = Tile> + Clone {
+    let all: &[Tile] = match factors {
+        Factors::F32 => &F32,
+        Factors::Tf32 => &TF32,
+        Factors::F16 | Factors::BF16 => &HALF,
+    };
+    all.iter().copied().filter(move |tile| aligned || tile.any)
 }
 
 /// Sizes of a product.
@@ -141,22 +182,25 @@ pub(super) struct Choice {
     pub shares: usize,
 }
 
-/// The choice that should take the least time, by a simple model of the machine: blocks run in turns, a block alone on
-/// its multiprocessor reaches less, and sums that are shared go through memory.
-pub(super) fn choose(machine: Machine, factors: Factors, tiles: &[Tile], sizes: Sizes) -> Option<Choice> {
+/// The choice that should take the least time, by a simple model of the machine: blocks of a multiprocessor run in turns
+/// and share its rate, one alone reaches less, and sums that are shared go through memory.
+pub(super) fn choose(machine: Machine, factors: Factors, aligned: bool, sizes: Sizes) -> Option<Choice> {
     const SHARES: [usize; 8] = [1, 2, 3, 4, 6, 8, 16, 32];
     let multiprocessors = machine.multiprocessors.max(1) as u64;
+    let blocks = |tile: &Tile| {
+        let [m, n, _] = tile.extents;
+        (sizes.batch * sizes.m.div_ceil(m) * sizes.n.div_ceil(n)) as u64
+    };
     let cycles = |choice: &Choice| {
         let Choice { tile, shares } = *choice;
         let [m, n, k] = tile.extents;
-        let blocks = (sizes.batch * sizes.m.div_ceil(m) * sizes.n.div_ceil(n) * shares) as u64;
+        let blocks = blocks(&tile) * shares as u64;
         let steps = sizes.k.div_ceil(k).div_ceil(shares) as u64;
         let step = (m * n * k) as u64 * 100 / (factors.rate() * tile.efficiency);
         let busy = blocks.div_ceil(multiprocessors);
-        let (turns, rest) = (busy / tile.resident, busy % tile.resident);
-        // The last turn's blocks hide each other's waiting less.
-        let last = if rest == 0 { 0 } else { (rest * step).max(step * tile.resident * 7 / 10) };
-        let multiply = steps * (turns * tile.resident * step + last) + (turns + 1) * START;
+        let turns = busy.div_ceil(tile.resident);
+        // Blocks on one multiprocessor share its rate; the last of them has nobody to hide its waiting.
+        let multiply = steps * (busy * step + step / 3) + turns * START;
         let sums = (sizes.batch * sizes.m * sizes.n) as u64;
         let add = if shares == 1 { 0 } else { LAUNCH + sums * (8 * shares as u64 + 4) / BYTES / multiprocessors };
         multiply + add
@@ -167,10 +211,30 @@ pub(super) fn choose(machine: Machine, factors: Factors, tiles: &[Tile], sizes: 
     const LAUNCH: u64 = 2500;
     /// Bytes that a multiprocessor moves in a cycle.
     const BYTES: u64 = 16;
-    let choices = tiles.iter().flat_map(|&tile| SHARES.map(|shares| Choice { tile, shares }));
-    // A share has at least four steps.
-    let sensible = choices.filter(|c| c.shares == 1 || sizes.k.div_ceil(c.tile.extents[2]) >= 4 * c.shares);
+    let choices = tiles(factors, aligned).flat_map(|tile| SHARES.map(|shares| Choice { tile, shares }));
+    // A share has at least four steps, and there are none where there are blocks enough.
+    let sensible = choices.filter(|Choice { tile, shares }| {
+        *shares == 1 || sizes.k.div_ceil(tile.extents[2]) >= 4 * shares && blocks(tile) < 2 * multiprocessors
+    });
     sensible.min_by_key(cycles)
+}
+
+/// The parts that every tile shape gives, alone and shared by three blocks: what a test should try.
+pub(super) fn choices(factors: Factors, aligned: bool) -> impl Iterator<Item = Choice> {
+    tiles(factors, aligned).flat_map(|tile| [1, 3].map(|shares| Choice { tile, shares }))
+}
+
+/// Whether 16-byte chunks of elements of 16 bits can be copied from rows that begin so many elements apart.
+pub(super) fn is_aligned(at: Address, steps: &[usize]) -> bool {
+    at.alignment() >= 16 && steps.iter().all(|step| step % 8 == 0)
+}
+
+/// The argument that tells kernels for 16-bit factors the type of their result.
+pub(super) fn wide(factors: Factors, result: DType) -> Option<Argument> {
+    match factors {
+        Factors::F32 | Factors::Tf32 => None,
+        Factors::F16 | Factors::BF16 => Some(Argument::U32((result == DType::F32).into())),
+    }
 }
 
 /// Where the shares of sums are kept until they are added.
@@ -212,14 +276,9 @@ pub(super) fn sum_shares(
 mod tests {
     use super::*;
 
-    const TILES: [Tile; 2] = [
-        Tile { name: "128x128", extents: [128, 128, 16], threads: 256, shared: 0, efficiency: 70, resident: 2 },
-        Tile { name: "64x64", extents: [64, 64, 16], threads: 128, shared: 0, efficiency: 50, resident: 4 },
-    ];
-
     fn chosen(m: usize, n: usize, k: usize, batch: usize) -> (&'static str, usize) {
         let machine = Machine { multiprocessors: 132 };
-        let choice = choose(machine, Factors::F32, &TILES, Sizes { batch, m, n, k }).unwrap();
+        let choice = choose(machine, Factors::F32, true, Sizes { batch, m, n, k }).unwrap();
         (choice.tile.name, choice.shares)
     }
 
@@ -240,6 +299,17 @@ mod tests {
         assert!(chosen(64, 64, 1 << 16, 1).1 >= 16);
         assert!(chosen(576, 64, 1 << 14, 1).1 > 1);
         assert_eq!(chosen(64, 64, 32, 1).1, 1);
+    }
+
+    #[test]
+    fn factors_of_16_bits_that_are_not_aligned_are_gathered() {
+        let names = |factors, aligned| tiles(factors, aligned).map(|tile| tile.name).collect::<Vec<_>>();
+        assert_eq!(names(Factors::F16, true), ["128x128", "64x64", "any_64x64"]);
+        assert_eq!(names(Factors::BF16, false), ["any_64x64"]);
+        assert_eq!(names(Factors::F32, false), ["128x128", "64x64"]);
+        let sizes = Sizes { batch: 1, m: 8, n: 8, k: 8 };
+        let choice = choose(Machine { multiprocessors: 132 }, Factors::F16, true, sizes);
+        assert_eq!(choice.map(|choice| choice.tile.name), Some("64x64"));
     }
 
     #[test]
