@@ -6,10 +6,11 @@
 //! `rbm.rs` and `gmm.rs` time the statistical crates on the problems of their peers.
 
 pub mod clock;
+pub mod gpu;
 
 use std::{error::Error, time::Instant};
 
-use yuragi_cpu::{Cpu, CpuPlan, CpuState};
+use yuragi_cpu::Cpu;
 use yuragi_graph::{
     Backend, BuildError, DType, Graph, Init, InputSpec, Memory, Op, ParamSpec, Params, Plan, Slice, SliceMut,
     op::Distribution,
@@ -154,24 +155,23 @@ fn key(step: u32) -> [u32; 2] {
 }
 
 /// A plan with all that it needs to run, again and again.
-pub struct Session {
+pub struct Session<B: Backend = Cpu> {
     graph: Graph,
-    plan: CpuPlan,
-    store: Params,
-    state: CpuState,
+    plan: B::Plan,
+    store: B::Store,
+    state: <B::Plan as Plan>::State,
     step: u32,
     outputs: Vec<Vec<f32>>,
 }
 
-impl Session {
-    /// Compiles a graph for so many threads.
+impl<B: Backend> Session<B> {
+    /// Compiles a graph.
     ///
     /// # Errors
-    /// A backend that lacks a kernel.
-    pub fn new(graph: Graph, threads: usize) -> Result<Session, Box<dyn Error>> {
-        let cpu = Cpu::with_threads(threads);
-        let plan = cpu.compile(&graph)?;
-        let store = cpu.upload(weights(graph.params()))?;
+    /// A backend that lacks a kernel, or memory.
+    pub fn new(graph: Graph, backend: &B) -> Result<Session<B>, Box<dyn Error>> {
+        let plan = backend.compile(&graph)?;
+        let store = backend.upload(weights(graph.params()))?;
         let state = plan.state(&store)?;
         let outputs = graph.outputs().iter().map(|o| vec![0.0; graph.node(o.node).shape.count()]).collect();
         Ok(Session { graph, plan, store, state, step: 0, outputs })
@@ -187,9 +187,9 @@ impl Session {
         self.plan.memory()
     }
 
-    /// The parameters as they are now.
-    pub fn params(&self) -> &Params {
-        &self.store
+    /// The plan, its state and the parameters.
+    pub fn parts(&mut self) -> (&B::Plan, &mut <B::Plan as Plan>::State, &mut B::Store) {
+        (&self.plan, &mut self.state, &mut self.store)
     }
 
     /// The outputs of the last run, in the graph's order.
@@ -231,6 +231,13 @@ impl Session {
         }
         self.step += 1;
         Ok(())
+    }
+}
+
+impl Session {
+    /// The parameters as they are now.
+    pub fn params(&self) -> &Params {
+        &self.store
     }
 
     /// A run of a training step, as by [`run`](Session::run), and the seconds of each of its kernels.

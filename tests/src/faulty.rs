@@ -1,7 +1,7 @@
 //! Backends with a planted fault, which show that the suite would find it.
 
 use yuragi_graph::{
-    Backend, Builder, CompileError, DType, Graph, Node, Op, Params, RunError, Tensor,
+    Backend, Builder, CompileError, DType, Graph, Node, Op, Params, RunError, Shape, Tensor,
     op::{Conv, Fused, Movement, Unary},
 };
 use yuragi_reference::{Evaluation, Reference, Single};
@@ -17,7 +17,7 @@ impl Backend for Faulty {
     type Store = Params;
     type Plan = Evaluation<Single>;
 
-    fn claims(&self, _op: &Fused, _node: &Node) -> bool {
+    fn claims(&self, _op: &Fused, _node: &Node, _operands: &[Shape]) -> bool {
         true
     }
 

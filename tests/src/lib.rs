@@ -21,6 +21,8 @@
 pub mod allocator;
 pub mod cases;
 pub mod contract;
+#[cfg(target_os = "linux")]
+pub mod emulated;
 pub mod faulty;
 pub mod gradcheck;
 pub mod report;

@@ -1,6 +1,6 @@
 //! Runs every case on a backend.
 
-use yuragi_graph::{Backend, DType, Graph, Op, Params, View};
+use yuragi_graph::{Backend, DType, Graph, Op, Params, Shape, View};
 use yuragi_reference::{Bounded, bounds};
 
 use crate::{
@@ -18,6 +18,7 @@ const CONTRACT: &str = "contract";
 pub struct Suite {
     seed: u32,
     filter: String,
+    part: (usize, usize),
     skips: Vec<(&'static str, Option<DType>, &'static str)>,
 }
 
@@ -30,7 +31,7 @@ impl Default for Suite {
 impl Suite {
     /// Every case, with the seed that the project's own tests use.
     pub fn new() -> Suite {
-        Suite { seed: 2, filter: String::new(), skips: Vec::new() }
+        Suite { seed: 2, filter: String::new(), part: (0, 1), skips: Vec::new() }
     }
 
     /// With another seed.
@@ -47,6 +48,13 @@ impl Suite {
         self
     }
 
+    /// Only every `of`-th case, beginning with this one, from 0 on: for several processes side by side.
+    #[must_use]
+    pub fn part(mut self, index: usize, of: usize) -> Suite {
+        self.part = (index, of.max(1));
+        self
+    }
+
     /// Without an operation in one element type, or in all: the reason stands in the report.
     #[must_use]
     pub fn skip(mut self, op: &'static str, dtype: Option<DType>, reason: &'static str) -> Suite {
@@ -58,7 +66,7 @@ impl Suite {
     pub fn cases(&self) -> Vec<Case> {
         let mut cases = cases::all();
         cases.retain(|case| case.to_string().contains(&self.filter));
-        cases
+        cases.into_iter().skip(self.part.0).step_by(self.part.1).collect()
     }
 
     /// Runs the cases on a backend.
@@ -77,7 +85,7 @@ impl Suite {
                 row.failures.push(format!("{case}: {failure}"));
             }
         }
-        if CONTRACT.contains(&self.filter) {
+        if CONTRACT.contains(&self.filter) && self.part.0 == 0 {
             let row = report.rows.entry((CONTRACT, DType::F32)).or_default();
             (row.cases, row.failures) = contract::check(backend);
         }
@@ -96,7 +104,7 @@ impl Suite {
         let truth = bounds(&graph, &params, &inputs)?;
         let claimed = claims(backend, &graph);
         row.claimed |= claimed;
-        let expansion = claimed.then(|| graph.expanded(|_, _| false));
+        let expansion = claimed.then(|| graph.expanded(|_, _, _| false));
         for graph in std::iter::once(&graph).chain(&expansion) {
             row.cases += 1;
             let (outputs, store) = tolerance::run(backend, graph, &params, &inputs)?;
@@ -124,7 +132,10 @@ impl Suite {
 /// Whether a backend has a kernel of its own for any fused operation of a graph.
 fn claims<B: Backend>(backend: &B, graph: &Graph) -> bool {
     graph.nodes().iter().any(|node| match &node.op {
-        Op::Fused(op) => backend.claims(op, node),
+        Op::Fused(op) => {
+            let operands: Vec<Shape> = node.inputs.iter().map(|&i| graph.node(i).shape).collect();
+            backend.claims(op, node, &operands)
+        }
         _ => false,
     })
 }

@@ -1,5 +1,6 @@
-//! The workspace's own tasks: test, conformance, kernels, tidy, no-std and bench.
+//! The workspace's own tasks: test, conformance, kernels, gpu, tidy, no-std and bench.
 
+mod gpu;
 mod kernels;
 mod shell;
 mod tidy;
@@ -26,7 +27,7 @@ enum Task {
     Test,
     /// Compare a backend with the reference on generated cases
     Conformance {
-        /// The backend under test
+        /// The backend under test: cpu, reference, cuda, or emulated (the CUDA backend on the emulator)
         #[arg(long, default_value = "cpu")]
         backend: String,
         /// Only cases whose name contains this
@@ -42,6 +43,8 @@ enum Task {
         #[arg(long, requires = "check")]
         offline: bool,
     },
+    /// Build one folder of programs that prove and time the CUDA backend on a machine with a GPU and nothing else
+    Gpu,
     /// Check the layering, the places of `unsafe`, file sizes and the README's code map
     Tidy,
     /// Build every `no_std` crate for targets that have no standard library
@@ -89,6 +92,7 @@ fn run(task: Task) -> Outcome {
         Task::Kernels { check: true, offline: true } => kernels::check_hashes(),
         Task::Kernels { check: true, .. } => kernels::check(),
         Task::Kernels { .. } => kernels::build(),
+        Task::Gpu => gpu::build(),
         Task::Tidy => tidy::check(),
         Task::NoStd => no_std(),
         Task::Bench { python: Some(python), options, .. } => compare(&python, &options),

@@ -11,6 +11,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 use serde_json::json;
 use yuragi_benches::{Session, Values, Work, count, settings};
+use yuragi_cpu::Cpu;
 use yuragi_graph::Params;
 use yuragi_io::{Checkpoint, Tensor};
 use yuragi_nn::optim;
@@ -70,7 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 impl Chosen {
     fn session(&self) -> Result<Session, Box<dyn Error>> {
         let work = Work::ALL.into_iter().find(|work| work.name() == self.work).ok_or("no such plan")?;
-        Session::new(work.graph()?, self.threads)
+        Session::new(work.graph()?, &Cpu::with_threads(self.threads))
     }
 }
 

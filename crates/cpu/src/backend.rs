@@ -1,7 +1,7 @@
 use alloc::sync::Arc;
 use core::fmt;
 
-use yuragi_graph::{Backend, CompileError, Graph, HostTensor, Node, Params, RunError, Storage, op::Fused};
+use yuragi_graph::{Backend, CompileError, Graph, HostTensor, Node, Params, RunError, Shape, Storage, op::Fused};
 
 use crate::{lower::lower, plan::CpuPlan, simd::Level, threads::Pool};
 
@@ -56,7 +56,7 @@ impl Backend for Cpu {
     type Store = Params;
     type Plan = CpuPlan;
 
-    fn claims(&self, op: &Fused, node: &Node) -> bool {
+    fn claims(&self, op: &Fused, node: &Node, _operands: &[Shape]) -> bool {
         match op {
             Fused::Softmax | Fused::LayerNorm { .. } | Fused::GroupNorm { .. } => true,
             Fused::Attention { .. } => node.inputs.len() == 3,
@@ -64,7 +64,7 @@ impl Backend for Cpu {
     }
 
     fn compile(&self, graph: &Graph) -> Result<CpuPlan, CompileError> {
-        let graph = graph.expanded(|op, node| self.claims(op, node));
+        let graph = graph.expanded(|op, node, operands| self.claims(op, node, operands));
         let lowered = lower(&graph, self.level, self.pool.threads())?;
         Ok(CpuPlan::new(graph, lowered, self.pool.clone()))
     }

@@ -1,9 +1,23 @@
 #![deny(unsafe_code)]
-//! The CUDA backend: any graph of this workspace on an NVIDIA GPU.
+//! The CUDA backend: any graph of this workspace on an NVIDIA GPU, with nothing installed but its driver.
 //!
-//! A plan is made without a device: [`kernels`] turn the costly operations into launches of committed PTX, and
-//! elementwise loops become PTX of their own. Only then a driver takes part.
+//! A plan is made without a device: [`lower`] turns a graph into launches over one arena. For costly operations
+//! [`kernels`] choose among the committed files of `kernels/ptx`; loops over elements become PTX of their own, which
+//! [`ptx`] writes from the very formulas that the processor runs. Only then a driver takes part ([`Cuda`]): a whole run
+//! is captured once and replayed as one graph of launches.
 
+mod backend;
+mod device;
+mod error;
 pub mod kernels;
 pub mod launch;
+pub mod lower;
+mod plan;
 pub mod ptx;
+mod store;
+
+pub use backend::Cuda;
+pub use device::{Description, Device};
+pub use error::CudaError;
+pub use plan::{CudaPlan, CudaState};
+pub use store::CudaStore;

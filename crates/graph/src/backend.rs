@@ -1,4 +1,4 @@
-use crate::{CompileError, DType, Graph, Node, Params, RunError, op::Fused};
+use crate::{CompileError, DType, Graph, Node, Params, RunError, Shape, op::Fused};
 
 /// Something that runs graphs. Two traits make a backend; the conformance suite proves it.
 pub trait Backend {
@@ -7,8 +7,9 @@ pub trait Backend {
     /// What a graph becomes.
     type Plan: Plan<Store = Self::Store>;
 
-    /// Whether a fused operation has a kernel here; the others are replaced by their expansions.
-    fn claims(&self, op: &Fused, node: &Node) -> bool;
+    /// Whether a fused operation on operands of these shapes has a kernel here; the others are replaced by their
+    /// expansions.
+    fn claims(&self, op: &Fused, node: &Node, operands: &[Shape]) -> bool;
     /// Chooses kernels and places every buffer.
     fn compile(&self, graph: &Graph) -> Result<Self::Plan, CompileError>;
     /// Takes parameters to the device.

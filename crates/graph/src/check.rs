@@ -1,6 +1,6 @@
 //! What every backend checks before it runs: inputs, outputs and parameters against the graph.
 
-use crate::{DType, Graph, HostTensor, Op, ParamSpec, Params, RunError, Slice, View, ViewMut};
+use crate::{DType, Graph, Op, ParamSpec, Params, RunError, Shape, Slice, View, ViewMut};
 
 impl Graph {
     /// Whether these inputs are the graph's: their number, lengths and element types, and indices within their tables.
@@ -52,9 +52,9 @@ fn check_operand(name: &str, want: (usize, DType), have: Slice<'_>) -> Result<()
 }
 
 impl ParamSpec {
-    /// Whether a stored tensor is what the graph declares.
-    pub fn check(&self, tensor: &HostTensor) -> Result<(), RunError> {
-        let (want, have) = ((self.shape, self.dtype), (tensor.shape(), tensor.dtype()));
+    /// Whether a stored tensor of this shape and element type is what the graph declares.
+    pub fn check(&self, have: (Shape, DType)) -> Result<(), RunError> {
+        let want = (self.shape, self.dtype);
         if want == have {
             return Ok(());
         }
@@ -65,7 +65,8 @@ impl ParamSpec {
     pub fn place_in(&self, store: &Params) -> Result<usize, RunError> {
         let missing = || RunError::MissingParam(self.name.clone());
         let place = store.place(&self.name).ok_or_else(missing)?;
-        self.check(store.at(place).ok_or_else(missing)?)?;
+        let tensor = store.at(place).ok_or_else(missing)?;
+        self.check((tensor.shape(), tensor.dtype()))?;
         Ok(place)
     }
 }

@@ -1,19 +1,25 @@
 use alloc::vec::Vec;
 
-use crate::{Builder, Graph, Node, NodeId, Op, Output, Tensor, Update, op::Fused};
+use crate::{Builder, Graph, Node, NodeId, Op, Output, Shape, Tensor, Update, op::Fused};
 
 impl Graph {
     /// The graph with every fused operation that is not claimed replaced by its expansion.
-    pub fn expanded(&self, claims: impl Fn(&Fused, &Node) -> bool) -> Graph {
+    pub fn expanded(&self, claims: impl Fn(&Fused, &Node, &[Shape]) -> bool) -> Graph {
         let mut graph = self.clone();
-        let inlined = |node: &Node| matches!(&node.op, Op::Fused(op) if !claims(op, node));
-        while graph.nodes.iter().any(inlined) {
+        loop {
+            let inlined = |node: &Node| {
+                let Op::Fused(op) = &node.op else { return false };
+                let operands: Vec<Shape> = node.inputs.iter().map(|&i| graph.node(i).shape).collect();
+                !claims(op, node, &operands)
+            };
+            if !graph.nodes.iter().any(inlined) {
+                return graph;
+            }
             graph = graph.rebuilt(|node, operands| match node.op {
                 Op::Fused(op) if inlined(node) => Some(op.expand(operands)),
                 _ => None,
             });
         }
-        graph
     }
 
     /// The graph recorded anew, node by node, with some nodes replaced by others.

@@ -311,7 +311,7 @@ impl<'g> Tensor<'g> {
 
     /// Records an operation on this and other operands, which must belong to the same builder.
     #[track_caller]
-    fn push(self, op: Op, others: &[Tensor<'g>], want: Shape) -> Tensor<'g> {
+    pub(crate) fn push(self, op: Op, others: &[Tensor<'g>], want: Shape) -> Tensor<'g> {
         if others.iter().any(|t| !self.builder.owns(*t)) {
             return self.builder.fail(format!("{}: an operand belongs to another builder", op.name()), want);
         }

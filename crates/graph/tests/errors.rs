@@ -226,7 +226,7 @@ fn silly_shapes_never_panic() {
             match b.finish(&[("y", y)]) {
                 Ok(graph) => {
                     graph.verify().expect("a legal graph");
-                    graph.expanded(|_, _| false).verify().expect("a legal expansion");
+                    graph.expanded(|_, _, _| false).verify().expect("a legal expansion");
                     legal += 1;
                     tensors.push(y);
                 }

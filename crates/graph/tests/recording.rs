@@ -88,12 +88,12 @@ fn every_expansion_is_primitive_and_legal() {
     let graph = b.finish(&[("y", y.attention(y, x, None, 0.5))]).unwrap();
     let fused = |graph: &yuragi_graph::Graph| graph.nodes().iter().filter(|n| matches!(n.op, Op::Fused(_))).count();
     assert_eq!(fused(&graph), 4);
-    let primitive = graph.expanded(|_, _| false);
+    let primitive = graph.expanded(|_, _, _| false);
     assert_eq!(fused(&primitive), 0);
     primitive.verify().unwrap();
-    assert_eq!(fused(&graph.expanded(|_, _| true)), 4);
+    assert_eq!(fused(&graph.expanded(|_, _, _| true)), 4);
     // A backend that claims only the softmax finds the one inside attention too.
-    let partly = graph.expanded(|op, _| op.name() == "softmax");
+    let partly = graph.expanded(|op, _, _| op.name() == "softmax");
     assert_eq!(fused(&partly), 2);
     partly.verify().unwrap();
 }

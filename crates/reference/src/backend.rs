@@ -2,7 +2,7 @@ use alloc::{borrow::ToOwned, string::ToString, vec, vec::Vec};
 use core::marker::PhantomData;
 
 use yuragi_graph::{
-    Backend, CompileError, DType, Graph, HostTensor, InputSpec, Memory, Node, Params, Plan, Progress, RunError, Slice,
+    Backend, CompileError, DType, Graph, HostTensor, InputSpec, Memory, Node, Params, Plan, Progress, RunError, Shape, Slice,
     SliceMut, Storage, View, ViewMut, op::Fused,
 };
 
@@ -63,7 +63,7 @@ impl<T: Number> Backend for Reference<T> {
     type Store = Params;
     type Plan = Evaluation<T>;
 
-    fn claims(&self, _op: &Fused, _node: &Node) -> bool {
+    fn claims(&self, _op: &Fused, _node: &Node, _operands: &[Shape]) -> bool {
         false
     }
 

@@ -10,6 +10,11 @@ const U: f64 = DType::F32.unit_roundoff();
 /// The rounding error of a product or quotient near zero.
 const TINY: f64 = DType::F32.smallest();
 
+/// Units of roundoff of an addition in a tensor core. It adds several products and the sum so far at once, each cut off
+/// 24 or more bits below the largest, and cuts the result off at 24 bits: with one product beside the sum, 2u for the
+/// result and u for each term (Fasi et al. 2021, "Numerical behavior of NVIDIA tensor cores").
+const TENSOR_CORE: f64 = 4.0;
+
 /// The error of a large argument's reduction to a quarter turn, relative to the argument: 2⁻⁵⁰.
 const REDUCTION: f64 = 8.881_784_197_001_252e-16;
 
@@ -24,6 +29,7 @@ const REDUCTION: f64 = 8.881_784_197_001_252e-16;
 /// | eˣ, ln, sin, cos, erf | 2 ulp, an ulp being at most 2u; for sin and cos of large x also \|x\|·2⁻⁵⁰ |
 /// | tanh, sigmoid | 3 ulp |
 /// | a sum of n products, in any order | n·u/(1 − n·u) times the sum of absolute values |
+/// | the same of factors in `F16` or `BF16` | 4n·u in place of n·u: tensor cores cut off what they add |
 /// | storing as `F16` or `BF16` | that type's u relative, once |
 /// | everything else | none |
 ///
@@ -299,6 +305,31 @@ pub struct Total {
     unknown: bool,
 }
 
+impl Total {
+    /// The sum, with so many units of roundoff for each addition.
+    fn bounded(self, units: f64) -> Bounded {
+        let Total { value, error, magnitude, terms, products, unknown } = self;
+        let overflows = |magnitude: f64| DType::F32.round(magnitude) == f64::INFINITY;
+        // Partial sums lie between the sum of the negative terms and that of the positive ones.
+        let (along, against) = match value.is_finite() {
+            true => (0.5 * (magnitude + value.abs()), 0.5 * (magnitude - value.abs())),
+            false => (0.0, magnitude),
+        };
+        if unknown || overflows(against) || overflows(along) && !overflows(value.abs() - error) {
+            return Bounded::unknown(value);
+        }
+        if !value.is_finite() {
+            return Bounded::certain(value);
+        }
+        if terms <= 1 && error == 0.0 && DType::F32.round(value) == value {
+            return Bounded::certain(value);
+        }
+        let roundings = f64::from(terms.saturating_sub(1) + products.min(1)) * units * U;
+        let error = error + roundings / (1.0 - roundings) * magnitude + f64::from(products) * TINY;
+        Bounded { value, error }.in_range(DType::F32)
+    }
+}
+
 impl Number for Bounded {
     type Total = Total;
 
@@ -343,25 +374,11 @@ impl Number for Bounded {
     }
 
     fn total(total: Total) -> Bounded {
-        let Total { value, error, magnitude, terms, products, unknown } = total;
-        let overflows = |magnitude: f64| DType::F32.round(magnitude) == f64::INFINITY;
-        // Partial sums lie between the sum of the negative terms and that of the positive ones.
-        let (along, against) = match value.is_finite() {
-            true => (0.5 * (magnitude + value.abs()), 0.5 * (magnitude - value.abs())),
-            false => (0.0, magnitude),
-        };
-        if unknown || overflows(against) || overflows(along) && !overflows(value.abs() - error) {
-            return Bounded::unknown(value);
-        }
-        if !value.is_finite() {
-            return Bounded::certain(value);
-        }
-        if terms <= 1 && error == 0.0 && DType::F32.round(value) == value {
-            return Bounded::certain(value);
-        }
-        let roundings = f64::from(terms.saturating_sub(1) + products.min(1)) * U;
-        let error = error + roundings / (1.0 - roundings) * magnitude + f64::from(products) * TINY;
-        Bounded { value, error }.in_range(DType::F32)
+        total.bounded(1.0)
+    }
+
+    fn product(total: Total, factors: DType) -> Bounded {
+        total.bounded(if factors == DType::F32 { 1.0 } else { TENSOR_CORE })
     }
 
     fn indexed_by(self, index: Bounded) -> Bounded {

@@ -3,12 +3,19 @@
 
 use alloc::{vec, vec::Vec};
 
-use yuragi_graph::{Shape, op::Conv};
+use yuragi_graph::{DType, Shape, op::Conv};
 
 use crate::Number;
 
-/// The operands `(a, b)` and the result of `op`, each a picture, a kernel or an output as its kind says.
-pub(crate) fn conv<T: Number>(op: Conv, (a, a_shape): (&[T], Shape), (b, b_shape): (&[T], Shape), to: Shape) -> Vec<T> {
+/// The operands `(a, b)`, of type `factors`, and the result of `op`, each a picture, a kernel or an output as its kind
+/// says.
+pub(crate) fn conv<T: Number>(
+    op: Conv,
+    (a, a_shape): (&[T], Shape),
+    (b, b_shape): (&[T], Shape),
+    to: Shape,
+    factors: DType,
+) -> Vec<T> {
     let (picture, kernel, output) = match op {
         Conv::Forward(_) => (a_shape, b_shape, to),
         Conv::InputGrad(_) => (to, b_shape, a_shape),
@@ -38,7 +45,7 @@ pub(crate) fn conv<T: Number>(op: Conv, (a, a_shape): (&[T], Shape), (b, b_shape
             }
         }
     }
-    totals.into_iter().map(T::total).collect()
+    totals.into_iter().map(|total| T::product(total, factors)).collect()
 }
 
 fn pairs(rows: usize, columns: usize) -> impl Iterator<Item = (usize, usize)> {

@@ -2,17 +2,18 @@
 
 use alloc::{vec, vec::Vec};
 
-use yuragi_graph::op::MatMul;
+use yuragi_graph::{DType, op::MatMul};
 
 use crate::Number;
 
-/// c[i, j] = Σₖ a[i, k]·b[k, j] in every batch, for these extents (M, N, K).
+/// c[i, j] = Σₖ a[i, k]·b[k, j] in every batch, for these extents (M, N, K) and this type of a and b.
 pub(crate) fn matmul<T: Number>(
     op: MatMul,
     a: &[T],
     b: &[T],
     batches: usize,
     (m, n, k): (usize, usize, usize),
+    factors: DType,
 ) -> Vec<T> {
     let at = |row: usize, column: usize, rows: usize, columns: usize, transposed: bool| {
         if transposed { column * rows + row } else { row * columns + column }
@@ -29,5 +30,5 @@ pub(crate) fn matmul<T: Number>(
             }
         }
     }
-    totals.into_iter().map(T::total).collect()
+    totals.into_iter().map(|total| T::product(total, factors)).collect()
 }

@@ -19,6 +19,10 @@ pub trait Number: Real + Debug {
     fn accumulate(total: &mut Self::Total, a: Self, b: Self);
     /// The sum.
     fn total(total: Self::Total) -> Self;
+    /// The sum as a matrix unit may give it whose factors are of this type.
+    fn product(total: Self::Total, _factors: DType) -> Self {
+        Self::total(total)
+    }
 
     /// This number, read through an index: nothing is known of it if the index is in doubt.
     fn indexed_by(self, _index: Self) -> Self {

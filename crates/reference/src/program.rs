@@ -24,7 +24,7 @@ pub struct Values<T> {
 impl Program {
     /// Prepares a graph.
     pub fn new(graph: &Graph) -> Program {
-        let graph = graph.expanded(|_, _| false);
+        let graph = graph.expanded(|_, _, _| false);
         let count = graph.nodes().len();
         let mut last = vec![None; count];
         for id in graph.ids() {
@@ -130,9 +130,9 @@ fn evaluate<T: Number>(node: &Node, x: &[(&[T], Shape)]) -> Result<Vec<T>, RunEr
         Op::MatMul(op) => {
             let batches = shape[..shape.rank() - 2].iter().product();
             let extents = op.extents(&x[0].1, &x[1].1).unwrap_or_default();
-            matmul::matmul(op, x[0].0, x[1].0, batches, extents)
+            matmul::matmul(op, x[0].0, x[1].0, batches, extents, node.dtype)
         }
-        Op::Conv(op) => conv::conv(op, x[0], x[1], shape),
+        Op::Conv(op) => conv::conv(op, x[0], x[1], shape, node.dtype),
         Op::ScatterAdd(rows) => {
             let width = shape[1..].iter().product();
             gather::scatter_add(x[0].0, x[1].0, rows, width)?

@@ -5,6 +5,8 @@
 //! a trained model. The third default, `cli`, is the program: an engine that embeds the library leaves it out.
 
 pub use yuragi_cpu as cpu;
+#[cfg(feature = "cuda")]
+pub use yuragi_cuda as cuda;
 pub use yuragi_diffusion as diffusion;
 pub use yuragi_distributions as distributions;
 pub use yuragi_energy as energy;
@@ -24,6 +26,8 @@ pub mod evaluate;
 mod failure;
 #[cfg(feature = "std")]
 pub mod fit;
+#[cfg(feature = "std")]
+pub mod machine;
 #[cfg(feature = "std")]
 pub mod model;
 #[cfg(feature = "std")]

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use yuragi_cpu::Cpu;
+use yuragi_cuda::Cuda;
 use yuragi_reference::Reference;
 use yuragi_tests::suite::Suite;
 
@@ -27,6 +28,10 @@ enum Tested {
     Cpu,
     /// The reference, evaluated in single precision.
     Reference,
+    /// The first GPU.
+    Cuda,
+    /// The CUDA backend on the emulator.
+    Emulated,
 }
 
 fn main() -> ExitCode {
@@ -35,7 +40,34 @@ fn main() -> ExitCode {
     let report = match arguments.backend {
         Tested::Cpu => suite.run(&Cpu::new()),
         Tested::Reference => suite.run(&Reference::single()),
+        Tested::Cuda => match Cuda::new() {
+            Ok(cuda) => suite.run(&cuda),
+            Err(error) => return failed(&error),
+        },
+        Tested::Emulated => return emulated(&arguments),
     };
     println!("{report}");
     if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::FAILURE
+}
+
+/// This program again, with the emulator in the driver's place.
+#[cfg(target_os = "linux")]
+fn emulated(arguments: &Arguments) -> ExitCode {
+    let seed = arguments.seed.to_string();
+    let again = ["--backend", "cuda", "--filter", &arguments.filter, "--seed", &seed];
+    match yuragi_tests::emulated::again(again, true).and_then(|mut command| command.status()) {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => failed(&error),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn emulated(_arguments: &Arguments) -> ExitCode {
+    failed(&"the emulator takes the driver's place on Linux only")
 }

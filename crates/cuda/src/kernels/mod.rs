@@ -9,3 +9,33 @@ pub mod product;
 pub mod random;
 pub mod row;
 pub mod rows;
+
+/// The files of `kernels/ptx/sm_80` that the families launch, by their stems.
+macro_rules! shipped {
+    ($($stem:literal)+) => {
+        const SHIPPED: &[(&str, &str)] =
+            &[$(($stem, include_str!(concat!("../../../../kernels/ptx/sm_80/", $stem, ".ptx")))),+];
+    };
+}
+
+shipped! {
+    "attention_bf16"
+    "attention_f16"
+    "attention_f32"
+    "conv_f32"
+    "conv_tf32"
+    "gemm_f32"
+    "gemm_tf32"
+    "group_norm"
+    "group_norm_silu"
+    "layer_norm"
+    "philox_normal"
+    "rows"
+    "shares"
+    "softmax"
+}
+
+/// The text of a shipped file; empty if there is none of this stem, which no driver takes.
+pub(crate) fn ptx(stem: &str) -> &'static str {
+    SHIPPED.iter().find(|(name, _)| *name == stem).map_or("", |(_, text)| text)
+}

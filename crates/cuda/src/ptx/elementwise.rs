@@ -75,7 +75,10 @@ impl Elementwise<'_> {
     fn record<I: Index>(&self, tape: &Tape, limit: usize, lanes: usize) {
         let (thread, threads) = tape.thread::<I>();
         let items = tape.size::<I>(limit);
-        tape.each([thread, items, threads], |item| self.item(tape, item, lanes));
+        // Only threads with an item read at all: a chain may replace what it reads.
+        tape.where_true(thread.less(items), || {
+            tape.each([thread, items, threads], |item| self.item(tape, item, lanes))
+        });
         let rest = self.count % lanes;
         if rest > 0 {
             tape.where_true(thread.less(index(rest)), || self.item(tape, items * lanes + thread, 1));

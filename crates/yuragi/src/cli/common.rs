@@ -18,7 +18,9 @@ use yuragi::{
     Failure,
     cpu::Cpu,
     diffusion::Kind,
+    graph::Precision,
     io::{Picture, checkpoint::Archive, picture::contact_sheet},
+    machine::{Choice, Machine},
     model::Model,
     models::generator::Sampling,
     train::{Run, Stage},
@@ -35,6 +37,30 @@ pub struct ModelFlags {
     /// Threads; the pictures do not depend on them [default: all cores]
     #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    #[command(flatten)]
+    device: DeviceFlags,
+}
+
+/// Which machine computes, and how precisely.
+#[derive(Args)]
+pub struct DeviceFlags {
+    /// Where to compute: auto (a GPU if there is one), cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: Choice,
+    /// Precision of matrix products and convolutions: f32, tf32, bf16 or f16; sums are always of single precision
+    #[arg(long, default_value = "f32")]
+    precision: Precision,
+}
+
+impl DeviceFlags {
+    /// The machine asked for; a GPU is named in one line on standard error.
+    pub fn machine(&self, cpu: Cpu) -> Result<Machine, Failure> {
+        let machine = Machine::choose(self.device, cpu, self.precision)?;
+        if machine.is_gpu() {
+            eprintln!("computing on {machine}");
+        }
+        Ok(machine)
+    }
 }
 
 impl ModelFlags {
@@ -46,9 +72,9 @@ impl ModelFlags {
         }
     }
 
-    /// The processor.
-    pub fn cpu(&self) -> Cpu {
-        self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into()))
+    /// The machine that computes.
+    pub fn machine(&self) -> Result<Machine, Failure> {
+        self.device.machine(self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into())))
     }
 }
 

@@ -63,9 +63,9 @@ impl Evaluate {
         if trials.is_empty() {
             return Err(Failure::new(format!("{} has no captions to draw", self.data)));
         }
-        let (cpu, sampling) = (self.model.cpu(), self.sampling.sampling());
+        let (machine, sampling) = (self.model.machine()?, self.sampling.sampling());
         let batch = BATCH.min(trials.len());
-        let generator = Generator::new(&cpu, cpu.upload(params)?, settings, tokenizer, batch)?;
+        let generator = Generator::new(&machine, machine.upload(params)?, settings, tokenizer, batch)?;
         let (mut progress, started) = (Progress::new("drawing")?, Instant::now());
         let drawn = draw(&generator, &trials, &sampling, |share| {
             progress.set(share);

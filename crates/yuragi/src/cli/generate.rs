@@ -65,8 +65,8 @@ impl Generate {
         let (model, name) = self.model.open()?;
         self.note(&model);
         let Model { settings, tokenizer, params } = model;
-        let (size, cpu, sampling) = (settings.size, self.model.cpu(), self.sampling.sampling());
-        let generator = Generator::new(&cpu, cpu.upload(params)?, settings, tokenizer, 1)?;
+        let (size, machine, sampling) = (settings.size, self.model.machine()?, self.sampling.sampling());
+        let generator = Generator::new(&machine, machine.upload(params)?, settings, tokenizer, 1)?;
         let mut progress = Progress::new("drawing")?;
         for (number, file) in files.iter().enumerate() {
             let seed = seed.wrapping_add(number as u64);

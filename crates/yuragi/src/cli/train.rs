@@ -19,7 +19,7 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{file_of, flow, interruption, open},
+    common::{DeviceFlags, file_of, flow, interruption, open},
 };
 
 /// Learn from pictures with captions.
@@ -72,13 +72,15 @@ pub struct Train {
     /// Threads; the weights do not depend on them
     #[arg(long)]
     threads: Option<usize>,
+    #[command(flatten)]
+    device: DeviceFlags,
 }
 
 impl Train {
     /// Trains until done or interrupted.
     pub fn run(self) -> Result<ExitCode, Failure> {
         let interrupted = interruption("saving; once more to stop without")?;
-        let cpu = self.threads.map_or_else(Cpu::new, Cpu::with_threads);
+        let machine = self.device.machine(self.threads.map_or_else(Cpu::new, Cpu::with_threads))?;
         let (run, data) = match &self.resume {
             Some(folder) => {
                 let mut run = Run::load(folder)?;
@@ -98,16 +100,16 @@ impl Train {
             eprintln!("skipped {}: {}", skipped.path.display(), skipped.reason);
         }
         eprintln!(
-            "{} pictures, {} held out, {} skipped, {} composed; {} threads",
+            "{} pictures, {} held out, {} skipped, {} composed; {}",
             data.own,
             data.dataset.held_out().count(),
             left_out.len(),
             data.items.len() - data.own,
-            cpu.threads()
+            machine
         );
         let folder = run.folder.clone();
         let mut bar = Bar::default();
-        let ending = train(run, &data, &cpu, &mut |news| {
+        let ending = train(run, &data, &machine, &mut |news| {
             bar.show(news);
             flow(&interrupted)
         })?;

@@ -1,7 +1,8 @@
 //! The first stage: pictures to latents and back.
 
-use yuragi_cpu::{Cpu, CpuPlan, CpuState};
-use yuragi_graph::{Backend, Params, Plan, Slice, SliceMut};
+use std::mem;
+
+use yuragi_graph::{Params, Slice};
 use yuragi_io::{Picture, picture::contact_sheet};
 use yuragi_models::{
     Settings,
@@ -14,8 +15,9 @@ use super::{
     Learner, Report, Run,
     codec::Codec,
     data::{Batches, Data, stack},
+    device::Trainer,
 };
-use crate::Failure;
+use crate::{Failure, machine::Machine};
 
 /// Steps in which the learning rate rises.
 const WARM: u64 = 200;
@@ -30,8 +32,7 @@ const SHOWN: usize = 24;
 pub struct Autoencoder<'a> {
     data: &'a Data,
     batches: Batches<'a>,
-    plan: CpuPlan,
-    state: CpuState,
+    trainer: Trainer,
     codec: Codec,
     seed: u64,
     steps: u64,
@@ -42,17 +43,15 @@ pub struct Autoencoder<'a> {
 
 impl<'a> Autoencoder<'a> {
     /// Goes on with a run; missing weights and optimiser state are drawn from its seed.
-    pub fn new(run: &mut Run, data: &'a Data, cpu: &Cpu) -> Result<Autoencoder<'a>, Failure> {
+    pub fn new(run: &mut Run, data: &'a Data, machine: &Machine) -> Result<Autoencoder<'a>, Failure> {
         let options = run.options.clone();
         let graph = latent_diffusion::autoencoder_training(&run.settings, options.autoencoder_batch)?;
         run.prepare(graph.params());
-        let plan = cpu.compile(&graph)?;
         Ok(Autoencoder {
             data,
             batches: Batches::new(data, options.seed ^ 1, options.autoencoder_batch),
-            state: plan.state(&run.params)?,
-            plan,
-            codec: Codec::new(&run.settings, cpu)?,
+            trainer: Trainer::new(machine, &graph, mem::take(&mut run.params))?,
+            codec: Codec::new(&run.settings, machine)?,
             seed: options.seed,
             steps: options.autoencoder_steps,
             peak: options.autoencoder_rate as f32,
@@ -63,18 +62,19 @@ impl<'a> Autoencoder<'a> {
 }
 
 impl Learner for Autoencoder<'_> {
-    fn step(&mut self, step: u64, params: &mut Params) -> Result<Report, Failure> {
+    fn step(&mut self, step: u64) -> Result<Report, Failure> {
         let picks: Vec<usize> = (0..self.batch).map(|place| self.batches.pick(step, place).item).collect();
         stack(picks.iter().map(|&item| &self.data.items[item].picture), &mut self.pictures);
         let rate = self.peak * rate::warmup(step, WARM) * rate::cosine_tail(step, self.steps, TAIL);
         let hyper = OPTIMIZER.hyper(step, rate, AVERAGE);
         let key = [step as u32, (self.seed as u32) ^ 0x6175_746f];
         let inputs = [Slice::F32(&self.pictures), Slice::U32(&key), Slice::F32(&hyper)];
-        let mut outputs = [[0.0f32; 1]; 6];
-        let [loss, l1, mse, edges, kl, norm] = &mut outputs;
-        let mut views = [loss, l1, mse, edges, kl, norm].map(|o| SliceMut::F32(o));
-        self.plan.update(&mut self.state, params, &inputs, &mut views)?;
-        Ok(Report { loss: outputs[0][0].into(), norm: outputs[5][0].into(), rate: rate.into() })
+        let [loss, _l1, _mse, _edges, _kl, norm] = self.trainer.step(&inputs)?;
+        Ok(Report { loss: loss.into(), norm: norm.into(), rate: rate.into() })
+    }
+
+    fn params(&self) -> Result<Params, Failure> {
+        self.trainer.params()
     }
 
     fn sheet(&mut self, params: &Params) -> Result<Picture, Failure> {
@@ -93,10 +93,10 @@ impl Learner for Autoencoder<'_> {
 }
 
 /// Measures the latents of all pictures, so that the second stage meets channels of mean 0 and variance 1.
-pub fn measure(run: &Run, data: &Data, cpu: &Cpu) -> Result<Latents, Failure> {
+pub fn measure(run: &Run, data: &Data, machine: &Machine) -> Result<Latents, Failure> {
     let settings = &Settings { latents: Latents::default(), ..run.settings.clone() };
     let pictures: Vec<&Picture> = data.items.iter().map(|i| &i.picture).collect();
-    let latents = Codec::new(settings, cpu)?.encode(&run.params, &pictures, |_| {})?;
+    let latents = Codec::new(settings, machine)?.encode(&run.params, &pictures, |_| {})?;
     let mut statistics = Statistics::new(settings.autoencoder.latent);
     for (picture, latent) in pictures.iter().zip(latents.chunks_exact(settings.latent_len())) {
         statistics.add(latent, &picture.to_f32(), settings.latent_size());

@@ -1,31 +1,35 @@
 //! Pictures to latents and back with the averaged weights of a training.
 
-use yuragi_cpu::{Cpu, CpuPlan};
 use yuragi_graph::{Backend, Params, Plan, Slice, SliceMut};
 use yuragi_io::Picture;
 use yuragi_models::{Settings, latent_diffusion};
 use yuragi_nn::optim;
 
 use super::data::stack;
-use crate::Failure;
+use crate::{
+    Failure,
+    machine::{Machine, MachinePlan},
+};
 
 /// Pictures of one run.
 const BATCH: usize = 16;
 
 /// The two halves of the autoencoder, ready to run.
 pub struct Codec {
-    encode: CpuPlan,
-    decode: CpuPlan,
+    machine: Machine,
+    encode: MachinePlan,
+    decode: MachinePlan,
     size: usize,
     latent: usize,
 }
 
 impl Codec {
     /// Compiles both halves.
-    pub fn new(settings: &Settings, cpu: &Cpu) -> Result<Codec, Failure> {
+    pub fn new(settings: &Settings, machine: &Machine) -> Result<Codec, Failure> {
         Ok(Codec {
-            encode: cpu.compile(&latent_diffusion::encode(settings, BATCH)?)?,
-            decode: cpu.compile(&latent_diffusion::decode(settings, BATCH)?)?,
+            machine: machine.clone(),
+            encode: machine.compile(&latent_diffusion::encode(settings, BATCH)?)?,
+            decode: machine.compile(&latent_diffusion::decode(settings, BATCH)?)?,
             size: settings.size,
             latent: settings.latent_len(),
         })
@@ -39,7 +43,7 @@ impl Codec {
         pictures: &[&Picture],
         mut done: impl FnMut(usize),
     ) -> Result<Vec<f32>, Failure> {
-        let weights = optim::averaged(params);
+        let weights = self.machine.upload(optim::averaged(params))?;
         let mut state = self.encode.state(&weights)?;
         let (mut input, mut output) = (Vec::new(), vec![0.0; BATCH * self.latent]);
         let mut latents = Vec::with_capacity(pictures.len() * self.latent);
@@ -55,7 +59,7 @@ impl Codec {
 
     /// The pictures of latents.
     pub fn decode(&self, params: &Params, latents: &[f32]) -> Result<Vec<Picture>, Failure> {
-        let weights = optim::averaged(params);
+        let weights = self.machine.upload(optim::averaged(params))?;
         let mut state = self.decode.state(&weights)?;
         let picture = self.size * self.size * 3;
         let mut output = vec![0.0; BATCH * picture];

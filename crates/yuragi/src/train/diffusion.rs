@@ -1,7 +1,8 @@
 //! The second stage: words and noise to latents.
 
-use yuragi_cpu::{Cpu, CpuPlan, CpuState};
-use yuragi_graph::{Backend, Params, Plan, Slice, SliceMut};
+use std::mem;
+
+use yuragi_graph::{Backend, Params, Slice};
 use yuragi_io::{Picture, picture::contact_sheet};
 use yuragi_models::{
     Settings,
@@ -16,8 +17,9 @@ use super::{
     Learner, News, Report, Run, Tell, captions,
     codec::Codec,
     data::{Batches, Data},
+    device::Trainer,
 };
-use crate::Failure;
+use crate::{Failure, machine::Machine};
 
 /// Steps in which the learning rate rises.
 const WARM: u64 = 500;
@@ -32,9 +34,8 @@ const SHOWN: usize = 32;
 pub struct Diffusion<'a> {
     data: &'a Data,
     batches: Batches<'a>,
-    plan: CpuPlan,
-    state: CpuState,
-    cpu: Cpu,
+    trainer: Trainer,
+    machine: Machine,
     settings: Settings,
     tokenizer: Bpe,
     seed: u64,
@@ -50,24 +51,22 @@ pub struct Diffusion<'a> {
 
 impl<'a> Diffusion<'a> {
     /// Goes on with a run; missing weights and optimiser state are drawn from its seed.
-    pub fn new(run: &mut Run, data: &'a Data, cpu: &Cpu, tell: Tell<'_>) -> Result<Diffusion<'a>, Failure> {
+    pub fn new(run: &mut Run, data: &'a Data, machine: &Machine, tell: Tell<'_>) -> Result<Diffusion<'a>, Failure> {
         let options = run.options.clone();
         let graph = latent_diffusion::diffusion_training(&run.settings, options.batch)?;
         run.prepare(graph.params());
         let pictures: Vec<&Picture> = data.items.iter().map(|i| &i.picture).collect();
-        let codec = Codec::new(&run.settings, cpu)?;
+        let codec = Codec::new(&run.settings, machine)?;
         let total = pictures.len();
         let latents = codec.encode(&run.params, &pictures, |done| {
             // An interruption is heard before the first step, too.
             let _ = tell(&News::Encoding { done, total });
         })?;
-        let plan = cpu.compile(&graph)?;
         Ok(Diffusion {
             data,
             batches: Batches::new(data, options.seed ^ 2, options.batch),
-            state: plan.state(&run.params)?,
-            plan,
-            cpu: cpu.clone(),
+            trainer: Trainer::new(machine, &graph, mem::take(&mut run.params))?,
+            machine: machine.clone(),
             settings: run.settings.clone(),
             tokenizer: run.tokenizer.clone(),
             seed: options.seed,
@@ -82,7 +81,7 @@ impl<'a> Diffusion<'a> {
 }
 
 impl Learner for Diffusion<'_> {
-    fn step(&mut self, step: u64, params: &mut Params) -> Result<Report, Failure> {
+    fn step(&mut self, step: u64) -> Result<Report, Failure> {
         let latent = self.settings.latent_len();
         self.input.clear();
         self.ids.clear();
@@ -96,11 +95,12 @@ impl Learner for Diffusion<'_> {
         let hyper = OPTIMIZER.hyper(step, rate, AVERAGE);
         let key = [step as u32, (self.seed as u32) ^ 0x6469_6666];
         let inputs = [Slice::F32(&self.input), Slice::I32(&self.ids), Slice::U32(&key), Slice::F32(&hyper)];
-        let mut outputs = [[0.0f32; 1]; 4];
-        let [loss, mse, colour, norm] = &mut outputs;
-        let mut views = [loss, mse, colour, norm].map(|o| SliceMut::F32(o));
-        self.plan.update(&mut self.state, params, &inputs, &mut views)?;
-        Ok(Report { loss: outputs[0][0].into(), norm: outputs[3][0].into(), rate: rate.into() })
+        let [loss, _mse, _colour, norm] = self.trainer.step(&inputs)?;
+        Ok(Report { loss: loss.into(), norm: norm.into(), rate: rate.into() })
+    }
+
+    fn params(&self) -> Result<Params, Failure> {
+        self.trainer.params()
     }
 
     /// Samples for captions of the data, those that are held out included, always from the same noise.
@@ -108,9 +108,9 @@ impl Learner for Diffusion<'_> {
         let items = &self.data.dataset.items;
         let every = (items.len() / SHOWN).max(1);
         let captions: Vec<&str> = items.iter().step_by(every).take(SHOWN).map(|i| i.title()).collect();
-        let store = self.cpu.upload(optim::averaged(params))?;
+        let store = self.machine.upload(optim::averaged(params))?;
         let generator =
-            Generator::new(&self.cpu, store, self.settings.clone(), self.tokenizer.clone(), captions.len())?;
+            Generator::new(&self.machine, store, self.settings.clone(), self.tokenizer.clone(), captions.len())?;
         let requests: Vec<Request<'_>> =
             captions.iter().zip(0u64..).map(|(&prompt, seed)| Request { prompt, seed, ..Request::default() }).collect();
         let mut job = generator.start(&requests, &Sampling::default())?;

@@ -5,6 +5,7 @@ pub mod captions;
 pub mod codec;
 pub mod compose;
 pub mod data;
+pub mod device;
 pub mod diffusion;
 pub mod monitor;
 pub mod options;
@@ -17,14 +18,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use yuragi_cpu::Cpu;
 use yuragi_graph::Params;
 use yuragi_io::{Picture, png};
 
 pub use options::{Options, Source};
 pub use run::{Run, Stage};
 
-use crate::Failure;
+use crate::{Failure, machine::Machine};
 use data::Data;
 use monitor::Monitor;
 
@@ -51,7 +51,9 @@ pub struct Report {
 /// One part of a training: a step, and pictures that show what was learned.
 pub trait Learner {
     /// Makes the step of this number (counted from 0).
-    fn step(&mut self, step: u64, params: &mut Params) -> Result<Report, Failure>;
+    fn step(&mut self, step: u64) -> Result<Report, Failure>;
+    /// The weights and the optimiser's state as they are now.
+    fn params(&self) -> Result<Params, Failure>;
     /// A sheet of samples from the averaged weights.
     fn sheet(&mut self, params: &Params) -> Result<Picture, Failure>;
 }
@@ -107,7 +109,7 @@ pub struct Pace {
 pub type Tell<'t> = &'t mut dyn FnMut(&News) -> ControlFlow<()>;
 
 /// Trains until all steps are done or `tell` breaks, and leaves checkpoint and model in the run's folder.
-pub fn train(mut run: Run, data: &Data, cpu: &Cpu, tell: Tell<'_>) -> Result<Ending, Failure> {
+pub fn train(mut run: Run, data: &Data, machine: &Machine, tell: Tell<'_>) -> Result<Ending, Failure> {
     if run.fingerprint != data.fingerprint() {
         return Err(Failure::new(format!(
             "{} began with other pictures or captions than `{}` gives now: train anew in another folder",
@@ -121,8 +123,8 @@ pub fn train(mut run: Run, data: &Data, cpu: &Cpu, tell: Tell<'_>) -> Result<End
             Stage::Diffusion | Stage::Done => (run.options.steps, run.options.batch),
         };
         let mut learner: Box<dyn Learner> = match run.stage {
-            Stage::Autoencoder => Box::new(autoencoder::Autoencoder::new(&mut run, data, cpu)?),
-            Stage::Diffusion | Stage::Done => Box::new(diffusion::Diffusion::new(&mut run, data, cpu, tell)?),
+            Stage::Autoencoder => Box::new(autoencoder::Autoencoder::new(&mut run, data, machine)?),
+            Stage::Diffusion | Stage::Done => Box::new(diffusion::Diffusion::new(&mut run, data, machine, tell)?),
         };
         let ending = learn(&mut run, &mut *learner, steps, batch, tell)?;
         if ending == Ending::Interrupted {
@@ -136,7 +138,7 @@ pub fn train(mut run: Run, data: &Data, cpu: &Cpu, tell: Tell<'_>) -> Result<End
         };
         let trained = run.options.autoencoder_steps > 0 || run.settings.latents.mean.is_empty();
         if run.stage == Stage::Diffusion && trained {
-            run.settings.latents = autoencoder::measure(&run, data, cpu)?;
+            run.settings.latents = autoencoder::measure(&run, data, machine)?;
         }
         run.save()?;
     }
@@ -158,11 +160,12 @@ fn learn(
     let mut watch = Watch::default();
     while run.step < steps {
         if tell(&News::Step(monitor.progress(run.step))).is_break() {
+            run.params = learner.params()?;
             run.save()?;
             monitor.flush()?;
             return Ok(Ending::Interrupted);
         }
-        let report = learner.step(run.step, &mut run.params)?;
+        let report = learner.step(run.step)?;
         if let Some(problem) = watch.problem(report) {
             let checkpoint = Run::checkpoint(&run.folder);
             let kept =
@@ -176,11 +179,15 @@ fn learn(
         }
         run.step += 1;
         monitor.step(run.step, report.loss, report.norm, report.rate)?;
-        if saved.elapsed() >= SAVE_EVERY {
+        let (save, show) = (saved.elapsed() >= SAVE_EVERY, shown.elapsed() >= SHEET_EVERY || run.step == steps);
+        if save || show {
+            run.params = learner.params()?;
+        }
+        if save {
             run.save()?;
             saved = Instant::now();
         }
-        if shown.elapsed() >= SHEET_EVERY || run.step == steps {
+        if show {
             write_sheet(&sheet, &learner.sheet(&run.params)?)?;
             shown = Instant::now();
         }
@@ -188,6 +195,7 @@ fn learn(
     // The stage is over: there is nothing left to interrupt.
     let _ = tell(&News::Step(monitor.progress(run.step)));
     monitor.flush()?;
+    run.params = learner.params()?;
     run.save()?;
     Ok(Ending::Complete)
 }

@@ -1,0 +1,142 @@
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use cudarc::driver::{
+    CudaGraph, result,
+    sys::{CUgraphInstantiate_flags, CUstreamCaptureMode},
+};
+
+use super::{Block, Device, Function, Pinned, bind, failed};
+use crate::CudaError;
+
+/// What a stream is to do, one thing after another.
+enum Action {
+    Launch { function: Function, grid: [u32; 3], block: [u32; 3], shared: u32, arguments: Vec<u64> },
+    Write { to: u64, from: usize, bytes: usize },
+    Read { from: u64, to: usize, bytes: usize },
+}
+
+/// Actions in order, over blocks and staging memory that the owner keeps alive.
+#[derive(Default)]
+pub struct Recording {
+    actions: Vec<Action>,
+}
+
+/// A recording as one graph of the driver, replayed by one call.
+pub struct Replay {
+    device: Arc<Device>,
+    graph: CudaGraph,
+}
+
+// SAFETY: a graph is launched through `&mut self` only.
+unsafe impl Send for Replay {}
+// SAFETY: as above; nothing can be done with a shared one.
+unsafe impl Sync for Replay {}
+
+impl Recording {
+    /// Launches a kernel. Arguments are the values' bits, each in the low bytes of a word.
+    pub fn launch(&mut self, function: Function, grid: [u32; 3], block: [u32; 3], shared: u32, arguments: Vec<u64>) {
+        self.actions.push(Action::Launch { function, grid, block, shared, arguments });
+    }
+
+    /// Copies staging bytes, from `from` on, to a block, at `at`.
+    pub fn write(&mut self, block: &Block, at: usize, from: usize, bytes: usize) {
+        if bytes > 0 {
+            self.actions.push(Action::Write { to: block.pointer() + at as u64, from, bytes });
+        }
+    }
+
+    /// Copies a block's bytes, from `at` on, to the staging memory, at `to`.
+    pub fn read(&mut self, block: &Block, at: usize, to: usize, bytes: usize) {
+        if bytes > 0 {
+            self.actions.push(Action::Read { from: block.pointer() + at as u64, to, bytes });
+        }
+    }
+
+    /// The number of actions.
+    pub fn len(&self) -> usize {
+        self.actions.len()
+    }
+
+    /// Whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.actions.is_empty()
+    }
+
+    /// Has the stream do some of the actions; does not wait.
+    pub fn run(
+        &mut self,
+        device: &Device,
+        staging: &mut Pinned,
+        range: std::ops::Range<usize>,
+    ) -> Result<(), CudaError> {
+        bind(&device.context)?;
+        self.enqueue(device, staging, range)
+    }
+
+    fn enqueue(
+        &mut self,
+        device: &Device,
+        staging: &mut Pinned,
+        range: std::ops::Range<usize>,
+    ) -> Result<(), CudaError> {
+        let stream = device.stream.cu_stream();
+        let host = staging.pointer();
+        for action in &mut self.actions[range] {
+            match action {
+                Action::Launch { function, grid, block, shared, arguments } => {
+                    // The driver copies the arguments before it returns.
+                    let mut pointers = [std::ptr::null_mut::<c_void>(); MAX_ARGUMENTS];
+                    let count = arguments.len().min(MAX_ARGUMENTS);
+                    for (pointer, argument) in pointers.iter_mut().zip(arguments.iter_mut()) {
+                        *pointer = std::ptr::from_mut(argument).cast();
+                    }
+                    let [grid, block] = [&*grid, &*block].map(|e| (e[0], e[1], e[2]));
+                    let pointers = &mut pointers[..count];
+                    // SAFETY: the lowering gives every kernel the arguments of its contract, in blocks that live.
+                    let launched = unsafe { result::launch_kernel(function.0, grid, block, *shared, stream, pointers) };
+                    launched.map_err(|e| failed("a launch", e))?;
+                }
+                Action::Write { to, from, bytes } => {
+                    // SAFETY: the range lies in the staging memory, which outlives the copy: it is freed after waiting.
+                    let source = unsafe { std::slice::from_raw_parts(host.add(*from).cast_const(), *bytes) };
+                    // SAFETY: as many bytes are free to write on the device.
+                    let copied = unsafe { result::memcpy_htod_async(*to, source, stream) };
+                    copied.map_err(|e| failed("a copy to the device", e))?;
+                }
+                Action::Read { from, to, bytes } => {
+                    // SAFETY: as above; nobody reads the range before waiting.
+                    let target = unsafe { std::slice::from_raw_parts_mut(host.add(*to), *bytes) };
+                    // SAFETY: as many bytes are there on the device.
+                    let copied = unsafe { result::memcpy_dtoh_async(target, *from, stream) };
+                    copied.map_err(|e| failed("a copy from the device", e))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole recording as one graph.
+    pub fn captured(&mut self, device: &Arc<Device>, staging: &mut Pinned) -> Result<Option<Replay>, CudaError> {
+        bind(&device.context)?;
+        let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        device.stream.begin_capture(mode).map_err(|e| failed("a capture", e))?;
+        let all = 0..self.actions.len();
+        let enqueued = self.enqueue(device, staging, all);
+        let graph = device.stream.end_capture(CUgraphInstantiate_flags(0));
+        enqueued?;
+        let graph = graph.map_err(|e| failed("a graph of launches", e))?;
+        Ok(graph.map(|graph| Replay { device: device.clone(), graph }))
+    }
+}
+
+/// More arguments than any kernel has: a loop of as many inputs and outputs is cut before (see the lowering).
+pub(crate) const MAX_ARGUMENTS: usize = 64;
+
+impl Replay {
+    /// Has the stream do everything; does not wait.
+    pub fn run(&mut self) -> Result<(), CudaError> {
+        bind(&self.device.context)?;
+        self.graph.launch().map_err(|e| failed("a graph of launches", e))
+    }
+}

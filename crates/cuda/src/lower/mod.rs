@@ -1,0 +1,103 @@
+//! From steps to launches: kernels by sizes, loops as PTX of their own, and one arena. Knows no driver.
+
+mod choice;
+
+use yuragi_graph::{
+    CompileError, Graph,
+    lowering::{self, Halves, Schedule, Step},
+    memory::{Lifetime, place},
+};
+
+pub use choice::claims;
+
+use crate::{
+    kernels::product::Machine,
+    launch::{ALIGNMENT, Argument, Home, Launch, Launches},
+    ptx,
+};
+
+/// What a lowering must know of the device and of its caller's wishes.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// The device.
+    pub machine: Machine,
+    /// Whether factors of single precision may be rounded for tensor cores.
+    pub tf32: bool,
+}
+
+/// A lowered graph.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    /// In order, each after the one before it.
+    pub launches: Vec<Launch>,
+    /// The PTX text of the kernels that were written for this graph; empty if none was.
+    pub module: String,
+    /// Bytes.
+    pub arena: usize,
+    /// The first byte of each input of the graph.
+    pub inputs: Vec<usize>,
+    /// The first byte of each output of the graph.
+    pub outputs: Vec<usize>,
+}
+
+/// Chooses kernels and places every buffer. Fused operations must be claimed or expanded before.
+pub fn lower(graph: &Graph, target: Target) -> Result<Lowered, CompileError> {
+    let schedule = Schedule::new(graph, Halves::Packed)?;
+    let mut loops = ptx::Module::new();
+    let mut steps: Vec<Launches> = Vec::with_capacity(schedule.steps.len());
+    for step in &schedule.steps {
+        steps.push(match step {
+            Step::Chain(chain) => loops.chain(chain, unplaced),
+            Step::Kernel(kernel) => choice::launches(graph, target, kernel)?,
+            Step::Decode { .. } => Launches::default(), // parameters keep their 16 bits
+        });
+    }
+    let module = if loops.is_empty() { String::new() } else { loops.to_string() };
+    placed(&schedule, steps, module)
+}
+
+/// A place while buffers have numbers.
+const fn unplaced(home: lowering::Home) -> Home {
+    match home {
+        lowering::Home::Buffer(number) => Home::Arena(number),
+        lowering::Home::Param(param) => Home::Param(param),
+        lowering::Home::Literal(literal) => Home::Literal(literal),
+    }
+}
+
+/// Gives every buffer and working memory its place in the arena.
+fn placed(schedule: &Schedule, steps: Vec<Launches>, module: String) -> Result<Lowered, CompileError> {
+    let mut buffers = schedule.lifetimes(|buffer| buffer.count.saturating_mul(buffer.dtype.size()));
+    let values = buffers.len();
+    for (number, step) in steps.iter().enumerate() {
+        buffers.push(Lifetime { size: step.scratch, first: number, last: number });
+    }
+    let total = buffers.iter().try_fold(0usize, |sum, b| sum.checked_add(b.size.checked_add(ALIGNMENT)?));
+    if total.is_none_or(|t| t > isize::MAX as usize / 8) {
+        return Err(CompileError::TooLarge);
+    }
+    let (offsets, arena) = place(&buffers, ALIGNMENT);
+    let mut launches = Vec::new();
+    for (number, step) in steps.into_iter().enumerate() {
+        for mut launch in step.launches {
+            for argument in &mut launch.arguments {
+                if let Argument::Pointer(address) = argument {
+                    address.home = match address.home {
+                        Home::Arena(buffer) => Home::Arena(offsets[buffer]),
+                        Home::Scratch(at) => Home::Arena(offsets[values + number] + at),
+                        home => home,
+                    };
+                }
+            }
+            launches.push(launch);
+        }
+    }
+    let element = |buffer: usize| schedule.buffers[buffer].dtype.size();
+    Ok(Lowered {
+        launches,
+        module,
+        arena,
+        inputs: schedule.inputs.iter().map(|&b| offsets[b]).collect(),
+        outputs: schedule.outputs.iter().map(|&(b, offset)| offsets[b] + offset * element(b)).collect(),
+    })
+}

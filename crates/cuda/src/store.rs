@@ -1,0 +1,92 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use yuragi_graph::{DType, HostTensor, ParamSpec, Params, RunError, Shape, Storage};
+
+use crate::{
+    CudaError,
+    device::{Block, Device},
+};
+
+/// Parameters on a device.
+pub struct CudaStore {
+    /// Tells stores apart.
+    id: u64,
+    places: HashMap<String, usize>,
+    tensors: Vec<Tensor>,
+}
+
+struct Tensor {
+    name: String,
+    shape: Shape,
+    dtype: DType,
+    block: Block,
+}
+
+impl fmt::Debug for CudaStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CudaStore").field("tensors", &self.tensors.len()).finish()
+    }
+}
+
+impl CudaStore {
+    pub(crate) fn upload(device: &Arc<Device>, params: &Params) -> Result<CudaStore, CudaError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let mut store = CudaStore {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            places: HashMap::new(),
+            tensors: Vec::with_capacity(params.iter().len()),
+        };
+        for (name, tensor) in params.iter() {
+            let bytes = tensor.shape().count() * tensor.dtype().size();
+            let mut block = Block::new(device, bytes, "parameters")?;
+            match tensor.storage() {
+                Storage::F32(values) => {
+                    block.write(&values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())?;
+                }
+                Storage::Shared(bytes, range) => block.write(&(**bytes).as_ref()[range.clone()])?,
+            }
+            store.places.insert(name.into(), store.tensors.len());
+            store.tensors.push(Tensor { name: name.into(), shape: tensor.shape(), dtype: tensor.dtype(), block });
+        }
+        Ok(store)
+    }
+
+    pub(crate) fn download(&self) -> Result<Params, CudaError> {
+        let mut params = Params::new();
+        for tensor in &self.tensors {
+            let mut bytes = vec![0; tensor.block.bytes()];
+            tensor.block.read(&mut bytes)?;
+            let host = if tensor.dtype == DType::F32 {
+                let values = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+                HostTensor::new(tensor.shape, values)
+            } else {
+                let range = 0..bytes.len();
+                HostTensor::shared(tensor.shape, tensor.dtype, Arc::new(bytes), range)
+            };
+            if let Some(host) = host {
+                params.insert(&tensor.name, host);
+            }
+        }
+        Ok(params)
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The place of a parameter, whose shape and element type must be the declared ones.
+    pub(crate) fn place(&self, spec: &ParamSpec) -> Result<usize, RunError> {
+        let place = *self.places.get(&spec.name).ok_or_else(|| RunError::MissingParam(spec.name.clone()))?;
+        let tensor = &self.tensors[place];
+        spec.check((tensor.shape, tensor.dtype))?;
+        Ok(place)
+    }
+
+    /// The address of a parameter.
+    pub(crate) fn pointer(&self, place: usize) -> u64 {
+        self.tensors.get(place).map_or(0, |tensor| tensor.block.pointer())
+    }
+}

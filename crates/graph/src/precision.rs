@@ -1,0 +1,109 @@
+use alloc::vec::Vec;
+use core::{fmt, str::FromStr};
+
+use crate::{DType, Graph, Op, op::Fused};
+
+/// Added to a score, it leaves nothing of its weight, and it fits into 16 bits.
+const MASKED: f32 = -3e4;
+
+/// The precision of products: what matrix products, convolutions and attention take and give.
+/// Sums inside them, everything between them and the parameters stay in single precision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// Single.
+    #[default]
+    F32,
+    /// Single, with factors that a backend may round to 11 significant bits.
+    Tf32,
+    /// 8 significant bits and the range of single precision.
+    BF16,
+    /// 11 significant bits, values up to 65504.
+    F16,
+}
+
+impl Precision {
+    /// The whole family.
+    pub const ALL: &'static [Precision] = &[Precision::F32, Precision::Tf32, Precision::BF16, Precision::F16];
+
+    /// The name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Tf32 => "tf32",
+            Precision::BF16 => "bf16",
+            Precision::F16 => "f16",
+        }
+    }
+
+    /// The element type of a product's factors.
+    pub const fn factors(self) -> DType {
+        match self {
+            Precision::F32 | Precision::Tf32 => DType::F32,
+            Precision::BF16 => DType::BF16,
+            Precision::F16 => DType::F16,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// No precision has this name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownPrecision;
+
+impl fmt::Display for UnknownPrecision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a precision is f32, tf32, bf16 or f16")
+    }
+}
+
+impl core::error::Error for UnknownPrecision {}
+
+impl FromStr for Precision {
+    type Err = UnknownPrecision;
+
+    fn from_str(text: &str) -> Result<Precision, UnknownPrecision> {
+        Precision::ALL.iter().copied().find(|p| p.name() == text).ok_or(UnknownPrecision)
+    }
+}
+
+impl Graph {
+    /// The graph with single-precision products of another precision: their factors are rounded, their sums kept in
+    /// single precision and rounded once (Micikevicius et al. 2018, "Mixed precision training", with the parameters
+    /// themselves as the master weights). A training graph's gradients are products like others; in `F16` they need a
+    /// scaled loss.
+    ///
+    /// ```
+    /// use yuragi_graph::{Builder, DType, Precision};
+    /// let b = Builder::new();
+    /// let x = b.input("x", &[2, 3], DType::F32);
+    /// let graph = b.finish(&[("y", x.transpose().matmul(x))])?;
+    /// let mixed = graph.in_precision(Precision::BF16);
+    /// assert!(mixed.nodes().iter().any(|node| node.op.name() == "matmul" && node.dtype == DType::BF16));
+    /// assert_eq!(mixed.node(mixed.outputs()[0].node).dtype, DType::F32);
+    /// # Ok::<(), yuragi_graph::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn in_precision(&self, precision: Precision) -> Graph {
+        let factors = precision.factors();
+        if factors == DType::F32 {
+            return self.clone();
+        }
+        self.rebuilt(|node, operands| {
+            let product = matches!(node.op, Op::MatMul(_) | Op::Conv(_) | Op::Fused(Fused::Attention { .. }));
+            if !product || node.dtype != DType::F32 {
+                return None;
+            }
+            let mut rounded: Vec<_> = operands.iter().map(|t| t.cast(factors)).collect();
+            if let (Some(mask), Some(plain)) = (rounded.get_mut(3), operands.get(3)) {
+                // What masks must not become infinite: a row of it alone has no softmax.
+                *mask = plain.maximum(plain.builder().fill(&plain.shape(), MASKED, DType::F32)).cast(factors);
+            }
+            Some(rounded[0].push(node.op, &rounded[1..], node.shape).cast(DType::F32))
+        })
+    }
+}

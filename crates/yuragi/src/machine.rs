@@ -1,0 +1,267 @@
+//! The machine that computes: this processor, or a GPU where there is one.
+
+use std::{fmt, str::FromStr};
+
+use yuragi_cpu::{Cpu, CpuPlan, CpuState};
+#[cfg(feature = "cuda")]
+use yuragi_cuda::{Cuda, CudaPlan, CudaState, CudaStore};
+use yuragi_graph::{
+    Backend, CompileError, Graph, Memory, Node, Params, Plan, Precision, Progress, RunError, Shape, View, ViewMut, op::Fused,
+};
+
+use crate::Failure;
+
+/// Which machine is asked for: `auto`, `cpu`, `cuda` or `cuda:N`.
+///
+/// ```
+/// use yuragi::machine::Choice;
+/// assert_eq!("cuda:1".parse(), Ok(Choice::Cuda(1)));
+/// assert!("gpu".parse::<Choice>().is_err());
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// The first GPU if there is a driver and a device, else the processor.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The GPU of this number.
+    Cuda(usize),
+}
+
+impl FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Choice, String> {
+        match text.split_once(':') {
+            None if text == "auto" => Ok(Choice::Auto),
+            None if text == "cpu" => Ok(Choice::Cpu),
+            None if text == "cuda" => Ok(Choice::Cuda(0)),
+            Some(("cuda", number)) if number.parse::<u16>().is_ok() => Ok(Choice::Cuda(number.parse().unwrap_or(0))),
+            _ => Err("a device is `auto`, `cpu`, `cuda` or `cuda:N`, N from 0 on".into()),
+        }
+    }
+}
+
+/// A processor or a GPU, and the precision of its products: one backend for programs that find out at run time.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    kind: Kind,
+    precision: Precision,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    /// This machine's processor.
+    Cpu(Cpu),
+    /// A GPU.
+    #[cfg(feature = "cuda")]
+    Cuda(Cuda),
+}
+
+impl Machine {
+    /// The machine asked for; `cpu` is the processor to fall back on. `auto` takes the processor where no GPU can be
+    /// used.
+    ///
+    /// # Errors
+    /// A GPU was asked for that cannot be used: why, in one line that offers the processor.
+    pub fn choose(choice: Choice, cpu: Cpu, precision: Precision) -> Result<Machine, Failure> {
+        let kind = match choice {
+            Choice::Cpu => Kind::Cpu(cpu),
+            Choice::Auto => Kind::gpu(0, precision).unwrap_or(Kind::Cpu(cpu)),
+            Choice::Cuda(ordinal) => Kind::gpu(ordinal, precision)
+                .map_err(|reason| Failure::new(format!("{reason}; `--device cpu` computes on the processor")))?,
+        };
+        Ok(Machine { kind, precision })
+    }
+
+    /// Whether it is a GPU.
+    pub fn is_gpu(&self) -> bool {
+        !matches!(self.kind, Kind::Cpu(_))
+    }
+}
+
+impl From<Cpu> for Machine {
+    fn from(cpu: Cpu) -> Machine {
+        Machine { kind: Kind::Cpu(cpu), precision: Precision::F32 }
+    }
+}
+
+impl Kind {
+    #[cfg(feature = "cuda")]
+    fn gpu(ordinal: usize, precision: Precision) -> Result<Kind, String> {
+        let cuda = Cuda::open(ordinal).map_err(|error| error.to_string())?;
+        Ok(Kind::Cuda(cuda.tf32(precision == Precision::Tf32)))
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    fn gpu(_ordinal: usize, _precision: Precision) -> Result<Kind, String> {
+        Err("this program was built without its CUDA backend (feature `cuda`)".into())
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Cpu(cpu) => write!(f, "processor, {} threads", cpu.threads()),
+            #[cfg(feature = "cuda")]
+            Kind::Cuda(cuda) => write!(f, "GPU {}", cuda.device().name()),
+        }
+    }
+}
+
+/// Parameters on a machine.
+#[derive(Debug)]
+pub enum Store {
+    /// In this program's memory.
+    Cpu(Params),
+    /// On a GPU.
+    #[cfg(feature = "cuda")]
+    Cuda(CudaStore),
+}
+
+/// A graph compiled for a machine.
+#[derive(Debug)]
+pub enum MachinePlan {
+    /// For the processor.
+    Cpu(CpuPlan),
+    /// For a GPU.
+    #[cfg(feature = "cuda")]
+    Cuda(CudaPlan),
+}
+
+/// The arena of one run at a time.
+#[derive(Debug)]
+pub enum State {
+    /// In this program's memory.
+    Cpu(CpuState),
+    /// On a GPU.
+    #[cfg(feature = "cuda")]
+    Cuda(CudaState),
+}
+
+impl Backend for Machine {
+    type Store = Store;
+    type Plan = MachinePlan;
+
+    fn claims(&self, op: &Fused, node: &Node, operands: &[Shape]) -> bool {
+        match &self.kind {
+            Kind::Cpu(cpu) => cpu.claims(op, node, operands),
+            #[cfg(feature = "cuda")]
+            Kind::Cuda(cuda) => cuda.claims(op, node, operands),
+        }
+    }
+
+    fn compile(&self, graph: &Graph) -> Result<MachinePlan, CompileError> {
+        let graph = &graph.in_precision(self.precision);
+        Ok(match &self.kind {
+            Kind::Cpu(cpu) => MachinePlan::Cpu(cpu.compile(graph)?),
+            #[cfg(feature = "cuda")]
+            Kind::Cuda(cuda) => MachinePlan::Cuda(cuda.compile(graph)?),
+        })
+    }
+
+    fn upload(&self, params: Params) -> Result<Store, RunError> {
+        Ok(match &self.kind {
+            Kind::Cpu(cpu) => Store::Cpu(cpu.upload(params)?),
+            #[cfg(feature = "cuda")]
+            Kind::Cuda(cuda) => Store::Cuda(cuda.upload(params)?),
+        })
+    }
+
+    fn download(&self, store: &Store) -> Result<Params, RunError> {
+        match (&self.kind, store) {
+            (Kind::Cpu(cpu), Store::Cpu(store)) => cpu.download(store),
+            #[cfg(feature = "cuda")]
+            (Kind::Cuda(cuda), Store::Cuda(store)) => cuda.download(store),
+            #[allow(unreachable_patterns)] // with one kind of machine nothing can be mixed
+            _ => Err(mixed()),
+        }
+    }
+}
+
+/// Plans, states and stores of different machines were put together.
+fn mixed() -> RunError {
+    RunError::Device("a plan, its state and its parameters must belong to one machine".into())
+}
+
+impl Plan for MachinePlan {
+    type Store = Store;
+    type State = State;
+
+    fn memory(&self) -> Memory {
+        match self {
+            MachinePlan::Cpu(plan) => plan.memory(),
+            #[cfg(feature = "cuda")]
+            MachinePlan::Cuda(plan) => plan.memory(),
+        }
+    }
+
+    fn launches(&self) -> usize {
+        match self {
+            MachinePlan::Cpu(plan) => plan.launches(),
+            #[cfg(feature = "cuda")]
+            MachinePlan::Cuda(plan) => plan.launches(),
+        }
+    }
+
+    fn state(&self, store: &Store) -> Result<State, RunError> {
+        match (self, store) {
+            (MachinePlan::Cpu(plan), Store::Cpu(store)) => Ok(State::Cpu(plan.state(store)?)),
+            #[cfg(feature = "cuda")]
+            (MachinePlan::Cuda(plan), Store::Cuda(store)) => Ok(State::Cuda(plan.state(store)?)),
+            #[allow(unreachable_patterns)] // with one kind of machine nothing can be mixed
+            _ => Err(mixed()),
+        }
+    }
+
+    fn begin(&self, state: &mut State, inputs: &[View<'_>]) -> Result<(), RunError> {
+        match (self, state) {
+            (MachinePlan::Cpu(plan), State::Cpu(state)) => plan.begin(state, inputs),
+            #[cfg(feature = "cuda")]
+            (MachinePlan::Cuda(plan), State::Cuda(state)) => plan.begin(state, inputs),
+            #[allow(unreachable_patterns)] // with one kind of machine nothing can be mixed
+            _ => Err(mixed()),
+        }
+    }
+
+    fn advance(&self, state: &mut State, store: &Store, launches: usize) -> Result<Progress, RunError> {
+        match (self, state, store) {
+            (MachinePlan::Cpu(plan), State::Cpu(state), Store::Cpu(store)) => plan.advance(state, store, launches),
+            #[cfg(feature = "cuda")]
+            (MachinePlan::Cuda(plan), State::Cuda(state), Store::Cuda(store)) => plan.advance(state, store, launches),
+            #[allow(unreachable_patterns)] // with one kind of machine nothing can be mixed
+            _ => Err(mixed()),
+        }
+    }
+
+    fn finish(&self, state: &State, outputs: &mut [ViewMut<'_>]) -> Result<(), RunError> {
+        match (self, state) {
+            (MachinePlan::Cpu(plan), State::Cpu(state)) => plan.finish(state, outputs),
+            #[cfg(feature = "cuda")]
+            (MachinePlan::Cuda(plan), State::Cuda(state)) => plan.finish(state, outputs),
+            #[allow(unreachable_patterns)] // with one kind of machine nothing can be mixed
+            _ => Err(mixed()),
+        }
+    }
+
+    fn update(
+        &self,
+        state: &mut State,
+        store: &mut Store,
+        inputs: &[View<'_>],
+        outputs: &mut [ViewMut<'_>],
+    ) -> Result<(), RunError> {
+        match (self, state, store) {
+            (MachinePlan::Cpu(plan), State::Cpu(state), Store::Cpu(store)) => {
+                plan.update(state, store, inputs, outputs)
+            }
+            #[cfg(feature = "cuda")]
+            (MachinePlan::Cuda(plan), State::Cuda(state), Store::Cuda(store)) => {
+                plan.update(state, store, inputs, outputs)
+            }
+            #[allow(unreachable_patterns)] // with one kind of machine nothing can be mixed
+            _ => Err(mixed()),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The CUDA backend on whatever driver there is: the emulator's, or with `YURAGI_TEST_ON_GPU` the machine's own.
+#![cfg(target_os = "linux")]
+
+use yuragi_cpu::Cpu;
+use yuragi_cuda::Cuda;
+use yuragi_graph::{
+    Backend, Builder, DType, Graph, Init, Params, Plan, Precision, Progress, RunError, Slice, SliceMut,
+};
+use yuragi_nn::{
+    Scope, mlp,
+    optim::{Group, Optimizer},
+};
+use yuragi_tests::{on_a_driver, suite::Suite};
+
+/// Runs a quarter of all cases.
+fn conforms(quarter: usize) {
+    let cuda = Cuda::new().expect("a driver");
+    let report = Suite::new().part(quarter, 4).run(&cuda);
+    println!("{report}");
+    assert!(report.passed(), "{report}");
+}
+
+/// A training step with a matrix product, a bias, a nonlinearity, and a mean.
+fn training() -> (Graph, Params) {
+    let b = Builder::new();
+    let x = b.input("x", &[7, 5], DType::F32);
+    let y = mlp(&Scope::new(&b), x, &[9, 3], |h| h.gelu());
+    let loss = (y * y).mean_all();
+    let hyper = Optimizer::input(&b);
+    Optimizer::default().minimize(loss, hyper, |p| Some(Group::standard(p)));
+    let graph = b.finish(&[("loss", loss), ("y", y)]).expect("a graph");
+    let mut params = Params::new();
+    params.initialise(graph.params(), 5);
+    (graph, params)
+}
+
+/// The losses of some training steps, and the weights after them.
+fn train<B: Backend>(backend: &B, steps: u64) -> (Vec<f32>, Params) {
+    let (graph, params) = training();
+    let plan = backend.compile(&graph).expect("a plan");
+    let mut store = backend.upload(params).expect("a store");
+    let mut state = plan.state(&store).expect("a state");
+    let mut losses = Vec::new();
+    for step in 0..steps {
+        let x: Vec<f32> = (0..35).map(|i| ((i * 37 + 11) % 17) as f32 / 8.0 - 1.0).collect();
+        let hyper = Optimizer::default().hyper(step, 0.01, 0.9);
+        let (mut loss, mut y) = ([0.0], [0.0; 21]);
+        let inputs = [Slice::F32(&x), Slice::F32(&hyper)];
+        let mut outputs = [SliceMut::F32(&mut loss), SliceMut::F32(&mut y)];
+        plan.update(&mut state, &mut store, &inputs, &mut outputs).expect("a step");
+        losses.push(loss[0]);
+    }
+    (losses, backend.download(&store).expect("the weights"))
+}
+
+on_a_driver! {
+    fn the_first_quarter_of_all_operations_stays_within_every_bound() {
+        conforms(0);
+    }
+
+    fn the_second_quarter_of_all_operations_stays_within_every_bound() {
+        conforms(1);
+    }
+
+    fn the_third_quarter_of_all_operations_stays_within_every_bound() {
+        conforms(2);
+    }
+
+    fn the_last_quarter_of_all_operations_stays_within_every_bound() {
+        conforms(3);
+    }
+
+    /// The second run is captured, the third replays it.
+    fn training_steps_agree_with_the_processor() {
+        let cuda = Cuda::new().expect("a driver");
+        let ((have, weights), (want, truth)) = (train(&cuda, 5), train(&Cpu::new(), 5));
+        for (have, want) in have.iter().zip(&want) {
+            assert!((have - want).abs() <= 1e-5 * want.abs(), "{have} {want}");
+        }
+        for (name, tensor) in truth.iter() {
+            let have = weights.get(name).expect("the same names").to_f32();
+            for (have, want) in have.iter().zip(tensor.to_f32()) {
+                assert!((have - want).abs() <= 1e-5 * want.abs().max(0.1), "{name}: {have} {want}");
+            }
+        }
+    }
+
+    fn slices_give_the_bits_of_a_whole_run() {
+        let cuda = Cuda::new().expect("a driver");
+        let b = Builder::new();
+        let x = b.input("x", &[4, 6], DType::F32);
+        let w = b.param("w", &[6, 6], DType::F32, Init::Normal(0.5));
+        let y = x.matmul(w).softmax().matmul(w).silu().sum(&[-1]);
+        let graph = b.finish(&[("y", y)]).expect("a graph");
+        let mut params = Params::new();
+        params.initialise(graph.params(), 1);
+        let plan = cuda.compile(&graph).expect("a plan");
+        let store = cuda.upload(params).expect("a store");
+        let mut state = plan.state(&store).expect("a state");
+        let x = [0.25_f32; 24];
+        let mut runs: Vec<[u32; 4]> = Vec::new();
+        for slice in [usize::MAX, 1, 2, usize::MAX, usize::MAX, 1] {
+            plan.begin(&mut state, &[Slice::F32(&x)]).expect("a beginning");
+            let mut out = [0.0; 4];
+            assert_eq!(plan.finish(&state, &mut [SliceMut::F32(&mut out)]), Err(RunError::Unfinished));
+            while plan.advance(&mut state, &store, slice).expect("a slice") != Progress::Done {}
+            plan.finish(&state, &mut [SliceMut::F32(&mut out)]).expect("an end");
+            runs.push(out.map(f32::to_bits));
+        }
+        assert!(runs.iter().all(|run| *run == runs[0]), "{runs:?}");
+    }
+
+    fn products_in_half_precision_stay_near_single_precision() {
+        let cuda = Cuda::new().expect("a driver");
+        let b = Builder::new();
+        let x = b.input("x", &[19, 33], DType::F32);
+        let w = b.param("w", &[33, 17], DType::F32, Init::Normal(0.2));
+        let graph = b.finish(&[("y", x.matmul(w).tanh())]).expect("a graph");
+        let mut params = Params::new();
+        params.initialise(graph.params(), 1);
+        let x: Vec<f32> = (0..19 * 33).map(|i| ((i * 29 + 3) % 31) as f32 / 15.0 - 1.0).collect();
+        let run = |graph: &Graph| {
+            let plan = cuda.compile(graph).expect("a plan");
+            let store = cuda.upload(params.clone()).expect("a store");
+            let mut state = plan.state(&store).expect("a state");
+            let mut y = vec![0.0; 19 * 17];
+            plan.run(&mut state, &store, &[Slice::F32(&x)], &mut [SliceMut::F32(&mut y)]).expect("a run");
+            y
+        };
+        let single = run(&graph);
+        for (precision, unit) in [(Precision::F16, 4.9e-4), (Precision::BF16, 3.9e-3)] {
+            let half = run(&graph.in_precision(precision));
+            let worst = single.iter().zip(&half).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst > 0.0 && worst < 8.0 * unit, "{precision}: {worst}");
+        }
+    }
+}
