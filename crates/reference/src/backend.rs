@@ -2,8 +2,8 @@ use alloc::{borrow::ToOwned, string::ToString, vec, vec::Vec};
 use core::marker::PhantomData;
 
 use yuragi_graph::{
-    Backend, CompileError, DType, Graph, HostTensor, InputSpec, Memory, Node, Params, Plan, Progress, RunError, Shape, Slice,
-    SliceMut, Storage, View, ViewMut, op::Fused,
+    Backend, CompileError, DType, Graph, HostTensor, InputSpec, Memory, Node, Params, Plan, Progress, RunError, Shape,
+    Slice, SliceMut, Storage, View, ViewMut, op::Fused,
 };
 
 use crate::{Bounded, Number, Program, Single, Values};

@@ -6,7 +6,8 @@ use yuragi_cpu::{Cpu, CpuPlan, CpuState};
 #[cfg(feature = "cuda")]
 use yuragi_cuda::{Cuda, CudaPlan, CudaState, CudaStore};
 use yuragi_graph::{
-    Backend, CompileError, Graph, Memory, Node, Params, Plan, Precision, Progress, RunError, Shape, View, ViewMut, op::Fused,
+    Backend, CompileError, Graph, Memory, Node, Params, Plan, Precision, Progress, RunError, Shape, View, ViewMut,
+    op::Fused,
 };
 
 use crate::Failure;
