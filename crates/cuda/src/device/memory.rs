@@ -3,7 +3,10 @@ use std::sync::Arc;
 
 use cudarc::driver::{DriverError, result, sys::CUresult};
 
-use super::{Device, bind, failed};
+use super::{
+    context::Device,
+    failure::{bind, failed},
+};
 use crate::CudaError;
 
 /// Memory of a device; freed when it is dropped, after everything that was asked for before.

@@ -1,10 +1,8 @@
 use std::ffi::CString;
-use std::sync::Arc;
 
-use cudarc::driver::{result, sys};
-use sha2::{Digest, Sha256};
+use cudarc::driver::{DriverError, result, sys};
 
-use super::{Device, bind, failed};
+use super::failure::failed;
 use crate::CudaError;
 
 /// Bytes of dynamic shared memory that a kernel may use without asking.
@@ -30,30 +28,21 @@ unsafe impl Send for Function {}
 // SAFETY: as above.
 unsafe impl Sync for Function {}
 
-impl Device {
-    /// The module of a PTX text; equal texts are one module.
-    pub fn module(&self, ptx: &str) -> Result<Arc<Module>, CudaError> {
-        let hash: [u8; 32] = Sha256::digest(ptx.as_bytes()).into();
-        let mut modules = self.modules();
-        if let Some(module) = modules.get(&hash) {
-            return Ok(module.clone());
-        }
-        bind(&self.context)?;
+impl Module {
+    /// Has the driver take in a text; the device's context must be current.
+    pub(super) fn load(ptx: &str) -> Result<Module, CudaError> {
         let refused = |reason: &str| CudaError::Driver { what: "a module", reason: reason.into() };
         let text = CString::new(ptx).map_err(|_| refused("a text with a zero byte"))?;
         // SAFETY: the text ends with a zero byte.
         let handle = unsafe { result::module::load_data(text.as_ptr().cast()) };
-        let module = Arc::new(Module { handle: handle.map_err(|e| failed("a module", e))? });
-        modules.insert(hash, module.clone());
-        Ok(module)
+        Ok(Module { handle: handle.map_err(|e| failed("a module", e))? })
     }
 
-    /// A kernel of a module, ready for so many bytes of dynamic shared memory.
-    pub fn function(&self, module: &Module, name: &str, shared: u32) -> Result<Function, CudaError> {
-        bind(&self.context)?;
+    /// A kernel, ready for so many bytes of dynamic shared memory; the device's context must be current.
+    pub(super) fn function(&self, name: &str, shared: u32) -> Result<Function, CudaError> {
         let text = CString::new(name).map_err(|_| CudaError::Driver { what: "a kernel", reason: name.into() })?;
         // SAFETY: the module is loaded.
-        let function = unsafe { result::module::get_function(module.handle, text) };
+        let function = unsafe { result::module::get_function(self.handle, text) };
         let function = function.map_err(|e| match failed("a kernel", e) {
             CudaError::Driver { what, reason } => CudaError::Driver { what, reason: format!("{name}: {reason}") },
             other => other,
@@ -67,16 +56,10 @@ impl Device {
         }
         Ok(Function(function))
     }
-}
 
-impl Drop for Device {
-    fn drop(&mut self) {
-        if bind(&self.context).is_ok() {
-            for module in std::mem::take(&mut *self.modules()).into_values() {
-                // SAFETY: blocks, recordings and plans hold the device, so nothing uses its code any more.
-                let unloaded = unsafe { result::module::unload(module.handle) };
-                self.context.record_err(unloaded);
-            }
-        }
+    /// Takes the code from the device, whose context must be current.
+    pub(super) fn unload(&self) -> Result<(), DriverError> {
+        // SAFETY: blocks, recordings and plans hold the device, so nothing uses its code any more.
+        unsafe { result::module::unload(self.handle) }
     }
 }

@@ -6,7 +6,12 @@ use cudarc::driver::{
     sys::{CUgraphInstantiate_flags, CUstreamCaptureMode},
 };
 
-use super::{Block, Device, Function, Pinned, bind, failed};
+use super::{
+    context::Device,
+    failure::{bind, failed},
+    memory::{Block, Pinned},
+    module::Function,
+};
 use crate::CudaError;
 
 /// What a stream is to do, one thing after another.

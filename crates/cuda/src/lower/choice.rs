@@ -6,20 +6,37 @@ use yuragi_graph::{
     op::{Conv, Fused},
 };
 
-use super::{Target, unplaced};
 use crate::{
     kernels::{
         attention::{self, Attention, Mask},
         conv::Conv2d,
         gemm::{Gemm, Matrices},
         group_norm::GroupNorm,
-        product::Factors,
+        product::{Factors, Machine},
         random::Random,
         row::{LayerNorm, Softmax},
         rows::{Gather, ScatterAdd},
     },
-    launch::{Address, Launches},
+    launch::{Address, Home, Launches},
 };
+
+/// What a lowering must know of the device and of its caller's wishes.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// The device.
+    pub machine: Machine,
+    /// Whether factors of single precision may be rounded for tensor cores.
+    pub tf32: bool,
+}
+
+/// A place while buffers have numbers.
+pub(super) const fn unplaced(home: lowering::Home) -> Home {
+    match home {
+        lowering::Home::Buffer(number) => Home::Arena(number),
+        lowering::Home::Param(param) => Home::Param(param),
+        lowering::Home::Literal(literal) => Home::Literal(literal),
+    }
+}
 
 /// Columns of keys and values that the attention kernels take.
 const DEEPEST: usize = 256;

@@ -4,26 +4,17 @@ mod choice;
 
 use yuragi_graph::{
     CompileError, Graph,
-    lowering::{self, Halves, Schedule, Step},
+    lowering::{Halves, Schedule, Step},
     memory::{Lifetime, place},
 };
 
-pub use choice::claims;
+use choice::unplaced;
+pub use choice::{Target, claims};
 
 use crate::{
-    kernels::product::Machine,
     launch::{ALIGNMENT, Argument, Home, Launch, Launches},
     ptx,
 };
-
-/// What a lowering must know of the device and of its caller's wishes.
-#[derive(Clone, Copy, Debug)]
-pub struct Target {
-    /// The device.
-    pub machine: Machine,
-    /// Whether factors of single precision may be rounded for tensor cores.
-    pub tf32: bool,
-}
 
 /// A lowered graph.
 #[derive(Clone, Debug)]
@@ -54,15 +45,6 @@ pub fn lower(graph: &Graph, target: Target) -> Result<Lowered, CompileError> {
     }
     let module = if loops.is_empty() { String::new() } else { loops.to_string() };
     placed(&schedule, steps, module)
-}
-
-/// A place while buffers have numbers.
-const fn unplaced(home: lowering::Home) -> Home {
-    match home {
-        lowering::Home::Buffer(number) => Home::Arena(number),
-        lowering::Home::Param(param) => Home::Param(param),
-        lowering::Home::Literal(literal) => Home::Literal(literal),
-    }
 }
 
 /// Gives every buffer and working memory its place in the arena.
