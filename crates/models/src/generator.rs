@@ -17,7 +17,7 @@ pub use self::{
     error::Error,
     job::{Done, Job},
 };
-use crate::{Settings, latent_diffusion as graphs, text_encoder::ids, tokenizer::Bpe};
+use crate::{Settings, latent_diffusion as graphs, tokenizer::Tokenizer};
 
 /// The most pictures in a batch.
 pub const MOST_PICTURES: usize = 1024;
@@ -72,7 +72,7 @@ impl Default for Sampling {
 /// ```
 pub struct Generator<B: Backend, S: Borrow<B::Store> = <B as Backend>::Store> {
     settings: Settings,
-    tokenizer: Bpe,
+    tokenizer: Tokenizer,
     count: usize,
     store: S,
     text: B::Plan,
@@ -87,7 +87,7 @@ impl<B: Backend, S: Borrow<B::Store>> Generator<B, S> {
     /// # Errors
     /// Settings that cannot be built, a tokenizer with more ids than the text encoder knows, a count
     /// outside 1 to [`MOST_PICTURES`], or a backend that lacks a kernel.
-    pub fn new(backend: &B, store: S, settings: Settings, tokenizer: Bpe, count: usize) -> Result<Self, Error> {
+    pub fn new(backend: &B, store: S, settings: Settings, tokenizer: Tokenizer, count: usize) -> Result<Self, Error> {
         settings.check()?;
         let (have, known) = (tokenizer.vocab_size(), settings.text.vocabulary);
         if have > known {
@@ -129,7 +129,7 @@ impl<B: Backend, S: Borrow<B::Store>> Generator<B, S> {
     /// No request or too many, a sampler that refuses its settings, or a store that lacks a parameter.
     pub fn start(&self, requests: &[Request<'_>], sampling: &Sampling) -> Result<Job<'_, B, S>, Error> {
         let length = self.settings.text.length;
-        let tokens = |text: &str| ids(&self.tokenizer, text, length);
+        let tokens = |text: &str| self.tokenizer.ids(text, length);
         let captions: Vec<[Vec<i32>; 2]> = requests.iter().map(|r| [tokens(r.negative), tokens(r.prompt)]).collect();
         let captions: Vec<[&[i32]; 2]> = captions.iter().map(|[n, p]| [n.as_slice(), p.as_slice()]).collect();
         let seeds: Vec<u64> = requests.iter().map(|r| r.seed).collect();

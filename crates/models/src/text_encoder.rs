@@ -1,11 +1,9 @@
 //! A small transformer that reads a caption.
 
-use alloc::vec::Vec;
-
 use yuragi_graph::{DType, Init, Tensor};
 use yuragi_nn::{Scope, attention, embedding, feed_forward, layer_norm};
 
-use crate::tokenizer::{Bpe, PAD};
+use crate::tokenizer::PAD;
 
 /// The score added where attention meets padding.
 const HIDDEN: f32 = -1e9;
@@ -40,7 +38,7 @@ pub struct Features<'g> {
 }
 
 impl TextEncoder {
-    /// The features of captions given as `I32 [B, L]`, as [`ids`] lays them out (pre-norm
+    /// The features of captions given as `I32 [B, L]`, as [`Tokenizer::ids`](crate::tokenizer::Tokenizer::ids) lays them out (pre-norm
     /// transformer, learnt positions). Padding has id 0 and is seen by nothing.
     #[track_caller]
     pub fn encode<'g>(&self, s: &Scope<'g>, ids: Tensor<'g>) -> Features<'g> {
@@ -64,10 +62,4 @@ impl TextEncoder {
         let pooled = pooled + feed_forward(&s.enter("recall"), pooled, RECALL * self.width);
         Features { tokens, mask, pooled }
     }
-}
-
-/// A caption as the encoder reads it: its ids between [`BEGIN`](crate::tokenizer::BEGIN) and
-/// [`END`](crate::tokenizer::END), padded to `length`.
-pub fn ids(tokenizer: &Bpe, caption: &str, length: usize) -> Vec<i32> {
-    tokenizer.encode(caption, length).0.into_iter().map(u32::cast_signed).collect()
 }

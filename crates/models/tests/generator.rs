@@ -9,8 +9,7 @@ use yuragi_models::{
     Generator,
     generator::{Error, Request, Sampling},
     latent_diffusion as graphs,
-    text_encoder::ids,
-    tokenizer::Bpe,
+    tokenizer::Tokenizer,
 };
 use yuragi_numeric::fill;
 use yuragi_reference::Reference;
@@ -18,8 +17,8 @@ use yuragi_reference::Reference;
 type Backing = Reference<f64>;
 const BACKEND: Backing = Reference::truth();
 
-fn tokenizer() -> Bpe {
-    Bpe::train(["red cat", "blue fish", "a red fish"], 290).unwrap()
+fn tokenizer() -> Tokenizer {
+    Tokenizer::train(["red cat", "blue fish", "a red fish"], 290).unwrap()
 }
 
 fn generator(params: &Params, count: usize) -> Generator<Backing, &Params> {
@@ -106,7 +105,7 @@ fn two_guided_euler_steps_by_hand() {
 
     let settings = generator.settings();
     let features = |text: &str| {
-        let caption = ids(&tokenizer(), text, settings.text.length);
+        let caption = tokenizer().ids(text, settings.text.length);
         run(graphs::encode_text(settings, 1).unwrap(), &params, &[Slice::I32(&caption)])
     };
     let (negative, prompt) = (features("red"), features("blue fish"));

@@ -35,7 +35,34 @@ pub fn builtin_file() -> &'static [u8] {
 
 #[cfg(test)]
 mod tests {
+    use yuragi_io::{CaptionKind, emoji};
+    use yuragi_models::tokenizer::normal;
+
     use super::*;
+
+    #[test]
+    fn it_met_the_names_of_all_emoji() {
+        let dataset = match emoji::load(&emoji::Options { size: 1, ..emoji::Options::default() }) {
+            Ok(dataset) => dataset,
+            Err(error) => return eprintln!("SKIPPED: {error}"),
+        };
+        let tokenizer = builtin().unwrap().tokenizer;
+        let mut other = Vec::new();
+        for item in &dataset.items {
+            for kind in [CaptionKind::NameEn, CaptionKind::NameJa] {
+                let Some(name) = item.caption(kind) else { continue };
+                assert!(tokenizer.unknown(name).is_empty(), "{name}: {:?}", tokenizer.unknown(name));
+                if tokenizer.encode(name, 24) != tokenizer.bpe.encode(name, 24) {
+                    other.push(name);
+                }
+            }
+            // Signs that are letters of running text are emoji only where that is asked for.
+            let asked = format!("{}\u{fe0f}", item.id);
+            let name = item.caption(CaptionKind::NameEn).map(normal);
+            assert!(name == Some(normal(&item.id)) || name == Some(normal(&asked)), "{}: {name:?}", item.id);
+        }
+        assert!(other.is_empty(), "read otherwise than when it was trained: {other:?}");
+    }
 
     #[test]
     fn it_loads_and_is_small() {
@@ -45,6 +72,9 @@ mod tests {
         assert!(!model.settings.latents.deviation.is_empty(), "its latents were measured");
         assert!(model.tokenizer.vocab_size() <= model.settings.text.vocabulary);
         let words = |text| model.tokenizer.encode(text, 24).1;
+        assert_eq!(model.tokenizer.reading("The Blue Whales!"), "blue whale");
+        assert_eq!(model.tokenizer.reading("らくだ"), "ラクダ");
+        assert_eq!(model.tokenizer.unknown("rokcet")[0].nearest, Some("rocket"));
         assert!(words("grinning cat") <= 6 && words("笑う猫") <= 6, "its tokenizer knows both languages");
     }
 }

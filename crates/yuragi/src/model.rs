@@ -4,7 +4,10 @@ use std::path::Path;
 
 use yuragi_graph::{Graph, HostTensor, ParamSpec, Params};
 use yuragi_io::{Checkpoint, Tensor, checkpoint::Archive};
-use yuragi_models::{Settings, latent_diffusion, tokenizer::Bpe};
+use yuragi_models::{
+    Settings, latent_diffusion,
+    tokenizer::{Bpe, Lexicon, Tokenizer},
+};
 use yuragi_nn::optim;
 
 use crate::Failure;
@@ -17,14 +20,14 @@ pub struct Model {
     /// The extents of its networks.
     pub settings: Settings,
     /// Text to tokens.
-    pub tokenizer: Bpe,
+    pub tokenizer: Tokenizer,
     /// Weights.
     pub params: Params,
 }
 
 impl Model {
     /// The averaged weights of a training.
-    pub fn averaged(settings: &Settings, tokenizer: &Bpe, params: &Params) -> Model {
+    pub fn averaged(settings: &Settings, tokenizer: &Tokenizer, params: &Params) -> Model {
         Model { settings: settings.clone(), tokenizer: tokenizer.clone(), params: optim::averaged(params) }
     }
 
@@ -34,7 +37,7 @@ impl Model {
         for (key, value) in self.settings.to_pairs() {
             file.set(key, value);
         }
-        file.set("tokenizer", self.tokenizer.to_text());
+        write_tokenizer(&self.tokenizer, |key, value| file.set(key, value));
         for (name, tensor) in self.params.iter() {
             let values = tensor.to_f32();
             if tensor.shape().rank() >= 2 && values.len() >= QUANTIZED_FROM {
@@ -54,7 +57,7 @@ impl Model {
     /// Reads a model from an opened file: every tensor is checked, optimiser state is left out.
     pub fn read(file: &Archive) -> Result<Model, Failure> {
         let settings = Settings::from_pairs(&pairs(file))?;
-        let tokenizer = Bpe::from_text(&file.setting::<String>("tokenizer")?)?;
+        let tokenizer = read_tokenizer(file)?;
         let params = weights(file, &params_of(&settings)?)?;
         Ok(Model { settings, tokenizer, params })
     }
@@ -99,6 +102,27 @@ fn params_of(settings: &Settings) -> Result<Vec<ParamSpec>, Failure> {
 /// The weights of a training step.
 fn without_state(step: &Graph) -> impl Iterator<Item = &ParamSpec> {
     step.params().iter().filter(|spec| !optim::is_state(&spec.name))
+}
+
+/// The tokenizer for a file's header.
+pub(crate) fn write_tokenizer(tokenizer: &Tokenizer, mut set: impl FnMut(&str, String)) {
+    set("tokenizer", tokenizer.bpe.to_text());
+    set("words", tokenizer.lexicon.to_text());
+}
+
+/// The tokenizer in a file's header; one without words is of a model that did not note them.
+///
+/// # Errors
+/// A setting that is missing or not what it should be.
+pub fn read_tokenizer(file: &Archive) -> Result<Tokenizer, Failure> {
+    let bpe = Bpe::from_text(&file.setting::<String>("tokenizer")?)?;
+    let lexicon = match file.settings().get("words") {
+        Some(text) => {
+            Lexicon::from_text(text).ok_or_else(|| Failure::new("the setting `words` is no list of words"))?
+        }
+        None => Lexicon::default(),
+    };
+    Ok(Tokenizer { bpe, lexicon })
 }
 
 /// The settings in a file's header.

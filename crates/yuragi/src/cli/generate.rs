@@ -12,7 +12,10 @@ use yuragi::{
     graph::Backend,
     io::{Picture, png, terminal},
     model::Model,
-    models::generator::{Generator, Request},
+    models::{
+        generator::{Generator, Request},
+        tokenizer::Unknown,
+    },
 };
 
 use super::{
@@ -23,6 +26,11 @@ use super::{
 
 /// Launches between two looks at Ctrl-C.
 const LAUNCHES: usize = 32;
+
+/// Words that a note names.
+const MOST_NAMED: usize = 5;
+/// Letters that a note has of a word.
+const MOST_LETTERS: usize = 40;
 
 /// Draw pictures from words.
 ///
@@ -109,14 +117,30 @@ impl Generate {
         }
         let length = model.settings.text.length;
         for (what, text) in [("prompt", &self.prompt), ("negative prompt", &self.negative)] {
-            // A byte is at most one token, and each word has at most one space of its own.
-            let tokens = model.tokenizer.encode(text, 2 * text.len() + 2).1;
-            if tokens > length {
-                let (have, read) = (tokens.saturating_sub(2), length.saturating_sub(2));
+            let (have, read) = (model.tokenizer.count(text), length.saturating_sub(2));
+            if have > read {
                 eprintln!("note: the model reads only the first {read} of the {what}'s {have} tokens");
+            }
+            let unknown = model.tokenizer.unknown(text);
+            if !unknown.is_empty() {
+                eprintln!("note: the model never met {}", named(&unknown));
             }
         }
     }
+}
+
+/// Words that a model never met, the first few of them, with the nearest that it knows.
+fn named(unknown: &[Unknown<'_>]) -> String {
+    let one = |Unknown { word, nearest }: &Unknown<'_>| {
+        let word: String =
+            word.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(MOST_LETTERS).collect();
+        nearest.map_or(format!("\"{word}\""), |near| format!("\"{word}\" (the nearest it knows: \"{near}\")"))
+    };
+    let mut parts: Vec<String> = unknown.iter().take(MOST_NAMED).map(one).collect();
+    if let Some(more) = unknown.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
+        parts.push(format!("{more} more words"));
+    }
+    parts.join(", ")
 }
 
 /// A seed that no one knows yet, short enough to be typed.

@@ -14,7 +14,8 @@ use yuragi::{
     energy::rbm::Rbm,
     fit::{Fitted, Layer, Network, Stack},
     io::{checkpoint::Archive, png},
-    models::{Settings, tokenizer::Bpe},
+    model::read_tokenizer,
+    models::Settings,
     nn::optim,
     train::{Run, Stage},
 };
@@ -129,8 +130,7 @@ fn model(name: &str, file: &Archive) -> Result<String, Failure> {
     let failed = |error: &dyn Display| Failure::new(format!("{name} is no model of this program: {error}"));
     let pairs: Vec<(&String, &String)> = file.settings().iter().collect();
     let settings = Settings::from_pairs(&pairs).map_err(|e| failed(&e))?;
-    let text: String = file.setting("tokenizer").map_err(|e| failed(&e))?;
-    let tokenizer = Bpe::from_text(&text).map_err(|e| failed(&e))?;
+    let tokenizer = read_tokenizer(file).map_err(|e| failed(&e))?;
 
     let mut lines = vec![name.to_owned()];
     lines.extend(training(file).map(|training| format!("  {:30}{training}", "training")));
@@ -138,7 +138,8 @@ fn model(name: &str, file: &Archive) -> Result<String, Failure> {
         let value = if value.is_empty() { "not measured" } else { value };
         format!("  {key:30}{value}")
     }));
-    let ids = format!("{} of {} ids", tokenizer.vocab_size(), settings.text.vocabulary);
+    let (ids, words) = (tokenizer.vocab_size(), tokenizer.lexicon.len());
+    let ids = format!("{ids} of {} ids, {words} words", settings.text.vocabulary);
     lines.push(format!("  {:30}{ids}\n", "tokenizer"));
     lines.push(format!("  {:30}{:>12}{:>14}   types", "part", "parameters", "bytes"));
     let parts = parts(file)?;

@@ -156,7 +156,10 @@ impl Train {
             (None, None) => (Settings::default(), None, Params::new()),
         };
         let data = Data::load(&options, settings.size)?;
-        let tokenizer = tokenizer.map_or_else(|| data.tokenizer(settings.text.vocabulary), Ok)?;
+        let tokenizer = match tokenizer {
+            Some(tokenizer) => data.known_to(tokenizer),
+            None => data.tokenizer(settings.text.vocabulary)?,
+        };
         let run = Run {
             folder: self.out.clone(),
             options,

@@ -1,7 +1,7 @@
 //! The pictures of a training, and their batches.
 
 use yuragi_io::{Dataset, Item, Picture, emoji, folder};
-use yuragi_models::tokenizer::Bpe;
+use yuragi_models::tokenizer::Tokenizer;
 
 use super::{
     Options, Source,
@@ -67,9 +67,25 @@ impl Data {
     }
 
     /// A tokenizer learned from all captions.
-    pub fn tokenizer(&self, vocabulary: usize) -> Result<Bpe, Failure> {
-        let own = &self.items[..self.own];
-        Ok(Bpe::train(own.iter().flat_map(|i| i.captions.iter().map(|c| c.text.as_str())), vocabulary)?)
+    pub fn tokenizer(&self, vocabulary: usize) -> Result<Tokenizer, Failure> {
+        let captions: Vec<&str> = self.captions().collect();
+        let mut tokenizer = Tokenizer::train(captions.iter().copied(), vocabulary)?;
+        tokenizer.lexicon = tokenizer.lexicon.and(self.composed());
+        Ok(tokenizer)
+    }
+
+    /// A model's tokenizer that also knows the words of the captions.
+    pub fn known_to(&self, tokenizer: Tokenizer) -> Tokenizer {
+        let lexicon = tokenizer.lexicon.and(self.captions().chain(self.composed()));
+        Tokenizer { lexicon, ..tokenizer }
+    }
+
+    fn captions(&self) -> impl Iterator<Item = &str> {
+        self.items[..self.own].iter().flat_map(|item| item.captions.iter().map(|caption| caption.text.as_str()))
+    }
+
+    fn composed(&self) -> impl Iterator<Item = &str> {
+        self.items[self.own..].iter().flat_map(|item| item.captions.iter().map(|caption| caption.text.as_str()))
     }
 }
 

@@ -8,8 +8,7 @@ use yuragi_models::{
     Settings,
     generator::{Generator, Request, Sampling},
     latent_diffusion::{self, OPTIMIZER},
-    text_encoder,
-    tokenizer::Bpe,
+    tokenizer::Tokenizer,
 };
 use yuragi_nn::{optim, rate};
 
@@ -37,7 +36,7 @@ pub struct Diffusion<'a> {
     trainer: Trainer,
     machine: Machine,
     settings: Settings,
-    tokenizer: Bpe,
+    tokenizer: Tokenizer,
     seed: u64,
     steps: u64,
     peak: f32,
@@ -89,7 +88,7 @@ impl Learner for Diffusion<'_> {
             let pick = self.batches.pick(step, place);
             self.input.extend_from_slice(&self.latents[pick.item * latent..][..latent]);
             let caption = captions::draw(&self.data.items[pick.item], pick.draws);
-            self.ids.extend(text_encoder::ids(&self.tokenizer, &caption, self.settings.text.length));
+            self.ids.extend(self.tokenizer.ids(&caption, self.settings.text.length));
         }
         let rate = self.peak * rate::warmup(step, WARM) * rate::cosine_tail(step, self.steps, TAIL);
         let hyper = OPTIMIZER.hyper(step, rate, AVERAGE);

@@ -7,7 +7,7 @@ use std::{
 
 use yuragi_graph::{HostTensor, ParamSpec, Params, Shape};
 use yuragi_io::{Checkpoint, Tensor, checkpoint::Archive};
-use yuragi_models::{Settings, tokenizer::Bpe};
+use yuragi_models::{Settings, tokenizer::Tokenizer};
 use yuragi_nn::optim;
 
 use super::Options;
@@ -51,7 +51,7 @@ pub struct Run {
     /// What is trained.
     pub settings: Settings,
     /// Text to tokens.
-    pub tokenizer: Bpe,
+    pub tokenizer: Tokenizer,
     /// Weights, optimiser state and averages.
     pub params: Params,
     /// Where it stands.
@@ -82,7 +82,7 @@ impl Run {
         for (key, value) in self.options.to_pairs() {
             file.set(key, value);
         }
-        file.set("tokenizer", self.tokenizer.to_text());
+        crate::model::write_tokenizer(&self.tokenizer, |key, value| file.set(key, value));
         file.set("stage", self.stage.name());
         file.set("step", self.step);
         file.set("data.fingerprint", self.fingerprint);
@@ -99,7 +99,6 @@ impl Run {
             return Err(Failure::new(format!("{} does not exist: nothing to resume", path.display())));
         }
         let file = Archive::open(&path)?;
-        let text: String = file.setting("tokenizer")?;
         let mut params = Params::new();
         for name in file.names() {
             let shape = file.tensor(&name)?.shape().to_vec();
@@ -112,7 +111,7 @@ impl Run {
             folder: folder.to_owned(),
             options: Options::from_pairs(file.settings())?,
             settings: Settings::from_pairs(&crate::model::pairs(&file))?,
-            tokenizer: Bpe::from_text(&text)?,
+            tokenizer: crate::model::read_tokenizer(&file)?,
             params,
             stage: Stage::parse(&file.setting::<String>("stage")?)?,
             step: file.setting("step")?,
