@@ -8,10 +8,11 @@
 #include "mma.cuh"
 #include "product.cuh"
 
-// One step of a factor in shared memory.
-template <class Factor, u32 EXTENT, u32 THREADS, u32 PAD> struct Slice {
-    enum : u32 { DEPTH = 16, PITCH = EXTENT + PAD, SIZE = DEPTH * PITCH };
-    enum : u32 { LINE = THREADS / 8, LINES = EXTENT / LINE, APART = 16 / PAD };
+// One step of a factor in shared memory: rows of EXTENT + PAD elements, of eight the last four SHIFT elements further
+// on, so that neither writing nor reading meets a bank twice.
+template <class Factor, class Shape, u32 EXTENT> struct Slice {
+    enum : u32 { DEPTH = 16, PITCH = EXTENT + Shape::PAD, SIZE = DEPTH * PITCH };
+    enum : u32 { LINE = Shape::THREADS / 8, LINES = EXTENT / LINE, APART = 16 / Shape::PAD };
 
     u32 outer, depth; // this thread copies outer + i·LINE, depth + 8·j
     typename Factor::Part places[LINES];
@@ -26,7 +27,7 @@ template <class Factor, u32 EXTENT, u32 THREADS, u32 PAD> struct Slice {
     }
 
     void copy(const Factor& factor, float* to, u32 step) const {
-        const u32 shared = shared_address(to + (depth * PITCH + outer));
+        const u32 shared = shared_address(to + (depth * PITCH + depth / 4 * Shape::SHIFT + outer));
 #pragma unroll
         for (u32 j = 0; j < DEPTH / 8; j++) {
             const auto below = factor.depth.at(step * DEPTH + depth + 8 * j);
@@ -43,7 +44,7 @@ template <class Factor, u32 EXTENT, u32 THREADS, u32 PAD> struct Slice {
 // Sums by fused multiply-add. A thread holds ROWS × COLUMNS of them, in groups of four neighbours; a warp's 4 × 8
 // threads hold 4·ROWS × 8·COLUMNS.
 template <u32 M, u32 N, u32 ROWS, u32 COLUMNS> struct Scalar {
-    enum : u32 { BLOCK_M = M, BLOCK_N = N, BLOCK_K = 16, PAD = 4, THREADS = M * N / (ROWS * COLUMNS) };
+    enum : u32 { BLOCK_M = M, BLOCK_N = N, BLOCK_K = 16, PAD = 4, SHIFT = 0, THREADS = M * N / (ROWS * COLUMNS) };
     enum : u32 { WARP_M = 4 * ROWS, WARP_N = 8 * COLUMNS, WARPS_N = N / WARP_N };
     enum : u32 { PITCH_A = M + PAD, PITCH_B = N + PAD };
 
@@ -99,8 +100,9 @@ template <u32 M, u32 N, u32 ROWS, u32 COLUMNS> struct Scalar {
 // TILES_M × TILES_N tiles of mma.m16n8k8.
 template <u32 M, u32 N, u32 TILES_M, u32 TILES_N> struct Tensor {
     enum : u32 { WARP_M = 16 * TILES_M, WARP_N = 8 * TILES_N, WARPS_N = N / WARP_N };
-    enum : u32 { BLOCK_M = M, BLOCK_N = N, BLOCK_K = 16, PAD = 8, THREADS = M / WARP_M * WARPS_N * 32 };
+    enum : u32 { BLOCK_M = M, BLOCK_N = N, BLOCK_K = 16, PAD = 8, SHIFT = 4, THREADS = M / WARP_M * WARPS_N * 32 };
     enum : u32 { PITCH_A = M + PAD, PITCH_B = N + PAD };
+    enum : u32 { LOW_A = 4 * PITCH_A + SHIFT, LOW_B = 4 * PITCH_B + SHIFT }; // from a row to the fourth below
 
     u32 row, column, group, member;
     float sums[TILES_M][TILES_N][4] = {};
@@ -119,12 +121,12 @@ template <u32 M, u32 N, u32 TILES_M, u32 TILES_N> struct Tensor {
 #pragma unroll
             for (u32 i = 0; i < TILES_M; i++) {
 #pragma unroll
-                for (u32 e = 0; e < 4; e++) x[i][e] = round_tf32(a[(k + e / 2 * 4) * PITCH_A + i * 16 + e % 2 * 8]);
+                for (u32 e = 0; e < 4; e++) x[i][e] = round_tf32(a[k * PITCH_A + e / 2 * LOW_A + i * 16 + e % 2 * 8]);
             }
 #pragma unroll
             for (u32 j = 0; j < TILES_N; j++) {
 #pragma unroll
-                for (u32 e = 0; e < 2; e++) y[j][e] = round_tf32(b[(k + e * 4) * PITCH_B + j * 8]);
+                for (u32 e = 0; e < 2; e++) y[j][e] = round_tf32(b[k * PITCH_B + e * LOW_B + j * 8]);
             }
 #pragma unroll
             for (u32 i = 0; i < TILES_M; i++) {
@@ -153,8 +155,8 @@ template <u32 M, u32 N, u32 TILES_M, u32 TILES_N> struct Tensor {
 
 // Computes the block's part.
 template <class Shape, class A, class B, class Out> void product(const A& a, const B& b, const Out& out, u32 depth) {
-    using SliceA = Slice<A, Shape::BLOCK_M, Shape::THREADS, Shape::PAD>;
-    using SliceB = Slice<B, Shape::BLOCK_N, Shape::THREADS, Shape::PAD>;
+    using SliceA = Slice<A, Shape, Shape::BLOCK_M>;
+    using SliceB = Slice<B, Shape, Shape::BLOCK_N>;
     __shared__ __align__(16) float stages[2][SliceA::SIZE + SliceB::SIZE];
     const Part part = ::part<Shape>(a.outer.extent, b.outer.extent, depth);
     if (!part.exists) return;

@@ -223,6 +223,32 @@ fn empty_pictures_launch_nothing_and_have_gradients_of_zero() {
 }
 
 #[test]
+fn copies_fill_shared_memory_without_bank_conflicts() {
+    let mut bench = Bench::new();
+    let (samples, picture, channels, kernel, filters) = (1, [8, 8], 32, [3, 3], 64);
+    let window = Window { stride: [2, 1], padding: [1; 4] };
+    let [down, across] = window.output(picture, kernel).unwrap();
+    for factors in [Factors::F32, Factors::Tf32, Factors::F16] {
+        let result = factors.dtype();
+        let mut tensor = |seed, count| bench.put(&bytes(&noise(seed, count, result), result));
+        let x = tensor(1, picture[0] * picture[1] * channels);
+        let w = tensor(2, kernel[0] * kernel[1] * channels * filters);
+        let y = tensor(3, down * across * filters);
+        let c = bench.room(result.size() * kernel[0] * kernel[1] * channels * filters);
+        for (op, a, b) in
+            [(Conv::Forward(window), x, w), (Conv::InputGrad(window), y, w), (Conv::WeightGrad(window), x, y)]
+        {
+            let conv = Conv2d { op, samples, picture, channels, kernel, filters, a, b, c, bias: None, factors, result };
+            for launches in conv.variants().unwrap() {
+                let counters = &bench.run(&launches)[0];
+                let name = &launches.launches[0].function;
+                assert_eq!(counters.shared_passes, counters.shared_least_passes, "{name}: bank conflicts");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_no_kernel_can_do_is_an_error() {
     let mut bench = Bench::new();
     let at = bench.room(4);

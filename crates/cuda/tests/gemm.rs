@@ -197,7 +197,9 @@ fn empty_products_launch_nothing_and_empty_sums_are_zero() {
 fn copies_are_coalesced_and_banks_do_not_conflict() {
     let mut bench = Bench::new();
     let (m, n, k) = (128, 128, 64);
-    for (factors, op) in [Factors::F32, Factors::BF16].into_iter().flat_map(|f| transposes().map(|op| (f, op))) {
+    for (factors, op) in
+        [Factors::F32, Factors::Tf32, Factors::BF16].into_iter().flat_map(|f| transposes().map(|op| (f, op)))
+    {
         let result = factors.dtype();
         let [at_a, at_b] = [1, 2].map(|seed| bench.put(&bytes(&noise(seed, m * k, result), result)));
         let c = Matrices::contiguous(bench.room(result.size() * m * n), m, n);
