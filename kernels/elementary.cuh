@@ -44,3 +44,24 @@ float sin_quadrant(float r, u32 quadrant) {
     const float y = (quadrant & 1) == 0 ? sin_small(r) : cos_small(r);
     return __uint_as_float(__float_as_uint(y) ^ (quadrant & 2) << 30);
 }
+
+// 2^n for -126 ≤ n ≤ 127.
+float power_of_two(int n) { return __uint_as_float(u32(n + 127) << 23); }
+
+// e^x.
+float exponential(float x) {
+    constexpr float LN_2[2] = {0.69314575f, 1.4286068e-6f}, ROUND = 12582912.0f;
+    x = 89.0f < x ? 89.0f : x;
+    x = x < -104.0f ? -104.0f : x;
+    const float shifted = x * 1.44269504f + ROUND, n = shifted - ROUND;
+    const float r = (x - n * LN_2[0]) - n * LN_2[1];
+    const float expm1 = r + r * r * polynomial(r, {0.5f, 0.16666545f, 0.041666403f, 0.008366398f, 0.0013940653f});
+    const int whole = int(__float_as_uint(shifted) - __float_as_uint(ROUND)), half = whole >> 1;
+    return (expm1 + 1.0f) * power_of_two(half) * power_of_two(whole - half);
+}
+
+// 1/(1 + e^-x).
+float logistic(float x) {
+    const float e = exponential(-fabsf(x));
+    return (x < 0 ? e : 1.0f) / (1.0f + e);
+}

@@ -5,6 +5,8 @@
 //! [`kernels`] choose among the committed files of `kernels/ptx`; loops over elements become PTX of their own, which
 //! [`ptx`] writes from the very formulas that the processor runs. Only then a driver takes part ([`Cuda`]): a whole run
 //! is captured once and replayed as one graph of launches.
+//!
+//! [`replicas`] brings Markov chains of spins to the GPU.
 
 mod backend;
 mod device;
@@ -14,6 +16,7 @@ pub mod launch;
 pub mod lower;
 mod plan;
 pub mod ptx;
+pub mod replicas;
 mod store;
 
 pub use backend::Cuda;

@@ -1,3 +1,4 @@
+use alloc::string::String;
 use core::fmt;
 
 /// What was wrong with an argument.
@@ -64,6 +65,8 @@ pub enum Error {
     },
     /// The progress hook asked to stop.
     Cancelled,
+    /// What the device that reads run on reports.
+    Device(String),
 }
 
 impl fmt::Display for Error {
@@ -82,6 +85,7 @@ impl fmt::Display for Error {
             Self::Unsupported { what, needs } => write!(f, "{what} needs {needs}"),
             Self::Overflow { what } => write!(f, "{what} exceeds 4294967295, the largest that the counters hold"),
             Self::Cancelled => write!(f, "cancelled"),
+            Self::Device(reason) => write!(f, "{reason}"),
         }
     }
 }

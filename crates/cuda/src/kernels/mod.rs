@@ -10,7 +10,7 @@ pub mod random;
 pub mod row;
 pub mod rows;
 
-/// The files of `kernels/ptx/sm_80` that the families launch, by their stems.
+/// The files of `kernels/ptx/sm_80` that this crate launches, by their stems.
 macro_rules! shipped {
     ($($stem:literal)+) => {
         const SHIPPED: &[(&str, &str)] =
@@ -32,6 +32,8 @@ shipped! {
     "gemm_tf32"
     "group_norm"
     "group_norm_silu"
+    "ising"
+    "ising_dense"
     "layer_norm"
     "philox_normal"
     "rows"

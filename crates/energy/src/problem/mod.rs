@@ -96,6 +96,11 @@ impl Problem {
         &self.sides
     }
 
+    /// True if every coupling is stored, zeros too; see [`Problem::dense`].
+    pub fn is_dense(&self) -> bool {
+        self.couplings.is_dense()
+    }
+
     /// Every coupling (k, l, J_kl) with k < l and J_kl ≠ 0.
     pub fn couplings(&self) -> impl Iterator<Item = (usize, usize, f64)> + '_ {
         (0..self.len()).flat_map(move |k| {
