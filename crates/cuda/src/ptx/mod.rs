@@ -95,7 +95,7 @@ fn function(number: usize) -> String {
 /// The module's text.
 impl fmt::Display for Module {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, ".version 8.0\n.target sm_80\n.address_size 64")?;
+        writeln!(f, ".version 8.1\n.target sm_80\n.address_size 64")?;
         for (number, entry) in self.entries.iter().enumerate() {
             write!(f, "\n.visible .entry {}{entry}", function(number))?;
         }

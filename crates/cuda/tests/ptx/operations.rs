@@ -54,3 +54,13 @@ fn selections_and_constants() {
     let code = vec![Instruction::Number(-3.5), Instruction::Unary(Unary::Tanh, Value(0))];
     check(&chain(COUNT, &buffers, 2, code, whole(1, COUNT)), &buffers);
 }
+
+/// The norm of all gradients of a network adds up hundreds of numbers at once: more than 4 KiB of pointers.
+#[test]
+fn a_thousand_operands() {
+    let buffers: Vec<Buffer> = (0..1001).map(|seed| Buffer::new(DType::F32, &numbers(seed, 3)[..])).collect();
+    let mut code: Vec<Instruction> = (0..1000).map(|input| Instruction::Load { input, view: View::run(3) }).collect();
+    code.push(Instruction::Binary(Binary::Add, Value(0), Value(1)));
+    code.extend((2..1000).map(|input| Instruction::Binary(Binary::Max, Value(998 + input), Value(input))));
+    check(&chain(3, &buffers, 1000, code, whole(1998, 3)), &buffers);
+}
