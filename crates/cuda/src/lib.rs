@@ -9,6 +9,7 @@
 //! [`replicas`] brings Markov chains of spins to the GPU.
 
 mod backend;
+mod batch;
 mod device;
 mod error;
 pub mod kernels;

@@ -12,6 +12,7 @@ use choice::unplaced;
 pub use choice::{Target, claims};
 
 use crate::{
+    batch,
     launch::{ALIGNMENT, Argument, Home, Launch, Launches},
     ptx,
 };
@@ -34,25 +35,41 @@ pub struct Lowered {
 /// Chooses kernels and places every buffer. Fused operations must be claimed or expanded before.
 pub fn lower(graph: &Graph, target: Target) -> Result<Lowered, CompileError> {
     let schedule = Schedule::new(graph, Halves::Packed)?;
-    let mut loops = ptx::Module::new();
-    let mut steps: Vec<Launches> = Vec::with_capacity(schedule.steps.len());
-    for step in &schedule.steps {
-        steps.push(match step {
-            Step::Chain(chain) => loops.chain(chain, unplaced),
+    let of_chain = |step: &Step| match step {
+        Step::Chain(chain) => Some(ptx::Loop::new(chain, unplaced)),
+        Step::Kernel(_) | Step::Decode { .. } => None,
+    };
+    let loops: Vec<Option<ptx::Loop>> = schedule.steps.iter().map(of_chain).collect();
+    let order = batch::grouped(&schedule, &loops);
+    let mut module = ptx::Module::new();
+    let mut groups: Vec<Launches> = Vec::with_capacity(order.len());
+    for group in &order {
+        groups.push(match &schedule.steps[group[0]] {
+            Step::Chain(_) => {
+                let members: Vec<&ptx::Loop> = group.iter().filter_map(|&step| loops[step].as_ref()).collect();
+                module.add(&members)
+            }
             Step::Kernel(kernel) => choice::launches(graph, target, kernel)?,
             Step::Decode { .. } => Launches::default(), // parameters keep their 16 bits
         });
     }
-    let module = if loops.is_empty() { String::new() } else { loops.to_string() };
-    placed(&schedule, steps, module)
+    let module = if module.is_empty() { String::new() } else { module.to_string() };
+    placed(&schedule, &order, groups, module)
 }
 
 /// Gives every buffer and working memory its place in the arena.
-fn placed(schedule: &Schedule, steps: Vec<Launches>, module: String) -> Result<Lowered, CompileError> {
-    let mut buffers = schedule.lifetimes(|buffer| buffer.count.saturating_mul(buffer.dtype.size()));
+fn placed(
+    schedule: &Schedule,
+    order: &[batch::Group],
+    groups: Vec<Launches>,
+    module: String,
+) -> Result<Lowered, CompileError> {
+    let sizes = schedule.buffers.iter().map(|buffer| buffer.count.saturating_mul(buffer.dtype.size()));
+    let lives = sizes.zip(batch::lives(schedule, order));
+    let mut buffers: Vec<Lifetime> = lives.map(|(size, (first, last))| Lifetime { size, first, last }).collect();
     let values = buffers.len();
-    for (number, step) in steps.iter().enumerate() {
-        buffers.push(Lifetime { size: step.scratch, first: number, last: number });
+    for (number, group) in groups.iter().enumerate() {
+        buffers.push(Lifetime { size: group.scratch, first: number, last: number });
     }
     let total = buffers.iter().try_fold(0usize, |sum, b| sum.checked_add(b.size.checked_add(ALIGNMENT)?));
     if total.is_none_or(|t| t > isize::MAX as usize / 8) {
@@ -60,8 +77,8 @@ fn placed(schedule: &Schedule, steps: Vec<Launches>, module: String) -> Result<L
     }
     let (offsets, arena) = place(&buffers, ALIGNMENT);
     let mut launches = Vec::new();
-    for (number, step) in steps.into_iter().enumerate() {
-        for mut launch in step.launches {
+    for (number, group) in groups.into_iter().enumerate() {
+        for mut launch in group.launches {
             for argument in &mut launch.arguments {
                 if let Argument::Pointer(address) = argument {
                     address.home = match address.home {

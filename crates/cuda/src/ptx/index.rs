@@ -16,7 +16,7 @@ pub(super) trait Index: Scalar {
     const SHIFT_RIGHT: &'static str;
     const LESS: &'static str;
     const MIN: &'static str;
-    const LOAD_PARAM: &'static str;
+    const MOVE: &'static str;
 
     fn new(value: u64) -> Self;
     fn get(self) -> u64;
@@ -35,7 +35,7 @@ impl Index for u32 {
     const SHIFT_RIGHT: &'static str = "shr.u32";
     const LESS: &'static str = "setp.lt.u32";
     const MIN: &'static str = "min.u32";
-    const LOAD_PARAM: &'static str = "ld.param.u32";
+    const MOVE: &'static str = "mov.b32";
 
     fn new(value: u64) -> u32 {
         value as u32
@@ -60,7 +60,7 @@ impl Index for u64 {
     const SHIFT_RIGHT: &'static str = "shr.u64";
     const LESS: &'static str = "setp.lt.u64";
     const MIN: &'static str = "min.u64";
-    const LOAD_PARAM: &'static str = "ld.param.u64";
+    const MOVE: &'static str = "mov.b64";
 
     fn new(value: u64) -> u64 {
         value

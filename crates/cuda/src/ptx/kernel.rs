@@ -19,14 +19,6 @@ pub(super) const SHARED: &str = "shared";
 /// Instructions beyond which a thread has fewer lanes.
 pub(super) const LONG: usize = 3000;
 
-/// A kernel without its name, and how it is launched.
-pub(super) struct Emitted {
-    pub text: String,
-    pub arguments: Vec<Argument>,
-    /// Blocks along x and y.
-    pub grid: [usize; 2],
-}
-
 /// Where a chain's operands are, and the types of their elements.
 pub(super) struct Operands {
     pub inputs: Vec<(Address, DType)>,
@@ -56,18 +48,77 @@ impl Params {
     /// A kernel of these parameters, `shared` bytes of shared memory, and what is on the tape.
     pub fn kernel(self, tape: &Tape, shared: usize, grid: [usize; 2]) -> Emitted {
         let types = self.list.iter().map(|argument| match argument {
-            Argument::Pointer(_) | Argument::Null | Argument::U64(_) => "u64",
-            Argument::U32(_) => "u32",
-            Argument::F32(_) => "f32",
+            Argument::Pointer(_) | Argument::Null | Argument::U64(_) => Class::Double,
+            Argument::U32(_) | Argument::F32(_) => Class::Word,
         });
-        let params: Vec<String> = types.enumerate().map(|(n, of)| format!("\t.param .{of} p{n}")).collect();
+        let text = Text { params: types.collect(), shared, body: tape.to_string() };
+        Emitted { text, arguments: self.list, grid }
+    }
+}
+
+/// A kernel, and how it is launched.
+#[derive(Clone, Debug)]
+pub(super) struct Emitted {
+    pub text: Text,
+    pub arguments: Vec<Argument>,
+    /// Blocks along x and y.
+    pub grid: [usize; 2],
+}
+
+/// What makes two kernels one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Text {
+    params: Vec<Class>,
+    /// Bytes of shared memory.
+    shared: usize,
+    /// Reads its parameters from the registers `%a0`, `%a1`, ….
+    body: String,
+}
+
+impl Text {
+    /// The kernel for so many members, each with arguments of its own and blocks of its own along z.
+    pub fn entry(&self, name: &str, members: usize) -> String {
+        let count = self.params.len();
+        let param = |n: usize| format!("\t.param {} p{n}", self.params[n % count].names().0);
+        let params: Vec<String> = (0..members * count).map(param).collect();
         let params = params.join(",\n");
-        let shared = match shared {
+        let registers: String =
+            self.params.iter().enumerate().map(|(n, class)| format!("\t.reg {} %a{n};\n", class.names().0)).collect();
+        let shared = match self.shared {
             0 => String::new(),
             bytes => format!("\t.shared .align 16 .b8 {SHARED}[{bytes}];\n"),
         };
-        let text = format!("(\n{params}\n)\n.maxntid {THREADS}, 1, 1\n{{\n{shared}{tape}\tret;\n}}\n");
-        Emitted { text, arguments: self.list, grid }
+        let arguments = match members {
+            1 => self.load(0),
+            _ => format!(
+                "\t.reg .pred %before;\n\t.reg .b32 %member;\n\tmov.u32 %member, %ctaid.z;\n{}$body:\n",
+                self.choose(0, members)
+            ),
+        };
+        let body = &self.body;
+        format!(
+            ".visible .entry {name}(\n{params}\n)\n.maxntid {THREADS}, 1, 1\n{{\n{shared}{registers}{arguments}{body}\tret;\n}}\n"
+        )
+    }
+
+    /// Takes the arguments of one member.
+    fn load(&self, member: usize) -> String {
+        let load = |(n, class): (usize, &Class)| {
+            format!("\tld.param{} %a{n}, [p{}];\n", class.names().0, member * self.params.len() + n)
+        };
+        self.params.iter().enumerate().map(load).collect()
+    }
+
+    /// Takes the arguments of the block's own member of this range.
+    fn choose(&self, first: usize, end: usize) -> String {
+        if end - first == 1 {
+            return self.load(first) + "\tbra.uni $body;\n";
+        }
+        let middle = first.midpoint(end);
+        let (before, after) = (self.choose(first, middle), self.choose(middle, end));
+        format!(
+            "\tsetp.lt.u32 %before, %member, {middle};\n\t@!%before bra $from{middle};\n{before}$from{middle}:\n{after}"
+        )
     }
 }
 
@@ -79,12 +130,12 @@ impl Tape {
 
     /// A size among the parameters.
     pub fn size<I: Index>(&self, param: usize) -> Traced<'_, I> {
-        Value(self, self.result(I::LOAD_PARAM, I::CLASS, vec![Operand::Param(param)]))
+        Value(self, self.result(I::MOVE, I::CLASS, vec![Operand::Argument(param)]))
     }
 
     /// So many bytes after a pointer among the parameters.
     pub fn address<'t, I: Index>(&'t self, param: usize, bytes: Traced<'t, I>) -> Traced<'t, u64> {
-        let generic = self.result("ld.param.u64", Class::Double, vec![Operand::Param(param)]);
+        let generic = self.result("mov.b64", Class::Double, vec![Operand::Argument(param)]);
         let global = self.result("cvta.to.global.u64", Class::Double, vec![Operand::Register(generic)]);
         Value(self, global) + I::widen(bytes)
     }

@@ -29,16 +29,58 @@ use yuragi_graph::lowering::{Chain, End, Home, Source};
 use self::{
     elementwise::Elementwise,
     fold::{Folded, Reduction},
-    kernel::{Emitted, Operands},
+    kernel::{Emitted, Operands, Text},
 };
-use crate::launch::{self, Address, Code, Launch, Launches};
+use crate::launch::{self, ALIGNMENT, Address, Argument, Code, Launch, Launches};
+
+/// A chain as kernels that are in no module yet.
+#[derive(Clone, Debug)]
+pub struct Loop {
+    name: &'static str,
+    kernels: Vec<Emitted>,
+    /// Bytes of working memory.
+    scratch: usize,
+}
+
+impl Loop {
+    /// The most bytes of arguments of a kernel.
+    pub const MOST_ARGUMENTS: usize = 32_764;
+
+    /// Writes a chain whose operands are where `place` says.
+    pub fn new(chain: &Chain, place: impl Fn(Home) -> launch::Home) -> Loop {
+        let places = |sources: &[Source]| {
+            sources.iter().map(|source| (Address::start(place(source.home)), source.dtype)).collect()
+        };
+        let operands = Operands { inputs: places(&chain.inputs), outputs: places(&chain.outputs) };
+        let (kernels, scratch) = match &chain.end {
+            End::Stores(_) if chain.count == 0 => (Vec::new(), 0),
+            End::Stores(stores) => (vec![Elementwise::new(chain.count, &chain.code, stores, &operands).emit()], 0),
+            End::Fold(fold) => {
+                let Folded { kernels, scratch } = Reduction::new(&chain.code, fold, &operands).emit();
+                (kernels, scratch)
+            }
+        };
+        Loop { name: chain.name, kernels, scratch }
+    }
+
+    /// Whether the same kernels do both, with other arguments.
+    pub fn is_like(&self, other: &Loop) -> bool {
+        self.kernels.len() == other.kernels.len()
+            && self.kernels.iter().zip(&other.kernels).all(|(a, b)| a.text == b.text && a.grid[1] == b.grid[1])
+    }
+
+    /// The most bytes of arguments of one of its kernels.
+    pub fn arguments(&self) -> usize {
+        self.kernels.iter().map(|kernel| 8 * kernel.arguments.len()).max().unwrap_or(0)
+    }
+}
 
 /// The kernels of one plan's chains; equal ones are one.
 #[derive(Debug, Default)]
 pub struct Module {
-    /// Entries without their names, in order.
-    entries: Vec<String>,
-    numbers: HashMap<String, usize>,
+    /// Kernels, each for so many members, in order.
+    entries: Vec<(Text, usize)>,
+    numbers: HashMap<(Text, usize), usize>,
 }
 
 impl Module {
@@ -54,35 +96,43 @@ impl Module {
 
     /// Adds what runs a chain, whose operands are where `place` says.
     pub fn chain(&mut self, chain: &Chain, place: impl Fn(Home) -> launch::Home) -> Launches {
-        let places = |sources: &[Source]| {
-            sources.iter().map(|source| (Address::start(place(source.home)), source.dtype)).collect()
-        };
-        let operands = Operands { inputs: places(&chain.inputs), outputs: places(&chain.outputs) };
-        let (kernels, scratch) = match &chain.end {
-            End::Stores(_) if chain.count == 0 => (Vec::new(), 0),
-            End::Stores(stores) => (vec![Elementwise::new(chain.count, &chain.code, stores, &operands).emit()], 0),
-            End::Fold(fold) => {
-                let Folded { kernels, scratch } = Reduction::new(&chain.code, fold, &operands).emit();
-                (kernels, scratch)
-            }
-        };
-        Launches { launches: kernels.into_iter().map(|kernel| self.add(chain.name, kernel)).collect(), scratch }
+        self.add(&[&Loop::new(chain, place)])
     }
 
-    fn add(&mut self, name: &'static str, kernel: Emitted) -> Launch {
-        let number = *self.numbers.entry(kernel.text).or_insert_with_key(|text| {
-            self.entries.push(text.clone());
+    /// Adds what runs loops that are alike and do not depend on each other, at once.
+    pub fn add(&mut self, loops: &[&Loop]) -> Launches {
+        let Some(first) = loops.first() else { return Launches::default() };
+        let scratch = first.scratch.next_multiple_of(ALIGNMENT);
+        let launches = (0..first.kernels.len()).map(|kernel| self.launch(loops, kernel, scratch)).collect();
+        Launches { launches, scratch: scratch * loops.len() }
+    }
+
+    /// One launch of the kernel of this number of every loop.
+    fn launch(&mut self, loops: &[&Loop], kernel: usize, scratch: usize) -> Launch {
+        let key = (loops[0].kernels[kernel].text.clone(), loops.len());
+        let number = *self.numbers.entry(key).or_insert_with_key(|key| {
+            self.entries.push(key.clone());
             self.entries.len() - 1
         });
-        let [x, y] = kernel.grid.map(|blocks| blocks as u32);
+        let kernels = || loops.iter().map(|one| &one.kernels[kernel]);
+        let most = |axis: usize| kernels().map(|kernel| kernel.grid[axis]).max().unwrap_or(1) as u32;
+        let of_member = |(member, kernel): (usize, &Emitted)| {
+            let moved = |argument: &Argument| match *argument {
+                Argument::Pointer(Address { home: launch::Home::Scratch(at), offset }) => {
+                    Argument::Pointer(Address { home: launch::Home::Scratch(at + member * scratch), offset })
+                }
+                other => other,
+            };
+            kernel.arguments.iter().map(moved).collect::<Vec<Argument>>()
+        };
         Launch {
-            name,
+            name: loops[0].name,
             code: Code::Emitted,
             function: function(number),
-            grid: [x, y, 1],
+            grid: [most(0), most(1), loops.len() as u32],
             block: [kernel::THREADS as u32, 1, 1],
             shared: 0,
-            arguments: kernel.arguments,
+            arguments: kernels().enumerate().flat_map(of_member).collect(),
         }
     }
 }
@@ -96,8 +146,8 @@ fn function(number: usize) -> String {
 impl fmt::Display for Module {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, ".version 8.1\n.target sm_80\n.address_size 64")?;
-        for (number, entry) in self.entries.iter().enumerate() {
-            write!(f, "\n.visible .entry {}{entry}", function(number))?;
+        for (number, (text, members)) in self.entries.iter().enumerate() {
+            write!(f, "\n{}", text.entry(&function(number), *members))?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 use std::{cell::RefCell, collections::HashMap, fmt};
 
 /// What a register holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Class {
     Predicate,
     Half,
@@ -38,8 +38,8 @@ pub(super) enum Operand {
     Integer(u64),
     /// A name of the language or of the kernel, such as `%tid.x`.
     Name(&'static str),
-    /// A kernel's parameter in memory.
-    Param(usize),
+    /// A kernel's argument.
+    Argument(usize),
     /// Memory so many bytes after an address.
     Memory(Box<Operand>, usize),
     /// Several at once.
@@ -52,7 +52,7 @@ impl Operand {
             Operand::Register(register) => visit(*register),
             Operand::Memory(base, _) => base.registers(visit),
             Operand::Group(parts) => parts.iter().for_each(|part| part.registers(visit)),
-            Operand::F32(_) | Operand::F64(_) | Operand::Integer(_) | Operand::Name(_) | Operand::Param(_) => {}
+            Operand::F32(_) | Operand::F64(_) | Operand::Integer(_) | Operand::Name(_) | Operand::Argument(_) => {}
         }
     }
 }
@@ -327,7 +327,7 @@ impl Text<'_> {
             Operand::F64(bits) => format!("0d{bits:016X}"),
             Operand::Integer(value) => value.to_string(),
             Operand::Name(name) => (*name).to_string(),
-            Operand::Param(number) => format!("[p{number}]"),
+            Operand::Argument(number) => format!("%a{number}"),
             Operand::Memory(base, 0) => format!("[{}]", self.operand(base)),
             Operand::Memory(base, bytes) => format!("[{}+{bytes}]", self.operand(base)),
             Operand::Group(parts) => group(parts.iter().map(|part| self.operand(part)).collect()),
