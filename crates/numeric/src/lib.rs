@@ -10,6 +10,7 @@
 //! | [`philox`] | the counter-based generator Philox4x32-10 |
 //! | [`fill`] | uniform and normal noise as a pure function of (key, stream, index) |
 //! | [`elementary`] | branch-free f32 `exp ln sin cos tanh sigmoid erf` that vectorise |
+//! | [`Real`], [`Single`] | what formulas are written in, so that they can be computed or recorded |
 //! | [`double`] | branch-free f64 `exp ln` that vectorise |
 //! | [`linalg`] | small dense matrices in place: Cholesky, triangular systems, symmetric eigenvalues |
 //! | [`simd`] | loops compiled for every vector unit, with equal bits |

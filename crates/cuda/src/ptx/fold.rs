@@ -3,7 +3,7 @@
 //! The order in which numbers are combined follows from the shape alone: it is the same on every device.
 
 use yuragi_graph::{
-    DType,
+    DType, Shape,
     lowering::{Fold, Instruction, Value, View},
     op::{Movement, Reduce},
 };
@@ -52,6 +52,40 @@ struct Load {
     by_number: bool,
 }
 
+/// An operand as a chain's instruction sees it.
+struct Seen<'a> {
+    input: usize,
+    view: &'a View,
+    /// The same walk along the axes of the reduction, if there is one with constant steps.
+    along: Option<View>,
+}
+
+impl Seen<'_> {
+    fn by<'a>(instruction: &'a Instruction, shape: &Shape) -> Option<Seen<'a>> {
+        let Instruction::Load { input, view } = instruction else { return None };
+        Some(Seen { input: *input, view, along: view.clone().moved(&Movement::Reshape, shape) })
+    }
+}
+
+/// The axes of a reduction: neighbours that are all kept or all folded stand together if no operand tells them apart.
+/// Those of extent 1 are left out, for nobody walks along them.
+fn groups(fold: &Fold, views: &[Option<Seen<'_>>]) -> Vec<Vec<usize>> {
+    let shape = &fold.shape;
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for axis in (0..shape.rank()).filter(|&axis| shape[axis] != 1) {
+        let joins = |outer: usize| {
+            let nested = |view: &View| view.axes()[outer].1 == shape[axis] * view.axes()[axis].1;
+            let mut walks = views.iter().flatten().filter_map(|seen| seen.along.as_ref());
+            fold.axes.contains(outer) == fold.axes.contains(axis) && walks.all(nested)
+        };
+        match groups.last_mut() {
+            Some(group) if group.last().is_some_and(|&outer| joins(outer)) => group.push(axis),
+            _ => groups.push(vec![axis]),
+        }
+    }
+    groups
+}
+
 /// The kernels of a reduction, and the bytes of working memory between them.
 pub(super) struct Folded {
     pub kernels: Vec<Emitted>,
@@ -73,50 +107,30 @@ struct Split {
 
 impl Reduction {
     pub fn new(code: &[Instruction], fold: &Fold, operands: &Operands) -> Reduction {
-        let mut params = Params::default();
         let shape = &fold.shape;
-        let steps = shape.strides();
-        // Extents of 1 are left out: nobody walks along them.
-        let long: Vec<usize> = (0..shape.rank()).filter(|&axis| shape[axis] != 1).collect();
-        let view = |instruction: &Instruction| match instruction {
-            Instruction::Load { input, view } => Some((*input, view.clone())),
-            _ => None,
+        let views: Vec<Option<Seen<'_>>> = code.iter().map(|instruction| Seen::by(instruction, shape)).collect();
+        let groups = groups(fold, &views);
+        let extent = |group: &[usize]| group.iter().map(|&axis| shape[axis]).product::<usize>();
+        let inner = |group: &[usize]| group.last().copied().unwrap_or(0);
+        let axis = |group: &Vec<usize>| {
+            let inner = inner(group);
+            Axis { extent: extent(group), kept: !fold.axes.contains(inner), step: shape.strides()[inner] }
         };
-        let views: Vec<Option<(usize, View)>> = code.iter().map(view).collect();
-        let moved: Vec<Option<View>> = views
-            .iter()
-            .map(|view| view.as_ref().and_then(|(_, view)| view.clone().moved(&Movement::Reshape, shape)))
-            .collect();
-        let mut groups: Vec<Vec<usize>> = Vec::new();
-        for &axis in &long {
-            let kept = |axis: usize| !fold.axes.contains(axis);
-            let joins = |outer: usize| {
-                let nested = |view: &View| view.axes()[outer].1 == shape[axis] * view.axes()[axis].1;
-                kept(outer) == kept(axis) && moved.iter().flatten().all(nested)
-            };
-            match groups.last_mut() {
-                Some(group) if group.last().is_some_and(|&outer| joins(outer)) => group.push(axis),
-                _ => groups.push(vec![axis]),
-            }
-        }
-        let extent = |group: &Vec<usize>| group.iter().map(|&axis| shape[axis]).product::<usize>();
-        let inner = |group: &Vec<usize>| group.last().copied().unwrap_or(0);
-        let axes = groups
-            .iter()
-            .map(|g| Axis { extent: extent(g), kept: !fold.axes.contains(inner(g)), step: steps[inner(g)] })
-            .collect();
-        let load = |(view, moved): (&Option<(usize, View)>, &Option<View>)| {
-            let (input, view) = view.as_ref()?;
+        let mut params = Params::default();
+        let load = |seen: &Option<Seen<'_>>| {
+            let Seen { input, view, along } = seen.as_ref()?;
             let operand = operands.inputs[*input];
-            Some(match moved {
-                Some(moved) => {
-                    let axes = groups.iter().map(|g| (extent(g), moved.axes()[inner(g)].1)).collect();
-                    Load { walk: Walk::along(&mut params, operand, moved.offset, axes), by_number: false }
+            let walk = match along {
+                Some(along) => {
+                    let axes = groups.iter().map(|group| (extent(group), along.axes()[inner(group)].1)).collect();
+                    Walk::along(&mut params, operand, along.offset, axes)
                 }
-                None => Load { walk: Walk::new(&mut params, operand, view), by_number: true },
-            })
+                None => Walk::new(&mut params, operand, view),
+            };
+            Some(Load { walk, by_number: along.is_none() })
         };
-        let loaded = views.iter().zip(&moved).map(load).collect();
+        let loaded = views.iter().map(load).collect();
+        let axes = groups.iter().map(axis).collect();
         let code = code.to_vec();
         Reduction { code, value: fold.value, op: fold.op, axes, params, loaded, output: operands.outputs[0] }
     }
