@@ -40,6 +40,14 @@ pub fn lower(graph: &Graph, target: Target) -> Result<Lowered, CompileError> {
         Step::Kernel(_) | Step::Decode { .. } => None,
     };
     let loops: Vec<Option<ptx::Loop>> = schedule.steps.iter().map(of_chain).collect();
+    if let Some(most) =
+        loops.iter().flatten().map(ptx::Loop::arguments).max().filter(|n| *n > ptx::Loop::MOST_ARGUMENTS)
+    {
+        let (have, legal) = (most / 8, ptx::Loop::MOST_ARGUMENTS / 8);
+        return Err(CompileError::Device(format!(
+            "a loop over elements has {have} operands; legal are at most {legal}"
+        )));
+    }
     let order = batch::grouped(&schedule, &loops);
     let mut module = ptx::Module::new();
     let mut groups: Vec<Launches> = Vec::with_capacity(order.len());

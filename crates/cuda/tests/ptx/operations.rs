@@ -1,7 +1,11 @@
 //! Every operation of the table has the bits of the CPU.
 
+use yuragi_cuda::{
+    kernels::product::Machine,
+    lower::{Target, lower},
+};
 use yuragi_graph::{
-    DType,
+    Builder, DType,
     lowering::{Instruction, Value, View},
     op::{Binary, Unary},
 };
@@ -63,4 +67,15 @@ fn a_thousand_operands() {
     code.push(Instruction::Binary(Binary::Add, Value(0), Value(1)));
     code.extend((2..1000).map(|input| Instruction::Binary(Binary::Max, Value(998 + input), Value(input))));
     check(&chain(3, &buffers, 1000, code, whole(1998, 3)), &buffers);
+}
+
+#[test]
+fn more_operands_than_a_kernel_takes_are_refused() {
+    let b = Builder::new();
+    let inputs: Vec<_> = (0..5000).map(|i| b.input(&format!("x{i}"), &[2], DType::F32)).collect();
+    let sum = inputs.into_iter().reduce(|a, b| a + b).unwrap();
+    let graph = b.finish(&[("sum", sum)]).unwrap();
+    let target = Target { machine: Machine { multiprocessors: 132 }, tf32: false };
+    let error = lower(&graph, target).unwrap_err();
+    assert_eq!(error.to_string(), "a loop over elements has 5002 operands; legal are at most 4095");
 }
