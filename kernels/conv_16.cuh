@@ -9,8 +9,8 @@
 // alignment will do.
 // Alignment: a and b lie at multiples of 16 bytes; conv2d and conv2d_weight_grad: channels and filters are multiples of
 // 8, conv2d_input_grad: filters are. Kernels whose name says `any` ask for none of this.
-// Launch: as in conv_f32.cuh, with blocks of 128 threads. Dynamic shared memory: 65,536 bytes for 128×128, 49,152 for
-// 64×64.
+// Launch: as in conv_f32.cuh, with blocks of 256 threads and 98,304 bytes of dynamic shared memory for 256×128, 128
+// threads and 49,152 bytes for 64×64.
 // Contract: products are exact; an element with k terms is off by at most (5/4·k + 2)·2^-23·Σ|a·b| before it is rounded
 // to c's type and the bias is added and the sum rounded again.
 #pragma once
@@ -53,7 +53,7 @@ void conv2d_weight_grad(const T* x, const T* dy, void* dw, const void* bias, u32
 }
 
 #define CONV(name, kind, T, Shape, Copy, any) \
-    extern "C" __global__ void __launch_bounds__(Shape::THREADS, 2) \
+    extern "C" __global__ void __launch_bounds__(Shape::THREADS, Shape::RESIDENT) \
         name(const T* a, const T* b, void* c, const void* bias, u32 samples, u32 height, u32 width, u32 channels, \
              u32 filters, u32 kernel_h, u32 kernel_w, u32 out_h, u32 out_w, u32 stride_h, u32 stride_w, u32 pad_top, \
              u32 pad_left, u64 c_share, u32 wide) { \

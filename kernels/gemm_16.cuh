@@ -9,8 +9,8 @@
 //   nn   a_column = b_column = 1      nt   a_column = b_row = 1      tn   a_row = b_column = 1      any   anyhow
 //
 // Alignment: but for `any`, A and B lie at multiples of 16 bytes, and the steps that are not 1 are multiples of 8.
-// Launch: as in gemm_f32.cuh, with blocks of 128 threads. Dynamic shared memory: 65,536 bytes for 128×128, 49,152 for
-// 64×64.
+// Launch: as in gemm_f32.cuh, with blocks of 256 threads and 98,304 bytes of dynamic shared memory for 256×128, 128
+// threads and 49,152 bytes for 64×64.
 // Contract: products are exact; an element is off by at most (5/4·k + 2)·2^-23·Σ|a·b| before it is rounded to C's type
 // and the bias is added and the sum rounded again. (Tensor cores add the products of an instruction and the sum so far
 // at once, and cut off what lies below the largest's last bits: Fasi et al. 2021.)
@@ -31,7 +31,7 @@ void gemm(const T* a, const T* b, void* c, const void* bias, u32 m, u32 n, u32 k
 }
 
 #define GEMM(name, T, Shape, Copy, deep_a, deep_b, a_row, a_column, b_row, b_column) \
-    extern "C" __global__ void __launch_bounds__(Shape::THREADS, 2) \
+    extern "C" __global__ void __launch_bounds__(Shape::THREADS, Shape::RESIDENT) \
         name(const T* a, const T* b, void* c, const void* bias, u32 m, u32 n, u32 k, u64 step_a_row, \
              u64 step_a_column, u64 step_b_row, u64 step_b_column, u64 c_row, u64 a_batch, u64 b_batch, u64 c_batch, \
              u64 c_share, u32 wide) { \

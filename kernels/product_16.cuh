@@ -10,12 +10,15 @@
 #include "mma.cuh"
 #include "product.cuh"
 
-template <u32 M, u32 N, u32 K, u32 W_M, u32 W_N, u32 S> struct Tiling {
+template <u32 M, u32 N, u32 K, u32 W_M, u32 W_N, u32 S, u32 R> struct Tiling {
     enum : u32 { BLOCK_M = M, BLOCK_N = N, BLOCK_K = K, STAGES = S };
+    enum : u32 { RESIDENT = R }; // blocks on a multiprocessor
     enum : u32 { WARP_M = W_M, WARP_N = W_N, WARPS_N = N / W_N, THREADS = M / W_M * WARPS_N * 32 };
     enum : u32 { TILES_M = W_M / 16, TILES_N = W_N / 8 }; // instructions that share a row or a column
     enum : u32 { BYTES_A = M * K * 2, STAGE_BYTES = (M + N) * K * 2 };
-    static_assert(S * STAGE_BYTES >= M * N * 4, "the sums fit where the factors were");
+    // So many parts of the sums fit one after the other where the factors were.
+    enum : u32 { PASSES = (M * N * 4 + S * STAGE_BYTES - 1) / (S * STAGE_BYTES), PASS_M = M / PASSES };
+    static_assert(K % 32 == 0 && PASS_M % W_M == 0, "two sets of fragments take turns; a warp's sums go together");
 };
 
 // One step of a factor in shared memory. DEEP: the rows are those of the result (or its columns) and neighbours are
@@ -24,12 +27,17 @@ template <bool DEEP, u32 EXTENT, u32 DEPTH> struct Stage {
     enum : u32 { ROWS = DEEP ? EXTENT : DEPTH, CHUNKS = (DEEP ? DEPTH : EXTENT) / 8 };
 
     static u32 offset(u32 row, u32 chunk) { return ((row * CHUNKS + chunk) ^ (row & 7)) * 16; }
+
+    // From the offset of a chunk to that of one `rows` (a multiple of 8) further on, `chunks` further along the row if
+    // these are bits that its number has not.
+    static u32 further(u32 offset, u32 rows, u32 chunks) { return (offset ^ chunks * 16) + rows * CHUNKS * 16; }
 };
 
 // Copies chunks that are aligned in memory and of which each is zeros or begins with elements next to each other.
 template <class Factor, bool DEEP, u32 EXTENT, u32 DEPTH, u32 THREADS> struct Aligned {
     using Stage = ::Stage<DEEP, EXTENT, DEPTH>;
     enum : u32 { STEP = THREADS / Stage::CHUNKS, LINES = Stage::ROWS / STEP };
+    static_assert(STEP % 8 == 0, "chunks of a thread change places alike");
 
     u32 row, chunk; // this thread copies a chunk of row + i·STEP
     u32 count;      // elements from it to the end of the factor, if chunks go along the result
@@ -65,7 +73,7 @@ template <class Factor, bool DEEP, u32 EXTENT, u32 DEPTH, u32 THREADS> struct Al
     void copy(const Factor& factor, u32 to, u32 i, const Outer& outer, const Depth& depth, u32 rest) const {
         u32 within;
         const auto* const from = factor.element(outer, depth, within);
-        copy_async(to + Stage::offset(row + i * STEP, chunk), from, within * min(rest, 8) * 2);
+        copy_async(to + Stage::further(Stage::offset(row, chunk), i * STEP, 0), from, within * min(rest, 8) * 2);
     }
 };
 
@@ -109,7 +117,7 @@ template <class Shape, class Out> void store_sums(const Out& out, u32 shared, u3
     float biases[4];
     out.biases(biases, first_column + column);
 #pragma unroll 2
-    for (u32 row = threadIdx.x / GROUPS; row < Shape::BLOCK_M; row += STEP) {
+    for (u32 row = threadIdx.x / GROUPS; row < Shape::PASS_M; row += STEP) {
         float sums[4];
         load_shared(sums, shared + sum_offset<Shape::BLOCK_N>(row, column));
         out.store(out.rows.at(first_row + row), first_column + column, sums, biases);
@@ -130,6 +138,35 @@ template <class T, class Rows> struct Result {
     }
 };
 
+// What a warp multiplies at a time: 16 terms of each of its sums.
+template <class Shape> struct Fragments {
+    u32 a[Shape::TILES_M][4] = {}, b[Shape::TILES_N][2] = {};
+
+    // From term `depth` of the step on; from_a and from_b are where the lane's parts of its warp's fragments begin.
+    template <class StageA, class StageB, bool DEEP_A, bool DEEP_B> void load(u32 from_a, u32 from_b, u32 depth) {
+#pragma unroll
+        for (u32 i = 0; i < Shape::TILES_M; i++) {
+            if constexpr (DEEP_A) load_matrices(a[i], StageA::further(from_a, i * 16, depth / 8));
+            else load_matrices_transposed(a[i], StageA::further(from_a, depth, i * 2));
+        }
+#pragma unroll
+        for (u32 j = 0; j < Shape::TILES_N; j += 2) {
+            u32 r[4];
+            if constexpr (DEEP_B) load_matrices(r, StageB::further(from_b, j * 8, depth / 8));
+            else load_matrices_transposed(r, StageB::further(from_b, depth, j));
+            b[j][0] = r[0], b[j][1] = r[1], b[j + 1][0] = r[2], b[j + 1][1] = r[3];
+        }
+    }
+
+    template <class T> void multiply(float (&sums)[Shape::TILES_M][Shape::TILES_N][4]) const {
+#pragma unroll
+        for (u32 i = 0; i < Shape::TILES_M; i++) {
+#pragma unroll
+            for (u32 j = 0; j < Shape::TILES_N; j++) multiply_add<T>(sums[i][j], a[i], b[j]);
+        }
+    }
+};
+
 // Computes the block's part.
 template <class Shape, bool DEEP_A, bool DEEP_B, template <class, bool, u32, u32, u32> class Copy, class T, class A,
           class B, class Rows>
@@ -146,79 +183,69 @@ void product(const A& a, const B& b, const Result<T, Rows>& c) {
     const Copy<A, DEEP_A, M, K, Shape::THREADS> copy_a(a, part.row);
     const Copy<B, DEEP_B, N, K, Shape::THREADS> copy_b(b, part.column);
 
-    float sums[Shape::TILES_M][Shape::TILES_N][4] = {};
-    const auto multiply = [&](u32 tile_a) {
-        const u32 tile_b = tile_a + Shape::BYTES_A;
-#pragma unroll
-        for (u32 depth = 0; depth < K; depth += 16) {
-            u32 fragments_a[Shape::TILES_M][4], fragments_b[Shape::TILES_N][2];
-#pragma unroll
-            for (u32 i = 0; i < Shape::TILES_M; i++) {
-                const u32 row = warp_row + i * 16;
-                if constexpr (DEEP_A) {
-                    load_matrices(fragments_a[i], tile_a + StageA::offset(row + lane % 16, depth / 8 + lane / 16));
-                } else {
-                    const u32 term = depth + lane / 16 * 8 + lane % 8, chunk = row / 8 + lane / 8 % 2;
-                    load_matrices_transposed(fragments_a[i], tile_a + StageA::offset(term, chunk));
-                }
-            }
-#pragma unroll
-            for (u32 j = 0; j < Shape::TILES_N; j += 2) {
-                const u32 column = warp_column + j * 8;
-                u32 r[4];
-                if constexpr (DEEP_B) {
-                    const u32 row = column + lane / 16 * 8 + lane % 8, chunk = depth / 8 + lane / 8 % 2;
-                    load_matrices(r, tile_b + StageB::offset(row, chunk));
-                } else {
-                    const u32 term = depth + lane % 16, chunk = column / 8 + lane / 16;
-                    load_matrices_transposed(r, tile_b + StageB::offset(term, chunk));
-                }
-                fragments_b[j][0] = r[0], fragments_b[j][1] = r[1];
-                fragments_b[j + 1][0] = r[2], fragments_b[j + 1][1] = r[3];
-            }
-#pragma unroll
-            for (u32 i = 0; i < Shape::TILES_M; i++) {
-#pragma unroll
-                for (u32 j = 0; j < Shape::TILES_N; j++) multiply_add<T>(sums[i][j], fragments_a[i], fragments_b[j]);
-            }
-        }
-    };
+    // Where the lane's rows of matrices begin in a stage: of the first factor's fragments lie four, of the second's two
+    // times two next to each other.
+    const u32 low = lane % 16, high = lane / 16, inner = lane % 8, middle = lane / 8 % 2;
+    const u32 lane_a = DEEP_A ? StageA::offset(warp_row + low, high)
+                              : StageA::offset(high * 8 + inner, warp_row / 8 + middle);
+    const u32 lane_b = Shape::BYTES_A + (DEEP_B ? StageB::offset(warp_column + high * 8 + inner, middle)
+                                                : StageB::offset(low, warp_column / 8 + high));
 
+    float sums[Shape::TILES_M][Shape::TILES_N][4] = {};
+    Fragments<Shape> fragments[2]; // while one is multiplied the other is loaded, across steps, too
     const u32 end = shared + STAGES * Shape::STAGE_BYTES;
-    u32 to = shared, from = shared;
-    // The first turns only copy.
-    for (u32 turn = 0; turn < part.last - part.first + STAGES - 1; turn++) {
-        copy_wait<STAGES - 2>(); // this thread's copies of the stage are done,
-        __syncthreads();         // everybody's are, and nobody reads the stage before it any more
-        if (part.first + turn < part.last) {
-            copy_a.copy(a, to, part.first + turn);
-            copy_b.copy(b, to + Shape::BYTES_A, part.first + turn);
-            to = to + Shape::STAGE_BYTES == end ? shared : to + Shape::STAGE_BYTES;
+    u32 to = shared, from = shared, next = part.first;
+    const auto copy = [&] {
+        if (next < part.last) {
+            copy_a.copy(a, to, next);
+            copy_b.copy(b, to + Shape::BYTES_A, next);
         }
         copy_commit(); // also when empty, so that the number of groups tells the stage
-        if (turn >= STAGES - 1) {
-            multiply(from);
-            from = from + Shape::STAGE_BYTES == end ? shared : from + Shape::STAGE_BYTES;
+        to = to + Shape::STAGE_BYTES == end ? shared : to + Shape::STAGE_BYTES;
+        next++;
+    };
+#pragma unroll 1
+    for (u32 stage = 0; stage < STAGES - 1; stage++) copy();
+    for (u32 step = part.first; step < part.last; step++) {
+        copy_wait<STAGES - 2>(); // this thread's copies of the stage are done,
+        __syncthreads();         // everybody's are, and nobody reads the stage before it any more
+        copy();
+#pragma unroll
+        for (u32 depth = 0; depth < K; depth += 16) {
+            fragments[depth / 16 % 2].template load<StageA, StageB, DEEP_A, DEEP_B>(from + lane_a, from + lane_b,
+                                                                                     depth);
+            fragments[(depth / 16 + 1) % 2].template multiply<T>(sums); // at first zeros
         }
+        from = from + Shape::STAGE_BYTES == end ? shared : from + Shape::STAGE_BYTES;
     }
+    fragments[1].template multiply<T>(sums);
 
-    __syncthreads();
+    // Eight columns further are two chunks: bits that the number of the lane's first one has not.
+    const u32 first = sum_offset<N>(warp_row % Shape::PASS_M + lane / 4, warp_column + lane % 4 * 2);
+#pragma unroll 1
+    for (u32 pass = 0; pass < Shape::PASSES; pass++) {
+        __syncthreads();
+        if (Shape::PASSES == 1 || warp_row / Shape::PASS_M == pass) {
 #pragma unroll
-    for (u32 i = 0; i < Shape::TILES_M; i++) {
+            for (u32 i = 0; i < Shape::TILES_M; i++) {
 #pragma unroll
-        for (u32 j = 0; j < Shape::TILES_N; j++) {
+                for (u32 j = 0; j < Shape::TILES_N; j++) {
 #pragma unroll
-            for (u32 half = 0; half < 2; half++) {
-                const u32 row = warp_row + i * 16 + half * 8 + lane / 4, column = warp_column + j * 8 + lane % 4 * 2;
-                store_shared(shared + sum_offset<N>(row, column), sums[i][j][2 * half], sums[i][j][2 * half + 1]);
+                    for (u32 half = 0; half < 2; half++) {
+                        const u32 to = shared + (first ^ j * 32) + (i * 16 + half * 8) * N * 4;
+                        store_shared(to, sums[i][j][2 * half], sums[i][j][2 * half + 1]);
+                    }
+                }
             }
         }
+        __syncthreads();
+        const u32 row = part.row + pass * Shape::PASS_M;
+        if (c.wide) store_sums<Shape>(c.template of<float>(), shared, row, part.column);
+        else store_sums<Shape>(c.template of<T>(), shared, row, part.column);
     }
-    __syncthreads();
-    if (c.wide) store_sums<Shape>(c.template of<float>(), shared, part.row, part.column);
-    else store_sums<Shape>(c.template of<T>(), shared, part.row, part.column);
 }
 
-// A large part of the result for large products: 64 KiB of dynamic shared memory. Small ones for small: 48 KiB.
-using Large = Tiling<128, 128, 32, 64, 64, 4>;
-using Small = Tiling<64, 64, 64, 32, 32, 3>;
+// A large part of the result for large products, as each element that is copied then serves many sums: 96 KiB of dynamic
+// shared memory, one block on a multiprocessor. Small ones for small: 48 KiB.
+using Large = Tiling<256, 128, 32, 64, 64, 4, 1>;
+using Small = Tiling<64, 64, 64, 32, 32, 3, 4>;

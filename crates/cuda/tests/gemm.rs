@@ -164,6 +164,8 @@ fn of_16_bits(factors: Factors) {
         Case { op, bias: true, ..Case::new(factors, [1, 136, 72, 200]) }.check(&mut bench);
         Case { op, result: DType::F32, bias: true, ..Case::new(factors, [2, 24, 40, 72]) }.check(&mut bench);
     }
+    // Several of the largest tiles, and more steps than are on their way at a time.
+    Case::new(factors, [1, 264, 136, 168]).check(&mut bench);
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let [x, gain, bias, y] = [4 << 18, 4 << 8, 4 << 8, 4 << 18].map(|bytes| filled(d, bytes));
             Arguments::new().u64(x).u64(gain).u64(bias).u64(y).u32(512).u32(256).u32(32).f32(1e-5)
         }),
-        ("gemm_f16", "gemm_f16_nn_128x128", blocks(16, 128, 65_536), |d| {
+        ("gemm_f16", "gemm_f16_nn_256x128", blocks(8, 256, 98_304), |d| {
             let factors = Arguments::new().u64(filled(d, 2 << 18)).u64(filled(d, 2 << 18));
             let list = [512; 3].iter().fold(factors.u64(filled(d, 4 << 18)).u64(0), |list, &x| list.u32(x));
             [512, 1, 512, 1, 512, 0, 0, 0, 0].iter().fold(list, |list, &x| list.u64(x)).u32(1)

@@ -72,8 +72,8 @@ fn products_on_tensor_cores_meet_their_bound() {
         let arguments = [m, n, k].iter().fold(arguments, |list, &x| list.u32(x as u32));
         let steps = [lda, 1, ldb, 1, ldc, sa, sb, sc, 0];
         let arguments = steps.iter().fold(arguments, |list, &x| list.u64(x as u64)).u32(1);
-        let grid = [(m.div_ceil(128) * n.div_ceil(128)) as u32, 1, batch as u32];
-        let report = bench.run(&module, "gemm_f16_nn_128x128", blocks(grid, 128, 65_536), arguments);
+        let grid = [(m.div_ceil(256) * n.div_ceil(128)) as u32, 1, batch as u32];
+        let report = bench.run(&module, "gemm_f16_nn_256x128", blocks(grid, 256, 98_304), arguments);
         assert!(report.counters.matrix_flops >= (2 * m * n * k * batch) as u64);
         assert_eq!(report.counters.shared_passes, report.counters.shared_least_passes, "bank conflicts");
         let c = bench.get::<f32>(pc, batch * sc);

@@ -200,17 +200,19 @@ impl Conv2d {
         arguments.extend(sizes.map(|size| Argument::U32(size as u32)));
         arguments.push(Argument::U64(count as u64));
         arguments.extend(product::wide(self.factors, result));
-        let [stem, factors] = match self.factors {
-            Factors::F32 => ["conv_f32", "f32"],
-            Factors::Tf32 => ["conv_tf32", "tf32"],
-            Factors::F16 => ["conv_f16", "f16"],
-            Factors::BF16 => ["conv_bf16", "bf16"],
+        let file = match (self.factors, tile.any) {
+            (Factors::F32, _) => "conv_f32",
+            (Factors::Tf32, _) => "conv_tf32",
+            (Factors::F16, false) => "conv_f16",
+            (Factors::F16, true) => "any_f16",
+            (Factors::BF16, false) => "conv_bf16",
+            (Factors::BF16, true) => "any_bf16",
         };
         let mut launches = Launches::default();
         launches.launches.push(Launch {
             name: self.op.name(),
-            code: Code::Shipped(stem),
-            function: format!("{}_{factors}_{}", self.op.name(), tile.name),
+            code: Code::Shipped(file),
+            function: format!("{}_{}_{}", self.op.name(), self.factors.name(), tile.name),
             grid: [
                 product::extent("the number of tiles", m.div_ceil(tile.extents[0]) * n.div_ceil(tile.extents[1]))?,
                 shares as u32,

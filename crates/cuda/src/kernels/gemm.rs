@@ -95,20 +95,23 @@ impl Gemm {
         of(self.a) && of(self.b) && !(self.op.transpose_a && self.op.transpose_b)
     }
 
-    /// The kernel's file, and how its name says where rows lie.
-    fn kernel(&self, tile: Tile) -> (&'static str, &'static str) {
+    /// The kernel's file and name.
+    fn kernel(&self, tile: Tile) -> (&'static str, String) {
+        let file = match (self.factors, tile.any) {
+            (Factors::F32, _) => "gemm_f32",
+            (Factors::Tf32, _) => "gemm_tf32",
+            (Factors::F16, false) => "gemm_f16",
+            (Factors::F16, true) => "any_f16",
+            (Factors::BF16, false) => "gemm_bf16",
+            (Factors::BF16, true) => "any_bf16",
+        };
         let layout = match (self.op.transpose_a, self.op.transpose_b) {
             _ if tile.any => "",
             (false, false) => "nn_",
             (false, true) => "nt_",
             (true, _) => "tn_",
         };
-        match self.factors {
-            Factors::F32 => ("gemm_f32", ""),
-            Factors::Tf32 => ("gemm_tf32", ""),
-            Factors::F16 => ("gemm_f16", layout),
-            Factors::BF16 => ("gemm_bf16", layout),
-        }
+        (file, format!("gemm_{}_{layout}{}", self.factors.name(), tile.name))
     }
 
     fn launch(&self, Choice { tile, shares }: Choice) -> Result<Launches, ProductError> {
@@ -128,7 +131,7 @@ impl Gemm {
             1 => (self.c, self.bias, self.result),
             _ => (parts, None, DType::F32),
         };
-        let (stem, layout) = self.kernel(tile);
+        let (file, function) = self.kernel(tile);
         let mut launches = Launches::default();
         let size = self.factors.dtype().size();
         for first in (0..self.batch).step_by(MOST_BLOCKS) {
@@ -147,8 +150,8 @@ impl Gemm {
             arguments.extend(product::wide(self.factors, result));
             launches.launches.push(Launch {
                 name: "gemm",
-                code: Code::Shipped(stem),
-                function: format!("{stem}_{layout}{}", tile.name),
+                code: Code::Shipped(file),
+                function: function.clone(),
                 grid: [tiles, shares as u32, (self.batch - first).min(MOST_BLOCKS) as u32],
                 block: [tile.threads, 1, 1],
                 shared: tile.shared,

@@ -19,6 +19,8 @@ macro_rules! shipped {
 }
 
 shipped! {
+    "any_bf16"
+    "any_f16"
     "attention_bf16"
     "attention_f16"
     "attention_f32"

@@ -49,6 +49,16 @@ impl Factors {
         }
     }
 
+    /// The part of a kernel's name.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Factors::F32 => "f32",
+            Factors::Tf32 => "tf32",
+            Factors::F16 => "f16",
+            Factors::BF16 => "bf16",
+        }
+    }
+
     /// Products that a multiprocessor adds in a cycle at best.
     const fn rate(self) -> u64 {
         match self {
@@ -151,9 +161,9 @@ const TF32: [Tile; 2] =
 
 /// Of 16-bit factors.
 const HALF: [Tile; 3] = [
-    Tile::new("128x128", [128, 128, 32], 128, 55, 2).aligned(65_536),
-    Tile::new("64x64", [64, 64, 64], 128, 35, 4).aligned(49_152),
-    Tile::new("any_64x64", [64, 64, 64], 128, 6, 4).shared(49_152),
+    Tile::new("256x128", [256, 128, 32], 256, 80, 1).aligned(98_304),
+    Tile::new("64x64", [64, 64, 64], 128, 50, 4).aligned(49_152),
+    Tile::new("any_64x64", [64, 64, 64], 128, 8, 4).shared(49_152),
 ];
 
 /// The tile shapes for factors whose rows begin at multiples of 16 bytes, if `aligned`.
@@ -304,7 +314,7 @@ mod tests {
     #[test]
     fn factors_of_16_bits_that_are_not_aligned_are_gathered() {
         let names = |factors, aligned| tiles(factors, aligned).map(|tile| tile.name).collect::<Vec<_>>();
-        assert_eq!(names(Factors::F16, true), ["128x128", "64x64", "any_64x64"]);
+        assert_eq!(names(Factors::F16, true), ["256x128", "64x64", "any_64x64"]);
         assert_eq!(names(Factors::BF16, false), ["any_64x64"]);
         assert_eq!(names(Factors::F32, false), ["128x128", "64x64"]);
         let sizes = Sizes { batch: 1, m: 8, n: 8, k: 8 };
