@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use yuragi_cpu::{Cpu, CpuPlan, CpuState};
 #[cfg(feature = "cuda")]
-use yuragi_cuda::{Cuda, CudaPlan, CudaState, CudaStore};
+use yuragi_cuda::{Cuda, CudaError, CudaPlan, CudaState, CudaStore, Device};
 use yuragi_graph::{
     Backend, CompileError, Graph, Memory, Node, Params, Plan, Precision, Progress, RunError, Shape, View, ViewMut,
     op::Fused,
@@ -49,6 +49,8 @@ impl FromStr for Choice {
 pub struct Machine {
     kind: Kind,
     precision: Precision,
+    /// Why a GPU that is there is not used.
+    unused: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -67,13 +69,23 @@ impl Machine {
     /// # Errors
     /// A GPU was asked for that cannot be used: why, in one line that offers the processor.
     pub fn choose(choice: Choice, cpu: Cpu, precision: Precision) -> Result<Machine, Failure> {
+        let mut unused = None;
         let kind = match choice {
             Choice::Cpu => Kind::Cpu(cpu),
-            Choice::Auto => Kind::gpu(0, precision).unwrap_or(Kind::Cpu(cpu)),
-            Choice::Cuda(ordinal) => Kind::gpu(ordinal, precision)
-                .map_err(|reason| Failure::new(format!("{reason}; `--device cpu` computes on the processor")))?,
+            Choice::Auto => Kind::gpu(0, precision).unwrap_or_else(|Unusable { reason, absent }| {
+                unused = Some(reason).filter(|_| !absent);
+                Kind::Cpu(cpu)
+            }),
+            Choice::Cuda(ordinal) => Kind::gpu(ordinal, precision).map_err(|Unusable { reason, .. }| {
+                Failure::new(format!("{reason}; `--device cpu` computes on the processor"))
+            })?,
         };
-        Ok(Machine { kind, precision })
+        Ok(Machine { kind, precision, unused })
+    }
+
+    /// Why `auto` did not take a GPU that is there.
+    pub fn unused(&self) -> Option<&str> {
+        self.unused.as_deref()
     }
 
     /// Whether it is a GPU.
@@ -84,21 +96,59 @@ impl Machine {
 
 impl From<Cpu> for Machine {
     fn from(cpu: Cpu) -> Machine {
-        Machine { kind: Kind::Cpu(cpu), precision: Precision::F32 }
+        Machine { kind: Kind::Cpu(cpu), precision: Precision::F32, unused: None }
     }
+}
+
+/// Why a GPU cannot be used.
+struct Unusable {
+    reason: String,
+    /// There is no driver or no device at all.
+    absent: bool,
 }
 
 impl Kind {
     #[cfg(feature = "cuda")]
-    fn gpu(ordinal: usize, precision: Precision) -> Result<Kind, String> {
-        let cuda = Cuda::open(ordinal).map_err(|error| error.to_string())?;
+    fn gpu(ordinal: usize, precision: Precision) -> Result<Kind, Unusable> {
+        let unusable = |error: CudaError| {
+            let absent = matches!(error, CudaError::NoDriver | CudaError::NoDevice { .. });
+            Unusable { reason: error.to_string(), absent }
+        };
+        let cuda = Cuda::open(ordinal).map_err(unusable)?;
         Ok(Kind::Cuda(cuda.tf32(precision == Precision::Tf32)))
     }
 
     #[cfg(not(feature = "cuda"))]
-    fn gpu(_ordinal: usize, _precision: Precision) -> Result<Kind, String> {
-        Err("this program was built without its CUDA backend (feature `cuda`)".into())
+    fn gpu(_ordinal: usize, _precision: Precision) -> Result<Kind, Unusable> {
+        let reason = "this program was built without its CUDA backend (feature `cuda`)".into();
+        Err(Unusable { reason, absent: true })
     }
+}
+
+/// A line for each GPU that `cuda:N` can name, or one that says why there is none.
+#[cfg(feature = "cuda")]
+pub fn devices() -> Vec<String> {
+    let line = |ordinal: usize| match Device::open(ordinal).and_then(|device| device.description()) {
+        Ok(d) => {
+            let [free, memory] = [d.free, d.memory].map(|bytes| bytes as f64 / f64::from(1 << 30));
+            format!(
+                "cuda:{ordinal}: {}, compute capability {}.{}, {free:.1} of {memory:.1} GiB free, driver of CUDA {}.{}",
+                d.name, d.capability.0, d.capability.1, d.driver.0, d.driver.1
+            )
+        }
+        Err(error) => format!("cuda:{ordinal}: {error}"),
+    };
+    match Device::count() {
+        Ok(0) => vec!["no GPU: the CUDA driver has no device".into()],
+        Ok(count) => (0..count).map(line).collect(),
+        Err(error) => vec![format!("no GPU: {error}")],
+    }
+}
+
+/// A line for each GPU that `cuda:N` can name, or one that says why there is none.
+#[cfg(not(feature = "cuda"))]
+pub fn devices() -> Vec<String> {
+    vec!["no GPU: this program was built without its CUDA backend (feature `cuda`)".into()]
 }
 
 impl fmt::Display for Machine {

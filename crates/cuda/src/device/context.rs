@@ -68,6 +68,9 @@ impl Device {
         if capability.0 < 8 {
             return Err(CudaError::TooOld { name, capability });
         }
+        if driver_version()? < NEEDED {
+            return Err(CudaError::DriverTooOld);
+        }
         let processors = context
             .attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
             .map_err(|e| failed("the device's attributes", e))?;
@@ -88,10 +91,7 @@ impl Device {
     /// What the device is, and how much of its memory is free now.
     pub fn description(&self) -> Result<Description, CudaError> {
         let (free, memory) = self.memory()?;
-        let mut version = 0;
-        // SAFETY: the driver writes one integer.
-        let known = unsafe { sys::cuDriverGetVersion(&mut version) }.result();
-        known.map_err(|e| failed("the driver's version", e))?;
+        let version = driver_version()?;
         Ok(Description {
             ordinal: self.context.ordinal(),
             name: self.name.clone(),
@@ -151,6 +151,18 @@ impl fmt::Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Device").field("name", &self.name).field("capability", &self.capability).finish()
     }
+}
+
+/// The CUDA version that the PTX of the kernels is written in: 1000·major + 10·minor.
+const NEEDED: i32 = 13_000;
+
+/// The newest CUDA version that the driver knows: 1000·major + 10·minor.
+fn driver_version() -> Result<i32, CudaError> {
+    let mut version = 0;
+    // SAFETY: the driver writes one integer.
+    let known = unsafe { sys::cuDriverGetVersion(&mut version) }.result();
+    known.map_err(|e| failed("the driver's version", e))?;
+    Ok(version)
 }
 
 /// Every driver of this machine, by the names that are looked for; none is an error of its own, never a panic.

@@ -25,7 +25,14 @@ enum Action {
 #[derive(Default)]
 pub struct Recording {
     actions: Vec<Action>,
+    /// Room for the addresses of one launch's arguments.
+    pointers: Vec<*mut c_void>,
 }
+
+// SAFETY: the pointers mean nothing between launches.
+unsafe impl Send for Recording {}
+// SAFETY: as above; a shared recording is never run.
+unsafe impl Sync for Recording {}
 
 /// A recording as one graph of the driver, replayed by one call.
 pub struct Replay {
@@ -41,6 +48,7 @@ unsafe impl Sync for Replay {}
 impl Recording {
     /// Launches a kernel. Arguments are the values' bits, each in the low bytes of a word.
     pub fn launch(&mut self, function: Function, grid: [u32; 3], block: [u32; 3], shared: u32, arguments: Vec<u64>) {
+        self.pointers.reserve(arguments.len());
         self.actions.push(Action::Launch { function, grid, block, shared, arguments });
     }
 
@@ -91,15 +99,12 @@ impl Recording {
             match action {
                 Action::Launch { function, grid, block, shared, arguments } => {
                     // The driver copies the arguments before it returns.
-                    let mut pointers = [std::ptr::null_mut::<c_void>(); MAX_ARGUMENTS];
-                    let count = arguments.len().min(MAX_ARGUMENTS);
-                    for (pointer, argument) in pointers.iter_mut().zip(arguments.iter_mut()) {
-                        *pointer = std::ptr::from_mut(argument).cast();
-                    }
+                    self.pointers.clear();
+                    self.pointers.extend(arguments.iter_mut().map(|a| std::ptr::from_mut(a).cast::<c_void>()));
                     let [grid, block] = [&*grid, &*block].map(|e| (e[0], e[1], e[2]));
-                    let pointers = &mut pointers[..count];
                     // SAFETY: the lowering gives every kernel the arguments of its contract, in blocks that live.
-                    let launched = unsafe { result::launch_kernel(function.0, grid, block, *shared, stream, pointers) };
+                    let launched =
+                        unsafe { result::launch_kernel(function.0, grid, block, *shared, stream, &mut self.pointers) };
                     launched.map_err(|e| failed("a launch", e))?;
                 }
                 Action::Write { to, from, bytes } => {
@@ -134,9 +139,6 @@ impl Recording {
         Ok(graph.map(|graph| Replay { device: device.clone(), graph }))
     }
 }
-
-/// More arguments than any kernel has: a loop of as many inputs and outputs is cut before (see the lowering).
-pub(crate) const MAX_ARGUMENTS: usize = 64;
 
 impl Replay {
     /// Has the stream do everything; does not wait.

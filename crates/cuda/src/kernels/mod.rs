@@ -44,6 +44,6 @@ shipped! {
 }
 
 /// The text of a shipped file; empty if there is none of this stem, which no driver takes.
-pub(crate) fn ptx(stem: &str) -> &'static str {
+pub fn ptx(stem: &str) -> &'static str {
     SHIPPED.iter().find(|(name, _)| *name == stem).map_or("", |(_, text)| text)
 }

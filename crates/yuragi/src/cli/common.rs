@@ -53,11 +53,21 @@ pub struct DeviceFlags {
 }
 
 impl DeviceFlags {
+    /// The machine asked for, to train on.
+    pub fn trainer(&self, cpu: Cpu) -> Result<Machine, Failure> {
+        if self.precision == Precision::F16 {
+            return Err(Failure::new("gradients vanish in f16 without a scaled loss: train with bf16, tf32 or f32"));
+        }
+        self.machine(cpu)
+    }
+
     /// The machine asked for; a GPU is named in one line on standard error.
     pub fn machine(&self, cpu: Cpu) -> Result<Machine, Failure> {
         let machine = Machine::choose(self.device, cpu, self.precision)?;
         if machine.is_gpu() {
             eprintln!("computing on {machine}");
+        } else if let Some(reason) = machine.unused() {
+            eprintln!("note: computing on the processor: {reason}");
         }
         Ok(machine)
     }

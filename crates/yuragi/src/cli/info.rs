@@ -14,6 +14,7 @@ use yuragi::{
     energy::rbm::Rbm,
     fit::{Fitted, Layer, Network, Stack},
     io::{checkpoint::Archive, png},
+    machine,
     model::read_tokenizer,
     models::Settings,
     nn::optim,
@@ -41,7 +42,10 @@ impl Info {
                 let (name, archive) = (file.display().to_string(), Archive::open(&file)?);
                 if Fitted::is_in(&archive) { of_table(&name, &archive)? } else { model(&name, &archive)? }
             }
-            None => format!("yuragi {}, {:?}\n{}", env!("CARGO_PKG_VERSION"), Cpu::new(), builtin()?),
+            None => {
+                let (version, devices) = (env!("CARGO_PKG_VERSION"), machine::devices().join("\n"));
+                format!("yuragi {version}, {:?}\n{devices}\n{}", Cpu::new(), builtin()?)
+            }
         })?;
         Ok(ExitCode::SUCCESS)
     }

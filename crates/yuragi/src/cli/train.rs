@@ -80,7 +80,7 @@ impl Train {
     /// Trains until done or interrupted.
     pub fn run(self) -> Result<ExitCode, Failure> {
         let interrupted = interruption("saving; once more to stop without")?;
-        let machine = self.device.machine(self.threads.map_or_else(Cpu::new, Cpu::with_threads))?;
+        let machine = self.device.trainer(self.threads.map_or_else(Cpu::new, Cpu::with_threads))?;
         let (run, data) = match &self.resume {
             Some(folder) => {
                 let mut run = Run::load(folder)?;

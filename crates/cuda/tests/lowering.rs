@@ -1,0 +1,91 @@
+//! Graphs become launches without a driver.
+
+use yuragi_cuda::{
+    kernels::{product::Machine, ptx},
+    launch::{Argument, Code, Home},
+    lower::{Lowered, Target, claims, lower},
+};
+use yuragi_graph::{Builder, DType, Graph, Init, Precision, op::Window};
+
+fn target() -> Target {
+    Target { machine: Machine { multiprocessors: 132 }, tf32: false }
+}
+
+fn lowered(graph: &Graph) -> Lowered {
+    lower(&graph.expanded(claims), target()).unwrap()
+}
+
+/// A little of everything: convolution, norms, attention, a table of rows, noise, a reduction and an update.
+fn network() -> Graph {
+    let b = Builder::new();
+    let param = |name: &str, shape: &[usize]| b.param(name, shape, DType::F32, Init::Normal(0.1));
+    let x = b.input("x", &[2, 8, 8, 16], DType::F32);
+    let ids = b.input("ids", &[2, 5], DType::I32);
+    let key = b.input("key", &[2], DType::U32);
+    let h = x.group_norm(4, param("gain", &[16]), param("shift", &[16]), 1e-5).silu();
+    let h = h.conv2d(param("kernel", &[3, 3, 16, 16]), Window::same(3)) + param("bias", &[16]);
+    let tokens = param("table", &[11, 16]).gather(ids);
+    let h = h.reshape(&[2, 64, 16]);
+    let h = h + h.attention(tokens, tokens, None, 0.25);
+    let noise = b.random(yuragi_graph::op::Distribution::Normal, key, 3, &[2, 64, 16]);
+    let h = (h + noise).layer_norm(param("g", &[16]), param("s", &[16]), 1e-5);
+    let loss = (h.matmul(param("w", &[16, 4])).softmax() + 1e-3).ln().mean_all();
+    let w = b.find_param("w").unwrap();
+    b.update(w, w - b.grad(loss, &[w])[0] * 0.1);
+    b.finish(&[("loss", loss)]).unwrap()
+}
+
+#[test]
+fn every_kernel_stands_in_its_file() {
+    for precision in Precision::ALL {
+        let lowered = lowered(&network().in_precision(*precision));
+        assert!(lowered.launches.len() > 5);
+        for launch in &lowered.launches {
+            let text = match launch.code {
+                Code::Shipped(stem) => ptx(stem),
+                Code::Emitted => &lowered.module,
+            };
+            let entry = format!(".entry {}(", launch.function);
+            assert!(text.contains(&entry), "{}: no {}", launch.name, launch.function);
+        }
+    }
+}
+
+#[test]
+fn equal_graphs_become_equal_launches() {
+    let (a, b) = (lowered(&network()), lowered(&network()));
+    assert_eq!((&a.launches, &a.module, a.arena), (&b.launches, &b.module, b.arena));
+}
+
+#[test]
+fn every_address_lies_in_its_block() {
+    let graph = network().expanded(claims);
+    let lowered = lower(&graph, target()).unwrap();
+    for launch in &lowered.launches {
+        for argument in &launch.arguments {
+            let Argument::Pointer(address) = argument else { continue };
+            let (start, bytes) = match address.home {
+                Home::Arena(at) => (at, lowered.arena),
+                Home::Param(param) => {
+                    let spec = &graph.params()[param];
+                    (0, spec.shape.count() * spec.dtype.size())
+                }
+                Home::Literal(literal) => (0, graph.literals()[literal].len() * 4),
+                Home::Scratch(_) => panic!("{}: working memory without a place", launch.name),
+            };
+            assert!(start + address.offset < bytes, "{}: {address:?} in {bytes} bytes", launch.name);
+        }
+    }
+}
+
+#[test]
+fn half_precision_halves_the_memory_of_products() {
+    let bytes = |precision| {
+        let b = Builder::new();
+        let x = b.input("x", &[64, 256], DType::F32);
+        let w = b.param("w", &[256, 256], DType::F32, Init::Normal(0.1));
+        let y = x.matmul(w).relu().matmul(w).relu().matmul(w).sum(&[1]);
+        lowered(&b.finish(&[("y", y)]).unwrap().in_precision(precision)).arena
+    };
+    assert!(bytes(Precision::BF16) < bytes(Precision::F32), "{} {}", bytes(Precision::BF16), bytes(Precision::F32));
+}
