@@ -1,23 +1,22 @@
-//! Tables of numbers: points to learn from, as IDX (the format of MNIST), NumPy's `.npy` and CSV.
+//! Tables of numbers: points to learn from, as IDX (the format of MNIST), NumPy's `.npy` and `.npz`, and CSV.
 //!
 //! What a file is shows in its first bytes, not in its name; a file packed by gzip is unpacked first.
 
 mod csv;
+mod dialect;
+mod header;
 mod idx;
-mod npy;
+pub(crate) mod npy;
+pub(crate) mod npz;
+mod reading;
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-
-use flate2::read::MultiGzDecoder;
 
 use crate::atomic::{self, WriteError};
 use crate::read::ReadError;
-
-/// The most bytes that a file may have once it is unpacked.
-const LARGEST: u64 = 1 << 32;
+pub use reading::{Opened, Reading};
 
 /// A table could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +35,8 @@ pub enum TableError {
 /// The numbers of a table, row by row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
+    /// True and false, as 1 and 0.
+    Bits(Vec<u8>),
     /// Bytes, such as the grey levels of pictures.
     Bytes(Vec<u8>),
     /// Any numbers; NaN stands for one that is missing.
@@ -45,8 +46,17 @@ pub enum Values {
 impl Values {
     fn len(&self) -> usize {
         match self {
-            Self::Bytes(values) => values.len(),
+            Self::Bits(values) | Self::Bytes(values) => values.len(),
             Self::Reals(values) => values.len(),
+        }
+    }
+
+    /// The numbers as f64.
+    #[must_use]
+    pub fn to_f64(&self) -> Vec<f64> {
+        match self {
+            Self::Bits(values) | Self::Bytes(values) => values.iter().map(|&v| v.into()).collect(),
+            Self::Reals(values) => values.clone(),
         }
     }
 }
@@ -85,23 +95,12 @@ impl Table {
         (names.len() == self.columns()).then_some(Self { names, ..self })
     }
 
-    /// Reads an IDX, `.npy` or CSV file, packed or not.
-    ///
-    /// In CSV, columns are parted by commas, semicolons, tabs or blanks. A first row with a word in it names the
-    /// columns; an empty cell, `NA` or `nan` is a missing number.
+    /// Reads an IDX, `.npy`, `.npz` or CSV file, packed or not, as [`Reading::default`] does.
     ///
     /// # Errors
     /// [`ReadError::Read`] or [`ReadError::Format`], which says where.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ReadError> {
-        let path = path.as_ref();
-        let bytes = read(path).map_err(|source| ReadError::Read { path: path.to_owned(), source })?;
-        let table = match *bytes.as_slice() {
-            [] => Err("it is empty".to_owned()),
-            [0, 0, ..] => idx::read(&bytes),
-            _ if bytes.starts_with(npy::MAGIC) => npy::read(&bytes),
-            _ => csv::read(&bytes),
-        };
-        table.map_err(|reason| ReadError::Format { path: path.to_owned(), reason })
+        Ok(Reading::default().open(path)?.table)
     }
 
     /// Writes a `.csv` or `.npy` file, whole or not at all.
@@ -166,10 +165,7 @@ impl Table {
     /// The numbers as f64.
     #[must_use]
     pub fn to_f64(&self) -> Vec<f64> {
-        match &self.values {
-            Values::Bytes(values) => values.iter().map(|&v| v.into()).collect(),
-            Values::Reals(values) => values.clone(),
-        }
+        self.values.to_f64()
     }
 
     /// The first `rows` rows, but at least one and at most all.
@@ -177,28 +173,28 @@ impl Table {
     pub fn first(&self, rows: usize) -> Self {
         let count = rows.clamp(1, self.rows()) * self.columns();
         let values = match &self.values {
+            Values::Bits(values) => Values::Bits(values[..count].to_vec()),
             Values::Bytes(values) => Values::Bytes(values[..count].to_vec()),
             Values::Reals(values) => Values::Reals(values[..count].to_vec()),
         };
         Self { names: self.names.clone(), shape: self.shape.clone(), values }
     }
-}
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
+    /// The columns at these places alone; `None` without any, or if there is no such place.
+    #[must_use]
+    pub fn with_columns(&self, places: &[usize]) -> Option<Self> {
+        fn picked<T: Copy>(values: &[T], columns: usize, places: &[usize]) -> Option<Vec<T>> {
+            values.chunks(columns).flat_map(|row| places.iter().map(|&place| row.get(place).copied())).collect()
+        }
+        let columns = self.columns();
+        let values = match &self.values {
+            Values::Bits(values) => Values::Bits(picked(values, columns, places)?),
+            Values::Bytes(values) => Values::Bytes(picked(values, columns, places)?),
+            Values::Reals(values) => Values::Reals(picked(values, columns, places)?),
+        };
+        let names = places.iter().filter_map(|&place| self.names.get(place).cloned()).collect();
+        Some(Self { names, ..Self::new(vec![places.len()], values)? })
     }
-    let bytes = limited(file)?;
-    if bytes.starts_with(&[0x1f, 0x8b]) { limited(MultiGzDecoder::new(bytes.as_slice())) } else { Ok(bytes) }
-}
-
-fn limited(from: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    if from.take(LARGEST + 1).read_to_end(&mut bytes)? as u64 > LARGEST {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it has more than 4 GiB"));
-    }
-    Ok(bytes)
 }
 
 /// The product of an array's sides, if it and the bytes it takes can be counted.

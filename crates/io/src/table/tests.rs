@@ -20,7 +20,7 @@ fn refuse(bytes: &[u8], words: &str) {
 fn reals(table: &Table) -> &[f64] {
     match table.values() {
         Values::Reals(values) => values,
-        Values::Bytes(_) => panic!("bytes"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -68,6 +68,9 @@ fn npy(header: &str, data: &[u8]) -> Vec<u8> {
 fn npy_of_each_type() {
     let header = |dtype: &str| format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': (2, 1), }}\n");
     let read = |dtype: &str, bytes: &[u8]| open(&npy(&header(dtype), bytes)).unwrap().to_f64();
+    assert_eq!(open(&npy(&header("|b1"), &[0, 7])).unwrap().values(), &Values::Bits(vec![0, 1]));
+    assert_eq!(read(">f8", &[1.5f64.to_be_bytes(), (-2.0f64).to_be_bytes()].concat()), [1.5, -2.0]);
+    assert_eq!(read(">u4", &[0, 0, 1, 2, 0, 1, 0, 0]), [258.0, 65536.0]);
     assert_eq!(read("|u1", &[1, 255]), [1.0, 255.0]);
     assert_eq!(read("|b1", &[0, 1]), [0.0, 1.0]);
     assert_eq!(read("|i1", &[1, 255]), [1.0, -1.0]);
@@ -82,7 +85,12 @@ fn npy_of_each_type() {
 fn npy_by_columns() {
     let header = "{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }";
     assert_eq!(open(&npy(header, &[1, 4, 2, 5, 3, 6])).unwrap().to_f64(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-    refuse(&npy("{'descr': '|u1', 'fortran_order': True, 'shape': (1, 1, 1)}", &[1]), "ascontiguousarray");
+    // Three axes: element (i, j, k) of a (2, 3, 2) array stands at i + 2j + 6k.
+    let header = "{'descr': '>i2', 'fortran_order': True, 'shape': (2, 3, 2), }";
+    let stored: Vec<u8> = (0..12i16).flat_map(i16::to_be_bytes).collect();
+    let table = open(&npy(header, &stored)).unwrap();
+    assert_eq!((table.rows(), table.shape()), (2, &[3, 2][..]));
+    assert_eq!(reals(&table), [0.0, 6.0, 2.0, 8.0, 4.0, 10.0, 1.0, 7.0, 3.0, 9.0, 5.0, 11.0]);
 }
 
 #[test]
@@ -93,9 +101,12 @@ fn npy_that_is_wrong() {
     refuse(&npy("nothing", &[]), "not understood: nothing");
     refuse(&npy(&header("'<f4'", "(2,)"), &[0; 4]), "promises 8 bytes of elements, and it has 4");
     refuse(&npy(&header("'<c8'", "(1,)"), &[0; 8]), "type <c8");
-    refuse(&npy(&header("'>f4'", "(1,)"), &[0; 4]), "big-endian");
-    refuse(&npy(&header("'|O'", "(1,)"), &[0; 1]), "type |O");
-    refuse(&npy(&header("[('a', '<f4')]", "(1,)"), &[0; 4]), "not understood");
+    // The type is judged before the length, which it decides.
+    refuse(&npy(&header("'|O'", "(1,)"), &[0; 40]), "type |O");
+    refuse(&npy(&header("'<U7'", "(2,)"), &[0; 56]), "type <U7");
+    refuse(&npy(&header("'<m8[ns]'", "(2,)"), &[0; 16]), "type <m8[ns] cannot be used; f2, f4");
+    refuse(&npy(&header("[('a', '<f4')]", "(1,)"), &[0; 4]), "records of named fields");
+    refuse(&npy(&header("'<f4'", "(2,)"), &[0, 0, 0x80, 0x7f, 0, 0, 0, 0]), "row 1, column 1 is inf");
     refuse(&npy(&header("'|u1'", "()"), &[0; 1]), "one number");
     refuse(&npy(&header("'|u1'", "(0, 3)"), &[]), "no rows");
     refuse(&npy(&header("'<f8'", "(4294967296, 4294967296)"), &[]), "too large");
@@ -113,9 +124,12 @@ fn csv_with_its_kin() {
             (&["a".to_owned(), "b".to_owned()][..], &[1.0, 2.5, -30.0, 4.0][..])
         );
     }
-    let missing = open(b"1,,NA\n4,nan,6\n").unwrap();
+    let missing = open(b"1,,NA\n4,2,6\n").unwrap();
     assert!(missing.names().is_empty() && missing.columns() == 3);
-    assert_eq!(reals(&missing).iter().map(|v| v.is_nan()).collect::<Vec<_>>(), [false, true, true, false, true, false]);
+    assert_eq!(
+        reals(&missing).iter().map(|v| v.is_nan()).collect::<Vec<_>>(),
+        [false, true, true, false, false, false]
+    );
     assert_eq!(open(b"1\n2\n3").unwrap().rows(), 3);
 }
 
@@ -126,7 +140,200 @@ fn csv_that_is_wrong() {
     refuse(b"a,b\n", "no rows");
     refuse(b"1,2\n3,x\n", "line 2, column 2: `x` is no number");
     refuse(b"1,2\n3\n", "line 2 has 1 columns, the lines before 2");
-    refuse(b"1,2\n\xff\xfe\n", "line 2 is no text");
+    refuse(b"1,2\n3,4,5\n6,7,8\n", "line 2 has 3 columns, the lines before 2");
+    refuse(b"1,2\n\0\xfe\n", "line 2 is no text");
+    refuse(b"a,b\n1,2\n3,inf\n", "line 3, column 2: `inf` is no finite number");
+    refuse(b"\x89PNG\r\n\x1a\n", "a PNG picture");
+}
+
+/// Names, numbers by rows (−9 for a missing one), and how many remarks.
+fn told(reading: &Reading, text: &str) -> (String, Vec<Vec<f64>>, usize) {
+    let scratch = Scratch::new();
+    fs::write(scratch.join("t"), text).unwrap();
+    let Opened { table, notes } = reading.open(scratch.join("t")).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let numbers: Vec<f64> = table.to_f64().iter().map(|v| if v.is_nan() { -9.0 } else { *v }).collect();
+    (table.names().join(" "), numbers.chunks(table.columns()).map(<[f64]>::to_vec).collect(), notes.len())
+}
+
+fn plain(text: &str) -> (String, Vec<Vec<f64>>, usize) {
+    told(&Reading::default(), text)
+}
+
+#[test]
+fn rows_of_numbers_that_are_names() {
+    let rows = vec![vec![0.5, -1.25, 3.0], vec![1.5, 2.0, 0.25]];
+    // As pandas writes arrays, without and with an index; of truth values and of bits.
+    assert_eq!(plain("0,1,2\n0.5,-1.25,3.0\n1.5,2.0,0.25\n"), ("0 1 2".into(), rows.clone(), 1));
+    assert_eq!(plain(",0,1,2\n0,0.5,-1.25,3.0\n1,1.5,2.0,0.25\n"), ("0 1 2".into(), rows.clone(), 2));
+    let bits = vec![vec![1.0, 0.0, 0.0], vec![0.0, 1.0, 1.0]];
+    assert_eq!(plain("0,1,2\nTrue,False,False\nFalse,True,True\n"), ("0 1 2".into(), bits.clone(), 1));
+    assert_eq!(plain("0,1,2\n1,0,0\n0,1,1\n"), ("0 1 2".into(), bits.clone(), 1));
+    assert_eq!(plain(",0,1,2\n0,1,0,0\n1,0,1,1\n").1, bits);
+    // Two columns that count are names beside numbers of another kind; beside bits nobody knows, and that is said.
+    assert_eq!(plain("0,1\n0.25,1.0\n0.5,2.0\n"), ("0 1".into(), vec![vec![0.25, 1.0], vec![0.5, 2.0]], 1));
+    assert_eq!(plain("0,1\n1,1\n"), (String::new(), vec![vec![0.0, 1.0], vec![1.0, 1.0]], 1));
+    let yes = Reading { header: Some(true), ..Reading::default() };
+    assert_eq!(told(&yes, "0,1\n1,1\n"), ("0 1".into(), vec![vec![1.0, 1.0]], 0));
+    let no = Reading { header: Some(false), ..Reading::default() };
+    assert_eq!(told(&no, "0,1,2\n1,0,0\n").1, [[0.0, 1.0, 2.0], [1.0, 0.0, 0.0]]);
+    // Years above measurements, and labels beside them.
+    let years = "2019,2020,2021\n0.10,1.5,2.25\n3.50,4.5,0.25\n";
+    assert_eq!(plain(years).0, "2019 2020 2021");
+    let labelled = Reading { skip: vec!["land".into()], ..Reading::default() };
+    let text = "land,2019,2020,2021\nA,0.10,1.5,2.25\nB,3.50,4.5,0.25\n";
+    assert_eq!(told(&labelled, text).0, "2019 2020 2021");
+    assert_eq!(plain("digit,0,1\n7,3,5\n2,8,1\n").0, "digit 0 1");
+    // Labels beside data that count.
+    let second = Reading { skip: vec!["1".into()], ..Reading::default() };
+    assert_eq!(told(&second, "red,1,2\nblue,3,4\n").1, [[1.0, 2.0], [3.0, 4.0]]);
+    // Data that happen to count: permutations, and a table of wholes.
+    assert_eq!(plain("0,1,2\n2,0,1\n1,2,0\n").1.len(), 3);
+    assert_eq!(plain("0,1,2\n3,4,5\n6,7,8\n").1.len(), 3);
+    assert_eq!(plain("1,2,3\n4,5,6\n7,8,8\n").1.len(), 3);
+    assert_eq!(plain("3,1,2\n5,7,9\n"), (String::new(), vec![vec![3.0, 1.0, 2.0], vec![5.0, 7.0, 9.0]], 0));
+    assert_eq!(plain("1,2\n1.5,2.5\n3.5,4.5\n").1.len(), 3);
+}
+
+#[test]
+fn a_bad_cell_in_the_first_row_is_no_header() {
+    refuse(b"1.5,2.O,2.5\n0.5,1.5,2\n1,2,3\n", "line 1, column 2: `2.O` is no number; `--header yes`");
+    assert_eq!(plain("1.5,N/A,2.5\n0.5,1.5,2\n").1, [[1.5, -9.0, 2.5], [0.5, 1.5, 2.0]]);
+    let text = "1.5,2.5,red\n0.5,1.5,blue\n";
+    refuse(text.as_bytes(), "line 1, column 3: `red` is no number, nor is any other there; `--skip-columns 3`");
+    let without = Reading { skip: vec!["3".into()], ..Reading::default() };
+    assert_eq!(told(&without, text), (String::new(), vec![vec![1.5, 2.5], vec![0.5, 1.5]], 0));
+    refuse(b"x,y,kind\n1.5,2.5,red\n0.5,1.5,blue\n", "`--skip-columns kind`");
+}
+
+#[test]
+fn columns_that_label_rows_or_have_nothing() {
+    let rows = vec![vec![5.0, 6.0], vec![7.0, 8.0]];
+    for text in [
+        // R's write.csv and write.table, pandas' to_csv read and written again, an index of words.
+        "\"\",\"x\",\"y\"\n\"car A\",5,6\n\"car B\",7,8\n",
+        "\"x\" \"y\"\n\"car A\" 5 6\n\"car B\" 7 8\n",
+        "Unnamed: 0,x,y\n0,5,6\n1,7,8\n",
+        ",x,y\n17,5,6\n4,7,8\n",
+    ] {
+        assert_eq!(plain(text), ("x y".into(), rows.clone(), 1), "{text}");
+    }
+    for text in ["x,y,\n5,6,\n7,8,\n", "x,y\n5,6,\n7,8,\n", "x,y,\n5,6\n7,8\n", "x,,y\n5,NA,6\n7,,8\n"] {
+        let (names, found, _) = plain(text);
+        assert_eq!((names.as_str(), found), ("x y", rows.clone()), "{text}");
+    }
+    let scratch = Scratch::new();
+    fs::write(scratch.join("t"), "x,gap,y\n5,,6\n7,NA,8\n").unwrap();
+    let notes = Reading::default().open(scratch.join("t")).unwrap().notes;
+    assert_eq!(notes, ["left out column 2 (gap): no row has a number there"]);
+    refuse(b"x,y\n,NA\n?,\n", "no column has a number");
+    let nothing: Vec<u8> = [f64::NAN; 4].iter().flat_map(|v| v.to_le_bytes()).collect();
+    refuse(&npy("{'descr': '<f8', 'fortran_order': False, 'shape': (2, 2)}", &nothing), "no column has a number");
+    // Rows that a spreadsheet leaves behind.
+    assert_eq!(plain("x,y\n5,6\n,\n7,8\n,\n"), ("x y".into(), rows.clone(), 1));
+    // An index with a name is data, and said to be one.
+    let counting: String = (0..6).map(|i| format!("{i},{}\n", i * i)).collect();
+    let (names, found, notes) = plain(&format!("id,x\n{counting}"));
+    assert_eq!((names.as_str(), found.len(), notes), ("id x", 6, 1));
+}
+
+#[test]
+fn small_things_in_text() {
+    let rows = vec![vec![5.0, 6.0], vec![7.0, 8.0]];
+    for (text, names) in [
+        ("x,y\n5,6\n   \n7,8\n", "x y"),
+        ("# made by hand\nx,y\n5,6\n# a remark, with commas\n7,8\n", "x y"),
+        ("\"x\nin cm\",\"y, too\"\n5,6\n7,8\n", "x\nin cm y, too"),
+        ("\"x;\ny\";z\n5;6\n7;8\n", "x;\ny z"),
+        ("sep=;\nx;y\n5;6\n7;8\n", "x y"),
+        ("x|y\n5|6\n7|8\n", "x y"),
+        ("# x y\n5.00e+00 6.00e+00\n7.00e+00 8.00e+00\n", "x y"),
+        ("  5   6 # first\n\t7 8\n", ""),
+        ("x,y\r5,6\r7,8\r", "x y"),
+        ("\"x\", \"y, z\"\n5, 6\n\"7\", \"8\"\n", "x y, z"),
+    ] {
+        let (found, numbers, _) = plain(text);
+        assert_eq!((found.as_str(), numbers), (names, rows.clone()), "{text}");
+    }
+    let halves = vec![vec![0.5, -1.25], vec![1e3, 2.0]];
+    for text in ["x;y\n0,5;-1,25\n1000;2\n", "0,5\t-1,25\n1000,0\t2,0\n", "0,5;-1,25\n1000,0;2\n", "0,5 -1,25\n1e3 2\n"]
+    {
+        let (_, numbers, notes) = plain(text);
+        assert_eq!((numbers, notes), (halves.clone(), 1), "{text}");
+    }
+    assert_eq!(plain("x\n0,5\n-1,25\n3\n"), ("x".into(), vec![vec![0.5], vec![-1.25], vec![3.0]], 1));
+    let comma = Reading { decimal: Some(','), delimiter: Some(';'), ..Reading::default() };
+    assert_eq!(told(&comma, "1,234;2\n3;4\n").1, [[1.234, 2.0], [3.0, 4.0]]);
+    // It may be a thousand and more.
+    refuse(b"1,234;2\n3;4\n", "`1,234` is no number; `--decimal ,`");
+    let gaps = plain("5 #N/A # none\n#N/A 6\n");
+    assert_eq!(gaps.1, [[5.0, -9.0], [-9.0, 6.0]]);
+    let tabs = Reading { delimiter: Some(' '), header: Some(false), ..Reading::default() };
+    assert_eq!(told(&tabs, "0\t1\n 2   3\n").1, [[0.0, 1.0], [2.0, 3.0]]);
+}
+
+#[test]
+fn columns_that_are_asked_for() {
+    let text = "\"a, b\",c-d,e,f\n1,2,3,4\n5,6,7,8\n";
+    let of = |columns: &[&str], skip: &[&str]| {
+        let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        Reading { columns: owned(columns), skip: owned(skip), ..Reading::default() }
+    };
+    assert_eq!(told(&of(&["f,a, b"], &[]), "a, b,f\n1,2,3\n").0, "f a b");
+    assert_eq!(told(&of(&["e", "a, b"], &[]), text).1, [[3.0, 1.0], [7.0, 5.0]]);
+    assert_eq!(told(&of(&["2-4"], &["e"]), text).0, "c-d f");
+    assert_eq!(told(&of(&["c-d-f"], &[]), text).0, "c-d e f");
+    assert_eq!(told(&of(&[], &["c-d,4"]), text).0, "a, b e");
+    // Names that are numbers leave no places; what labels rows can be asked for.
+    let numbered = ",0,1,2\n7,5,6,9\n8,7,8,9\n";
+    assert_eq!(told(&of(&["0-1"], &[]), numbered).1, [[5.0, 6.0], [7.0, 8.0]]);
+    let scratch = Scratch::new();
+    fs::write(scratch.join("t"), numbered).unwrap();
+    let reason = of(&["3"], &[]).open(scratch.join("t")).unwrap_err().to_string();
+    assert!(reason.contains("no column 3; they are named"), "{reason}");
+    fs::write(scratch.join("t"), text).unwrap();
+    for (columns, skip, words) in [
+        (&["5"][..], &[][..], "no column 5"),
+        (&["g"], &[], "named a, b, c-d, e, f"),
+        (&[], &["1-4"], "no column is left"),
+    ] {
+        let reason = of(columns, skip).open(scratch.join("t")).unwrap_err().to_string();
+        assert!(reason.contains(words), "{reason}");
+    }
+    // Arrays have places alone, and nothing that is said of text.
+    fs::write(scratch.join("a"), IDX).unwrap();
+    assert_eq!(of(&["3,1"], &[]).open(scratch.join("a")).unwrap().table.values(), &Values::Bytes(vec![7, 9, 255, 6]));
+    let reason = Reading { header: Some(true), ..Reading::default() }.open(scratch.join("a")).unwrap_err().to_string();
+    assert!(reason.contains("said of text"), "{reason}");
+}
+
+#[test]
+fn archives_of_arrays() {
+    let array = |shape: &str, bytes: &[u8]| {
+        npy(&format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}"), bytes)
+    };
+    let archive = |parts: &[(&str, Vec<u8>)]| {
+        let mut zip = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+        for (name, bytes) in parts {
+            zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    };
+    let one = archive(&[("arr_0.npy", array("(2, 2)", &[1, 2, 3, 4]))]);
+    assert_eq!(open(&one).unwrap().values(), &Values::Bytes(vec![1, 2, 3, 4]));
+    let two = archive(&[("x.npy", array("(1, 2)", &[1, 2])), ("y.npy", array("(1,)", &[5]))]);
+    refuse(&two, "it has the arrays x, y; name one after the file, such as FILE.npz:x");
+    let scratch = Scratch::new();
+    fs::write(scratch.join("two.npz"), &two).unwrap();
+    assert_eq!(Table::open(scratch.join("two.npz:y")).unwrap().to_f64(), [5.0]);
+    let reason = Table::open(scratch.join("two.npz:z")).unwrap_err().to_string();
+    assert!(reason.contains("no array z; it has x, y"), "{reason}");
+    fs::write(scratch.join("t.csv"), "1\n").unwrap();
+    assert!(Table::open(scratch.join("t.csv:y")).unwrap_err().to_string().contains("only an .npz file"));
+    refuse(&archive(&[("xl/workbook.xml", vec![])]), "an Excel workbook");
+    refuse(&archive(&[("readme.txt", vec![])]), "without .npy arrays");
+    refuse(&archive(&[("x.npy", vec![1, 2])]), "its array x: it is no .npy array");
+    refuse(&two[..40], "zip");
 }
 
 #[test]

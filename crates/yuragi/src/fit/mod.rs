@@ -13,7 +13,7 @@ pub use belief::{Belief, Bounds};
 pub use deep::{Deep, DeepOptions, DeepScore};
 pub use file::{Fitted, Layer, Mixture, Network, Stack};
 pub use machine::{Machine, Options, Progress, Score, base_of};
-pub use rows::{Binarize, Rows};
+pub use rows::{Binarize, Meaning, Rows};
 pub use sample::Drawn;
 
 /// The standard deviation of a machine's first weights (Hinton, *A practical guide to training restricted Boltzmann machines*,

@@ -183,6 +183,109 @@ fn gaussian_and_spin_units_give_back_what_they_were() {
 }
 
 #[test]
+fn tables_of_0_and_1_are_alike_in_every_form() {
+    let scratch = Scratch::new();
+    // Two patterns of six bits and a few strays.
+    let bit = |row: usize, column: usize| {
+        u8::from(row.is_multiple_of(2) == (column < 3) || (row * 7 + column * 3).is_multiple_of(29))
+    };
+    let bits: Vec<u8> = (0..80).flat_map(|row| (0..6).map(move |column| bit(row, column))).collect();
+    let npy = |name: &str, descr: &str, data: &[u8]| {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (80, 6), }}\n");
+        let length = (header.len() as u16).to_le_bytes();
+        let bytes = [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), data].concat();
+        fs::write(scratch.join(name), bytes).unwrap();
+    };
+    npy("bool.npy", "|b1", &bits);
+    npy("bytes.npy", "|u1", &bits);
+    npy("reals.npy", ">f4", &bits.iter().flat_map(|&bit| f32::from(bit).to_be_bytes()).collect::<Vec<_>>());
+    npy("grey.npy", "|u1", &bits.iter().map(|&bit| 255 * bit).collect::<Vec<_>>());
+    fs::write(scratch.join("idx"), [&[0, 0, 8, 2, 0, 0, 0, 80, 0, 0, 0, 6][..], &bits].concat()).unwrap();
+    let words: Vec<String> = bits
+        .chunks(6)
+        .map(|row| row.iter().map(|&b| if b == 1 { "True" } else { "False" }).collect::<Vec<_>>().join(","))
+        .collect();
+    fs::write(scratch.join("words.csv"), format!("0,1,2,3,4,5\n{}\n", words.join("\n"))).unwrap();
+    for (kind, units, more) in [
+        ("rbm", "binary", ["--hidden", "3"]),
+        ("rbm", "spin", ["--hidden", "3"]),
+        ("dbm", "binary", ["--layers", "3,2"]),
+    ] {
+        let fit = |data: &str, more_still: &[&str]| {
+            let common =
+                ["fit", kind, data, "--units", units, "--epochs", "30", "--batch", "20", "--ais", "200", "--json"];
+            let ended = scratch.succeed(common.iter().chain(&more).chain(more_still));
+            let report: Value = serde_json::from_str(&ended.out).unwrap();
+            let nats = ["log_probability", "lower"].iter().find_map(|key| report[*key]["value"].as_f64()).unwrap();
+            (nats, report["notes"].to_string(), ended.err)
+        };
+        let (expected, _, _) = fit("reals.npy", &[]);
+        for data in ["bool.npy", "bytes.npy", "idx", "words.csv", "grey.npy"] {
+            assert_eq!(fit(data, &[]).0, expected, "{kind} {units} {data}");
+        }
+        assert_eq!(fit("grey.npy", &["--test", "bool.npy"]).0, expected);
+        assert_eq!(fit("bytes.npy", &["--test", "reals.npy"]).0, expected);
+        assert_ne!(fit("bytes.npy", &["--scale", "255"]).0, expected);
+        let (_, notes, err) = fit("bytes.npy", &[]);
+        assert!(
+            notes.contains("taken as they are") && err.contains("bytes.npy: its bytes are taken as they are"),
+            "{err}"
+        );
+        assert!(fit("grey.npy", &[]).1.contains("divided by 255"));
+    }
+    scratch.refuse(["fit", "rbm", "bytes.npy", "--test", "grey.npy"], &["grey.npy", "is 255", "--scale 255"]);
+}
+
+#[test]
+fn spins_come_back_as_spins() {
+    let scratch = Scratch::new();
+    let rows: Vec<&str> = (0..40).map(|i| if i % 2 == 0 { "-1,1,1" } else { "1,-1,-1" }).collect();
+    fs::write(scratch.join("spins.csv"), rows.join("\n")).unwrap();
+    let fit = |data: &str, more: &[&str]| {
+        let common = ["fit", "rbm", data, "--units", "spin", "--hidden", "2", "--epochs", "200", "--batch", "10"];
+        let report = scratch.succeed(common.iter().chain(&["--rate", "0.1", "--json"]).chain(more)).out;
+        serde_json::from_str::<Value>(&report).unwrap()["log_probability"]["value"].as_f64().unwrap()
+    };
+    // Two rows of equal weight have −ln 2 = −0.69 at best; independent spins, −2.1.
+    let first = fit("spins.csv", &["-o", "one"]);
+    assert!((-1.0..-0.69).contains(&first), "{first}");
+    scratch.succeed(["sample", "one", "-n", "60", "-o", "drawn.npy"]);
+    let again = fit("drawn.npy", &["-o", "two"]);
+    assert!((-1.2..-0.69).contains(&again), "{again}");
+    fs::write(scratch.join("chain.json"), r#"{"J": [[0, 1, -1], [1, 2, 1]]}"#).unwrap();
+    scratch.succeed(["anneal", "chain.json", "-o", "states.csv"]);
+    fit("states.csv", &["--skip-columns", "energy,reads", "--rows", "2"]);
+    scratch.refuse(["fit", "rbm", "spins.csv"], &["row 1, column 1 is -1", "--units spin"]);
+    scratch.refuse(["fit", "rbm", "states.csv", "--units", "spin"], &["row 1, column 1 is -2", "from -1 to 1"]);
+}
+
+#[test]
+fn columns_are_chosen_on_the_command_line() {
+    let scratch = Scratch::new();
+    let text: String = (0..40).map(|i| format!("{i};{}, {};kind {i}\n", i % 7, i % 5)).collect();
+    let text = text.replace(", ", ",");
+    fs::write(scratch.join("t.csv"), format!("id;x;kind\n{text}")).unwrap();
+    let fit = |more: &[&str]| {
+        let common = ["fit", "gmm", "t.csv", "-k", "1", "--json"];
+        let report: Value = serde_json::from_str(&scratch.succeed(common.iter().chain(more)).out).unwrap();
+        (report["names"].to_string(), report["rows"].as_u64().unwrap(), report["notes"].to_string())
+    };
+    let (names, rows, notes) = fit(&["--skip-columns", "id,kind"]);
+    assert_eq!((names.as_str(), rows), ("[\"x\"]", 40));
+    assert!(notes.contains("decimal comma"), "{notes}");
+    assert_eq!(fit(&["--columns", "x", "--decimal", ",", "--delimiter", ";"]).0, names);
+    assert_eq!(fit(&["--columns", "2", "--header", "yes"]).0, names);
+    scratch.refuse(["fit", "gmm", "t.csv"], &["line 2, column 3: `kind 0`", "--skip-columns kind"]);
+    scratch.refuse(["fit", "gmm", "t.csv", "--columns", "y"], &["no column y; they are named id, x, kind"]);
+    let wrong = scratch.run(["fit", "gmm", "t.csv", "--delimiter", "ab"]);
+    assert!(wrong.code == Some(2) && wrong.err.contains("tab or space"), "{}", wrong.err);
+    fs::write(scratch.join("data.csv"), "a,b\n0,1\n1,0\n1,1\n").unwrap();
+    fs::write(scratch.join("test.csv"), "b,a\n1,1\n").unwrap();
+    scratch.refuse(["fit", "rbm", "data.csv", "--test", "test.csv"], &["test.csv has the column b", "`--columns`"]);
+    scratch.succeed(["fit", "rbm", "data.csv", "--test", "test.csv", "--columns", "a,b", "--epochs", "1"]);
+}
+
+#[test]
 fn what_is_wrong_is_said_in_one_line() {
     let scratch = Scratch::new();
     clouds(&scratch);

@@ -16,7 +16,7 @@ use yuragi::{
     fit::{Belief, Bounds, Deep, DeepOptions, Fitted, Network, Rows, Stack, WEIGHTS},
 };
 
-use super::{Files, Judging, Learning, estimate, rows};
+use super::{Files, Judging, Learning, Notes, estimate, rows};
 use crate::cli::{
     INTERRUPTED,
     common::{Progress, flow, interruption, print, unless_interrupted},
@@ -27,7 +27,7 @@ const JUDGED: usize = 1000;
 
 /// Learn a deep belief network: a stack of restricted Boltzmann machines, layer by layer.
 ///
-/// Bytes are scaled to 0..1; other numbers must lie between 0 and 1, and are drawn as two values once. Bounds of log-probabilities,
+/// Bytes of which one is above 1 are divided by 255; numbers must lie between 0 and 1, and are drawn as two values once. Bounds of log-probabilities,
 /// in nats, are measured by draws of the way up and by annealed importance sampling of the top machine; without `--test`, for the
 /// data's first 1000 rows.
 #[derive(Args)]
@@ -41,7 +41,7 @@ pub struct Dbn {
 
 /// Learn a deep Boltzmann machine: all layers together, by mean field and Gibbs chains.
 ///
-/// Bytes are scaled to 0..1; other numbers must lie between 0 and 1, and are drawn as two values in every epoch. The variational
+/// Bytes of which one is above 1 are divided by 255; numbers must lie between 0 and 1, and are drawn as two values in every epoch. The variational
 /// bound of log-probabilities, in nats, is measured with annealed importance sampling; without `--test`, for the data's first
 /// 1000 rows. The learning rate falls to 0 over the second half of the epochs.
 #[derive(Args)]
@@ -159,11 +159,12 @@ impl Task {
         judge: impl FnOnce(&M, &Rows, (u32, u32), Hook<'_>) -> Result<Measured, Failure>,
     ) -> Result<ExitCode, Failure> {
         let output = self.files.output(kind.name)?;
-        let (train, test) = rows(&self.files, &self.learning, &self.judging, JUDGED)?;
+        let (train, test, mut notes) = rows(&self.files, &self.learning, &self.judging, JUDGED)?;
         let layers: Vec<usize> = self.layers.iter().map(|&size| size as usize).collect();
         let interrupted = interruption(kind.stopping)?;
         let (mut progress, started) = (Progress::new("learning")?, Instant::now());
         let learned = learn(&train, &layers, &mut |at| {
+            notes.tell(&progress);
             progress.set(at.done as f64 / at.total as f64);
             let tenths = |done: u64| 10 * done / at.total.max(1);
             if tenths(at.done) > tenths(at.done.saturating_sub(1)) {
@@ -189,7 +190,7 @@ impl Task {
             None
         };
         drop(progress);
-        self.tell(kind, &output, (&train, &test), (seconds, measured))?;
+        self.tell(kind, &output, (&train, &test), (seconds, measured), &notes)?;
         Ok(if flow(&interrupted).is_break() { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
     }
 
@@ -199,6 +200,7 @@ impl Task {
         output: &Path,
         (train, test): (&Rows, &Rows),
         (seconds, measured): (f64, Option<Measured>),
+        notes: &Notes,
     ) -> Result<(), Failure> {
         let (count, columns) = (train.len(), train.table().columns());
         let of = self.judging.test.as_ref().unwrap_or(&self.files.data).display();
@@ -206,7 +208,7 @@ impl Task {
             let mut told = json!({
                 "data": self.files.data, "rows": count, "columns": columns, "layers": self.layers,
                 "seconds": seconds, "model": output, "bounds_of": of.to_string(),
-                "log_z": measured.as_ref().map(|(log_z, _)| estimate(*log_z)),
+                "log_z": measured.as_ref().map(|(log_z, _)| estimate(*log_z)), "notes": notes.notes,
             });
             for (i, (key, _)) in kind.bounds.iter().enumerate() {
                 told[*key] = json!(measured.as_ref().map(|(_, bounds)| estimate(bounds[i])));

@@ -9,9 +9,10 @@ use yuragi::{
         em::{End, Limits},
     },
     fit::{Fitted, Mixture},
+    io::table::Opened,
 };
 
-use super::Files;
+use super::{Files, Notes};
 use crate::cli::{
     INTERRUPTED,
     common::{Progress, flow, interruption, print, threads},
@@ -75,7 +76,8 @@ impl Gmm {
     /// Learns, writes and tells.
     pub fn run(self) -> Result<ExitCode, Failure> {
         let output = self.files.output("gmm")?;
-        let table = self.files.open()?;
+        let Opened { table, notes } = self.files.open()?.1;
+        let mut notes = Notes::new(&self.files.data, notes);
         let values = table.to_f64();
         let data = Data::with_missing(&values, table.columns())
             .map_err(|error| Failure::new(format!("{}: {error}", self.files.data.display())))?;
@@ -90,6 +92,7 @@ impl Gmm {
         let interrupted = interruption("stopping; what was learned is kept")?;
         let (mut progress, started) = (Progress::new("learning")?, Instant::now());
         let fitted = GaussianMixture::fit_with(&data, self.components as usize, &options, |restart, at| {
+            notes.tell(&progress);
             let share = at.iteration as f64 / f64::from(self.iterations);
             progress.set((restart as f64 + share) / f64::from(self.restarts));
             flow(&interrupted)
@@ -111,7 +114,7 @@ impl Gmm {
                 "data": self.files.data, "rows": table.rows(), "columns": table.columns(), "names": table.names(),
                 "log_likelihood": likelihood, "aic": aic, "bic": bic, "iterations": ascent.iterations(), "end": end,
                 "restart": fitted.restart, "weights": mixture.weights(), "means": mixture.means(),
-                "covariances": mixture.covariances(), "seconds": seconds, "model": output,
+                "covariances": mixture.covariances(), "seconds": seconds, "model": output, "notes": notes.notes,
             });
             print(format_args!("{report:#}\n"))?;
         } else {
@@ -140,7 +143,8 @@ pub fn components(text: &mut String, mixture: &GaussianMixture, names: &[String]
     write!(text, "{:>10}", "weight")?;
     for column in 0..shown {
         let name = names.get(column).map_or_else(|| format!("column {}", column + 1), String::clone);
-        write!(text, " {:>24}", name.chars().take(24).collect::<String>())?;
+        let printed = name.chars().map(|c| if c.is_control() { ' ' } else { c });
+        write!(text, " {:>24}", printed.take(24).collect::<String>())?;
     }
     writeln!(text, "{}", if columns > shown { "  …" } else { "" })?;
     let mut order: Vec<usize> = (0..mixture.weights().len()).collect();

@@ -3,6 +3,7 @@
 mod deep;
 mod gmm;
 mod rbm;
+mod table;
 
 use std::{
     path::{Path, PathBuf},
@@ -14,14 +15,18 @@ use serde_json::{Value, json};
 use yuragi::{
     Failure,
     energy::{self, rbm::train::Settings, statistics::Estimate},
-    fit::{Binarize, Rows},
-    io::Table,
+    fit::{Binarize, Meaning, Rows},
+    io::{ReadError, table::Opened},
 };
 
-use super::common::check_place;
+use super::common::{Progress, check_place};
 pub use gmm::components;
+use table::TableFlags;
 
-/// Learn a model of a table: CSV, NumPy's .npy, or IDX (MNIST's format), packed by gzip or not.
+/// Learn a model of a table: CSV and its kin, NumPy's .npy and .npz, or IDX (MNIST's format), packed by gzip or not.
+///
+/// A text may have a header, comments, a column of labels without a name; empty cells, NA and nan are missing numbers.
+/// What was taken for granted in reading is said. `FILE.npz:NAME` is one array of an archive.
 ///
 /// `yuragi sample` draws from it, `yuragi info` tells about it.
 #[derive(Subcommand)]
@@ -68,7 +73,7 @@ impl From<Units> for energy::rbm::Units {
 /// What all take.
 #[derive(Args)]
 struct Files {
-    /// The table: a .csv, .npy or IDX file
+    /// The table: a .csv, .npy, .npz or IDX file
     data: PathBuf,
     /// The model's file [default: the kind's name, such as rbm.safetensors]
     #[arg(short, long, value_name = "FILE")]
@@ -82,6 +87,28 @@ struct Files {
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    flags: TableFlags,
+}
+
+/// What was taken for granted in reading a file.
+struct Notes {
+    of: String,
+    notes: Vec<String>,
+    told: bool,
+}
+
+impl Notes {
+    fn new(path: &Path, notes: Vec<String>) -> Self {
+        Self { of: path.display().to_string(), notes, told: false }
+    }
+
+    /// Says it, once, beside a progress bar.
+    fn tell(&mut self, progress: &Progress) {
+        if !std::mem::replace(&mut self.told, true) {
+            progress.aside(|| self.notes.iter().for_each(|note| eprintln!("{}: {note}", self.of)));
+        }
+    }
 }
 
 impl Files {
@@ -92,14 +119,15 @@ impl Files {
         Ok(path)
     }
 
-    /// The table, or its first rows.
-    fn open(&self) -> Result<Table, Failure> {
-        let table = Table::open(&self.data)?;
-        match self.rows {
-            Some(0) => Err(Failure::new("`--rows` is 0; it must be at least 1")),
-            Some(rows) => Ok(table.first(rows)),
-            None => Ok(table),
-        }
+    /// The table, and its first rows if only some are wanted.
+    fn open(&self) -> Result<(Opened, Opened), Failure> {
+        let whole = self.flags.open(&self.data)?;
+        let first = match self.rows {
+            Some(0) => return Err(Failure::new("`--rows` is 0; it must be at least 1")),
+            Some(rows) => whole.first(rows).map_err(|reason| ReadError::Format { path: self.data.clone(), reason })?,
+            None => whole.clone(),
+        };
+        Ok((whole, first))
     }
 }
 
@@ -109,6 +137,9 @@ struct Learning {
     /// What units are
     #[arg(long, value_enum, default_value_t = Units::Binary)]
     units: Units,
+    /// What numbers are divided by [default: 255 for bytes if one is above 1, else 1]
+    #[arg(long, value_parser = scale)]
+    scale: Option<f64>,
     /// How numbers between 0 and 1 become two values: `sample`, `threshold`, or stay `means`
     #[arg(long, default_value_t = Binarize::Sample)]
     binarize: Binarize,
@@ -159,16 +190,27 @@ struct Judging {
     chains: u32,
 }
 
-/// The data, and what is judged: the test table, or else `spare` of the data's rows.
-fn rows(files: &Files, learning: &Learning, judging: &Judging, spare: usize) -> Result<(Rows, Rows), Failure> {
-    let rows = |table, path: &Path| {
-        Rows::new(table, learning.units.into(), learning.binarize, files.seed)
-            .map_err(|why| Failure::new(format!("{}: {why}", path.display())))
-    };
-    let data = rows(files.open()?, &files.data)?;
+fn scale(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|scale: &f64| scale.is_finite() && *scale > 0.0);
+    number.ok_or_else(|| "it must be a number above 0".to_owned())
+}
+
+/// The data, what is judged (the test table, or else `spare` of the data's rows), and what is to be said of them.
+fn rows(files: &Files, learning: &Learning, judging: &Judging, spare: usize) -> Result<(Rows, Rows, Notes), Failure> {
+    let units = learning.units.into();
+    let of = |path: &Path, why: Failure| Failure::new(format!("{}: {why}", path.display()));
+    let (whole, Opened { table, mut notes }) = files.open()?;
+    let meaning = Meaning::of(&whole.table, units, learning.scale);
+    notes.extend(meaning.notes(&whole.table, units));
+    let data =
+        Rows::with_meaning(table, meaning, units, learning.binarize, files.seed).map_err(|why| of(&files.data, why))?;
     let (count, columns) = (data.len(), data.table().columns());
     let test = match &judging.test {
-        Some(path) => rows(Table::open(path)?, path)?.with_moments(data.moments().to_vec()),
+        Some(path) => {
+            let test = files.flags.open(path)?.table;
+            check_names(data.table().names(), test.names(), path)?;
+            data.alike(test).map_err(|why| of(path, why))?
+        }
         None if spare < count => data.first(spare),
         None => data.clone(),
     };
@@ -176,7 +218,26 @@ fn rows(files: &Files, learning: &Learning, judging: &Judging, spare: usize) -> 
         let (path, have) = (judging.test.as_ref().unwrap_or(&files.data).display(), test.table().columns());
         return Err(Failure::new(format!("{path} has {have} columns; the data have {columns}")));
     }
-    Ok((data, test))
+    Ok((data, test, Notes::new(&files.data, notes)))
+}
+
+/// `Ok` unless two tables have the same columns in another order.
+fn check_names(data: &[String], test: &[String], path: &Path) -> Result<(), Failure> {
+    let sorted = |names: &[String]| {
+        let mut names = names.to_vec();
+        names.sort();
+        names
+    };
+    let differ = data.iter().zip(test).find(|(a, b)| a != b);
+    match differ.filter(|_| sorted(data) == sorted(test)) {
+        Some((a, b)) => {
+            let path = path.display();
+            Err(Failure::new(format!(
+                "{path} has the column {b} where the data have {a}; `--columns` puts both in one order"
+            )))
+        }
+        None => Ok(()),
+    }
 }
 
 fn estimate(estimate: Estimate) -> Value {

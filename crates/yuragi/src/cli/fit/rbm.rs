@@ -12,7 +12,7 @@ use yuragi::{
     io::{Picture, png},
 };
 
-use super::{Files, Judging, Learning, Units, estimate, rows};
+use super::{Files, Judging, Learning, Notes, Units, estimate, rows};
 use crate::cli::{
     INTERRUPTED,
     common::{Progress, check_place, flow, interruption, print, sheet, unless_interrupted},
@@ -25,8 +25,8 @@ const FILTERS: usize = 256;
 
 /// Learn a restricted Boltzmann machine by contrastive divergence.
 ///
-/// Bytes are scaled to 0..1. For binary and spin units, numbers must lie between 0 and 1; for Gaussian units every column is
-/// standardised. The learning rate falls to 0 over the second half of the epochs. Log-probabilities, in nats, are measured by annealed importance sampling.
+/// Bytes of which one is above 1 are divided by 255. For binary and spin units, numbers must lie between 0 and 1, or be spins
+/// from -1 to 1; for Gaussian units every column is standardised. The learning rate falls to 0 over the second half of the epochs. Log-probabilities, in nats, are measured by annealed importance sampling.
 #[derive(Args)]
 pub struct Rbm {
     #[command(flatten)]
@@ -51,7 +51,7 @@ impl Rbm {
     pub fn run(self) -> Result<ExitCode, Failure> {
         self.filters.as_deref().map_or(Ok(()), check_place)?;
         let output = self.files.output("rbm")?;
-        let (train, test) = rows(&self.files, &self.learning, &self.judging, usize::MAX)?;
+        let (train, test, mut notes) = rows(&self.files, &self.learning, &self.judging, usize::MAX)?;
         let shape = train.table().shape().to_vec();
         let epochs = self.learning.epochs;
         let begin = self.init.as_deref().map(first).transpose()?;
@@ -72,6 +72,7 @@ impl Rbm {
         let (mut progress, started) = (Progress::new("learning")?, Instant::now());
         let (mut sum, mut batches, mut errors) = (0.0, 0u32, Vec::new());
         let machine = Machine::train(&train, &options, |at| {
+            notes.tell(&progress);
             progress.set(at.done as f64 / at.total as f64);
             (sum, batches) = (sum + f64::from(at.reconstruction), batches + 1);
             if at.done == at.total || at.done % (at.total / u64::from(epochs)) == 0 {
@@ -103,7 +104,7 @@ impl Rbm {
         } else {
             None
         };
-        self.tell(&output, (&train, machine.rbm.hidden()), score, (&errors, seconds))?;
+        self.tell(&output, (&train, machine.rbm.hidden()), score, (&errors, seconds), &notes)?;
         Ok(if flow(&interrupted).is_break() { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
     }
 
@@ -113,6 +114,7 @@ impl Rbm {
         (train, hidden): (&Rows, usize),
         score: Option<Score>,
         (errors, seconds): (&[f64], f64),
+        notes: &Notes,
     ) -> Result<(), Failure> {
         let of = self.judging.test.as_ref().unwrap_or(&self.files.data).display();
         if self.files.json {
@@ -121,7 +123,7 @@ impl Rbm {
                 "reconstruction": errors, "seconds": seconds, "model": output,
                 "log_z": score.map_or(Value::Null, |score| estimate(score.log_z)),
                 "log_probability": score.map_or(Value::Null, |score| estimate(score.log_probability)),
-                "log_probability_of": of.to_string(),
+                "log_probability_of": of.to_string(), "notes": notes.notes,
             });
             return print(format_args!("{report:#}\n"));
         }
