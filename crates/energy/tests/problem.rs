@@ -66,6 +66,13 @@ fn coordinate_text_has_the_signs_of_dimod() {
         assert!((problem.energy(&b).unwrap() - (p - 1.5 * p * r + 0.5 * r)).abs() < 1e-14);
     }
     let spins = Problem::from_coo("0 1 1\n0 0 -2", Vartype::Spin).unwrap();
+    for comment in ["# vartype: SPIN", "#a pair; VarType = spin, as written", "# no vartype here, vartype=SPIN"] {
+        let read = Problem::from_coo_with_vartype(&format!("0 1 1\n{comment}\n0 0 -2"), Vartype::Binary).unwrap();
+        assert_eq!(read, (spins.clone(), Some(Vartype::Spin)), "{comment}");
+    }
+    for text in ["# vartype=SPIN\n0 1 1\n# vartype=BINARY\n", "# vartype: INTEGER\n0 1 1\n", "# vartype=\n0 1 1\n"] {
+        assert!(matches!(Problem::from_coo(text, Vartype::Spin), Err(Error::Text { .. })), "{text}");
+    }
     assert_eq!(spins.energy(&[1, 1]), Ok(-1.0));
     for (text, line) in [("0 1", 1), ("0 1 2 3", 1), ("0 0 1\n0 x 1", 2), ("0 1 nan", 1), ("# vartype=SPAM", 1)] {
         let error = Problem::from_coo(text, Vartype::Spin).unwrap_err();
@@ -136,10 +143,12 @@ fn duplicates_are_summed_and_may_cancel() {
 fn the_default_range_ends_where_a_quenched_state_is_frozen() {
     // Without couplings the quenched state is known: every spin along its field.
     let fields: Vec<f64> = (1..=40).map(|k| f64::from(k) / if k % 2 == 0 { 7.0 } else { -3.0 }).collect();
-    let cold = Problem::ising(40, [], &fields).unwrap().beta_range().cold;
-    let excited: f64 = fields.iter().map(|h| (-2.0 * cold * h.abs()).exp()).sum();
+    let range = Problem::ising(40, [], &fields).unwrap().beta_range();
     // The bisection halves a range of a factor of 200 or so 24 times: the last digits of β are open.
-    assert!((excited - 0.05).abs() < 1e-5, "{excited}");
+    for (beta, moving) in [(range.cold, 0.05), (range.turn, 0.02 * 40.0)] {
+        let excited: f64 = fields.iter().map(|h| (-2.0 * beta * h.abs()).exp()).sum();
+        assert!((excited - moving).abs() < 1e-5, "{excited}");
+    }
     // All couplings equal: β of a ±J lattice is that of gaps of 4.
     let lattice = plus_minus(&[64, 64], 3).beta_range();
     assert!((2.0..3.5).contains(&lattice.cold), "{lattice:?}");

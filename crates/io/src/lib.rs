@@ -11,8 +11,8 @@
 //! | [`dataset`] | pictures with captions, as a trainer sees them |
 //! | [`emoji`] | the emoji of an installed colour font, captioned in English and Japanese |
 //! | [`folder`] | a folder of captioned pictures |
-//! | [`table`] | rows of numbers: IDX, `.npy` and CSV |
-//! | [`problem`] | problems to anneal: dimod's JSON and text |
+//! | [`table`] | rows of numbers: IDX, `.npy`, `.npz` and CSV |
+//! | [`problem`] | problems to anneal: models, graphs and matrices in JSON, text and binary files |
 //! | [`checkpoint`] | named tensors and settings in a safetensors file |
 //! | [`quantize`] | 8-bit storage of weights |
 //! | [`terminal`] | pictures in the terminal |

@@ -15,13 +15,10 @@ pub enum Vartype {
 }
 
 impl Vartype {
-    /// The kind that dimod calls `SPIN` or `BINARY`.
+    /// The kind that dimod calls `SPIN` or `BINARY`, in large or small letters.
     pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "SPIN" => Some(Self::Spin),
-            "BINARY" => Some(Self::Binary),
-            _ => None,
-        }
+        let is = |word: &str| name.eq_ignore_ascii_case(word);
+        if is("SPIN") { Some(Self::Spin) } else { is("BINARY").then_some(Self::Binary) }
     }
 }
 

@@ -7,12 +7,12 @@ const LARGEST: usize = 1 << 26;
 
 impl Problem {
     /// Reads dimod's coordinate text: lines `k l bias`, with k = l for a linear bias. Empty lines are
-    /// skipped; a line `# vartype=SPIN` or `# vartype=BINARY` sets the kind of the variables, other
-    /// lines that begin with `#` say nothing. Without such a line they are `default`. The variables are
+    /// skipped; a line that begins with `#` and holds `vartype=SPIN` or `vartype: BINARY` anywhere sets the
+    /// kind of the variables, other such lines say nothing. Without one they are `default`. The variables are
     /// 0 … the largest index; equal pairs are summed. Signs are dimod's, see [`Problem::quadratic`].
     ///
     /// # Errors
-    /// A line that is not of this form, no variable, or what [`Problem::quadratic`] refuses.
+    /// A line that is not of this form, two kinds that differ, no variable, or what [`Problem::quadratic`] refuses.
     ///
     /// ```
     /// use yuragi_energy::{Problem, Vartype};
@@ -24,12 +24,12 @@ impl Problem {
         Ok(Self::from_coo_with_vartype(text, default)?.0)
     }
 
-    /// The same, with the kind that the variables have in the text.
+    /// The same, with the kind of the variables that the text says, if it says one.
     ///
     /// # Errors
     /// Those of [`Problem::from_coo`].
-    pub fn from_coo_with_vartype(text: &str, default: Vartype) -> Result<(Self, Vartype), Error> {
-        let mut vartype = default;
+    pub fn from_coo_with_vartype(text: &str, default: Vartype) -> Result<(Self, Option<Vartype>), Error> {
+        let mut said: Option<Vartype> = None;
         let mut linear: Vec<(usize, f64)> = Vec::new();
         let mut quadratic: Vec<(usize, usize, f64)> = Vec::new();
         let mut variables = 0;
@@ -37,9 +37,12 @@ impl Problem {
             let error = |what| Error::Text { line: number + 1, what };
             let line = line.trim();
             if let Some(comment) = line.strip_prefix('#') {
-                if let Some(name) = comment.trim().strip_prefix("vartype=") {
-                    let unknown = error("the vartype must be SPIN or BINARY");
-                    vartype = Vartype::from_name(name.trim()).ok_or(unknown)?;
+                if let Some(name) = vartype_in(comment) {
+                    let vartype = Vartype::from_name(name).ok_or(error("the vartype must be SPIN or BINARY"))?;
+                    if said.is_some_and(|said| said != vartype) {
+                        return Err(error("the vartype is another one than in a line before"));
+                    }
+                    said = Some(vartype);
                 }
                 continue;
             }
@@ -65,6 +68,19 @@ impl Problem {
         for (k, bias) in linear {
             biases[k] += bias;
         }
-        Ok((Self::quadratic(vartype, &biases, quadratic, 0.0)?, vartype))
+        Ok((Self::quadratic(said.unwrap_or(default), &biases, quadratic, 0.0)?, said))
     }
+}
+
+/// The word after `vartype=` or `vartype:` in a comment, however it is spaced and written.
+fn vartype_in(comment: &str) -> Option<&str> {
+    const KEY: &str = "vartype";
+    let starts = comment.char_indices().map(|(at, _)| at);
+    let mut keys =
+        starts.filter(|&at| comment.get(at..at + KEY.len()).is_some_and(|word| word.eq_ignore_ascii_case(KEY)));
+    keys.find_map(|at| {
+        let value = comment[at + KEY.len()..].trim_start().strip_prefix(['=', ':'])?.trim_start();
+        let end = value.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).unwrap_or(value.len());
+        Some(&value[..end])
+    })
 }

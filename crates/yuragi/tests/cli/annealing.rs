@@ -1,4 +1,7 @@
-use std::fs;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 use yuragi::io::{Picture, Table};
@@ -79,6 +82,81 @@ fn states_come_back_as_their_file_means_them() {
 }
 
 #[test]
+fn cuts_are_told_as_their_graphs_mean_them() {
+    let scratch = Scratch::new();
+    // A square of which one diagonal is heavy: all but the weight 1 is cut.
+    fs::write(scratch.join("square.mc"), "4 5\n1 2 4\n2 3 4\n3 4 4\n4 1 4\n1 3 1\n").unwrap();
+    let shown = scratch.succeed(["anneal", "square.mc", "-n", "20", "-o", "cuts.csv"]).out;
+    assert!(
+        shown.contains("(max-cut of a graph): 4 bits, 5 couplings") && shown.contains("largest cut 16,"),
+        "{shown}"
+    );
+    let written = fs::read_to_string(scratch.join("cuts.csv")).unwrap();
+    let best = written.lines().nth(1).unwrap();
+    assert!(written.starts_with("cut,reads,1,2,3,4\n16,"), "{written}");
+    assert!(best.ends_with(",1,0,1,0") || best.ends_with(",0,1,0,1"), "{written}");
+    let report = json(&scratch.succeed(["anneal", "square.mc", "-n", "20", "--json"]).out);
+    assert_eq!((&report["lowest_energy"], &report["format"]), (&json("-16.0"), &json("\"max-cut of a graph\"")));
+    assert_eq!(report["objective"]["best"], 16.0);
+    assert_eq!((&report["objective"]["sense"], &report["samples"][0]["cut"]), (&json("\"maximize\""), &json("16.0")));
+    let least = scratch.succeed(["anneal", "square.mc", "-n", "20", "--minimize"]).out;
+    assert!(least.contains("lowest cut 0,"), "{least}");
+    let quadratic = scratch.succeed(["anneal", "square.mc", "-n", "20", "--format", "bq", "--maximize"]).out;
+    assert!(
+        quadratic.contains("largest value 34,") && quadratic.contains("note: entries off the diagonal"),
+        "{quadratic}"
+    );
+}
+
+#[test]
+fn what_a_file_says_of_its_variables_stands() {
+    let scratch = Scratch::new();
+    fs::write(scratch.join("spins.coo"), "\u{feff}# of a colleague, vartype: SPIN\r\n0 0 1\r\n0 1 1\r\n").unwrap();
+    assert!(scratch.succeed(["anneal", "spins.coo"]).out.contains("2 spins, 1 couplings\n"));
+    assert!(scratch.succeed(["anneal", "spins.coo", "--vartype", "spin"]).out.contains("lowest energy -2,"));
+    scratch.refuse(["anneal", "spins.coo", "--vartype", "binary"], &["spins.coo", "asked for as bits"]);
+    fs::write(scratch.join("keys.json"), r#"{"J": [[0, 1, 1]], "offset": 5, "H": [1, 1]}"#).unwrap();
+    scratch.refuse(["anneal", "keys.json"], &["keys.json", "`H`", "offset"]);
+    fs::write(scratch.join("page.txt"), "<html>\n<p>404\n").unwrap();
+    scratch.refuse(["anneal", "page.txt"], &["page.txt", "a web page", "rudy"]);
+    scratch.refuse(["anneal", "spins.coo", "--format", "max-cut"], &["line 2", "read as a graph"]);
+}
+
+/// A published problem, if it is in ../shared/data or in the folder that YURAGI_DATA names.
+fn published(name: &str) -> Option<PathBuf> {
+    let folders = [
+        Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data")),
+        std::env::var_os("YURAGI_DATA").map(PathBuf::from),
+    ];
+    let mut files = folders.into_iter().flatten().map(|folder| folder.join("problems").join(name));
+    let found = files.find(|file| file.exists());
+    if found.is_none() {
+        eprintln!("skipped: {name} is neither in ../shared/data/problems nor in $YURAGI_DATA/problems");
+    }
+    found
+}
+
+#[test]
+fn t17_published_problems_are_read_as_they_are() {
+    let scratch = Scratch::new();
+    // The best known values: of the first three, 11624, 3064 and 1410.
+    for (name, objective, at_least, at_most) in [
+        ("G1.txt", "cut", 11624.0, 11624.0),
+        ("G14.txt", "cut", 3062.0, 3064.0),
+        ("G32.txt", "cut", 1408.0, 1410.0),
+        ("be100.1.mc", "cut", 19412.0, 19412.0),
+        ("bqp50_1.qubo", "value", 2098.0, 2098.0),
+        ("bqp100_1.qubo", "value", 7970.0, 7970.0),
+    ] {
+        let Some(path) = published(name) else { continue };
+        let report = json(&scratch.succeed(["anneal".as_ref(), path.as_os_str(), "--json".as_ref()]).out);
+        let best = report["objective"]["best"].as_f64().unwrap();
+        assert_eq!(report["objective"]["name"], objective);
+        assert!((at_least..=at_most).contains(&best), "{name}: {best}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said_in_one_line() {
     let scratch = Scratch::new();
     fs::write(scratch.join("bad.coo"), "0 1 1\n0 one 1\n").unwrap();
@@ -92,6 +170,7 @@ fn what_is_wrong_is_said_in_one_line() {
     refuse(&["ising:0x4"], &["side"]);
     refuse(&["ising:2x2x2x2"], &["1, 2 or 3"]);
     refuse(&["sk:99999"], &["sk:99999 is too large"]);
+    refuse(&["ising:4x4", "--maximize"], &["ising:4x4 is built in"]);
     refuse(&["potts:1:4x4"], &["states"]);
     refuse(&["potts:3:4x4", "--method", "quantum"], &["spins"]);
     refuse(&["ising:4x4", "-o", "states.txt"], &["states.txt", ".csv or .npy"]);

@@ -7,15 +7,19 @@ use clap::{Args, ValueEnum, value_parser};
 use yuragi::{
     Failure,
     energy::{
-        Error, Problem, SampleSet, Schedule, Vartype,
+        BetaRange, Error, Problem, SampleSet, Schedule, Vartype,
         dynamics::{Dynamics, HeatBath, Metropolis, Skewed, SuwaTodo},
+        replicas,
         sampler::{
             self, Population, PopulationSettings, Progress as Sweeps, QuantumSettings, Resampling, Work,
             adaptive_schedule, exchange, population_anneal, quantum_anneal,
         },
         statistics::Estimate,
     },
-    io::{Table, png},
+    io::{
+        Table, png,
+        problem::{Asked, Format, Sense},
+    },
 };
 
 use super::{
@@ -66,8 +70,12 @@ pub enum Cooling {
 
 /// Find states of low energy, or measure free energies.
 ///
-/// PROBLEM is a file (dimod's JSON or coordinate text; JSON of `J` and `h`, or of `Q`), or a built-in one: `ising:32x32` (a
-/// periodic lattice, J = 1), `glass:64x64` (J = 1 or -1 at random), `sk:200` (all coupled at random), `potts:3:16x16`.
+/// PROBLEM is a file, packed by gzip or not: JSON (dimod's, bqpjson; `J` and `h`, or `Q`), dimod's .bqm or coordinate text,
+/// qbsolv's .qubo, a graph for max-cut (rudy, Gset, Biq Mac's .mc), x'Qx (Biq Mac's .bq, OR-Library), a square matrix (.npy,
+/// .npz, CSV). Or it is a built-in one: `ising:32x32` (a periodic lattice, J = 1), `glass:64x64` (J = 1 or -1 at random),
+/// `sk:200` (all coupled at random), `potts:3:16x16`.
+///
+/// Values are those of the file: the cut of a graph, the energy of a model.
 /// Equal seeds give equal samples on every machine, for any number of threads.
 #[derive(Args)]
 pub struct Anneal {
@@ -79,17 +87,19 @@ pub struct Anneal {
     /// The Markov chain
     #[arg(long, value_enum, default_value_t = Chain::Metropolis)]
     chain: Chain,
-    /// Independent runs, or members of a population
-    #[arg(short = 'n', long, default_value_t = 100, value_parser = value_parser!(u32).range(1..=16_777_216))]
-    reads: u32,
-    /// Sweeps over all variables; of `exchange`, at every temperature
-    #[arg(long, default_value_t = 1000, value_parser = value_parser!(u32).range(1..))]
-    sweeps: u32,
+    /// Independent runs, or members of a population [default: 100; of `anneal` 256 where that takes seconds]
+    #[arg(short = 'n', long, value_parser = value_parser!(u32).range(1..=16_777_216))]
+    reads: Option<u32>,
+    /// Sweeps over all variables; of `exchange`, at every temperature [default: 1000; of `anneal` up to 10000, the fewer the
+    /// larger the problem]
+    #[arg(long, value_parser = value_parser!(u32).range(1..))]
+    sweeps: Option<u32>,
     /// First and last inverse temperature [default: from the problem's energy gaps; `population` and `jarzynski` begin
     /// with 0]
     #[arg(long, value_name = "HOT:COLD", value_parser = betas)]
     beta: Option<(f64, f64)>,
-    /// How the temperature falls [default: geometric; of `population` and `jarzynski` linear]
+    /// How the temperature falls [default: of `anneal` linear to where most variables freeze, then geometric; of `exchange`
+    /// geometric; of `population` and `jarzynski` linear]
     #[arg(long, value_enum)]
     cooling: Option<Cooling>,
     /// Temperatures of `exchange` and `population`
@@ -101,9 +111,18 @@ pub struct Anneal {
     /// Decides every draw, and built-in problems with random couplings
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// What variables of coordinate text are that does not say it
-    #[arg(long, value_enum, default_value_t = Kind::Binary)]
-    vartype: Kind,
+    /// What variables of coordinate text or a matrix are that does not say it [default: binary]
+    #[arg(long, value_enum)]
+    vartype: Option<Kind>,
+    /// Seek the largest value, whatever the file says
+    #[arg(long, conflicts_with = "minimize")]
+    maximize: bool,
+    /// Seek the least value, whatever the file says
+    #[arg(long)]
+    minimize: bool,
+    /// The format of a text file, instead of what its content shows
+    #[arg(long, value_enum)]
+    format: Option<TextFormat>,
     /// Threads; the samples do not depend on them [default: all cores]
     #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -130,6 +149,69 @@ pub enum Kind {
     Binary,
 }
 
+/// A format of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TextFormat {
+    /// dimod's JSON, bqpjson, `J` and `h`, `Q`
+    Json,
+    /// dimod's coordinate text
+    Coo,
+    /// qbsolv's .qubo
+    Qubo,
+    /// A graph whose largest cut is sought (rudy, Gset, Biq Mac's .mc)
+    MaxCut,
+    /// The least x'Qx, half of a symmetric Q listed (Biq Mac's .bq)
+    Bq,
+    /// The same, maximised (OR-Library)
+    OrLibrary,
+    /// A square matrix
+    Matrix,
+}
+
+impl From<TextFormat> for Format {
+    fn from(format: TextFormat) -> Self {
+        match format {
+            TextFormat::Json => Self::Json,
+            TextFormat::Coo => Self::Coordinates,
+            TextFormat::Qubo => Self::Qbsolv,
+            TextFormat::MaxCut => Self::MaxCut,
+            TextFormat::Bq => Self::BiqMac,
+            TextFormat::OrLibrary => Self::OrLibrary,
+            TextFormat::Matrix => Self::Matrix,
+        }
+    }
+}
+
+/// Runs and their length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Effort {
+    reads: u32,
+    sweeps: u32,
+}
+
+impl Effort {
+    /// The defaults of a method, which take seconds for thousands of variables.
+    fn of<D: Dynamics>(method: Method, problem: &Problem, dynamics: &D) -> Self {
+        // Reads in the bits of a vector; of larger problems without such bits, fewer.
+        const READS: (u32, u32) = (256, 100);
+        const SWEEPS: (f64, f64) = (1000.0, 10_000.0);
+        if method != Method::Anneal {
+            return Self { reads: READS.1, sweeps: SWEEPS.0 as u32 };
+        }
+        // Updates of all reads in about two seconds: on bits, in lanes, or one read after another.
+        let group = replicas::group(problem, dynamics);
+        let budget = match group {
+            256 => 2.5e7,
+            1 => 1e6,
+            _ => 3e6,
+        };
+        let work = problem.len() as f64 + 0.25 * problem.couplings().count() as f64;
+        let sweeps = budget / work;
+        let reads = if group == READS.0 || sweeps >= SWEEPS.0 { READS.0 } else { READS.1 };
+        Self { reads, sweeps: sweeps.clamp(SWEEPS.0, SWEEPS.1) as u32 }
+    }
+}
+
 /// What a method gave.
 struct Outcome {
     samples: SampleSet,
@@ -152,8 +234,14 @@ impl Anneal {
             check_place(place)?;
         }
         self.output.as_deref().map_or(Ok(()), Table::check_name)?;
-        let default = if self.vartype == Kind::Spin { Vartype::Spin } else { Vartype::Binary };
-        let problem = named(&self.problem, default, self.seed)?;
+        let vartype = self.vartype.map(|kind| if kind == Kind::Spin { Vartype::Spin } else { Vartype::Binary });
+        let sense = match (self.minimize, self.maximize) {
+            (true, _) => Some(Sense::Minimize),
+            (_, true) => Some(Sense::Maximize),
+            _ => None,
+        };
+        let asked = Asked { vartype, sense, format: self.format.map(Format::from) };
+        let problem = named(&self.problem, &asked, self.seed)?;
         let interrupted = interruption("stopping")?;
         let (mut progress, started) = (Progress::new("annealing")?, Instant::now());
         let mut hook = |sweeps: Sweeps| {
@@ -168,11 +256,11 @@ impl Anneal {
         };
         let seconds = started.elapsed().as_secs_f64();
         drop(progress);
-        let Some(outcome) = unless_interrupted(outcome, &interrupted)? else {
+        let Some((effort, outcome)) = unless_interrupted(outcome, &interrupted)? else {
             eprintln!("interrupted; nothing was written");
             return Ok(ExitCode::from(INTERRUPTED));
         };
-        let report = Report { command: &self, problem: &problem, outcome: &outcome, seconds };
+        let report = Report { command: &self, problem: &problem, effort, outcome: &outcome, seconds };
         if let Some(path) = &self.output {
             report.table()?.save(path)?;
         }
@@ -188,9 +276,21 @@ impl Anneal {
         problem: &Problem,
         chain: D,
         hook: sampler::Hook<'_>,
+    ) -> Result<(Effort, Outcome), Error> {
+        let default = Effort::of(self.method, problem, &chain);
+        let effort =
+            Effort { reads: self.reads.unwrap_or(default.reads), sweeps: self.sweeps.unwrap_or(default.sweeps) };
+        Ok((effort, self.outcome(problem, chain, effort, hook)?))
+    }
+
+    fn outcome<D: Dynamics + Copy + Sync>(
+        &self,
+        problem: &Problem,
+        chain: D,
+        Effort { reads, sweeps }: Effort,
+        hook: sampler::Hook<'_>,
     ) -> Result<Outcome, Error> {
-        let &Anneal { reads, sweeps, seed, .. } = self;
-        let threads = threads(self.threads);
+        let (seed, threads) = (self.seed, threads(self.threads));
         match self.method {
             Method::Anneal => {
                 let schedule = self.schedule(problem, chain, sweeps)?;
@@ -204,7 +304,7 @@ impl Anneal {
                 let samples = quantum_anneal(problem, settings, reads, seed, hook)?;
                 let (first, last) = settings.transverse;
                 let notes = vec![format!("{} slices, transverse field {first:.4} to {last:.2e}", self.slices)];
-                Ok(Outcome { samples, curve: Vec::new(), notes })
+                Ok(Outcome { notes, ..samples.into() })
             }
             Method::Exchange => {
                 let ladder = self.schedule(problem, chain, self.temperatures)?;
@@ -212,7 +312,7 @@ impl Anneal {
                 let found = exchange(problem, chain, &betas, (sweeps, sweeps / 2), reads, seed, hook)?;
                 let lowest = found.acceptance.iter().copied().fold(1.0, f64::min);
                 let notes = vec![format!("neighbouring temperatures traded places in {:.0} % or more", 100.0 * lowest)];
-                Ok(Outcome { samples: found.samples, curve: Vec::new(), notes })
+                Ok(Outcome { notes, ..found.samples.into() })
             }
             Method::Population => {
                 let schedule = self.schedule(problem, chain, self.temperatures)?;
@@ -237,6 +337,10 @@ impl Anneal {
         let (hot, cold) = self.betas(problem);
         let measures = matches!(self.method, Method::Population | Method::Jarzynski);
         let hot = if measures && self.beta.is_none() { 0.0 } else { hot };
+        if self.method == Method::Anneal && self.cooling.is_none() && hot > 0.0 && hot <= cold {
+            let range = problem.beta_range();
+            return Schedule::default_for(BetaRange { hot, turn: range.turn.clamp(hot, cold), cold }, steps);
+        }
         match self.cooling {
             Some(Cooling::Adaptive) => adaptive_schedule(problem, chain, (hot, cold), steps, self.seed),
             Some(Cooling::Geometric) => Schedule::geometric(hot, cold, steps),

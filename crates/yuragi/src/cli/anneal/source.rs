@@ -3,7 +3,7 @@ use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr};
 use yuragi::{
     Failure,
     energy::{Bonds, Problem, Vartype},
-    io::problem::{self, Named},
+    io::problem::{self, Asked, Named, Objective, Sense},
     numeric::{fill, philox},
 };
 
@@ -61,7 +61,7 @@ const LARGEST: usize = 1 << 26;
 const STREAM: u32 = 0x9a55_b0d5;
 
 /// The problem; random couplings are those of the seed.
-pub fn named(source: &Source, default: Vartype, seed: u64) -> Result<Named, Failure> {
+pub fn named(source: &Source, asked: &Asked, seed: u64) -> Result<Named, Failure> {
     let key = philox::key(seed);
     let size = |factors: &[usize]| {
         let size = factors.iter().try_fold(1usize, |product, &side| product.checked_mul(side));
@@ -69,8 +69,12 @@ pub fn named(source: &Source, default: Vartype, seed: u64) -> Result<Named, Fail
             .ok_or_else(|| Failure::new(format!("{source} is too large: at most {LARGEST} couplings can be drawn")))
     };
     let lattice = |sides: &[usize]| size(&[sides, &[sides.len()]].concat());
+    let is_file = matches!(source, Source::File(_));
+    if !is_file && (asked.format.is_some() || asked.sense == Some(Sense::Maximize)) {
+        return Err(Failure::new(format!("{source} is built in; `--format` and `--maximize` are for files")));
+    }
     let problem = match source {
-        Source::File(path) => return Ok(problem::open(path, default)?),
+        Source::File(path) => return Ok(problem::open(path, asked)?),
         Source::Ising(sides) => {
             lattice(sides)?;
             Problem::lattice(sides, Bonds::Uniform(1.0), &[])?
@@ -95,7 +99,15 @@ pub fn named(source: &Source, default: Vartype, seed: u64) -> Result<Named, Fail
             Problem::dense(n, &matrix, &[])?
         }
     };
-    Ok(Named { problem, names: Vec::new(), vartype: Vartype::Spin })
+    Ok(Named {
+        problem,
+        names: Vec::new(),
+        first: 0,
+        vartype: Vartype::Spin,
+        format: "built-in",
+        objective: Objective::ENERGY,
+        notes: Vec::new(),
+    })
 }
 
 #[cfg(test)]
@@ -107,7 +119,7 @@ mod tests {
         for text in ["ising:4x4", "glass:3", "potts:3:2x2x2", "sk:9"] {
             let source: Source = text.parse().unwrap();
             assert!(!matches!(source, Source::File(_)) && source.to_string() == text, "{source:?}");
-            assert!(named(&source, Vartype::Spin, 1).is_ok());
+            assert!(named(&source, &Asked::default(), 1).is_ok());
         }
         for text in ["ising", "ising:", "ising:axb", "potts:3", "sk:-1", "problem.json", "C:problem.json"] {
             assert_eq!(text.parse::<Source>().unwrap(), Source::File(text.into()));
@@ -119,7 +131,7 @@ mod tests {
         for text in
             ["sk:100000", "ising:100000x100000", "glass:99999999999999999999x2", "sk:0", "ising:0x4", "potts:1:4"]
         {
-            assert!(named(&text.parse().unwrap(), Vartype::Spin, 1).is_err(), "{text}");
+            assert!(named(&text.parse().unwrap(), &Asked::default(), 1).is_err(), "{text}");
         }
     }
 }
