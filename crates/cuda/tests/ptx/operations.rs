@@ -12,7 +12,7 @@ use yuragi_graph::{
 
 use crate::bench::{Buffer, chain, check, numbers, whole};
 
-const COUNT: usize = 4099;
+const COUNT: usize = 16_411;
 
 fn load(input: usize) -> Instruction {
     Instruction::Load { input, view: View::run(COUNT) }
