@@ -20,8 +20,14 @@ use yuragi_benches::{
     },
 };
 use yuragi_cpu::Cpu;
-use yuragi_cuda::{Cuda, Device};
+use yuragi_cuda::{Cuda, Device, replicas::CudaReplicas};
+use yuragi_energy::{
+    Bonds, Problem,
+    dynamics::{Dynamics, Metropolis},
+    replicas::{Betas, Reads, Replicas, batch},
+};
 use yuragi_graph::{DType, Precision};
+use yuragi_numeric::fill;
 use yuragi_tests::suite::Suite;
 
 /// Proves the CUDA backend on the GPU at hand, times it, and leaves a record.
@@ -30,7 +36,7 @@ struct Arguments {
     /// Where the record goes
     #[arg(long, default_value = ".")]
     out: PathBuf,
-    /// Only these parts: conformance, plans, shapes, or the name of a program in `emulator/` beside this one
+    /// Only these parts: conformance, samplers, plans, shapes, or the name of a program in `emulator/` beside this one
     #[arg(long, value_delimiter = ',')]
     parts: Vec<String>,
     /// The emulator's own tests on this driver, too (the programs in `emulator/` beside this one)
@@ -42,7 +48,7 @@ struct Arguments {
 }
 
 /// Parts of a visit, each in a process of its own: a kernel that fails spoils its process.
-const PARTS: [&str; 3] = ["conformance", "plans", "shapes"];
+const PARTS: [&str; 4] = ["conformance", "samplers", "plans", "shapes"];
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -140,6 +146,7 @@ fn alone(name: &str) -> Outcome<Part> {
     let start = Instant::now();
     let part = match name {
         "conformance" => conformance(),
+        "samplers" => samplers(),
         "plans" => plans(),
         "shapes" => shapes(),
         _ => Err(format!("there is no part {name}").into()),
@@ -165,6 +172,53 @@ fn conformance() -> Outcome<Part> {
     let summary =
         format!("{} rows, {failed} failed, worst error {:.3} of its bound", report.rows.len(), report.worst());
     Ok(part(report.passed(), summary, &["operation", "type", "cases", "error/bound", ""], rows))
+}
+
+/// Spins visited in a nanosecond, and whether the reads are those of the processor, bit for bit.
+fn samplers() -> Outcome<Part> {
+    let cuda = Cuda::new()?;
+    let mut noise = vec![0.0_f32; 2 * 1024 * 1024];
+    fill::normal([1, 2], 0, 0, &mut noise);
+    let signs: Vec<f64> = noise.iter().map(|&z| if z < 0.0 { -1.0 } else { 1.0 }).collect();
+    let glass = |n: usize| -> Vec<f64> {
+        let weight = |k: usize, l: usize| f64::from(noise[k.min(l) * n + k.max(l)]) / (n as f64).sqrt();
+        (0..n * n).map(|at| if at / n == at % n { 0.0 } else { weight(at / n, at % n) }).collect()
+    };
+    let lattice = |side: usize| Problem::lattice(&[side, side], Bonds::Each(&signs[..2 * side * side]), &[]);
+    let problems = [
+        ("±J lattice 64×64", lattice(64)?, 1024, 500),
+        ("±J lattice 1024×1024", lattice(1024)?, 64, 200),
+        ("dense glass of 1000", Problem::dense(1000, &glass(1000), &[])?, 512, 100),
+    ];
+    let chain = Metropolis.two_state().ok_or("Metropolis visits spins in order")?;
+    let (mut rows, mut equal) = (Vec::new(), true);
+    for (name, problem, count, sweeps) in &problems {
+        let reads = |count| Reads { first: 0, count };
+        let few = 4.min(*count);
+        let mut there = CudaReplicas::on(cuda.device(), problem, chain, reads(*count), 7)?;
+        let mut here = batch(problem, Metropolis, reads(few), 7)?;
+        for sweep in 0..3 {
+            there.sweep(sweep, Betas::Same(0.7))?;
+            here.sweep(sweep, Betas::Same(0.7))?;
+        }
+        let (mut a, mut b) = (vec![0; problem.len()], vec![0; problem.len()]);
+        let mut same = true;
+        for slot in 0..few as usize {
+            there.values(slot, &mut a)?;
+            here.values(slot, &mut b)?;
+            same &= a == b;
+        }
+        equal &= same;
+        let start = Instant::now();
+        (0..*sweeps).try_for_each(|sweep| there.sweep(3 + sweep, Betas::Same(0.7)))?;
+        there.values(0, &mut a)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let visits = problem.len() as f64 * f64::from(*count) * f64::from(*sweeps);
+        let verdict = if same { "equal" } else { "DIFFER" };
+        rows.push(vec![(*name).into(), count.to_string(), format!("{:.1}", visits / seconds * 1e-9), verdict.into()]);
+    }
+    let summary = format!("{} problems", rows.len());
+    Ok(part(equal, summary, &["problem", "reads", "spins/ns", "bits beside the processor's"], rows))
 }
 
 /// Whole plans of the built-in model beside the processor.
