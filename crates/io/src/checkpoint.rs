@@ -18,7 +18,7 @@ pub use archive::Archive;
 pub use tensor::{DType, Element, Tensor};
 
 use crate::atomic::{self, WriteError};
-use crate::quantize;
+use crate::quantize::{self, Groups};
 
 /// A checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +85,27 @@ pub enum CheckpointError {
         /// NaN or an infinity.
         value: f32,
     },
+    /// A weight is too large for 16 bits, or for groups with scales of 16 bits.
+    #[error("tensor `{name}` has the value {value} at index {index}; 16 bits or fewer hold -65504 to 65504")]
+    Large {
+        /// The tensor.
+        name: String,
+        /// Index of the first such weight, in row-major order.
+        index: usize,
+        /// The weight.
+        value: f32,
+    },
+    /// Bytes with scales are no [groups of weights](crate::quantize).
+    #[error(
+        "tensor `{name}` has scales and the shape {have:?}, which no groups have; legal is \
+         [groups, 1 to 128, 4, 5, 6 or 8]"
+    )]
+    Groups {
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        have: Vec<usize>,
+    },
     /// The number of values does not match the shape.
     #[error("shape {shape:?} does not hold {have} values")]
     Length {
@@ -117,16 +138,17 @@ pub enum CheckpointError {
 /// Named tensors and settings, to be written as one file.
 ///
 /// ```
-/// use yuragi_io::{Checkpoint, Tensor, checkpoint::Archive};
+/// use yuragi_io::{Checkpoint, Tensor, checkpoint::Archive, quantize::Groups};
 /// let mut checkpoint = Checkpoint::default();
 /// checkpoint.set("width", 48);
 /// checkpoint.insert("conv.weight", Tensor::from_values(&[2, 2], &[1.0f32, 2.0, 3.0, 4.0])?);
-/// checkpoint.insert_quantized("linear.weight", &[3, 1], &[0.5, -1.0, 0.25])?;
+/// let groups = Groups::new(8, 32).unwrap();
+/// checkpoint.insert_grouped("linear.weight", &[3, 1], &[0.5, -1.0, 0.25], groups)?;
 ///
 /// let archive = Archive::from_bytes(checkpoint.to_bytes()?)?;
 /// assert_eq!(archive.setting::<usize>("width")?, 48);
 /// assert_eq!(archive.f32("conv.weight", &[2, 2])?, [1.0, 2.0, 3.0, 4.0]);
-/// assert!((archive.f32("linear.weight", &[3, 1])?[0] - 0.5).abs() < 0.5 / 127.0);
+/// assert!((archive.f32("linear.weight", &[3, 1])?[0] - 0.5).abs() < 0.005);
 /// # Ok::<(), yuragi_io::CheckpointError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -146,18 +168,36 @@ impl<'a> Checkpoint<'a> {
         self.tensors.insert(name.into(), tensor);
     }
 
-    /// Adds weights as 8-bit integers, with one scale per entry of the last axis under `name.scale`
-    /// (see [`quantize`]); [`Archive::f32`] gives them back as f32.
+    /// Adds weights in half precision.
     ///
     /// # Errors
-    /// [`CheckpointError::Length`] if `values` do not fill `shape`, [`CheckpointError::NotFinite`].
-    pub fn insert_quantized(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<(), CheckpointError> {
+    /// [`CheckpointError::Length`] if `values` do not fill `shape`, [`CheckpointError::NotFinite`],
+    /// [`CheckpointError::Large`].
+    pub fn insert_half(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<(), CheckpointError> {
+        check_half(name, values)?;
+        self.insert(name, Tensor::from_values(shape, values)?.to_f16());
+        Ok(())
+    }
+
+    /// Adds weights in [groups](quantize), with their scales under `name.scale` and their shape in the settings;
+    /// [`Archive::f32`] gives them back as f32.
+    ///
+    /// # Errors
+    /// As for [`insert_half`](Checkpoint::insert_half).
+    pub fn insert_grouped(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        values: &[f32],
+        groups: Groups,
+    ) -> Result<(), CheckpointError> {
         tensor::check_length(shape, values.len())?;
-        check_finite(name, values)?;
-        let channels = shape.last().copied().unwrap_or(1);
-        let (quantized, scales) = quantize::quantize(values, channels);
-        self.insert(name, Tensor::from_values(shape, &quantized)?);
-        self.insert(quantize::scale_name(name), Tensor::from_values(&[channels], &scales)?);
+        check_half(name, values)?;
+        let (codes, scales) = groups.encode(values);
+        self.insert(name, Tensor::new(DType::U8, groups.shape(values.len()).to_vec(), codes)?);
+        self.insert(quantize::scale_name(name), Tensor::from_values(&[scales.len()], &scales)?);
+        let extents: Vec<String> = shape.iter().map(usize::to_string).collect();
+        self.set(quantize::shape_key(name), extents.join(","));
         Ok(())
     }
 
@@ -245,6 +285,14 @@ impl Serialize for Header<'_> {
 fn check_finite(name: &str, values: &[f32]) -> Result<(), CheckpointError> {
     match values.iter().position(|v| !v.is_finite()) {
         Some(index) => Err(CheckpointError::NotFinite { name: name.to_owned(), index, value: values[index] }),
+        None => Ok(()),
+    }
+}
+
+fn check_half(name: &str, values: &[f32]) -> Result<(), CheckpointError> {
+    check_finite(name, values)?;
+    match values.iter().position(|v| v.abs() > quantize::LARGEST) {
+        Some(index) => Err(CheckpointError::Large { name: name.to_owned(), index, value: values[index] }),
         None => Ok(()),
     }
 }

@@ -14,7 +14,7 @@
 //! | [`table`] | rows of numbers: IDX, `.npy`, `.npz` and CSV |
 //! | [`problem`] | problems to anneal: models, graphs and matrices in JSON, text and binary files |
 //! | [`checkpoint`] | named tensors and settings in a safetensors file |
-//! | [`quantize`] | 8-bit storage of weights |
+//! | [`quantize`] | storage of weights in 4 to 8 bits |
 //! | [`terminal`] | pictures in the terminal |
 //! | [`plot`] | line charts |
 //! | [`atomic`] | write beside, then rename |

@@ -1,9 +1,9 @@
 //! A trained model as one file: settings, tokenizer and weights.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use yuragi_graph::{Graph, HostTensor, ParamSpec, Params};
-use yuragi_io::{Checkpoint, Tensor, checkpoint::Archive};
+use yuragi_io::{Checkpoint, checkpoint::Archive, quantize::Groups};
 use yuragi_models::{
     Settings, latent_diffusion,
     tokenizer::{Bpe, Lexicon, Tokenizer},
@@ -12,8 +12,39 @@ use yuragi_nn::optim;
 
 use crate::Failure;
 
-/// Tensors with fewer elements keep 16 bits: gains and biases, which cost little and matter much.
-const QUANTIZED_FROM: usize = 2048;
+/// Smaller tensors keep 16 bits, as do gains and biases: they cost little and matter much.
+const GROUPED_FROM: usize = 2048;
+
+/// How a model's matrices and kernels of at least 2,048 weights are stored; all else takes 16 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In half precision.
+    Half,
+    /// In groups with a scale each.
+    Groups(Groups),
+}
+
+impl Storage {
+    /// Weights that share a scale where nobody says.
+    pub const GROUP: usize = 32;
+    /// The bits of a weight where nobody says.
+    pub const BITS: usize = 8;
+
+    /// 16 bits, or 4, 5, 6 or 8 in groups of so many weights.
+    ///
+    /// # Errors
+    /// Other bits, and groups of other than 8, 16, .., 1024 weights.
+    pub fn new(bits: usize, group: usize) -> Result<Storage, Failure> {
+        let groups = Groups::new(bits, group);
+        match bits {
+            16 => Ok(Storage::Half),
+            4 | 5 | 6 | 8 => groups.map(Storage::Groups).ok_or_else(|| {
+                Failure::new(format!("groups of {group} weights cannot be stored; legal are multiples of 8 up to 1024"))
+            }),
+            _ => Err(Failure::new(format!("{bits} bits cannot be stored; legal are 4, 5, 6, 8 and 16"))),
+        }
+    }
+}
 
 /// All that is needed to turn words into pictures.
 pub struct Model {
@@ -31,8 +62,8 @@ impl Model {
         Model { settings: settings.clone(), tokenizer: tokenizer.clone(), params: optim::averaged(params) }
     }
 
-    /// Writes the model with 8 bits for each weight of a matrix or kernel, whole or not at all.
-    pub fn save(&self, path: &Path) -> Result<(), Failure> {
+    /// Writes the model, whole or not at all.
+    pub fn save(&self, path: &Path, storage: Storage) -> Result<(), Failure> {
         let mut file = Checkpoint::default();
         for (key, value) in self.settings.to_pairs() {
             file.set(key, value);
@@ -40,13 +71,30 @@ impl Model {
         write_tokenizer(&self.tokenizer, |key, value| file.set(key, value));
         for (name, tensor) in self.params.iter() {
             let values = tensor.to_f32();
-            if tensor.shape().rank() >= 2 && values.len() >= QUANTIZED_FROM {
-                file.insert_quantized(name, &tensor.shape(), &values)?;
-            } else {
-                file.insert(name, Tensor::from_values(&tensor.shape(), &values)?.to_f16());
+            match storage {
+                Storage::Groups(groups) if tensor.shape().rank() >= 2 && values.len() >= GROUPED_FROM => {
+                    file.insert_grouped(name, &tensor.shape(), &values, groups)?;
+                }
+                _ => file.insert_half(name, &tensor.shape(), &values)?,
             }
         }
         Ok(file.save(path)?)
+    }
+
+    /// How far this model's weights are from those of `original`, for each of its parts.
+    pub fn losses(&self, original: &Model) -> Vec<Loss> {
+        let mut parts: BTreeMap<&str, Loss> = BTreeMap::new();
+        for (name, tensor) in original.params.iter() {
+            let Some(ours) = self.params.get(name) else { continue };
+            let part = name.split('.').next().unwrap_or(name);
+            let loss = parts.entry(part).or_insert_with(|| Loss { part: part.to_owned(), ..Loss::default() });
+            for (&was, &is) in tensor.to_f32().iter().zip(&ours.to_f32()) {
+                loss.weights += 1;
+                loss.squares += f64::from(was).powi(2);
+                loss.errors += f64::from(is - was).powi(2);
+            }
+        }
+        parts.into_values().collect()
     }
 
     /// Reads a model's file.
@@ -75,6 +123,26 @@ impl Model {
         let stage = latent_diffusion::autoencoder_training(&settings, 1)?;
         let params = weights(file, &without_state(&stage).cloned().collect::<Vec<_>>())?;
         Ok((settings, params))
+    }
+}
+
+/// What rounding did to the weights of a part.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Loss {
+    /// The first word of the weights' names.
+    pub part: String,
+    /// How many there are.
+    pub weights: usize,
+    /// The sum of their squares.
+    pub squares: f64,
+    /// The sum of the squares of their errors.
+    pub errors: f64,
+}
+
+impl Loss {
+    /// The error's root mean square as a share of the weights' own.
+    pub fn share(&self) -> f64 {
+        if self.squares > 0.0 { (self.errors / self.squares).sqrt() } else { 0.0 }
     }
 }
 

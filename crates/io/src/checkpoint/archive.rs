@@ -3,12 +3,13 @@ use std::fs::File;
 use std::path::Path;
 use std::str::FromStr;
 
+use half::f16;
 use memmap2::Mmap;
 use safetensors::SafeTensorError;
 use safetensors::tensor::{Metadata, SafeTensors};
 
 use super::{CheckpointError, DType, Tensor, check_finite};
-use crate::quantize;
+use crate::quantize::{self, Groups};
 
 /// The longest header that the format allows.
 const MAX_HEADER: u64 = 100_000_000;
@@ -140,26 +141,71 @@ impl Archive {
         Tensor::new(dtype, info.shape.clone(), bytes)
     }
 
-    /// The weights `name` as f32, whether stored as f32, f16, bf16 or [quantised](crate::quantize).
+    /// The shape of the weights `name`, whether they are stored as they are or [in groups](crate::quantize).
+    ///
+    /// # Errors
+    /// As for [`tensor`](Archive::tensor); for groups also [`CheckpointError::Setting`].
+    pub fn shape(&self, name: &str) -> Result<Vec<usize>, CheckpointError> {
+        let tensor = self.tensor(name)?;
+        if self.groups(name)?.is_none() {
+            return Ok(tensor.shape().to_vec());
+        }
+        let key = quantize::shape_key(name);
+        let text: String = self.setting(&key)?;
+        let extents: Result<Vec<usize>, _> = text.split(',').map(|extent| extent.trim().parse()).collect();
+        let bad = CheckpointError::Setting { origin: self.origin.clone(), key, value: Some(text) };
+        extents.map_err(|_| bad)
+    }
+
+    /// How the weights `name` are stored in [groups](crate::quantize); `None` if they are not.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Missing`], [`CheckpointError::Type`], and [`CheckpointError::Groups`] for groups that are
+    /// none.
+    pub fn groups(&self, name: &str) -> Result<Option<Groups>, CheckpointError> {
+        let tensor = self.tensor(name)?;
+        if tensor.dtype() != DType::U8 || !self.contains(&quantize::scale_name(name)) {
+            return Ok(None);
+        }
+        let illegal = || CheckpointError::Groups { name: name.to_owned(), have: tensor.shape().to_vec() };
+        Groups::of_shape(tensor.shape()).map(Some).ok_or_else(illegal)
+    }
+
+    /// The weights `name` as f32, whether stored as f32, f16, bf16 or in 8 bits or fewer ([`quantize`]). Nothing is
+    /// taken from memory before the file is known to hold them.
     ///
     /// # Errors
     /// [`CheckpointError::Missing`], [`CheckpointError::Shape`] if the shape is not `shape`,
-    /// [`CheckpointError::NotFinite`], or [`CheckpointError::Type`] for integers other than quantised weights.
+    /// [`CheckpointError::NotFinite`], [`CheckpointError::Groups`], [`CheckpointError::Setting`], or
+    /// [`CheckpointError::Type`] for integers other than quantised weights.
     pub fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
         let tensor = self.tensor(name)?;
-        check_shape(name, tensor.shape(), shape)?;
-        let values = match tensor.to_values::<i8>() {
-            Some(quantized) => {
-                let scale = quantize::scale_name(name);
-                let channels = [shape.last().copied().unwrap_or(1)];
-                let scales = self.tensor(&scale)?;
-                check_shape(&scale, scales.shape(), &channels)?;
-                quantize::dequantize(&quantized, &scales.to_f32())
+        check_shape(name, &self.shape(name)?, shape)?;
+        let scale = quantize::scale_name(name);
+        let values = if let Some(groups) = self.groups(name)? {
+            let held = tensor.shape()[0].saturating_mul(groups.size());
+            let overflow = || CheckpointError::Length { shape: shape.to_vec(), have: held };
+            let count =
+                shape.iter().try_fold(1usize, |product, &side| product.checked_mul(side)).ok_or_else(overflow)?;
+            let codes = groups.shape(count);
+            check_shape(name, tensor.shape(), &codes)?;
+            let scales = self.tensor(&scale)?;
+            check_shape(&scale, scales.shape(), &codes[..1])?;
+            let wrong = || CheckpointError::Type { name: scale.clone(), have: scales.dtype().to_string() };
+            let scales: Vec<f16> = scales.to_values().ok_or_else(wrong)?;
+            if let Some(index) = scales.iter().position(|s| !s.is_finite()) {
+                return Err(CheckpointError::NotFinite { name: scale, index, value: scales[index].to_f32() });
             }
-            None if tensor.dtype().is_float() => tensor.to_f32(),
-            None => {
-                return Err(CheckpointError::Type { name: name.to_owned(), have: tensor.dtype().to_string() });
-            }
+            groups.decode(tensor.bytes(), &scales, count)
+        } else if let Some(quantized) = tensor.to_values::<i8>() {
+            let channels = [shape.last().copied().unwrap_or(1)];
+            let scales = self.tensor(&scale)?;
+            check_shape(&scale, scales.shape(), &channels)?;
+            quantize::by_channel(&quantized, &scales.to_f32())
+        } else if tensor.dtype().is_float() {
+            tensor.to_f32()
+        } else {
+            return Err(CheckpointError::Type { name: name.to_owned(), have: tensor.dtype().to_string() });
         };
         check_finite(name, &values)?;
         Ok(values)

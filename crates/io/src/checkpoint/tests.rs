@@ -108,10 +108,10 @@ fn other_files_are_refused_with_a_reason() {
 
 #[test]
 fn random_damage_never_panics() {
-    let whole = sample().to_bytes().unwrap();
+    let whole = [sample(), grouped(5, 32)].map(|checkpoint| checkpoint.to_bytes().unwrap());
     let mut state = 1u64;
-    for _ in 0..4000 {
-        let mut bytes = whole.clone();
+    for number in 0..8000 {
+        let mut bytes = whole[number % 2].clone();
         for _ in 0..3 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let at = (state >> 33) as usize % bytes.len();
@@ -119,7 +119,7 @@ fn random_damage_never_panics() {
         }
         if let Ok(archive) = Archive::from_bytes(bytes) {
             for name in archive.names() {
-                let _ = archive.tensor(&name).map(|tensor| archive.f32(&name, tensor.shape()));
+                let _ = archive.shape(&name).map(|shape| archive.f32(&name, &shape));
             }
         }
     }
@@ -161,26 +161,91 @@ fn lengths_are_checked() {
     }
     assert!(matches!(Tensor::new(DType::F32, vec![1], &[0u8; 5][..]), Err(CheckpointError::Length { .. })));
     let mut checkpoint = Checkpoint::default();
-    assert!(matches!(checkpoint.insert_quantized("w", &[3, 0], &[1.0]), Err(CheckpointError::Length { .. })));
-    checkpoint.insert_quantized("w", &[3, 0], &[]).unwrap();
+    let groups = Groups::new(5, 32).unwrap();
+    let one = checkpoint.insert_grouped("w", &[3, 0], &[1.0], groups);
+    assert!(matches!(one, Err(CheckpointError::Length { .. })));
+    assert!(matches!(checkpoint.insert_half("w", &[3, 0], &[1.0]), Err(CheckpointError::Length { .. })));
+    checkpoint.insert_grouped("w", &[3, 0], &[], groups).unwrap();
     let mut reserved = checkpoint.clone();
     reserved.insert("__metadata__", Tensor::from_values(&[1], &[0u8]).unwrap());
     assert!(matches!(reserved.to_bytes(), Err(CheckpointError::Name { .. })));
-    let nan = checkpoint.insert_quantized("w", &[1], &[f32::NAN]);
-    assert!(matches!(nan, Err(CheckpointError::NotFinite { index: 0, .. })));
+    for value in [f32::NAN, f32::INFINITY] {
+        let bad = checkpoint.insert_grouped("w", &[1], &[value], groups);
+        assert!(matches!(bad, Err(CheckpointError::NotFinite { index: 0, .. })));
+    }
+    for large in
+        [checkpoint.insert_grouped("w", &[2], &[1.0, 65520.0], groups), checkpoint.insert_half("w", &[2], &[1.0, -1e9])]
+    {
+        assert!(matches!(large, Err(CheckpointError::Large { index: 1, .. })));
+    }
+}
+
+fn weights() -> Vec<f32> {
+    (0..64 * 5 + 3).map(|i| ((i * 7919 % 1000) as f32 / 500.0 - 1.0) * 10f32.powi(i / 40 - 4)).collect()
+}
+
+fn grouped(bits: usize, size: usize) -> Checkpoint<'static> {
+    let mut checkpoint = Checkpoint::default();
+    checkpoint.insert_grouped("w", &[17, 19], &weights(), Groups::new(bits, size).unwrap()).unwrap();
+    checkpoint
 }
 
 #[test]
-fn quantised_weights_come_back_within_half_a_step() {
-    let values: Vec<f32> =
-        (0..64 * 5).map(|i| ((i * 7919 % 1000) as f32 / 500.0 - 1.0) * 10f32.powi(i % 5 - 2)).collect();
-    let mut checkpoint = Checkpoint::default();
-    checkpoint.insert_quantized("w", &[4, 16, 5], &values).unwrap();
-    let archive = Archive::from_bytes(checkpoint.to_bytes().unwrap()).unwrap();
-    assert_eq!(archive.tensor("w").unwrap().dtype(), DType::I8);
-    assert_eq!(archive.tensor("w.scale").unwrap().shape(), [5]);
-    let scales = archive.tensor("w.scale").unwrap().to_f32();
-    for (i, (have, want)) in archive.f32("w", &[4, 16, 5]).unwrap().iter().zip(&values).enumerate() {
-        assert!((have - want).abs() <= 0.5001 * scales[i % 5], "{i}: {have} for {want}");
+fn weights_in_groups_come_back() {
+    for bits in quantize::BITS {
+        for size in [8, 32, 1024] {
+            let archive = Archive::from_bytes(grouped(bits, size).to_bytes().unwrap()).unwrap();
+            let groups = archive.groups("w").unwrap().unwrap();
+            assert_eq!((groups.bits(), groups.size()), (bits, size));
+            assert_eq!(archive.shape("w").unwrap(), [17, 19]);
+            assert_eq!(archive.tensor("w").unwrap().shape(), groups.shape(323));
+            let (codes, scales) = groups.encode(&weights());
+            assert_eq!(archive.tensor("w").unwrap().bytes(), codes);
+            assert_eq!(archive.f32("w", &[17, 19]).unwrap(), groups.decode(&codes, &scales, 323));
+        }
     }
+}
+
+#[test]
+fn groups_that_cannot_be_decoded_are_named() {
+    let said = |change: &dyn Fn(&mut Checkpoint<'static>), shape: &[usize]| {
+        let mut checkpoint = grouped(5, 32);
+        change(&mut checkpoint);
+        let archive = Archive::from_bytes(checkpoint.to_bytes().unwrap()).unwrap();
+        archive.f32("w", shape).unwrap_err().to_string()
+    };
+    let codes = |shape: &[usize]| Tensor::from_values(shape, &vec![0u8; shape.iter().product()]).unwrap();
+    let scales = |count: usize, value: f32| Tensor::from_values(&[count], &vec![f16::from_f32(value); count]).unwrap();
+    let own = [17, 19];
+    assert_eq!(said(&|_| (), &[19, 17]), "tensor `w` has shape [17, 19], not [19, 17]");
+    let vast = usize::MAX / 2;
+    let absurd = format!("{vast},3");
+    assert!(said(&|c| c.set("w.shape", &absurd), &[vast, 3]).contains("does not hold 352 values"));
+    assert!(said(&|c| c.set("w.shape", "17000000,19"), &[17_000_000, 19]).contains("not [10093750, 4, 5]"));
+    assert!(said(&|c| c.set("w.shape", "17 x 19"), &own).contains("setting `w.shape` is `17 x 19`, which is not"));
+    for shape in [&[220][..], &[11, 4, 7], &[11, 129, 5], &[0, 0, 5]] {
+        assert!(said(&|c| c.insert("w", codes(shape)), &own).contains("which no groups have; legal is"), "{shape:?}");
+    }
+    assert!(said(&|c| c.insert("w", codes(&[10, 4, 5])), &own).contains("shape [10, 4, 5], not [11, 4, 5]"));
+    assert!(said(&|c| c.insert("w.scale", scales(12, 1.0)), &own).contains("`w.scale` has shape [12], not [11]"));
+    for value in [f32::NAN, f32::INFINITY] {
+        let message = said(&|c| c.insert("w.scale", scales(11, value)), &own);
+        assert!(message.contains(&format!("`w.scale` has the value {value} at index 0")), "{message}");
+    }
+    let wide = Tensor::from_values(&[11], &[1.0f32; 11]).unwrap();
+    assert!(said(&|c| c.insert("w.scale", wide.clone()), &own).contains("`w.scale` has elements of type F32"));
+    let mut bare = grouped(5, 32);
+    bare.insert("v", codes(&[11, 4, 5]));
+    let archive = Archive::from_bytes(bare.to_bytes().unwrap()).unwrap();
+    assert!(archive.f32("v", &[11, 4, 5]).unwrap_err().to_string().contains("`v` has elements of type U8"));
+}
+
+#[test]
+fn weights_with_a_scale_for_each_channel_are_read() {
+    let mut checkpoint = Checkpoint::default();
+    checkpoint.insert("w", Tensor::from_values(&[2, 2], &[127i8, 0, -50, 3]).unwrap());
+    checkpoint.insert("w.scale", Tensor::from_values(&[2], &[0.5f32, 2.0]).unwrap());
+    let archive = Archive::from_bytes(checkpoint.to_bytes().unwrap()).unwrap();
+    assert_eq!(archive.f32("w", &[2, 2]).unwrap(), [63.5, 0.0, -25.0, 6.0]);
+    assert_eq!(archive.groups("w").unwrap(), None);
 }

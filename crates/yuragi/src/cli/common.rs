@@ -21,7 +21,7 @@ use yuragi::{
     graph::Precision,
     io::{Picture, checkpoint::Archive, picture::contact_sheet},
     machine::{Choice, Machine},
-    model::Model,
+    model::{Model, Storage},
     models::generator::Sampling,
     train::{Run, Stage},
 };
@@ -202,6 +202,12 @@ impl SamplingFlags {
         let &SamplingFlags { steps, guidance, sampler } = self;
         Sampling { sampler, steps: steps.into(), guidance, ..Sampling::default() }
     }
+}
+
+/// The bits of a stored weight.
+pub fn bits(text: &str) -> Result<usize, String> {
+    let value = text.parse().ok().filter(|&bits| Storage::new(bits, Storage::GROUP).is_ok());
+    value.ok_or_else(|| "it must be 4, 5, 6, 8 or 16".to_owned())
 }
 
 fn guidance(text: &str) -> Result<f32, String> {

@@ -175,11 +175,15 @@ fn parts(file: &Archive) -> Result<BTreeMap<String, Part>, Failure> {
         let first = if state { "(optimiser state)" } else { name.split('.').next().unwrap_or(&name) };
         let part = parts.entry(harmless(first)).or_default();
         part.bytes += tensor.bytes().len();
-        part.types.insert(tensor.dtype().to_string());
         // The scales of quantised weights are storage, not parameters.
-        if !name.strip_suffix(".scale").is_some_and(|weights| file.contains(weights)) {
-            part.parameters += tensor.shape().iter().product::<usize>();
+        if name.strip_suffix(".scale").is_some_and(|weights| file.contains(weights)) {
+            continue;
         }
+        part.types.insert(match file.groups(&name)? {
+            Some(groups) => format!("{}bitx{}", groups.bits(), groups.size()),
+            None => tensor.dtype().to_string(),
+        });
+        part.parameters += file.shape(&name)?.iter().fold(1usize, |all, &side| all.saturating_mul(side));
     }
     Ok(parts)
 }

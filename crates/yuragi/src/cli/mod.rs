@@ -2,6 +2,7 @@
 
 mod anneal;
 mod common;
+mod convert;
 mod evaluate;
 mod fit;
 mod generate;
@@ -29,6 +30,7 @@ enum Command {
     Train(train::Train),
     Evaluate(evaluate::Evaluate),
     Info(info::Info),
+    Convert(convert::Convert),
     Anneal(anneal::Anneal),
     #[command(subcommand)]
     Fit(fit::Fit),
@@ -42,6 +44,7 @@ pub fn main() -> ExitCode {
         Command::Train(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Info(command) => command.run(),
+        Command::Convert(command) => command.run(),
         Command::Anneal(command) => command.run(),
         Command::Fit(command) => command.run(),
         Command::Sample(command) => command.run(),

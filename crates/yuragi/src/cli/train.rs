@@ -19,7 +19,7 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{DeviceFlags, file_of, flow, interruption, open},
+    common::{DeviceFlags, bits, file_of, flow, interruption, open},
 };
 
 /// Learn from pictures with captions.
@@ -35,8 +35,8 @@ pub struct Train {
     /// The folder to write into
     #[arg(long, default_value = "runs/train")]
     out: PathBuf,
-    /// Go on with the training in this folder, with its own settings; only `--steps` and
-    /// `--autoencoder-steps` may change, to train longer or shorter than planned
+    /// Go on with the training in this folder, with its own settings; only `--steps`,
+    /// `--autoencoder-steps` (to train longer or shorter than planned) and `--bits` may change
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["data", "out", "init", "autoencoder", "seed", "batch", "rate", "autoencoder_batch", "autoencoder_rate", "compose"])]
     resume: Option<PathBuf>,
     /// Begin with the weights of this model instead of random ones
@@ -66,6 +66,9 @@ pub struct Train {
     /// Composed pictures (recoloured, side by side, ..) for each picture of the data
     #[arg(long)]
     compose: Option<f64>,
+    /// Bits of a weight in the finished model: 4, 5, 6, 8 or 16
+    #[arg(long, value_parser = bits)]
+    bits: Option<usize>,
     /// Decides initial weights, order and noise
     #[arg(long)]
     seed: Option<u64>,
@@ -90,6 +93,7 @@ impl Train {
                     (run.stage, run.step) = (Stage::Diffusion, planned);
                 }
                 run.options.autoencoder_steps = self.autoencoder_steps.unwrap_or(run.options.autoencoder_steps);
+                run.options.bits = self.bits.unwrap_or(run.options.bits);
                 let data = Data::load(&run.options, run.settings.size)?;
                 (run, data)
             }
@@ -141,6 +145,7 @@ impl Train {
             steps: self.steps.unwrap_or(default.steps),
             rate: self.rate.unwrap_or(default.rate),
             compose: self.compose.unwrap_or(default.compose),
+            bits: self.bits.unwrap_or(default.bits),
         }
         .checked()?;
         Run::check_new(&self.out)?;

@@ -24,7 +24,7 @@ use yuragi_io::{Picture, png};
 pub use options::{Options, Source};
 pub use run::{Run, Stage};
 
-use crate::{Failure, machine::Machine};
+use crate::{Failure, machine::Machine, model::Storage};
 use data::Data;
 use monitor::Monitor;
 
@@ -142,7 +142,8 @@ pub fn train(mut run: Run, data: &Data, machine: &Machine, tell: Tell<'_>) -> Re
         }
         run.save()?;
     }
-    run.to_model().save(&run.model())?;
+    let storage = Storage::new(run.options.bits, Storage::GROUP)?;
+    run.to_model().save(&run.model(), storage)?;
     Ok(Ending::Complete)
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
-use crate::Failure;
+use crate::{Failure, model::Storage};
 
 /// What to learn from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub struct Options {
     pub rate: f64,
     /// Composed pictures (recoloured, side by side, ..) for each picture of the data, from 0 to 4.
     pub compose: f64,
+    /// Bits of a weight in the finished model, as [`Storage::new`] takes them.
+    pub bits: usize,
 }
 
 impl Default for Options {
@@ -70,6 +72,7 @@ impl Default for Options {
             steps: 60_000,
             rate: 1.5e-3,
             compose: 0.25,
+            bits: Storage::BITS,
         }
     }
 }
@@ -87,6 +90,7 @@ impl Options {
             ("train.steps", self.steps.to_string()),
             ("train.rate", self.rate.to_string()),
             ("train.compose", self.compose.to_string()),
+            ("train.bits", self.bits.to_string()),
         ]
     }
 
@@ -109,6 +113,8 @@ impl Options {
             steps: get(pairs, "train.steps")?,
             rate: get(pairs, "train.rate")?,
             compose: get(pairs, "train.compose")?,
+            // Trainings from before groups have none.
+            bits: pairs.get("train.bits").map_or(Ok(Storage::BITS), |_| get(pairs, "train.bits"))?,
         };
         options.checked()
     }
@@ -126,6 +132,7 @@ impl Options {
         range("the autoencoder's learning rate", self.autoencoder_rate, 1e-8, 1.0)?;
         range("the learning rate", self.rate, 1e-8, 1.0)?;
         range("the share of composed pictures", self.compose, 0.0, 4.0)?;
+        Storage::new(self.bits, Storage::GROUP)?;
         Ok(self)
     }
 }

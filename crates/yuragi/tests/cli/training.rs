@@ -42,6 +42,9 @@ fn a_training_ends_with_the_same_weights_however_it_is_interrupted() {
     }
 
     scratch.refuse(begin("whole"), &["whole/checkpoint.safetensors exists", "--resume"]);
+    let eight = result("whole", "model.safetensors").len();
+    scratch.succeed(["train", "--resume", "whole", "--bits", "4"]);
+    assert!(result("whole", "model.safetensors").len() < eight * 6 / 10, "the finished model is written in fewer bits");
     let told = scratch.succeed(["info", "whole/checkpoint.safetensors"]).out;
     assert!(told.contains("done, on data") && told.contains("(optimiser state)"), "{told}");
     for model in ["whole", "whole/checkpoint.safetensors"] {
