@@ -50,7 +50,7 @@ pub struct Sampling {
 
 impl Default for Sampling {
     fn default() -> Sampling {
-        Sampling { sampler: Kind::Euler, steps: 16, guidance: 1.5, shift: 1.0 }
+        Sampling { sampler: Kind::Euler, steps: 8, guidance: 1.5, shift: 1.0 }
     }
 }
 

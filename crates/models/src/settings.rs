@@ -39,8 +39,8 @@ impl Default for Settings {
         Settings {
             size: 64,
             autoencoder: Autoencoder { latent, channels: [64, 96], blocks: [1, 2] },
-            text: TextEncoder { vocabulary: 3072, length: 24, width: 160, layers: 1, heads: 4 },
-            unet: UNet { latent, channels: [48, 96, 192], condition: 192, heads: 4 },
+            text: TextEncoder { vocabulary: 3072, length: 24, width: 224, layers: 1, heads: 4 },
+            unet: UNet { latent, channels: [64, 128, 256], condition: 256, heads: 4 },
             latents: Latents::default(),
         }
     }

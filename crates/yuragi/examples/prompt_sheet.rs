@@ -1,4 +1,4 @@
-//! The sheet of the model card: twenty-four prompts, each drawn once, good or bad.
+//! The sheet of the model card: thirty-two prompts, each drawn once as `yuragi generate` draws, good or bad.
 //!
 //! ```text
 //! cargo run --release --example prompt_sheet -- sheet.png
@@ -10,8 +10,8 @@ use yuragi::{
     models::generator::{Generator, Request, Sampling},
 };
 
-/// Row by row: things, faces, people, recoloured and put together.
-const PROMPTS: [&str; 24] = [
+/// Row by row: things, faces, people, recoloured and put together; wordings, and what is hard.
+const PROMPTS: [&str; 32] = [
     "a cat with heart eyes",
     "dog face",
     "panda",
@@ -36,13 +36,21 @@ const PROMPTS: [&str; 24] = [
     "a star on a blue background",
     "sun and cloud side by side",
     "猫と犬",
+    "a rocket",
+    "Rocket.",
+    "a slice of pizza",
+    "ラーメン",
+    "富士山",
+    "three cats",
+    "a dog on a bicycle",
+    "the letter A",
 ];
 
 fn main() -> Result<(), yuragi::Failure> {
     let path = std::env::args().nth(1).unwrap_or_else(|| "sheet.png".into());
     let model = yuragi::builtin()?;
     let generator = Generator::new(&Cpu::new(), model.params, model.settings, model.tokenizer, 1)?;
-    let (side, sampling) = (generator.settings().size, Sampling { steps: 24, guidance: 2.0, ..Sampling::default() });
+    let (side, sampling) = (generator.settings().size, Sampling::default());
     let mut pictures = Vec::new();
     for prompt in PROMPTS {
         let mut job = generator.start(&[Request { prompt, seed: 3, ..Request::default() }], &sampling)?;

@@ -6,7 +6,7 @@ static FILE: &[u8] = include_bytes!("../assets/emoji.safetensors");
 
 /// The model that is part of the program: emoji of 64×64 pixels, named in English or Japanese.
 ///
-/// Reading it dequantises its weights, which takes some milliseconds: keep what it returns.
+/// Reading it decodes its weights to single precision, which takes some milliseconds: keep what it returns.
 ///
 /// # Errors
 /// None but those of a program file that was damaged.

@@ -7,7 +7,9 @@ use crate::program::Scratch;
 #[test]
 fn the_built_in_model_tells_its_parts() {
     let out = Scratch::new().succeed(["info"]).out;
-    for words in ["yuragi ", "threads", "picture.size", "tokenizer", "encoder", "decoder", "text ", "unet ", "I8"] {
+    for words in
+        ["yuragi ", "threads", "picture.size", "tokenizer", "encoder", "decoder", "text ", "unet ", "5bitx192", "F16"]
+    {
         assert!(out.contains(words), "{words} in {out}");
     }
     let row = |name: &str| -> Vec<usize> {

@@ -1,6 +1,6 @@
 use std::fs;
 
-use yuragi::io::Checkpoint;
+use yuragi::io::{Checkpoint, Tensor};
 
 use crate::program::{Scratch, filled, zeros};
 
@@ -38,12 +38,17 @@ fn models_whose_parts_do_not_fit() {
         fs::remove_file(scratch.join(name)).unwrap();
     };
     let weight = "unet.in.weight";
-    refuse("shape", &[weight, "shape", "[3, 3, 4, 48]"], &|m| m.insert(weight, zeros(&[3, 3, 4, 56])));
+    refuse("shape", &[weight, "shape", "[3, 3, 4, 64]"], &|m| m.insert(weight, zeros(&[3, 3, 4, 56])));
     refuse("settings", &["tensor `", "shape"], &|m| m.set("unet.channels.full", 56));
     refuse("illegal", &["`unet.channels.full` is 0"], &|m| m.set("unet.channels.full", 0));
     refuse("number", &["`picture.size`", "no number"], &|m| m.set("picture.size", "large"));
     refuse("huge", &["tensor `", "shape"], &|m| m.set("text.vocabulary", 1 << 20));
-    refuse("nan", &[weight, "NaN"], &|m| m.insert(weight, filled(&[3, 3, 4, 48], f32::NAN)));
+    refuse("nan", &[weight, "NaN"], &|m| m.insert(weight, filled(&[3, 3, 4, 64], f32::NAN)));
+    let codes = Tensor::from_values(&[3584, 24, 7], &vec![0u8; 3584 * 24 * 7]).unwrap();
+    refuse("codes", &["text.embedding", "which no groups have"], &|m| m.insert("text.embedding", codes.clone()));
+    let scales = filled(&[3584], f32::NAN).to_f16();
+    refuse("scales", &["text.embedding.scale", "NaN"], &|m| m.insert("text.embedding.scale", scales.clone()));
+    refuse("extents", &["text.embedding", "[224, 3072]"], &|m| m.set("text.embedding.shape", "224,3072"));
     refuse("words", &["tokenizer"], &|m| m.set("tokenizer", "nonsense"));
     refuse("deviation", &["latents.deviation"], &|m| m.set("latents.deviation", "1,0,1,1"));
 }
