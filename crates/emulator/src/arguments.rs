@@ -1,5 +1,7 @@
 //! Parameter blocks.
 
+use crate::program::parameter_offset;
+
 /// Arguments of a launch, laid out as a kernel's parameter block: each at a multiple of its size.
 ///
 /// ```
@@ -18,10 +20,11 @@ impl Arguments {
         Arguments::default()
     }
 
-    /// Adds bytes at a multiple of `align`, for example a structure's.
+    /// Adds bytes at a multiple of `align`, for example a structure's. As on a GPU, alignments above 16 count from 528
+    /// bytes before the block: a first parameter that is aligned to 64 bytes has offset 48.
     #[must_use]
     pub fn aligned(mut self, bytes: &[u8], align: usize) -> Arguments {
-        self.bytes.resize(self.bytes.len().next_multiple_of(align.max(1)), 0);
+        self.bytes.resize(parameter_offset(self.bytes.len() as u64, align as u64) as usize, 0);
         self.bytes.extend_from_slice(bytes);
         self
     }

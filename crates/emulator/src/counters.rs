@@ -49,6 +49,8 @@ pub struct Counters {
     pub global_requests: u64,
     /// 32-byte sectors that those touched.
     pub global_sectors: u64,
+    /// The different ones among those sectors, each counted once.
+    pub global_touched: u64,
     /// Bytes that lanes read from global memory.
     pub global_read: u64,
     /// Bytes that lanes wrote to global memory.
@@ -84,6 +86,7 @@ impl Counters {
             (&mut self.lane_instructions, other.lane_instructions),
             (&mut self.global_requests, other.global_requests),
             (&mut self.global_sectors, other.global_sectors),
+            (&mut self.global_touched, other.global_touched),
             (&mut self.global_read, other.global_read),
             (&mut self.global_written, other.global_written),
             (&mut self.shared_requests, other.shared_requests),
@@ -105,16 +108,17 @@ impl Counters {
         self.by_class[class as usize]
     }
 
-    /// Bytes that lanes wanted of global memory, as a share of the sectors moved: 1 is fully coalesced.
+    /// Bytes that lanes wanted of global memory, as a share of the sectors moved: 1 is fully coalesced, and more is
+    /// wanted where lanes read the same bytes.
     pub fn coalescing(&self) -> f64 {
         let moved = 32 * self.global_sectors;
         if moved == 0 { 1.0 } else { (self.global_read + self.global_written) as f64 / moved as f64 }
     }
 
-    /// A lower bound of the time on a device, in seconds: the longer of moving the sectors and of
-    /// the matrix instructions.
+    /// A lower bound of the time on a device, in seconds: the longer of moving each sector once, which assumes that a
+    /// cache holds what is wanted again and nothing of what was there before, and of the matrix instructions.
     pub fn least_seconds(&self, roofline: &Roofline) -> f64 {
-        let memory = 32.0 * self.global_sectors as f64 / roofline.bytes_per_second;
+        let memory = 32.0 * self.global_touched as f64 / roofline.bytes_per_second;
         memory.max(self.matrix_flops as f64 / roofline.matrix_flops_per_second)
     }
 }
@@ -162,10 +166,11 @@ impl fmt::Display for Counters {
         let lanes = self.lane_instructions as f64 / (self.warp_instructions.max(1)) as f64;
         writeln!(f, "lanes active       {lanes:>14.2} of 32")?;
         let (read, written, sectors) = (self.global_read, self.global_written, self.global_sectors);
+        let touched = self.global_touched;
         let share = 100.0 * self.coalescing();
         writeln!(
             f,
-            "global memory      {read:>14} bytes read, {written} written; {sectors} sectors, {share:.0}% used"
+            "global memory      {read:>14} bytes read, {written} written; {sectors} sectors ({touched} different), {share:.0}% used"
         )?;
         let conflicts = self.shared_passes - self.shared_least_passes;
         let (bytes, passes) = (self.shared_bytes, self.shared_passes);

@@ -78,6 +78,8 @@ impl Launch {
     }
 }
 
+/// Bytes in which the blocks of a cooperative launch meet.
+const WORKSPACE_BYTES: u64 = 64;
 /// The most bytes that the registers, local and shared memory of a block take on the host.
 const MOST_BLOCK_BYTES: u64 = 1 << 30;
 
@@ -176,6 +178,33 @@ impl Device {
     /// Extents or parameters that no kernel, or not this one, can be launched with. What the kernel
     /// itself does wrong stands in the report.
     pub fn launch(&self, kernel: &Kernel, launch: &Launch, params: &[u8]) -> Result<Report, LaunchError> {
+        self.launch_with(kernel, launch, params, 0)
+    }
+
+    /// Launches a kernel whose blocks meet (`this_grid().sync()`), and waits for it.
+    ///
+    /// # Errors
+    /// As those of [`launch`](Device::launch).
+    pub fn launch_cooperatively(&self, kernel: &Kernel, launch: &Launch, params: &[u8]) -> Result<Report, LaunchError> {
+        let room = |value| {
+            let (what, legal) = ("the bytes for a cooperative launch", "as many as are left".into());
+            LaunchError::Extent { what, value, legal }
+        };
+        let workspace = self.allocate(WORKSPACE_BYTES).map_err(|_| room(WORKSPACE_BYTES))?;
+        // It was just made.
+        let _ = self.fill(workspace, &[0], WORKSPACE_BYTES);
+        let report = self.launch_with(kernel, launch, params, workspace);
+        let _ = self.free(workspace);
+        report
+    }
+
+    fn launch_with(
+        &self,
+        kernel: &Kernel,
+        launch: &Launch,
+        params: &[u8],
+        workspace: u64,
+    ) -> Result<Report, LaunchError> {
         let program = &kernel.program;
         let extent = |what, value: u64, most: u64| match (1..=most).contains(&value) {
             true => Ok(()),
@@ -230,6 +259,7 @@ impl Device {
             dynamic_shared: launch.shared_bytes,
             launch: self.launches.fetch_add(1, Relaxed) + 1,
             check: self.properties.check,
+            workspace,
             properties: &self.properties,
         });
         Ok(engine.run())

@@ -27,10 +27,16 @@ pub enum Kind {
     DivergentBarrier,
     /// A warp-wide instruction that lanes of its mask do not reach.
     DivergentWarp,
+    /// An operand that the hardware's instruction cannot have.
+    Illegal,
+    /// An assertion of the kernel that does not hold.
+    Assertion,
     /// The kernel gave up by `trap`.
     Trap,
     /// A branch or call that leads nowhere.
     Jump,
+    /// Every thread of a block waits for a barrier in memory that none of them will complete.
+    Deadlock,
     /// More instructions than are allowed.
     StepLimit,
 }
@@ -49,8 +55,11 @@ impl Kind {
             Kind::Swizzle => "wrong swizzle",
             Kind::DivergentBarrier => "divergent barrier",
             Kind::DivergentWarp => "divergent warp instruction",
+            Kind::Illegal => "illegal instruction",
+            Kind::Assertion => "assertion failed",
             Kind::Trap => "trap",
             Kind::Jump => "jump to nowhere",
+            Kind::Deadlock => "deadlock",
             Kind::StepLimit => "too many instructions",
         }
     }

@@ -1,6 +1,10 @@
 //! Modules and their kernels.
 
-use std::{fmt, sync::Arc};
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::{
     decode::{self, DecodeError, Linked},
@@ -51,10 +55,24 @@ pub struct Module {
 }
 
 struct Inner {
-    kernels: Vec<Arc<Program>>,
+    programs: Arc<Programs>,
     linked: Linked,
     global: Arc<Global>,
 }
+
+/// What the kernels of a text became.
+#[derive(Default)]
+struct Programs {
+    kernels: Vec<Arc<Program>>,
+    /// Names of kernels that call functions of a GPU's driver that are not here, each with the call.
+    missing: Vec<(String, DecodeError)>,
+}
+
+/// The latest texts whose programs hold no address of a variable, so that they serve whoever loads the text again.
+static LOADED: Mutex<VecDeque<Loaded>> = Mutex::new(VecDeque::new());
+type Loaded = (Box<str>, Linked, Arc<Programs>);
+/// So many texts are remembered.
+const MOST_LOADED: usize = 32;
 
 impl Drop for Inner {
     fn drop(&mut self) {
@@ -73,26 +91,48 @@ pub struct Kernel {
 impl Module {
     /// Loads PTX text into a memory.
     pub(crate) fn load(text: &str, global: &Arc<Global>) -> Result<Module, LoadError> {
+        let loaded = || LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, linked, programs)) = loaded().iter().find(|(known, ..)| **known == *text) {
+            let (linked, programs, global) = (linked.clone(), programs.clone(), global.clone());
+            return Ok(Module { inner: Arc::new(Inner { programs, linked, global }) });
+        }
         let module: ptx::Module = text.parse().map_err(LoadError::Parse)?;
+        // From here on an error gives back what the variables take.
         let linked = decode::link(&module, global).map_err(LoadError::Decode)?;
-        let mut inner = Inner { kernels: Vec::new(), linked, global: global.clone() };
+        let mut inner = Inner { programs: Arc::default(), linked, global: global.clone() };
+        let mut programs = Programs::default();
         let index = decode::Index::new(&module);
         for kernel in module.functions.iter().filter(|f| f.entry && !f.declared_only) {
-            let program = decode::decode(&index, &inner.linked, kernel).map_err(LoadError::Decode)?;
-            inner.kernels.push(Arc::new(program));
+            match decode::decode(&index, &inner.linked, kernel) {
+                Ok(program) => programs.kernels.push(Arc::new(program)),
+                Err(error) if error.driver_function => programs.missing.push((kernel.name.clone(), error)),
+                Err(error) => return Err(LoadError::Decode(error)),
+            }
+        }
+        inner.programs = Arc::new(programs);
+        if inner.linked.addresses().next().is_none() {
+            let mut loaded = loaded();
+            loaded.truncate(MOST_LOADED - 1);
+            loaded.push_front((text.into(), inner.linked.clone(), inner.programs.clone()));
         }
         Ok(Module { inner: Arc::new(inner) })
     }
 
     /// The kernel of this name.
     pub fn kernel(&self, name: &str) -> Option<Kernel> {
-        let program = self.inner.kernels.iter().find(|program| program.name == name)?;
+        let program = self.inner.programs.kernels.iter().find(|program| program.name == name)?;
         Some(Kernel { program: program.clone(), _module: self.inner.clone() })
     }
 
-    /// The names of all kernels.
+    /// Why a kernel is not there although the text has it: it calls a function that a GPU's driver provides, such as
+    /// `vprintf`, and the emulator does not.
+    pub fn missing(&self, name: &str) -> Option<&DecodeError> {
+        self.inner.programs.missing.iter().find(|(kernel, _)| kernel == name).map(|(_, error)| error)
+    }
+
+    /// The names of all kernels that can be launched.
     pub fn kernels(&self) -> impl Iterator<Item = &str> {
-        self.inner.kernels.iter().map(|program| program.name.as_str())
+        self.inner.programs.kernels.iter().map(|program| program.name.as_str())
     }
 
     /// Address and bytes of a global or constant variable.

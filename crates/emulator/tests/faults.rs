@@ -14,9 +14,9 @@ fn marked(text: &str) -> u32 {
 }
 
 fn launch(params: &str, body: &str, launch: Launch, arguments: impl Fn(&Bench) -> Arguments) -> (Report, u32) {
-    let bench = Bench::new();
+    let bench = Bench::emulated(|_| {});
     let text = text(params, body);
-    let module = bench.device.load(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let module = bench.load(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let report = bench.launch(&module, "kernel", launch, arguments(&bench));
     (report, marked(&text))
 }
@@ -81,7 +81,7 @@ fn shared_local_and_freed_memory_have_ends_too() {
     let body = format!("{HEAD} ld.global.u32 %r2, [%rd2]; // here");
     let freed = |bench: &Bench| {
         let address = bench.put(&[0_u32; 4]);
-        bench.device.free(address).unwrap();
+        bench.device().free(address).unwrap();
         Arguments::new().u64(address)
     };
     assert!(finding(POINTER, &body, blocks([1; 3], 1, 0), freed).note.contains("freed"));
@@ -251,8 +251,8 @@ fn an_asynchronous_copy_that_nobody_waits_for() {
 fn constants_and_parameters_cannot_be_written() {
     let text = ".version 9.0\n.target sm_80\n.address_size 64\n.const .u32 c = 5;\n.visible .entry kernel()\n{\n \
                 .reg .b64 %rd<2>;\n mov.u64 %rd1, c;\n st.u32 [%rd1], 1;\n ret;\n}";
-    let bench = Bench::new();
-    let module = bench.device.load(text).unwrap();
+    let bench = Bench::emulated(|_| {});
+    let module = bench.load(text).unwrap();
     let report = bench.launch(&module, "kernel", blocks([1; 3], 1, 0), Arguments::new());
     assert_eq!(report.findings[0].kind, Kind::ReadOnly);
 }
@@ -280,7 +280,7 @@ fn a_wrong_swizzle_is_a_bank_conflict_of_its_instruction() {
 fn a_trap_and_an_endless_loop_end_the_launch() {
     let found = finding("", "trap; // here", blocks([1; 3], 1, 0), |_| Arguments::new());
     assert_eq!(found.kind, Kind::Trap);
-    let bench = Bench::with(|p| p.step_limit = 100_000);
+    let bench = Bench::emulated(|p| p.step_limit = 100_000);
     let module = bench.kernel("", "A:\n bra A;");
     let report = bench.launch(&module, "kernel", blocks([8, 1, 1], 64, 0), Arguments::new());
     assert_eq!(report.findings[0].kind, Kind::StepLimit);

@@ -4,7 +4,7 @@ use super::source::Source;
 use super::workspace::Workspace;
 
 /// The only files (`place.rs`) and folders (`place/`) that may hold `unsafe`.
-const UNSAFE_PLACES: [&str; 11] = [
+const UNSAFE_PLACES: [&str; 12] = [
     "crates/numeric/src/simd",
     "crates/cpu/src/simd",
     "crates/cpu/src/threads",
@@ -13,6 +13,7 @@ const UNSAFE_PLACES: [&str; 11] = [
     "crates/cuda/src/device",
     "crates/io/src/checkpoint/archive",
     "crates/emulator/src/driver",
+    "crates/emulator/tests/common/gpu",
     "crates/emulator/tests/cudarc",
     "tests/src/allocator",
     "xtask/src/kernels/nvrtc",

@@ -102,6 +102,13 @@ pub(crate) fn to_f32(x: f64, rounding: Rounding) -> f32 {
     directed(x, wide(nearest), rounding, 0.0, wide(nearest.next_down()), wide(nearest.next_up())) as f32
 }
 
+/// An exact or odd-rounded number as f32, where one that is too small before rounding is zero.
+#[inline(always)]
+pub(crate) fn to_flushed_f32(x: f64, rounding: Rounding) -> f32 {
+    let least = f64::from(f32::MIN_POSITIVE);
+    if x.abs() < least { f32::from_bits(((x.to_bits() >> 32) as u32) & 0x8000_0000) } else { to_f32(x, rounding) }
+}
+
 /// An exact or odd-rounded number in a format with so many bits of significand and this least exponent.
 /// A number too large for the format is at least 2^(1 − `least`), which the caller sees.
 #[inline(always)]

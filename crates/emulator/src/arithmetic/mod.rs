@@ -3,6 +3,7 @@
 mod bits;
 pub(crate) mod exact;
 mod float;
+pub(crate) mod tensor_core;
 
 pub(crate) use bits::{ones, signed};
 pub(crate) use float::*;

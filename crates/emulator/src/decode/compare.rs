@@ -94,6 +94,9 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
                 None => return Err("the predicate is missing".into()),
             };
             let both = matches!(of, Type::F16x2 | Type::BF16x2);
+            if second.is_some() && matches!(of, Type::F16 | Type::BF16) {
+                return Err(format!("`.{of}` gives one predicate"));
+            }
             let (a, b, combine) = (d.source(o, 1)?, d.source(o, 2)?, d.combine(o, 3, join)?);
             let (p, q) = (d.predicate_or_sink(first)?, second.map(|q| d.predicate_or_sink(q)).transpose()?.flatten());
             if !both {
@@ -158,7 +161,8 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
                 ("infinite", &[Infinite]),
                 ("number", &[Normal, Subnormal, Zero, Infinite]),
                 ("notanumber", &[Nan]),
-                ("normal", &[Normal]),
+                // Hardware counts zeros among them.
+                ("normal", &[Normal, Zero]),
                 ("subnormal", &[Subnormal]),
             ];
             let kind = w.choose(&kinds).ok_or("the kind of number is missing")?;

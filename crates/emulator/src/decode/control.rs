@@ -231,7 +231,7 @@ fn call(d: &mut Decoder<'_>, o: &Operands<'_>) -> Result<Op, String> {
     let Operand::Name(name) = name else { return Err("a function's name is expected".into()) };
     // What an assertion calls when it fails.
     if name == "__assertfail" {
-        return Ok(Op::Trap);
+        return Ok(d.local_places(arguments).map_or(Op::Trap, |arguments| Op::Assert { arguments }));
     }
     let (index, targets) = match d.is_register(name) {
         true => (Some(d.source_of(&Operand::Name(name.clone()))?), d.targets(results, arguments)?),

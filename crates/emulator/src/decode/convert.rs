@@ -5,8 +5,8 @@ use half::{bf16, f16};
 use super::{Found, Operands, decoder::Decoder, words::Words};
 use crate::{
     arithmetic::{
-        Rounding, bits_f32, flush, from_f8, ones, saturate, signed, to_bf16, to_f8, to_f16, to_f32, to_integral,
-        to_tf32,
+        Rounding, bits_f32, flush, from_f8, ones, saturate, signed, to_bf16, to_f8, to_f16, to_f32, to_flushed_f32,
+        to_integral, to_tf32,
     },
     counters::Class,
     ptx::Type,
@@ -27,6 +27,7 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
     let rounding = w.rounding().unwrap_or(Rounding::Nearest);
     let from = w.last_type()?;
     let into = w.last_type()?;
+    refuse(into, from, rounding, sat, relu || finite)?;
     let op = match (into, from) {
         (Type::F16x2 | Type::BF16x2, Type::F32) => {
             let to = move |x: u64| {
@@ -67,6 +68,11 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
         (_, Type::Pred | Type::B128) | (Type::Pred | Type::B128, _) => {
             return Err(format!("there is no conversion from `.{from}` to `.{into}`"));
         }
+        // The one conversion that keeps what a NaN says.
+        (Type::F32, Type::BF16) if !sat && !relu && whole.is_none() => d.map1(o, move |x| {
+            let bits = (x as u32 & 0xffff) << 16;
+            u64::from(if ftz && f32::from_bits(bits).is_subnormal() { bits & 0x8000_0000 } else { bits })
+        })?,
         _ if into.is_float() && from.is_float() => d.map1(o, move |x| {
             let value = read(x, from, ftz);
             let value = whole.map_or(value, |how| to_integral(value, how));
@@ -98,6 +104,25 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
         }
     };
     Ok(Some((op, Class::Conversion)))
+}
+
+/// Refuses what a GPU's assembler refuses, too.
+fn refuse(into: Type, from: Type, rounding: Rounding, sat: bool, bounded: bool) -> Result<(), String> {
+    let narrow = matches!(into, Type::F16 | Type::BF16 | Type::F16x2 | Type::BF16x2);
+    if narrow && bounded && matches!(rounding, Rounding::Down | Rounding::Up) {
+        return Err("`.relu` and `.satfinite` go with `.rn` and `.rz`".into());
+    }
+    let pair = [into, from];
+    if pair.contains(&Type::BF16) && pair.iter().any(|of| !of.is_float() && of.bits() == 8) {
+        return Err(format!("there is no conversion from `.{from}` to `.{into}`"));
+    }
+    if sat && pair.iter().all(|of| !of.is_float() && of.bits() <= 64) {
+        let ((low, high), (least, most)) = (range(into.bits(), into.is_signed()), range(from.bits(), from.is_signed()));
+        if low <= least && most <= high {
+            return Err(format!("`.sat` where every `.{from}` is a `.{into}`"));
+        }
+    }
+    Ok(())
 }
 
 /// `cvt.pack.sat`: two integers, clamped, in the lower half, and the third operand's lower half above it.
@@ -165,10 +190,7 @@ fn narrow(x: f64, into: Type, rounding: Rounding, relu: bool) -> u16 {
 
 fn write(x: f64, into: Type, rounding: Rounding, ftz: bool, relu: bool) -> u64 {
     match into {
-        Type::F32 => {
-            let x = to_f32(x, rounding);
-            bits_f32(if ftz { flush(x) } else { x }).into()
-        }
+        Type::F32 => bits_f32(if ftz { to_flushed_f32(x, rounding) } else { to_f32(x, rounding) }).into(),
         Type::F64 => x.to_bits(),
         _ => narrow(x, into, rounding, relu).into(),
     }
@@ -215,8 +237,11 @@ fn write_integer(value: i128, into: Type, rounding: Rounding, sat: bool) -> u64 
 fn to_integer(x: f64, from: Type, into: Type, rounding: Rounding) -> u64 {
     let (bits, sign) = (into.bits(), into.is_signed());
     if x.is_nan() {
-        let zero = from != Type::F64 && bits < 64;
-        return if zero { 0 } else { 1 << (bits - 1) };
+        return match into {
+            Type::S8 => signed(0x80, 8) as u64,
+            _ if from != Type::F64 && bits < 64 => 0,
+            _ => 1 << (bits - 1),
+        };
     }
     let (low, high) = range(bits, sign);
     let value = to_integral(x, rounding) as i128;

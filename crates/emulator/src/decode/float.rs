@@ -6,7 +6,7 @@ use super::{Found, Operands, decoder::Decoder, words::Words};
 use crate::{
     arithmetic::{
         Rounding, bits_f32, exact, flush, fused_to_odd, quotient_to_odd, root_to_odd, saturate, signed_zero,
-        sum_to_odd, to_bf16, to_f16, to_f32,
+        sum_to_odd, to_bf16, to_f16, to_f32, to_flushed_f32,
     },
     counters::Class,
     program::Op,
@@ -45,21 +45,21 @@ fn single(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Operands<'_>) 
         u64::from(bits_f32(if sat { saturate(x) } else { x }))
     };
     let wide = |x: f32| f64::from(x);
-    let odd = move |x: f64| y(to_f32(x, rounding));
+    let odd = move |x: f64| y(if ftz { to_flushed_f32(x, rounding) } else { to_f32(x, rounding) });
     let sum = move |a: f64, b: f64| odd(signed_zero(sum_to_odd(a, b), a, b, rounding));
     match name {
         "add" if near => d.map2(o, move |a, b| y(x(a) + x(b))),
         "add" => d.map2(o, move |a, b| sum(wide(x(a)), wide(x(b)))),
         "sub" if near => d.map2(o, move |a, b| y(x(a) - x(b))),
         "sub" => d.map2(o, move |a, b| sum(wide(x(a)), -wide(x(b)))),
-        "mul" if near => d.map2(o, move |a, b| y(x(a) * x(b))),
+        "mul" if near && !ftz => d.map2(o, move |a, b| y(x(a) * x(b))),
         "mul" => d.map2(o, move |a, b| odd(wide(x(a)) * wide(x(b)))),
         "fma" | "mad" if near && !ftz && !sat => d.map3(o, move |a, b, c| {
             let of = |bits: u64| f64::from(f32::from_bits(bits as u32));
             u64::from(bits_f32(fused_to_odd(of(a), of(b), of(c)) as f32))
         }),
         "fma" | "mad" => d.map3(o, move |a, b, c| sum(wide(x(a)) * wide(x(b)), wide(x(c)))),
-        "div" if near => d.map2(o, move |a, b| y(x(a) / x(b))),
+        "div" if near && !ftz => d.map2(o, move |a, b| y(x(a) / x(b))),
         "div" => d.map2(o, move |a, b| odd(quotient_to_odd(wide(x(a)), wide(x(b))))),
         "rcp" => d.map1(o, move |a| odd(quotient_to_odd(1.0, wide(x(a))))),
         "sqrt" => d.map1(o, move |a| odd(root_to_odd(wide(x(a))))),

@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     decoder::{Decoder, Home, Part},
+    error::PROVIDED,
     place::{MOST_LOCAL, MOST_PARAMS, Place, bytes_of, names},
 };
 use crate::{
-    program::{Copy, ParamLayout, Program, Slot, Target},
+    program::{Copy, ParamLayout, Program, Slot, Target, parameter_offset},
     ptx::{Function, Operand, Space, Type, Variable},
 };
 
@@ -48,7 +49,7 @@ impl<'a> Decoder<'a> {
                         .ok_or("a shared variable has no place")?,
                     Space::Param if function.entry && std::ptr::eq(variables, function.params.as_slice()) => {
                         let end = program.params.last().map_or(0, |p| p.offset + p.bytes);
-                        let offset = end.next_multiple_of(variable.align.max(1) as usize);
+                        let offset = parameter_offset(end as u64, variable.align) as usize;
                         if offset as u64 + bytes > MOST_PARAMS {
                             return Err(format!("more than {} bytes of parameters", MOST_PARAMS));
                         }
@@ -82,7 +83,7 @@ impl<'a> Decoder<'a> {
     /// The function of this name as a call with these operands sees it.
     pub(super) fn target(&self, name: &str, results: &[Operand], arguments: &[Operand]) -> Result<Target, String> {
         let external = || match (name, self.linked.function(name)) {
-            ("vprintf" | "malloc" | "free", _) => format!("`{name}` is not supported: a GPU's driver provides it"),
+            ("vprintf" | "malloc" | "free", _) => format!("`{name}` {PROVIDED}"),
             (_, Some(_)) => format!("`{name}` is declared but not defined in this module"),
             (_, None) => format!("the function `{name}` is not declared"),
         };
@@ -104,6 +105,18 @@ impl<'a> Decoder<'a> {
         }
         let fitting = |f: &&Function| self.target(&f.name, results, arguments).ok();
         Ok(self.index.pointed.iter().filter_map(fitting).collect())
+    }
+
+    /// Where so many variables lie in local memory, if they all do.
+    pub(super) fn local_places<const N: usize>(&self, variables: &[Operand]) -> Option<[u32; N]> {
+        let place = |variable: &Operand| match variable {
+            Operand::Name(name) => match self.current.places.get(name) {
+                Some(Place::Local(offset, _)) => Some(*offset as u32),
+                _ => None,
+            },
+            _ => None,
+        };
+        variables.iter().map(place).collect::<Option<Vec<u32>>>()?.try_into().ok()
     }
 
     /// What a call copies between the caller's variables and the function's.

@@ -139,7 +139,10 @@ fn bulk(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Result<(Op,
 
 fn wgmma(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Result<(Op, Class), String> {
     w.ignore(&["sync", "aligned"]);
-    if w.take("fence") || w.take("commit_group") || w.take("wait_group") {
+    if w.take("wait_group") {
+        return Ok((Op::GroupWait, Class::Synchronization));
+    }
+    if w.take("fence") || w.take("commit_group") {
         return Ok((Op::Nothing, Class::Synchronization));
     }
     if !w.take("mma_async") {

@@ -21,6 +21,8 @@ pub(crate) struct Index<'a> {
     pub(super) pointed: Vec<&'a Function>,
     /// The module's shared variables with their number, by name.
     pub(super) shared: HashMap<&'a str, (usize, &'a Variable)>,
+    /// The number of the `sm_` that the module is for.
+    pub(super) target: u32,
     /// What further kernels may hold.
     left: Cell<usize>,
 }
@@ -35,6 +37,7 @@ impl<'a> Index<'a> {
         Index {
             functions,
             pointed,
+            target: module.target_number(),
             shared: shared.map(|(number, v)| (v.name.as_str(), (number, v))).collect(),
             left: Cell::new(whole.saturating_mul(WEIGHTS).saturating_add(FREE_WEIGHT)),
         }

@@ -169,9 +169,11 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
         }
         "bfe" => {
             w.last_type()?;
+            // Of 64 bits the hardware takes whole numbers, of 32 their low bytes.
+            let within = if bits == 64 { u32::MAX } else { 0xff };
             d.map3(o, move |a, position, length| {
-                let (position, length) = (position as u32 & 0xff, length as u32 & 0xff);
-                let top = (position + length).saturating_sub(1).min(bits - 1);
+                let (position, length) = (position as u32 & within, length as u32 & within);
+                let top = position.saturating_add(length).saturating_sub(1).min(bits - 1);
                 let fill = if sign && length > 0 && a >> top & 1 == 1 { u64::MAX } else { 0 };
                 let field = if position < bits { (a & mask) >> position } else { 0 };
                 let kept = length.min(bits.saturating_sub(position));
@@ -180,8 +182,9 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
         }
         "bfi" => {
             w.last_type()?;
+            let within = if bits == 64 { u32::MAX } else { 0xff };
             d.map4(o, move |a, b, position, length| {
-                let (position, length) = (position as u32 & 0xff, length as u32 & 0xff);
+                let (position, length) = (position as u32 & within, length as u32 & within);
                 if position >= bits {
                     return b & mask;
                 }

@@ -60,7 +60,7 @@ pub(crate) fn decode<'a>(
     linked: &'a Linked,
     kernel: &'a Function,
 ) -> Result<Program, DecodeError> {
-    let whole = |message: String| DecodeError { line: kernel.line, instruction: kernel.name.clone(), message };
+    let whole = |message: String| DecodeError::new(kernel.line, kernel.name.as_str(), message);
     let order = index.callees(kernel).map_err(whole)?;
     let (shared, shared_bytes) = lay_shared(index, &order).map_err(whole)?;
     let program = Program {
@@ -134,7 +134,7 @@ pub(crate) fn decode<'a>(
 impl Decoder<'_> {
     fn instruction(&mut self, instruction: &Instruction) -> Result<Inst, DecodeError> {
         let text: Arc<str> = instruction.opcode.join(".").into();
-        let at = |message| DecodeError { line: instruction.line, instruction: text.to_string(), message };
+        let at = |message: String| DecodeError::new(instruction.line, &*text, message);
         let guard = match &instruction.guard {
             Some((name, negated)) => Some((self.predicate_named(name).map_err(at)?, *negated)),
             None => None,

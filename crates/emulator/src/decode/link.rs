@@ -60,7 +60,7 @@ pub(crate) fn link(module: &Module, global: &Global) -> Result<Linked, DecodeErr
 const ZEROS: [u8; 4096] = [0; 4096];
 
 fn lay(variables: &[&Variable], linked: &mut Linked, global: &Global) -> Result<(), DecodeError> {
-    let at = |v: &Variable, message| DecodeError { line: v.line, instruction: v.name.clone(), message };
+    let at = |v: &Variable, message: String| DecodeError::new(v.line, v.name.as_str(), message);
     for v in variables {
         if v.external {
             return Err(at(v, "is declared `.extern` and defined nowhere".into()));

@@ -65,6 +65,9 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
             if bytes > 8 || of == Type::Pred || bytes * count > 32 {
                 return Err("is not supported for this type".into());
             }
+            if bytes * count > 16 && d.index.target < 100 {
+                return Err("32 bytes at once need `.target sm_100`".into());
+            }
             let (values, at) = if name == "st" { (1, 0) } else { (0, 1) };
             let list = elements(o, values)?;
             if list.len() != count {
@@ -73,8 +76,10 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
             let address = d.address(o, at, space)?;
             match name {
                 "st" => {
+                    // A single precision number out of a wide register is the double one there, converted.
+                    let narrow = of == Type::F32 && list.iter().any(|one| d.is_wide(one));
                     let a = list.iter().map(|one| d.source_of(one)).collect::<Result<_, _>>()?;
-                    Op::Store { address, a, bytes, order }
+                    Op::Store { address, a, bytes, order, narrow }
                 }
                 _ => {
                     let registers = list.iter().filter(|one| !matches!(one, Operand::Name(name) if name == "_"));

@@ -109,6 +109,12 @@ impl Decoder<'_> {
         }
     }
 
+    /// Whether an operand is a register of 64 bits.
+    pub(super) fn is_wide(&self, operand: &Operand) -> bool {
+        let Operand::Name(name) = operand else { return false };
+        matches!(self.current.registers.get(name), Some(Home::General { bits: 64, .. }))
+    }
+
     pub(super) fn predicate_named(&self, name: &str) -> Result<Slot, String> {
         match self.current.registers.get(name) {
             Some(Home::Predicate(slot)) => Ok(*slot),
@@ -197,6 +203,11 @@ impl Decoder<'_> {
             Some(Home::General { slot, .. }) => *slot,
             _ => {
                 let place = self.place_of(base).ok_or_else(|| format!("`{base}` is not declared"))?;
+                if matches!(place, Place::Param(_) | Place::Local(..)) {
+                    return Err(format!(
+                        "`{base}` lies in another state space: its generic address is meant, by `cvta`"
+                    ));
+                }
                 self.constant(place.generic())
             }
         };

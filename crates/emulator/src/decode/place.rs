@@ -92,6 +92,8 @@ pub(super) fn special(name: &str) -> Option<Special> {
         return Some(found);
     }
     Some(match name {
+        "%envreg1" => Special::Workspace(0),
+        "%envreg2" => Special::Workspace(1),
         "%laneid" => Special::Laneid,
         "%warpid" => Special::Warpid,
         "%nwarpid" => Special::Nwarpid,

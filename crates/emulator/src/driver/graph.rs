@@ -200,6 +200,8 @@ super::boundary::exported! {
 
     fn cuGraphLaunch(executable: Handle, stream: Handle) {
         let executable = find_executable(executable)?;
-        Stream::of(stream)?.submit(Work::Replay(executable))
+        let stream = Stream::of(stream)?;
+        stream.forbid_while_capturing()?;
+        stream.submit(Work::Replay(executable))
     }
 }

@@ -74,9 +74,9 @@ fn launch(function: Handle, shape: Shape, stream: Handle, params: In<Buffer>, ex
     if !stream.is_of(function.context) {
         return Err(Code::INVALID_HANDLE.because("the function and the stream are of different contexts"));
     }
-    let launch = shape.check(&function)?;
+    let (launch, cooperative) = (shape.check(&function)?, shape.cooperative);
     let params = gather(&function, params, extra)?;
-    stream.submit(Work::Launch(Arc::new(KernelLaunch { function, launch, params })))
+    stream.submit(Work::Launch(Arc::new(KernelLaunch { function, launch, params, cooperative })))
 }
 
 super::boundary::exported! {

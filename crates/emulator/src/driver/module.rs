@@ -37,6 +37,9 @@ impl Module {
         if let Some(&handle) = functions.get(name) {
             return Ok(handle);
         }
+        if let Some(error) = self.inner.missing(name) {
+            return Err(Code::NOT_SUPPORTED.because(error));
+        }
         let kernel = self.inner.kernel(name).ok_or_else(|| self.not_found("kernel", name))?;
         let c_name = CString::new(name).map_err(|_| Code::NOT_FOUND)?;
         let handle = function::add(Function::new(self.handle, self.context, c_name, kernel, self.target));

@@ -16,13 +16,17 @@ pub struct KernelLaunch {
     pub function: Arc<Function>,
     pub launch: Launch,
     pub params: Vec<u8>,
+    pub cooperative: bool,
 }
 
 impl KernelLaunch {
     pub fn run(&self, context: &Context) -> Outcome {
         let kernel = &self.function.kernel;
         let machine = machine()?;
-        let report = region::mirrored(&self.params, || machine.launch(kernel, &self.launch, &self.params))?;
+        let report = region::mirrored(&self.params, || match self.cooperative {
+            true => machine.launch_cooperatively(kernel, &self.launch, &self.params),
+            false => machine.launch(kernel, &self.launch, &self.params),
+        })?;
         let report = report
             .map_err(|error| Code::INVALID_VALUE.because(format_args!("launch of {}: {error}", kernel.name())))?;
         if report::settings().counters {
@@ -59,9 +63,11 @@ fn code(kind: Kind) -> (Code, bool) {
     match kind {
         Kind::OutOfBounds | Kind::ReadOnly => (Code::ILLEGAL_ADDRESS, true),
         Kind::Misaligned => (Code::MISALIGNED_ADDRESS, true),
+        Kind::Illegal => (Code::ILLEGAL_INSTRUCTION, true),
         Kind::Trap => (Code::LAUNCH_FAILED, true),
         Kind::Jump => (Code::INVALID_PC, true),
-        Kind::StepLimit => (Code::LAUNCH_TIMEOUT, true),
+        Kind::StepLimit | Kind::Deadlock => (Code::LAUNCH_TIMEOUT, true),
+        Kind::Assertion => (Code::ASSERT, true),
         Kind::DivergentBarrier | Kind::DivergentWarp => (Code::LAUNCH_FAILED, false),
         Kind::Uninitialized | Kind::Race | Kind::NotWaited | Kind::Proxy | Kind::Swizzle => {
             (Code::LAUNCH_FAILED, false)

@@ -120,6 +120,7 @@ impl Stream {
         state.queue.push_back(work.detached());
         if !state.worked_off {
             state.worked_off = true;
+            lock(&WORKING).push(self.clone());
             let stream = self.clone();
             if thread::Builder::new().spawn(move || stream.work_off()).is_err() {
                 drop(state);
@@ -159,6 +160,7 @@ impl Stream {
             let mut state = self.state();
             let Some(work) = state.queue.pop_front() else {
                 state.worked_off = false;
+                lock(&WORKING).retain(|stream| !std::ptr::eq(&**stream, self));
                 self.idle.notify_all();
                 return;
             };
@@ -229,9 +231,14 @@ fn legacy_of(context: Handle) -> Option<Arc<Stream>> {
     all.iter().find(|(of, thread, _)| *of == context && thread.is_none()).map(|(.., stream)| stream.clone())
 }
 
+/// Streams with queued work, which go on when their handle is destroyed.
+static WORKING: Mutex<Vec<Arc<Stream>>> = Mutex::new(Vec::new());
+
 /// All streams of a context.
 pub fn all_of(context: Handle) -> Vec<Arc<Stream>> {
     let mut streams = STREAMS.all(|stream| stream.is_of(context));
+    let working: Vec<Arc<Stream>> = lock(&WORKING).iter().filter(|stream| stream.is_of(context)).cloned().collect();
+    streams.extend(working);
     streams.extend(lock(&DEFAULTS).iter().filter(|(of, ..)| *of == context).map(|(.., stream)| stream.clone()));
     streams
 }

@@ -12,7 +12,7 @@ use crate::{
     counters::Counters,
     finding::{Access, Kind},
     memory::{
-        self, Memory,
+        self, Memory, PARAM_BEGIN,
         bytes::Bytes,
         global::Allocation,
         shadow::{Manner, Page, Record, Shadow},
@@ -92,7 +92,7 @@ impl Block {
                     }
                 }
             }
-            Op::Store { address, a, bytes, order } => {
+            Op::Store { address, a, bytes, order, narrow } => {
                 let spans = spans(warp, address, bytes * a.len());
                 reach.count(&spans, active, true);
                 each(active, |lane| {
@@ -103,7 +103,11 @@ impl Block {
                         reach.publish(warp, spans[lane], order.release);
                     }
                     let mut words = [0; 4];
-                    a.iter().enumerate().for_each(|(i, &slot)| put(&mut words, i, *bytes, warp.get(slot)[lane]));
+                    for (i, &slot) in a.iter().enumerate() {
+                        let held = warp.get(slot)[lane];
+                        let value = if *narrow { (f64::from_bits(held) as f32).to_bits().into() } else { held };
+                        put(&mut words, i, *bytes, value);
+                    }
                     reach.write(warp, lane, spans[lane], &words, manner(*order));
                 });
                 if order.release {
@@ -254,7 +258,8 @@ impl<'e> Reach<'_, 'e> {
 
     pub(super) fn is_aligned(&mut self, lane: usize, span: Span, write: bool) -> bool {
         // The bytes are a power of two.
-        let aligned = span.address & (span.bytes as u64 - 1) == 0;
+        let begin = if span.memory == Memory::Param { PARAM_BEGIN } else { 0 };
+        let aligned = (begin + span.address) & (span.bytes as u64 - 1) == 0;
         if !aligned {
             let note = |_: &mut Self| format!("the address is no multiple of {}", span.bytes);
             self.report(Kind::Misaligned, lane, span, write, None, note);
@@ -274,6 +279,14 @@ impl<'e> Reach<'_, 'e> {
             self.shared.recent = place;
             place
         })
+    }
+
+    /// Notes a sector of global memory by its address; whether the launch touches it for the first time.
+    pub(super) fn touch(&mut self, address: u64) -> bool {
+        let sector = Span { memory: Memory::Global, address, bytes: 1 };
+        let Some(place) = self.allocation(sector) else { return false };
+        let allocation = &self.engine.allocations[place];
+        allocation.touch((address - allocation.base) as usize, self.engine.launch)
     }
 
     pub(super) fn is_inside(&mut self, warp: &Warp, lane: usize, span: Span, write: bool) -> bool {
@@ -315,14 +328,9 @@ impl<'e> Reach<'_, 'e> {
             1 | 2 => ((1_u8 << span.bytes) - 1) << (span.address % 4),
             _ => 15,
         };
-        Record {
-            block: self.block,
-            thread: (self.warp * 32 + lane) as u16,
-            bytes,
-            manner,
-            clock: warp.time(),
-            instruction: self.at as u32,
-        }
+        let thread = (self.warp * 32 + lane) as u16;
+        let record = Record { block: self.block, thread, bytes, manner, clock: warp.time(), ..Record::default() };
+        record.at(self.at, warp.phase)
     }
 
     /// The shadow page of a word of an allocation, kept in hand for the next one.

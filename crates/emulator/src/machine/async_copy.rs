@@ -28,7 +28,8 @@ impl Block {
             Given::Bytes(slot) => given_bytes = warp.get(*slot).map(|given| (given as u32 as usize).min(bytes)),
             Given::Unless(p, negated) => each(warp.predicate(*p, *negated), |lane| given_bytes[lane] = 0),
         }
-        reach.count(&sources, active, false);
+        let read: [Span; 32] = std::array::from_fn(|lane| Span { bytes: given_bytes[lane], ..sources[lane] });
+        reach.count(&read, active, false);
         reach.count(&targets, active, true);
         let threads: u32 = engine.threads.iter().product();
         let most = MOST_COPIES / threads as usize;

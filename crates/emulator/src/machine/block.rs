@@ -23,6 +23,12 @@ pub(crate) struct Block {
     pub memory: Shared,
     pub counters: Counters,
     pub(super) arrived: HashMap<u32, Arrived>,
+    /// Instructions that another thread could see the effect of, or that could see another's.
+    pub(super) events: u64,
+    /// Turns of warps that ended with a wait in vain.
+    pub(super) vain_turns: u64,
+    /// Turns of all warps, the last ones in a row, in which nothing else happened.
+    pub(super) idle: u32,
 }
 
 /// A barrier to which some only arrive.
@@ -68,6 +74,7 @@ impl Block {
             launch: engine.launch,
             dynamic_shared: engine.dynamic_shared,
             total_shared: total as u32,
+            workspace: engine.workspace,
         };
         let threads: u32 = engine.threads.iter().product();
         let warps = threads.div_ceil(32) as usize;
@@ -89,6 +96,9 @@ impl Block {
             },
             counters: Counters::default(),
             arrived: HashMap::new(),
+            events: 0,
+            vain_turns: 0,
+            idle: 0,
         }
     }
 

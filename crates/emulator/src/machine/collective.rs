@@ -37,6 +37,9 @@ impl Block {
     /// Executes a warp-wide instruction for lanes that have all come.
     pub(super) fn collective(&mut self, engine: &Engine<'_>, number: usize, inst: &Inst, at: usize, active: u32) {
         let warp = &mut self.warps[number];
+        if active == warp.live {
+            warp.phase = warp.phase.wrapping_add(1);
+        }
         match &inst.op {
             Op::WarpBarrier { .. } => warp.tick(),
             Op::Vote { kind, d, p, a, negated, .. } => {

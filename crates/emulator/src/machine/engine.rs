@@ -23,7 +23,7 @@ pub(crate) struct Engine<'a> {
     pub program: &'a Program,
     pub global: &'a Global,
     /// Live allocations in the order of their addresses.
-    pub allocations: Vec<Arc<Allocation>>,
+    pub allocations: Arc<[Arc<Allocation>]>,
     pub params: &'a [u8],
     pub grid: [u32; 3],
     pub threads: [u32; 3],
@@ -31,12 +31,14 @@ pub(crate) struct Engine<'a> {
     pub dynamic_shared: u32,
     pub launch: u64,
     pub check: bool,
+    /// The address of what the blocks of a cooperative launch meet in, or 0.
+    pub workspace: u64,
     pub properties: &'a Properties,
     pub(super) findings: Mutex<Findings>,
     /// What warps published by atomics on global memory, by address.
     published: Mutex<HashMap<u64, Vec<Known>>>,
     any_published: AtomicBool,
-    instructions: AtomicU64,
+    pub(super) instructions: AtomicU64,
     pub(super) stopped: AtomicBool,
 }
 
@@ -67,13 +69,26 @@ pub(crate) struct Order<'a> {
     pub dynamic_shared: u32,
     pub launch: u64,
     pub check: bool,
+    /// The address of what the blocks of a cooperative launch meet in, or 0.
+    pub workspace: u64,
     pub properties: &'a Properties,
 }
 
 impl<'a> Engine<'a> {
     pub fn new(order: Order<'a>) -> Engine<'a> {
-        let Order { program, global, params, grid, threads, cluster, dynamic_shared, launch, check, properties } =
-            order;
+        let Order {
+            program,
+            global,
+            params,
+            grid,
+            threads,
+            cluster,
+            dynamic_shared,
+            launch,
+            check,
+            workspace,
+            properties,
+        } = order;
         Engine {
             program,
             global,
@@ -85,6 +100,7 @@ impl<'a> Engine<'a> {
             dynamic_shared,
             launch,
             check,
+            workspace,
             properties,
             findings: Mutex::default(),
             published: Mutex::default(),
@@ -130,7 +146,7 @@ impl<'a> Engine<'a> {
         if findings.seen.len() >= self.properties.most_findings || !findings.seen.insert((kind, at)) {
             return;
         }
-        let other = other.map(|o| self.site(o.instruction as usize, o.block, u32::from(o.thread)));
+        let other = other.map(|o| self.site(o.instruction(), o.block, u32::from(o.thread)));
         let site = self.site(at, block, thread);
         findings.list.push(Finding { kind, kernel: self.program.name.clone(), at: site, access, other, note });
     }

@@ -21,6 +21,7 @@ impl Block {
     /// Executes an operation on a barrier in memory, lane after lane.
     pub(super) fn mbarrier(&mut self, engine: &Engine<'_>, number: usize, inst: &Inst, at: usize, active: u32) {
         let Op::MBarrier { kind, address, d } = &inst.op else { return };
+        let is_wait = matches!(kind, MBarrier::Wait { .. });
         let spans = super::access::spans(&self.warps[number], address, 8);
         let mut states = [0; 32];
         let mut over = 0;
@@ -122,8 +123,11 @@ impl Block {
         let warp = &mut self.warps[number];
         if let MBarrier::Wait { p, .. } = kind {
             warp.set_predicate(*p, active, over);
+            warp.waits = over == 0;
         }
         d.iter().for_each(|&d| warp.set(d, active, &states));
+        self.events += u64::from(!is_wait || over != 0);
+        let warp = &mut self.warps[number];
         // What came before an arrival is older than what follows; so is, for a warp's own lanes, what was waited for.
         if released || over != 0 {
             warp.tick();
@@ -150,6 +154,7 @@ impl Block {
             let mut moved = 0;
             let mut written = Vec::new();
             let (warp, mut reach) = self.reach(engine, number, at);
+            reach.count_pieces(&ranges.pieces, !load);
             for (shared, global, bytes) in ranges.pieces {
                 moved += bytes as i64;
                 let near = Span { memory: Memory::Shared, address: shared, bytes };
@@ -209,7 +214,7 @@ impl Block {
         self.memory.boxes.retain(|b| b.end <= begin || end <= b.begin);
         if let Some(swizzle) = ranges.swizzle {
             let thread = (number * 32 + lane) as u16;
-            let record = Record { block: self.number, thread, instruction: at as u32, ..Record::default() };
+            let record = Record { block: self.number, thread, ..Record::default() }.at(at, 0);
             self.memory.boxes.push(Boxed { begin, end, swizzle, record });
         }
     }
@@ -231,13 +236,23 @@ impl Block {
             }
             Side::Tensor { map, coordinates } => {
                 let at = warp.get(map.base)[lane].wrapping_add_signed(map.offset);
-                let map = self
-                    .tensor_map(engine, at)
-                    .ok_or((Kind::OutOfBounds, format!("no description of a tensor at {at:#x}")))?;
+                let map = self.tensor_map(engine, at).ok_or_else(|| match at {
+                    ..=MOST_PARAMETER => (
+                        Kind::Misaligned,
+                        format!("{at:#x} is no generic address; that of a parameter is made by `cvta.param`"),
+                    ),
+                    _ => (Kind::OutOfBounds, format!("no description of a tensor at {at:#x}")),
+                })?;
                 let corner: Vec<i64> = coordinates.iter().map(|&slot| i64::from(warp.get(slot)[lane] as i32)).collect();
                 if corner.len() != map.extents.len() {
                     let note = format!("{} coordinates, the tensor has {} dimensions", corner.len(), map.extents.len());
                     return Err((Kind::OutOfBounds, note));
+                }
+                let first = corner[0].wrapping_mul(map.element_bytes as i64);
+                if first % 16 != 0 {
+                    let note =
+                        format!("the first coordinate {} is {first} bytes; legal are multiples of 16", corner[0]);
+                    return Err((Kind::Illegal, note));
                 }
                 let size = map.box_extents.iter().product::<u64>() * map.element_bytes;
                 if size > self.memory.bytes.len() as u64 {
@@ -277,6 +292,9 @@ impl Block {
         warp.tick();
     }
 }
+
+/// Parameters lie at addresses of at most this in their own space.
+const MOST_PARAMETER: u64 = 1 << 16;
 
 /// Pieces of shared memory, each with its counterpart in global memory if there is one, and its bytes.
 type Pieces = Vec<(u64, Option<u64>, usize)>;

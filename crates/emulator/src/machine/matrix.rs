@@ -2,7 +2,7 @@
 
 use super::warp::Warp;
 use crate::{
-    arithmetic::{Rounding, bits_f32, from_f8, to_f16},
+    arithmetic::{Rounding, bits_f32, from_f8, tensor_core, to_f16},
     program::{Element, Lanes, MatrixProduct, Slot},
 };
 
@@ -99,6 +99,9 @@ pub(crate) fn multiply(warp: &mut Warp, product: &MatrixProduct, active: u32) {
             row.iter_mut().zip(elements[place..].iter().step_by(4)).for_each(|(to, x)| *to = *x);
         }
     });
+    if let Some(least) = least_exponent(a_of) {
+        return multiply_as_tensor_cores(warp, product, active, &a, &b, least);
+    }
     let mut sums = [[0.0; COLUMNS]; ROWS];
     if a_of != Element::F64 {
         for (a, to) in a.iter().zip(&mut sums).take(m) {
@@ -128,6 +131,54 @@ pub(crate) fn multiply(warp: &mut Warp, product: &MatrixProduct, active: u32) {
         _ => put_sums(warp, product, active, |c, row, column| {
             bits_f32((f64::from(f32::from_bits(c as u32)) + sums[row][column]) as f32).into()
         }),
+    }
+}
+
+/// The least exponent of a format whose sums are known to the bit.
+pub(super) fn least_exponent(of: Element) -> Option<i32> {
+    match of {
+        Element::F16 => Some(-14),
+        Element::BF16 | Element::TF32 => Some(-126),
+        // Of the 8-bit formats only the exact sum is known, rounded once.
+        Element::E4M3 | Element::E5M2 | Element::F64 | Element::S8 | Element::U8 => None,
+    }
+}
+
+/// The sums of 16-bit formats and tf32, bit for bit as hardware forms them.
+fn multiply_as_tensor_cores(
+    warp: &mut Warp,
+    product: &MatrixProduct,
+    active: u32,
+    a: &[[f64; DEPTH]; ROWS],
+    b: &[[f64; COLUMNS]; DEPTH],
+    least: i32,
+) {
+    let (k, half_sum) = (product.k, product.half_sum);
+    let mut c = [[0.0; COLUMNS]; ROWS];
+    each_sum(product, |number, place, row, column| {
+        let register = warp.get(product.c[number])[place];
+        match half_sum {
+            true => (0..2).for_each(|i| c[row][column + i] = half_to_f32((register >> (16 * i)) as u16).into()),
+            false => c[row][column] = f32::from_bits(register as u32).into(),
+        }
+    });
+    let c_least = if half_sum { -14 } else { -126 };
+    let b: [tensor_core::Columns; DEPTH] = std::array::from_fn(|depth| tensor_core::columns(b[depth], least));
+    for (a, c) in a.iter().zip(&mut c) {
+        let a: [(f64, i32); DEPTH] = std::array::from_fn(|i| (a[i], tensor_core::exponent(a[i], least)));
+        *c = tensor_core::sums(&a[..k], &b[..k], &tensor_core::columns(*c, c_least));
+    }
+    put_sums(warp, product, active, |_, row, column| match half_sum {
+        true => (0..2).map(|i| u64::from(to_f16(c[row][column + i], Rounding::Nearest)) << (16 * i)).sum(),
+        false => tensor_core::to_f32(c[row][column]).into(),
+    });
+}
+
+/// Calls a function with each register of C, each lane, and the row and the (first) column of its sum.
+fn each_sum(product: &MatrixProduct, mut f: impl FnMut(usize, usize, usize, usize)) {
+    for number in 0..product.c.len() {
+        let (half, second) = if product.half_sum { (number, 0) } else { (number / 2, number % 2) };
+        (0..32).for_each(|lane| f(number, lane, lane / 4 + 8 * half, 2 * (lane % 4) + second));
     }
 }
 

@@ -22,6 +22,11 @@ use crate::{
 /// Instructions of a warp after which another block may run.
 const SLICE: u64 = 1 << 20;
 
+/// The same where all blocks wait for each other.
+const COOPERATIVE_SLICE: u64 = 1 << 13;
+/// Instructions of warps after which a launch is worth a second thread of the host.
+const WORTH_A_THREAD: u64 = 1 << 14;
+
 /// The most bytes that blocks which run by turns take, where one does not take more.
 const MOST_RESIDENT_BYTES: u64 = 2 << 30;
 
@@ -51,10 +56,12 @@ impl Engine<'_> {
         let room = (MOST_RESIDENT_BYTES / block_bytes.max(1)).max(1);
         let resident = u64::from(self.properties.resident_blocks.max(1)).min(room);
         let finished = AtomicU64::new(0);
-        let work = || {
+        let slice = if self.workspace == 0 { SLICE } else { COOPERATIVE_SLICE };
+        let work = |alone: bool| {
             let mut sums = <(Counters, Conflicts)>::default();
             loop {
-                if self.stopped.load(Relaxed) || finished.load(Relaxed) == count {
+                let is_over = self.stopped.load(Relaxed) || finished.load(Relaxed) == count;
+                if is_over || alone && self.instructions.load(Relaxed) > WORTH_A_THREAD {
                     break;
                 }
                 // New blocks first, as far as they may be resident; then those that wait for others.
@@ -69,7 +76,7 @@ impl Engine<'_> {
                     thread::yield_now();
                     continue;
                 };
-                match block.run(&self, SLICE) {
+                match block.run(&self, slice) {
                     Progress::Done => {
                         add(&mut sums, &block);
                         finished.fetch_add(1, Relaxed);
@@ -81,13 +88,12 @@ impl Engine<'_> {
             total.0.add(&sums.0);
             join(&mut total.1, &sums.1);
         };
-        if threads == 1 {
-            work();
-        } else {
+        // A small launch is over before other threads would have begun.
+        work(threads > 1);
+        if threads > 1 && !self.is_stopped() && finished.load(Relaxed) < count {
             thread::scope(|scope| {
-                for _ in 0..threads {
-                    scope.spawn(work);
-                }
+                (1..threads).for_each(|_| drop(scope.spawn(|| work(false))));
+                work(false);
             });
         }
         for block in lock(&paused).iter() {

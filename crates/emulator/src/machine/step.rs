@@ -128,6 +128,7 @@ impl Block {
                 }
             }
             Op::Clock { d, bits } => {
+                self.events += 1;
                 let now = counters.warp_instructions;
                 let value = match bits {
                     0 => now >> 32,
@@ -158,11 +159,21 @@ impl Block {
                 let bits = warp.get(*a).iter().zip(0..).map(|(&x, lane)| u32::from(is(x)) << lane).sum();
                 warp.set_predicate(*p, active, bits);
             }
-            Op::Load { .. } | Op::Store { .. } | Op::Atomic { .. } => self.access(engine, number, inst, at, active),
-            Op::AsyncCopy { .. } => self.async_copy(engine, number, inst, at, active),
+            Op::Load { .. } | Op::Store { .. } | Op::Atomic { .. } => {
+                self.events += 1;
+                self.access(engine, number, inst, at, active);
+            }
+            Op::AsyncCopy { .. } => {
+                self.events += 1;
+                self.async_copy(engine, number, inst, at, active);
+            }
             Op::MBarrier { .. } => self.mbarrier(engine, number, inst, at, active),
-            Op::Bulk(_) => self.bulk(engine, number, inst, at, active),
+            Op::Bulk(_) => {
+                self.events += 1;
+                self.bulk(engine, number, inst, at, active);
+            }
             Op::ProxyFence => self.proxy_fence(number),
+            Op::GroupWait => warp.tick(),
             Op::Fence => {
                 warp.fenced = Some(warp.clocks.clone());
                 warp.tick();
@@ -176,11 +187,18 @@ impl Block {
             Op::Call { .. } => return self.call(engine, turn),
             Op::Return => return self.give_back(engine, turn),
             Op::Exit => {
+                self.events += 1;
                 warp.live &= !active;
                 return self.split(turn, &[]);
             }
             Op::Trap => {
                 self.problem(engine, Kind::Trap, number, active, at, String::new());
+                engine.stop();
+                return Flow::Gone;
+            }
+            Op::Assert { arguments } => {
+                let note = self.assertion(engine, number, active, arguments);
+                self.problem(engine, Kind::Assertion, number, active, at, note);
                 engine.stop();
                 return Flow::Gone;
             }
@@ -205,4 +223,29 @@ impl Block {
         }
         Flow::Next
     }
+
+    /// What a failed assertion says, from the addresses of its texts in local memory.
+    fn assertion(&self, engine: &Engine<'_>, number: usize, active: u32, arguments: &[u32; 5]) -> String {
+        let lane = active.trailing_zeros() as usize & 31;
+        let Some(local) = self.warps[number].local.get(lane) else { return String::new() };
+        let [text, file, line, function, _] = *arguments;
+        let read = |offset: u32, bytes: usize| match local.holds(offset.into(), bytes) {
+            true => local.read(offset as usize, bytes),
+            false => 0,
+        };
+        let said = |offset: u32| {
+            let (memory, first) = memory::resolve(read(offset, 8));
+            let byte = |i: u64| {
+                let mut byte = [0];
+                let known = memory == Memory::Global && engine.global.read(first.wrapping_add(i), &mut byte).is_ok();
+                (known && byte[0] != 0).then_some(byte[0])
+            };
+            let bytes: Vec<u8> = (0..MOST_TEXT).map_while(byte).collect();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        format!("{}:{}: {}: assertion `{}`", said(file), read(line, 4), said(function), said(text))
+    }
 }
+
+/// The most bytes that are shown of a text in a kernel's memory.
+const MOST_TEXT: u64 = 4096;

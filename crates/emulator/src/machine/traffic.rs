@@ -10,11 +10,13 @@ impl Reach<'_, '_> {
     /// Counts an access by some lanes.
     pub(super) fn count(&mut self, spans: &[Span; 32], active: u32, write: bool) {
         let first = &spans[active.trailing_zeros().min(31) as usize];
-        let bytes = first.bytes as u64 * u64::from(active.count_ones());
+        let mut bytes = 0;
+        each(active, |lane| bytes += spans[lane].bytes as u64);
         match first.memory {
+            Memory::Global if bytes == 0 => {}
             Memory::Global => {
-                self.counters.global_requests += 1;
-                self.counters.global_sectors += sectors(spans, active);
+                let (sectors, count) = sectors(spans, active);
+                self.count_sectors(&sectors[..count]);
                 *(if write { &mut self.counters.global_written } else { &mut self.counters.global_read }) += bytes;
             }
             Memory::Shared => {
@@ -32,15 +34,45 @@ impl Reach<'_, '_> {
             Memory::Param => {}
         }
     }
+
+    /// Counts a bulk copy of pieces of shared memory, those of them that have a counterpart in global memory.
+    pub(super) fn count_pieces(&mut self, pieces: &[(u64, Option<u64>, usize)], write: bool) {
+        let mut sectors = Vec::new();
+        let mut bytes = 0;
+        for &(_, global, len) in pieces {
+            let Some(global) = global.filter(|_| len > 0) else { continue };
+            bytes += len as u64;
+            let first = sectors.last().map_or(0, |last| last + 1).max(global / 32);
+            // Within a row addresses rise; where another one begins lower, all its sectors are new.
+            let first = if sectors.last().is_some_and(|&last| last > global / 32) { global / 32 } else { first };
+            sectors.extend(first..=global.saturating_add(len as u64 - 1) / 32);
+        }
+        if bytes > 0 {
+            self.count_sectors(&sectors);
+        }
+        *(if write { &mut self.counters.global_written } else { &mut self.counters.global_read }) += bytes;
+    }
+
+    /// Counts a request for different sectors of global memory, given as their addresses divided by 32.
+    pub(super) fn count_sectors(&mut self, sectors: &[u64]) {
+        self.counters.global_requests += 1;
+        self.counters.global_sectors += sectors.len() as u64;
+        for sector in sectors {
+            self.counters.global_touched += u64::from(self.touch(32 * sector));
+        }
+    }
 }
 
-/// The sectors of 32 bytes that lanes touch.
-fn sectors(spans: &[Span; 32], active: u32) -> u64 {
+/// The different sectors of 32 bytes that lanes touch, as their addresses divided by 32, and their number.
+fn sectors(spans: &[Span; 32], active: u32) -> ([u64; 64], usize) {
     let mut found = [0_u64; 64];
     let mut count = 0;
     each(active, |lane| {
         let span = spans[lane];
-        let last = span.address.saturating_add(span.bytes.max(1) as u64 - 1) / 32;
+        if span.bytes == 0 {
+            return;
+        }
+        let last = span.address.saturating_add(span.bytes as u64 - 1) / 32;
         for sector in span.address / 32..=last {
             if count == 0 || found[count - 1] != sector {
                 found[count.min(63)] = sector;
@@ -48,15 +80,14 @@ fn sectors(spans: &[Span; 32], active: u32) -> u64 {
             }
         }
     });
-    let found = &mut found[..count];
-    found.sort_unstable();
+    found[..count].sort_unstable();
     let mut distinct = 0;
-    let mut before = None;
-    for sector in found.iter() {
-        distinct += u64::from(before != Some(*sector));
-        before = Some(*sector);
+    for i in 0..count {
+        if distinct == 0 || found[distinct - 1] != found[i] {
+            (found[distinct], distinct) = (found[i], distinct + 1);
+        }
     }
-    distinct
+    (found, distinct)
 }
 
 /// Passes over the 32 banks of 4 bytes, and the least possible. Lanes of 8 and 16 bytes go in halves

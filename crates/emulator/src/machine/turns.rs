@@ -4,9 +4,12 @@ use super::{
     block::Block,
     engine::Engine,
     flow::Flow,
-    warp::{Group, State},
+    warp::{Group, PATIENCE, State},
 };
-use crate::finding::Kind;
+use crate::{
+    finding::Kind,
+    program::{MBarrier, Op},
+};
 
 /// Whether a block is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,22 +18,33 @@ pub(crate) enum Progress {
     Paused,
 }
 
+/// After so many turns of all warps in which nothing but waits in vain happened, nothing will.
+const MOST_IDLE: u32 = 20_000;
+
 impl Block {
     /// Runs until all threads have exited, or about so many instructions were executed.
     pub fn run(&mut self, engine: &Engine<'_>, slice: u64) -> Progress {
         let mut left = slice;
         loop {
-            let mut moved = false;
+            let (mut moved, events, vain) = (false, self.events, self.vain_turns);
+            let mut turns = 0;
             for warp in 0..self.warps.len() {
                 // A turn is short where warps may wait for each other's memory.
                 let done = self.run_warp(engine, warp, 4096);
                 moved |= done > 0;
+                turns += u64::from(done > 0);
                 left = left.saturating_sub(done);
                 if engine.is_stopped() {
                     return Progress::Done;
                 }
             }
             let released = self.release_barriers(engine);
+            let idle = moved && !released && self.events == events && self.vain_turns - vain == turns;
+            self.idle = if idle { self.idle + 1 } else { 0 };
+            if self.idle > MOST_IDLE {
+                self.deadlock(engine);
+                return Progress::Done;
+            }
             if self.warps.iter().all(|warp| warp.live == 0) {
                 return Progress::Done;
             }
@@ -46,7 +60,7 @@ impl Block {
 
     /// Runs one warp until it waits, or for so many instructions; says how many it executed.
     fn run_warp(&mut self, engine: &Engine<'_>, number: usize, most: u64) -> u64 {
-        let (mut done, program) = (0, engine.program);
+        let (mut done, mut vain, program) = (0, 0, engine.program);
         while done < most {
             let Some(chosen) = self.warps[number].choose() else { break };
             let chosen = self.warps[number].merge(chosen);
@@ -82,13 +96,24 @@ impl Block {
                     }
                     Flow::Gone => break,
                 }
+                let warp = &mut self.warps[number];
+                if std::mem::take(&mut warp.waits) {
+                    // Another group goes on, or another warp.
+                    (warp.groups[chosen].at, warp.patience) = (at, PATIENCE);
+                    vain += 1;
+                    break;
+                }
                 if at >= meeting || done >= most {
-                    self.warps[number].groups[chosen].at = at;
+                    warp.groups[chosen].at = at;
                     break;
                 }
             }
             if engine.is_stopped() {
                 return done;
+            }
+            if vain > 0 && vain >= self.warps[number].groups.len() {
+                self.vain_turns += 1;
+                break;
             }
         }
         let warp = &mut self.warps[number];
@@ -100,5 +125,25 @@ impl Block {
             engine.stop();
         }
         done
+    }
+
+    /// Reports that all threads wait for barriers in memory.
+    fn deadlock(&mut self, engine: &Engine<'_>) {
+        let open = self.memory.phases.iter().filter(|(_, phase)| phase.pending > 0 || phase.bytes != 0);
+        let note = match open.min_by_key(|(offset, _)| **offset) {
+            Some((offset, phase)) => format!(
+                "every thread waits; the barrier at shared {offset:#x} still expects {} arrivals and {} bytes",
+                phase.pending, phase.bytes
+            ),
+            None => "every thread waits for a phase that does not begin".to_owned(),
+        };
+        let waiting = self.warps.iter().find_map(|warp| Some((warp.number, *warp.groups.first()?)));
+        if let Some((number, group)) = waiting {
+            let is_wait =
+                |at: &usize| matches!(&engine.program.code[*at].op, Op::MBarrier { kind: MBarrier::Wait { .. }, .. });
+            let at = (0..=group.at).rev().find(is_wait).unwrap_or(group.at);
+            self.problem(engine, Kind::Deadlock, number, group.lanes, at, note);
+        }
+        engine.stop();
     }
 }

@@ -73,6 +73,10 @@ pub(crate) struct Warp {
     pub committed: [u32; 32],
     /// Instructions since another group was last preferred.
     pub patience: u32,
+    /// How often all its lanes came together without a barrier.
+    pub phase: u8,
+    /// Whether the last instruction was a wait in vain, so that it is another warp's turn.
+    pub waits: bool,
 }
 
 /// What a warp's special registers are computed from.
@@ -86,6 +90,7 @@ pub(crate) struct Place {
     pub launch: u64,
     pub dynamic_shared: u32,
     pub total_shared: u32,
+    pub workspace: u64,
 }
 
 impl Place {
@@ -124,6 +129,7 @@ impl Place {
             Special::LanesFrom => !((1 << lane) - 1),
             Special::DynamicSharedBytes => self.dynamic_shared,
             Special::TotalSharedBytes => self.total_shared,
+            Special::Workspace(half) => (self.workspace >> (32 * half)) as u32,
         })
     }
 }
@@ -158,6 +164,8 @@ impl Warp {
             copies: vec![VecDeque::new(); 32],
             committed: [0; 32],
             patience: 0,
+            phase: 0,
+            waits: false,
         }
     }
 
@@ -271,4 +279,4 @@ pub(crate) fn meets(registers: &[Lanes], op: &Op, lanes: u32, live: u32) -> bool
 }
 
 /// Instructions after which another group gets its turn.
-const PATIENCE: u32 = 20_000;
+pub(super) const PATIENCE: u32 = 20_000;

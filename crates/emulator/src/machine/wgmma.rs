@@ -4,11 +4,11 @@
 use super::{
     block::Block,
     engine::{Engine, Problem},
-    matrix::element,
+    matrix::{element, least_exponent},
     phase::Boxed,
 };
 use crate::{
-    arithmetic::{Rounding, bits_f32, to_f16},
+    arithmetic::{Rounding, bits_f32, tensor_core, to_f16},
     finding::Kind,
     memory::{Memory, shadow::Manner},
     program::{Element, GroupProduct, Inst, Lanes, Op},
@@ -131,38 +131,74 @@ impl Block {
             }
         }
         drop(reach);
-        let mut sums = vec![0.0; 16 * n];
-        for (a, sums) in a.chunks_exact(k).zip(sums.chunks_exact_mut(n)) {
-            for (a, b) in a.iter().zip(b.chunks_exact(n)) {
-                sums.iter_mut().zip(b).for_each(|(sum, b): (&mut f64, &f64)| *sum += a * b);
-            }
-        }
         let warp = &mut self.warps[number];
         let keep = match product.keep {
             Ok((p, negated)) => warp.predicate(p, negated) & 1 == 1,
             Err(keep) => keep,
         };
-        let sign = if product.negative { -1.0 } else { 1.0 };
-        for (i, &slot) in product.sums.iter().enumerate() {
-            let old = *warp.get(slot);
-            let values: Lanes = std::array::from_fn(|lane| {
-                let (group, place) = (lane / 4, lane % 4);
-                let sum = |row: usize, column: usize| sign * sums[row * n + column];
-                if half_sum {
-                    let row = group + 8 * (i % 2);
-                    let one = |j: usize| {
-                        let before = element(old[lane], j, Element::F16);
-                        let whole = sum(row, 8 * (i / 2) + 2 * place + j) + if keep { before } else { 0.0 };
-                        u64::from(to_f16(whole, Rounding::Nearest)) << (16 * j)
-                    };
-                    return one(0) | one(1);
-                }
-                let before = if keep { f64::from(f32::from_bits(old[lane] as u32)) } else { 0.0 };
-                let whole = sum(group + 8 * (i % 4 / 2), 8 * (i / 4) + 2 * place + i % 2) + before;
-                bits_f32(whole as f32).into()
-            });
-            warp.set(slot, active, &values);
+        if product.negative {
+            a.iter_mut().for_each(|a| *a = -*a);
         }
+        let mut sums = vec![0.0; 16 * n];
+        if keep {
+            each_sum(product, |number, lane, place| {
+                let register = warp.get(product.sums[number])[lane];
+                match half_sum {
+                    true => (0..2).for_each(|i| sums[place + i] = element(register, i, Element::F16)),
+                    false => sums[place] = f32::from_bits(register as u32).into(),
+                }
+            });
+        }
+        let exact = least_exponent(a_of);
+        match exact {
+            Some(least) => add_as_tensor_cores(&mut sums, &a, &b, (k, least), if half_sum { -14 } else { -126 }),
+            None => {
+                for (a, sums) in a.chunks_exact(k).zip(sums.chunks_exact_mut(n)) {
+                    for (a, b) in a.iter().zip(b.chunks_exact(n)) {
+                        sums.iter_mut().zip(b).for_each(|(sum, b): (&mut f64, &f64)| *sum += a * b);
+                    }
+                }
+            }
+        }
+        let mut values: Vec<Lanes> = vec![[0; 32]; product.sums.len()];
+        each_sum(product, |number, lane, place| {
+            values[number][lane] = match (half_sum, exact) {
+                (true, _) => (0..2).map(|i| u64::from(to_f16(sums[place + i], Rounding::Nearest)) << (16 * i)).sum(),
+                (false, Some(_)) => tensor_core::to_f32(sums[place]).into(),
+                (false, None) => bits_f32(sums[place] as f32).into(),
+            }
+        });
+        product.sums.iter().zip(&values).for_each(|(&slot, values)| warp.set(slot, active, values));
         self.counters.matrix_flops += 2 * (16 * n * k) as u64;
+    }
+}
+
+/// Calls a function with each register of D, each lane, and the place of its (first) sum, row by row.
+fn each_sum(product: &GroupProduct, mut f: impl FnMut(usize, usize, usize)) {
+    for number in 0..product.sums.len() {
+        for lane in 0..32 {
+            let (group, place) = (lane / 4, lane % 4);
+            let (row, column) = match product.half_sum {
+                true => (group + 8 * (number % 2), 8 * (number / 2) + 2 * place),
+                false => (group + 8 * (number % 4 / 2), 8 * (number / 4) + 2 * place + number % 2),
+            };
+            f(number, lane, row * product.n + column);
+        }
+    }
+}
+
+/// Adds the products of rows of A and columns of B, of this depth and least exponent, to sums of another.
+fn add_as_tensor_cores(sums: &mut [f64], a: &[f64], b: &[f64], (k, least): (usize, i32), sums_least: i32) {
+    let n = b.len() / k;
+    let a: Vec<(f64, i32)> = a.iter().map(|&a| (a, tensor_core::exponent(a, least))).collect();
+    let mut columns = vec![tensor_core::Columns::default(); k];
+    for first in (0..n).step_by(tensor_core::TOGETHER) {
+        for (columns, b) in columns.iter_mut().zip(b.chunks_exact(n)) {
+            *columns = tensor_core::columns(std::array::from_fn(|i| b[first + i]), least);
+        }
+        for (a, sums) in a.chunks_exact(k).zip(sums.chunks_exact_mut(n)) {
+            let before = tensor_core::columns(std::array::from_fn(|i| sums[first + i]), sums_least);
+            sums[first..][..tensor_core::TOGETHER].copy_from_slice(&tensor_core::sums(a, &columns, &before));
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard,
         atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
 };
@@ -66,6 +66,8 @@ pub(crate) struct Allocation {
     written: Box<[AtomicU32]>,
     /// Who touched it in the current launch.
     pub shadow: Shadow,
+    /// Of each 1024 bytes: a launch, and a bit for each sector of 32 bytes that it touched.
+    touched: Box<[AtomicU64]>,
 }
 
 fn zeros(count: usize) -> Box<[AtomicU32]> {
@@ -88,6 +90,7 @@ impl Allocation {
             words: zeros(words),
             written: zeros(words.div_ceil(8)),
             shadow: Shadow::new(words),
+            touched: (0..words.div_ceil(256)).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 
@@ -104,6 +107,20 @@ impl Allocation {
             4 => word(offset / 4),
             _ => (word(offset / 4) >> (offset % 4 * 8)) & ((1 << (8 * len)) - 1),
         }
+    }
+
+    /// Notes that a launch touches the sector of 32 bytes at an offset inside; whether it is the first time.
+    pub fn touch(&self, offset: usize, launch: u64) -> bool {
+        let (cell, bit) = (&self.touched[offset / 1024], 1 << (offset / 32 % 32));
+        let mine = |old: u64| if old >> 32 == launch & 0xffff_ffff { old } else { launch << 32 };
+        let mut old = cell.load(Relaxed);
+        while mine(old) & bit == 0 {
+            match cell.compare_exchange_weak(old, mine(old) | bit, Relaxed, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => old = now,
+            }
+        }
+        false
     }
 
     /// Whether all of such bytes were written.
@@ -170,27 +187,66 @@ impl Allocation {
     }
 
     fn read_bytes(&self, offset: usize, bytes: &mut [u8]) {
-        for (i, byte) in bytes.iter_mut().enumerate() {
-            *byte = self.read(offset + i, 1) as u8;
-        }
+        let head = (offset.next_multiple_of(4) - offset).min(bytes.len());
+        let (first, rest) = bytes.split_at_mut(head);
+        first.iter_mut().enumerate().for_each(|(i, byte)| *byte = self.read(offset + i, 1) as u8);
+        let (words, tail) = rest.as_chunks_mut::<4>();
+        let from = &self.words[((offset + head) / 4).min(self.words.len())..];
+        words.iter_mut().zip(from).for_each(|(to, from)| *to = from.load(Relaxed).to_le_bytes());
+        let done = offset + head + 4 * words.len();
+        tail.iter_mut().enumerate().for_each(|(i, byte)| *byte = self.read(done + i, 1) as u8);
     }
 
     fn write_bytes(&self, offset: usize, bytes: &[u8]) {
-        let head = (4 - offset % 4).min(bytes.len()) % 4;
+        let head = (offset.next_multiple_of(4) - offset).min(bytes.len());
         let (first, rest) = bytes.split_at(head);
         first.iter().enumerate().for_each(|(i, &byte)| self.write(offset + i, 1, byte.into()));
         let (words, tail) = rest.as_chunks::<4>();
-        for (i, word) in words.iter().enumerate() {
-            self.write(offset + head + 4 * i, 4, u32::from_le_bytes(*word).into());
-        }
-        let done = offset + bytes.len() - tail.len();
+        let begin = offset + head;
+        let to = &self.words[(begin / 4).min(self.words.len())..];
+        words.iter().zip(to).for_each(|(from, to)| to.store(u32::from_le_bytes(*from), Relaxed));
+        let done = begin + 4 * words.len();
+        self.mark_all(begin, done);
         tail.iter().enumerate().for_each(|(i, &byte)| self.write(done + i, 1, byte.into()));
     }
+
+    /// Marks the bytes of a range as written.
+    fn mark_all(&self, begin: usize, end: usize) {
+        let mut at = begin;
+        while at < end {
+            let len = (32 - at % 32).min(end - at);
+            self.mark(at, len);
+            at += len;
+        }
+    }
+
+    /// Copies a range of another one, and with the bytes whether they were ever written.
+    fn copy_from(&self, begin: usize, source: &Allocation, first: usize, bytes: usize) {
+        let mut held = vec![0; bytes];
+        source.read_bytes(first, &mut held);
+        // As much at once as was written, up to what lies in one word of marks.
+        let mut at = 0;
+        while at < bytes {
+            let len = (32 - (first + at) % 32).min(bytes - at);
+            match source.is_written(first + at, len) {
+                true => self.write_bytes(begin + at, &held[at..at + len]),
+                false => (at..at + len)
+                    .filter(|i| source.is_written(first + i, 1))
+                    .for_each(|i| self.write(begin + i, 1, held[i].into())),
+            }
+            at += len;
+        }
+    }
 }
+
+/// The most bytes that a fill prepares.
+const FILL_BYTES: usize = 1 << 16;
 
 /// All allocations. Addresses are never used twice, so that use after free is always seen.
 pub(crate) struct Global {
     live: RwLock<BTreeMap<u64, Arc<Allocation>>>,
+    /// The same as a list, while nothing is allocated or freed.
+    listed: Mutex<Option<Arc<[Arc<Allocation>]>>>,
     freed: RwLock<BTreeMap<u64, u64>>,
     next: AtomicU64,
     used: AtomicU64,
@@ -201,6 +257,7 @@ impl Global {
     pub fn new(total: u64) -> Global {
         Global {
             live: RwLock::default(),
+            listed: Mutex::default(),
             freed: RwLock::default(),
             next: AtomicU64::new(GLOBAL_BASE),
             used: AtomicU64::new(0),
@@ -231,21 +288,30 @@ impl Global {
         self.used.fetch_add(bytes, Relaxed);
         let mut allocation = Allocation::new(base, bytes);
         mark(&mut allocation);
-        self.live.write().unwrap_or_else(PoisonError::into_inner).insert(base, Arc::new(allocation));
+        self.change().insert(base, Arc::new(allocation));
         Ok(base)
     }
 
     pub fn free(&self, address: u64) -> Result<(), MemoryError> {
-        let removed = self.live.write().unwrap_or_else(PoisonError::into_inner).remove(&address);
+        let removed = self.change().remove(&address);
         let allocation = removed.ok_or(MemoryError::NotAllocated(address))?;
         self.used.fetch_sub(allocation.bytes, Relaxed);
         self.freed.write().unwrap_or_else(PoisonError::into_inner).insert(address, allocation.bytes);
         Ok(())
     }
 
+    /// The live allocations to be changed, so that a list of them holds no longer.
+    fn change(&self) -> RwLockWriteGuard<'_, BTreeMap<u64, Arc<Allocation>>> {
+        let live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        live
+    }
+
     /// All live allocations in the order of their addresses.
-    pub fn live(&self) -> Vec<Arc<Allocation>> {
-        self.live.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    pub fn live(&self) -> Arc<[Arc<Allocation>]> {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        listed.get_or_insert_with(|| live.values().cloned().collect()).clone()
     }
 
     /// The live allocation that holds an address.
@@ -304,14 +370,7 @@ impl Global {
     pub fn copy(&self, to: u64, from: u64, bytes: u64) -> Result<(), MemoryError> {
         let (source, first) = self.held(from, bytes)?;
         let (target, begin) = self.held(to, bytes)?;
-        let mut held = vec![0; bytes as usize];
-        source.read_bytes(first, &mut held);
-        let known: Vec<bool> = (0..bytes as usize).map(|i| source.is_written(first + i, 1)).collect();
-        for (i, (&byte, &known)) in held.iter().zip(&known).enumerate() {
-            if known {
-                target.write(begin + i, 1, byte.into());
-            }
-        }
+        target.copy_from(begin, &source, first, bytes as usize);
         Ok(())
     }
 
@@ -320,7 +379,12 @@ impl Global {
         let bytes = count.checked_mul(pattern.len() as u64);
         let bytes = bytes.ok_or(MemoryError::OutOfBounds { address, bytes: u64::MAX })?;
         let (allocation, offset) = self.held(address, bytes)?;
-        allocation.write_bytes(offset, &pattern.repeat(count as usize));
+        // A part of the bytes again and again.
+        let part = pattern.repeat((FILL_BYTES / pattern.len().max(1)).min(count as usize));
+        let end = offset + bytes as usize;
+        for at in (offset..end).step_by(part.len().max(1)) {
+            allocation.write_bytes(at, &part[..part.len().min(end - at)]);
+        }
         Ok(())
     }
 }

@@ -13,7 +13,9 @@ pub(crate) const SHARED_WINDOW: u64 = 0x0000_6000_0000_0000;
 /// Where generic addresses of a thread's local memory begin.
 pub(crate) const LOCAL_WINDOW: u64 = 0x0000_6100_0000_0000;
 /// Where generic addresses of a kernel's parameters begin.
-pub(crate) const PARAM_WINDOW: u64 = 0x0000_6200_0000_0000;
+pub(crate) const PARAM_WINDOW: u64 = 0x0000_6200_0000_0000 + PARAM_BEGIN;
+/// Where a GPU's driver puts the first parameter: alignments count from here.
+pub(crate) const PARAM_BEGIN: u64 = 0x210;
 /// Where addresses of functions begin.
 pub(crate) const CODE_WINDOW: u64 = 0x0000_6300_0000_0000;
 /// The bytes of each window.

@@ -36,11 +36,32 @@ pub(crate) struct Record {
     pub manner: Manner,
     /// The warp's time.
     pub clock: u32,
-    /// The instruction's place in its program.
-    pub instruction: u32,
+    /// The instruction's place in its program, and above it the phase.
+    pub(crate) place: u32,
 }
 
+/// Bits of an instruction's place.
+const PLACE_BITS: u32 = 24;
+
 impl Record {
+    /// The same, made by an instruction in a phase of its warp. A new phase begins when all lanes come together, as in a
+    /// shuffle: what they read before is read, though what they wrote need not be seen.
+    pub fn at(self, instruction: usize, phase: u8) -> Record {
+        let most = (1 << PLACE_BITS) - 1;
+        Record { place: u32::from(phase) << PLACE_BITS | (instruction as u32).min(most), ..self }
+    }
+
+    /// The instruction's place in its program.
+    pub fn instruction(&self) -> usize {
+        (self.place & ((1 << PLACE_BITS) - 1)) as usize
+    }
+
+    /// Whether a read was in an earlier phase than another access of the same warp at the same time.
+    fn is_read_before(&self, now: &Record) -> bool {
+        let same_warp = self.block == now.block && self.warp() == now.warp();
+        same_warp && self.clock == now.clock && self.place >> PLACE_BITS != now.place >> PLACE_BITS
+    }
+
     pub fn warp(&self) -> usize {
         usize::from(self.thread / 32)
     }
@@ -128,10 +149,16 @@ impl Word {
             let pending = earlier.manner == Manner::Pending && earlier.bytes & now.bytes != 0;
             pending || earlier.meets(&now) && !clocks.is_over(earlier, now.block, now.warp())
         };
-        let read = self.reads.iter().find(|read| races(read)).copied();
+        let read = self.reads.iter().find(|read| races(read) && !read.is_read_before(&now)).copied();
         let write = (!same_value || self.write.manner == Manner::Pending).then_some(self.write).filter(races);
-        let joined = self.write.same_thread(&now) && self.write.clock == now.clock && self.write.manner == now.manner;
-        self.write = Record { bytes: now.bytes | if joined { self.write.bytes } else { 0 }, ..now };
+        let before = self.write;
+        let together = before.same_thread(&now) && before.clock == now.clock;
+        let joined = together && before.manner == now.manner;
+        self.write = Record { bytes: now.bytes | if joined { before.bytes } else { 0 }, ..now };
+        // A plain write is not made an ordered one by an atomic operation of the same thread after it.
+        if together && before.manner == Manner::Weak && now.manner == Manner::Strong && before.bytes & now.bytes != 0 {
+            self.write = Record { bytes: before.bytes | now.bytes, ..before };
+        }
         write.or(read)
     }
 
@@ -210,7 +237,7 @@ mod tests {
     use super::*;
 
     fn record(block: u32, thread: u16, clock: u32) -> Record {
-        Record { block, thread, bytes: 15, manner: Manner::Weak, clock, instruction: 0 }
+        Record { block, thread, bytes: 15, manner: Manner::Weak, clock, place: 0 }
     }
 
     #[test]
@@ -242,6 +269,34 @@ mod tests {
         let mut word = Word::default();
         assert!(word.write(part, false, &clocks).is_none());
         assert!(word.write(Record { bytes: 0b1100, thread: 4, ..part }, false, &clocks).is_none());
+    }
+
+    #[test]
+    fn a_plain_write_is_remembered_behind_an_atomic_of_its_thread() {
+        let mut word = Word::default();
+        let clocks = Clocks::new(0, 1);
+        let atomic = |block| Record { manner: Manner::Strong, ..record(block, 0, 1) };
+        assert!(word.write(record(0, 0, 1), false, &clocks).is_none());
+        assert!(word.write(atomic(0), false, &clocks).is_none());
+        assert!(word.write(atomic(1), false, &clocks).is_some());
+        let mut word = Word::default();
+        assert!(word.write(record(0, 0, 1), false, &clocks).is_none());
+        let later = Record { clock: 2, ..atomic(0) };
+        assert!(word.write(later, false, &clocks).is_none());
+        assert!(word.write(atomic(1), false, &clocks).is_none(), "a fence stood between");
+    }
+
+    #[test]
+    fn what_all_lanes_read_before_they_met_is_read() {
+        let clocks = Clocks::new(0, 1);
+        for (phase, races) in [(3, true), (4, false)] {
+            let mut word = Word::default();
+            assert!(word.read(record(0, 5, 1).at(7, 3), &clocks).is_none());
+            assert_eq!(word.write(record(0, 0, 1).at(9, phase), false, &clocks).is_some(), races);
+        }
+        let mut word = Word::default();
+        assert!(word.write(record(0, 5, 1).at(7, 3), false, &clocks).is_none());
+        assert!(word.read(record(0, 0, 1).at(9, 4), &clocks).is_some(), "what was written need not be seen");
     }
 
     #[test]

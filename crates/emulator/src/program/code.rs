@@ -7,7 +7,11 @@ use super::{
     matrix::{GroupProduct, MatrixProduct},
     place::{Address, Slot},
 };
-use crate::{counters::Class, memory::Memory, ptx::Space};
+use crate::{
+    counters::Class,
+    memory::{Memory, PARAM_BEGIN},
+    ptx::Space,
+};
 
 /// A value of each lane of a warp.
 pub(crate) type Lanes = [u64; 32];
@@ -70,6 +74,11 @@ pub(crate) fn dynamic_begin(static_bytes: u64) -> u64 {
     static_bytes.next_multiple_of(DYNAMIC_ALIGN)
 }
 
+/// The first offset from another one on that a parameter of this alignment can have.
+pub(crate) fn parameter_offset(end: u64, align: u64) -> u64 {
+    (PARAM_BEGIN + end).next_multiple_of(align.max(1)) - PARAM_BEGIN
+}
+
 /// The place of a parameter in a kernel's parameter block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParamLayout {
@@ -120,6 +129,8 @@ pub(crate) enum Special {
     LanesFrom,
     DynamicSharedBytes,
     TotalSharedBytes,
+    /// The low or high half of the address of what the blocks of a cooperative launch meet in; 0 in other launches.
+    Workspace(usize),
 }
 
 /// How an access is ordered.
@@ -260,6 +271,8 @@ pub(crate) enum Op {
         a: Vec<Slot>,
         bytes: usize,
         order: Order,
+        /// Whether numbers in double precision are converted to single.
+        narrow: bool,
     },
     Atomic {
         f: Atomic,
@@ -311,6 +324,11 @@ pub(crate) enum Op {
     },
     Return,
     Exit,
+    /// A failed assertion: where in local memory the addresses of its text, its file and its function lie, between
+    /// these its line, and in the end the bytes of a character.
+    Assert {
+        arguments: [u32; 5],
+    },
     Trap,
     Nothing,
     Barrier {
@@ -383,6 +401,8 @@ pub(crate) enum Op {
     },
     Bulk(Box<Bulk>),
     ProxyFence,
+    /// Every lane of a warp knows its group products to be over.
+    GroupWait,
     GroupProduct(Box<GroupProduct>),
 }
 

@@ -37,7 +37,7 @@
 //! A text never makes the parser panic, and takes time and memory in proportion to its length.
 //! - A function has at most [`MAX_REGISTERS`] registers; a module [`FREE_REGISTERS`] and one per four bytes of text.
 //! - A variable has at most [`MAX_VARIABLE_BYTES`] bytes and an alignment of at most [`MAX_ALIGNMENT`]. Its size takes
-//!   no memory; its initial values may reach over [`FREE_INITIAL_BYTES`] and eight bytes per byte of text.
+//!   no memory; its initial values lie one behind the other, so that short inner rows are not filled up, as on GPUs.
 //! - Scopes nest to [`MAX_SCOPE_DEPTH`], other brackets to [`MAX_NESTING`].
 //! - Integers have 64 bits.
 //!
@@ -55,9 +55,7 @@ mod parser;
 mod scope;
 mod variable;
 
-pub use parser::{
-    FREE_INITIAL_BYTES, FREE_REGISTERS, MAX_ALIGNMENT, MAX_NESTING, MAX_REGISTERS, MAX_SCOPE_DEPTH, MAX_VARIABLE_BYTES,
-};
+pub use parser::{FREE_REGISTERS, MAX_ALIGNMENT, MAX_NESTING, MAX_REGISTERS, MAX_SCOPE_DEPTH, MAX_VARIABLE_BYTES};
 
 use std::fmt;
 
@@ -74,6 +72,14 @@ pub struct Module {
     pub variables: Vec<Variable>,
     /// Kernels (`.entry`) and device functions (`.func`), in their order.
     pub functions: Vec<Function>,
+}
+
+impl Module {
+    /// The number of its target, such as 90 for `sm_90a`; 0 where it has none.
+    pub fn target_number(&self) -> u32 {
+        let digits = self.target.trim_start_matches("sm_").trim_end_matches(char::is_alphabetic);
+        digits.parse().unwrap_or(0)
+    }
 }
 
 /// The place of a variable or an access.

@@ -14,8 +14,6 @@ pub const MAX_REGISTERS: usize = 1_000_000;
 pub const FREE_REGISTERS: usize = 1 << 16;
 /// The most bytes of a variable: 1 TiB.
 pub const MAX_VARIABLE_BYTES: u64 = 1 << 40;
-/// The most initial bytes of a module's variables: this many, and eight more for every byte of its text.
-pub const FREE_INITIAL_BYTES: usize = 1 << 20;
 /// The largest alignment of a variable, in bytes.
 pub const MAX_ALIGNMENT: u64 = 1 << 20;
 /// How deep scopes may nest.
@@ -42,8 +40,6 @@ pub(super) struct Parser<'a> {
     nesting: u32,
     /// Registers that the module may still declare.
     pub registers_left: usize,
-    /// Initial bytes that the module may still spend.
-    pub initial_left: usize,
     /// Names with a `$` inside: what a name made from one of an inner scope must not equal.
     pub taken: HashSet<Cow<'a, str>>,
     /// The words of the opcode being read.
@@ -67,7 +63,6 @@ impl<'a> Parser<'a> {
             line: 1,
             nesting: 0,
             registers_left: FREE_REGISTERS.saturating_add(text.len() / 4),
-            initial_left: FREE_INITIAL_BYTES.saturating_add(text.len().saturating_mul(8)),
             taken: HashSet::new(),
             words: Vec::new(),
         };

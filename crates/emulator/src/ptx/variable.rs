@@ -138,7 +138,7 @@ impl<'a> Parser<'a> {
             }
             self.advance()?;
             self.area(&shape, of)?;
-            first = Some(self.initial_values(of, &shape, 0, &mut initial)?);
+            first = Some(self.initial_values(of, &shape, &mut initial)?);
         }
         match (shape.first_mut(), first) {
             (Some(extent), Some(values)) if is_unsized && values > 0 => *extent = values,
@@ -195,25 +195,23 @@ impl<'a> Parser<'a> {
         Ok(if shape.first() == Some(&0) { 0 } else { area.unwrap_or(0) })
     }
 
-    /// The values of an array of `shape` whose first element is the `start`th; how many its outermost braces hold.
-    fn initial_values(&mut self, of: Type, shape: &[u64], start: u64, initial: &mut Initial) -> Parsed<u64> {
+    /// The values of an array of `shape`, one behind the other as GPUs take them: rows that are too short are not
+    /// filled up. How many its outermost braces hold.
+    fn initial_values(&mut self, of: Type, shape: &[u64], initial: &mut Initial) -> Parsed<u64> {
         let Some((&extent, inner)) = shape.split_first() else {
-            self.initial_value(of, start, initial)?;
+            self.initial_value(of, initial)?;
             return Ok(1);
         };
         self.expect("{", "before the values of an array")?;
         if self.eat("}")? {
             return Ok(0);
         }
-        let step: u64 = inner.iter().product();
         let mut count = 0u64;
         loop {
             if extent > 0 && count == extent {
                 return Err(self.error(format_args!("more initial values than {extent}")));
             }
-            let at = count.checked_mul(step).and_then(|at| at.checked_add(start));
-            let at = at.ok_or_else(|| self.error("initial values of more than 64 bits of elements"))?;
-            self.deeper(|parser| parser.initial_values(of, inner, at, initial))?;
+            self.deeper(|parser| parser.initial_values(of, inner, initial))?;
             count += 1;
             if !self.eat(",")? {
                 break;
@@ -223,18 +221,11 @@ impl<'a> Parser<'a> {
         Ok(count)
     }
 
-    fn initial_value(&mut self, of: Type, index: u64, initial: &mut Initial) -> Parsed<()> {
-        let at = index.saturating_mul(of.bytes());
-        let size = at.saturating_add(of.bytes());
-        let missing = size.saturating_sub(initial.bytes.len() as u64);
-        let left = usize::try_from(missing).ok().and_then(|missing| self.initial_left.checked_sub(missing));
-        self.initial_left = left.ok_or_else(|| {
-            self.error("initial values spread over more bytes than the text justifies (1 MiB and 8 per byte of text)")
-        })?;
-        initial.bytes.resize(at as usize, 0);
+    fn initial_value(&mut self, of: Type, initial: &mut Initial) -> Parsed<()> {
+        let at = initial.bytes.len() as u64;
         if let Some((name, addend)) = self.relocation(of)? {
             initial.relocations.push((at, name, addend));
-            initial.bytes.resize(size as usize, 0);
+            initial.bytes.resize((at + of.bytes()) as usize, 0);
             return Ok(());
         }
         if !self.at_constant() {

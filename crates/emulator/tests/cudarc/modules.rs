@@ -7,7 +7,7 @@ use std::ptr;
 use cudarc::driver::{CudaContext, CudaViewMut, PushKernelArg, sys};
 use cudarc::nvrtc::Ptx;
 
-use crate::harness::emulated;
+use crate::harness::{emulated, on_gpu};
 use crate::kernels::{PTX, linear, module};
 
 emulated! {
@@ -64,7 +64,8 @@ emulated! {
         let said = CStr::from_bytes_until_nul(&log).unwrap().to_str().unwrap();
         let line = 1 + PTX.lines().position(|line| line.contains("fma.rn")).unwrap();
         assert!(said.contains(&line.to_string()), "{said}");
-        assert_eq!(values[1].addr(), said.len() + 1);
+        // What comes back as the size is each driver's own.
+        assert!(on_gpu() || values[1].addr() == said.len() + 1);
     }
 
     fn a_cubin_is_refused() {

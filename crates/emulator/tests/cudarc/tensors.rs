@@ -92,7 +92,7 @@ emulated! {
         let source = stream.clone_htod(&matrix).unwrap();
         let mut out = stream.alloc_zeros::<f32>(16 * 8).unwrap();
         let map = describe(source.device_ptr(&stream).0, [width as u64, height as u64], 4 * width as u64).unwrap();
-        for (x, y) in [(0, 0), (7, 5), (30, 15)] {
+        for (x, y) in [(0, 0), (8, 5), (32, 15)] {
             let mut launch = stream.launch_builder(&tile);
             launch.arg(&map).arg(&mut out).arg(&x).arg(&y);
             unsafe { launch.launch(linear(1, 128)) }.unwrap();
@@ -103,6 +103,11 @@ emulated! {
             });
             assert_eq!(stream.clone_dtoh(&out).unwrap(), expected.collect::<Vec<_>>(), "({x}, {y})");
         }
+        // 28 bytes are no multiple of 16, and the error stays.
+        unsafe { stream.launch_builder(&tile).arg(&map).arg(&mut out).arg(&7).arg(&0).launch(linear(1, 128)) }
+            .and_then(|_| stream.synchronize())
+            .unwrap_err();
+        assert_eq!(stream.synchronize().unwrap_err().0, CUresult::CUDA_ERROR_ILLEGAL_INSTRUCTION);
         let strides = describe(source.device_ptr(&stream).0, [width as u64, height as u64], 20);
         assert_eq!(strides.err(), Some(CUresult::CUDA_ERROR_INVALID_VALUE));
     }

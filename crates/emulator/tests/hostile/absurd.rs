@@ -211,9 +211,9 @@ fn copies_that_nobody_waits_for_are_forgotten() {
 #[test]
 fn descriptions_of_tensors_with_any_bit_changed() {
     let device = device(400);
-    let body = ".shared .align 128 .b8 s[2048];\n.shared .align 8 .b64 bar;\n.reg .b32 %r<8>;\n.reg .pred %p;\nmov.u32 %r1, s;\nmov.u32 %r2, bar;\n\
-                mov.u32 %r3, 0;\nmbarrier.init.shared::cta.b64 [%r2], 1;\nmbarrier.arrive.expect_tx.shared::cta.b64 _, [%r2], 1024;\n\
-                cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%r1], [map, {%r3, %r3}], [%r2];\n\
+    let body = ".shared .align 128 .b8 s[2048];\n.shared .align 8 .b64 bar;\n.reg .b32 %r<8>;\n.reg .pred %p;\n.reg .b64 %m;\nmov.b64 %m, map;\ncvta.param.u64 %m, %m;\n\
+                mov.u32 %r1, s;\nmov.u32 %r2, bar;\nmov.u32 %r3, 0;\nmbarrier.init.shared::cta.b64 [%r2], 1;\nmbarrier.arrive.expect_tx.shared::cta.b64 _, [%r2], 1024;\n\
+                cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%r1], [%m, {%r3, %r3}], [%r2];\n\
                 W: mbarrier.try_wait.parity.shared::cta.b64 %p, [%r2], 0;\n@!%p bra W;";
     let module = device.load(&text(".param .align 64 .b8 map[128]", body)).unwrap();
     let kernel = module.kernel("kernel").unwrap();
@@ -234,7 +234,8 @@ fn descriptions_of_tensors_with_any_bit_changed() {
         if bit > 0 {
             bytes[(bit - 1) / 8] ^= 1 << ((bit - 1) % 8);
         }
-        let report = device.launch(&kernel, &Launch::linear(1, 1), &bytes).unwrap();
+        let report =
+            device.launch(&kernel, &Launch::linear(1, 1), Arguments::new().aligned(&bytes, 64).bytes()).unwrap();
         sound += usize::from(report.findings.is_empty());
         assert!(bit > 0 || report.findings.is_empty(), "{}", report.findings[0]);
     }

@@ -197,7 +197,7 @@ fn opcodes() -> Vec<String> {
     let mut texts: Vec<String> =
         fs::read_dir(folder).unwrap().map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect();
     let kernels = ["elementwise", "softmax", "group_norm_silu", "gemm_f16", "philox_normal", "transpose"];
-    texts.extend(kernels.iter().map(|name| shipped(&format!("sm_80/{name}.ptx"))));
+    texts.extend(kernels.iter().map(|name| shipped(&format!("sm_80/{name}.ptx")).to_owned()));
     let mut found: BTreeSet<String> = MORE.split_whitespace().map(str::to_owned).collect();
     for text in texts {
         let module: Module = text.parse().unwrap();

@@ -58,7 +58,7 @@ fn kernels_with_two_lines_exchanged_or_a_byte_changed() {
             let mut changed = lines.clone();
             changed.swap(random.below(lines.len()), random.below(lines.len()));
             load(&changed.join("\n"));
-            let mut bytes = text.clone().into_bytes();
+            let mut bytes = text.as_bytes().to_vec();
             let at = random.below(bytes.len());
             bytes[at] ^= 1 << random.below(7);
             load(&String::from_utf8_lossy(&bytes));

@@ -1,9 +1,9 @@
 //! Softmax, layer norm and sums of rows.
 
 use half::{bf16, f16};
-use yuragi_emulator::{Arguments, Module};
+use yuragi_emulator::Arguments;
 
-use crate::common::{Bench, blocks, noise};
+use crate::common::{Bench, Module, blocks, needs_the_emulator, noise};
 use crate::{Stored, U, assert_within, put_at, room_at, stored, values};
 
 /// Rows, elements of a row, threads of a block, of a team, elements before the first.
@@ -134,6 +134,9 @@ fn rows_of_a_layer_norm() {
 
 #[test]
 fn whole_rows_are_moved_by_sectors() {
+    if needs_the_emulator("the number of sectors") {
+        return;
+    }
     let bench = Bench::new();
     let module = bench.shipped("sm_80/softmax.ptx");
     let (rows, n) = (64, 64);

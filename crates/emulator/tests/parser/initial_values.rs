@@ -24,8 +24,9 @@ fn literals_become_little_endian_bytes() {
         (".const .u32 a = (1 << 8) | WARP_SZ;", &[32, 1, 0, 0]),
         (".global .b8 a[4] = {1, 2};", &[1, 2]),
         (".global .b8 a[4] = {};", &[]),
-        (".global .b8 a[2][3] = {{1}, {2, 3}};", &[1, 0, 0, 2, 3]),
-        (".global .b8 a[2][2][2] = {{{1, 2}}, {{3}, {4}}};", &[1, 2, 0, 0, 3, 0, 4]),
+        // An H100 does not fill up inner rows that are too short.
+        (".global .b8 a[2][3] = {{1}, {2, 3}};", &[1, 2, 3]),
+        (".global .b8 a[2][2][2] = {{{1, 2}}, {{3}, {4}}};", &[1, 2, 3, 4]),
         (".global .v2 .b8 a[2] = {{1, 2}, {3}};", &[1, 2, 3]),
     ] {
         assert_eq!(variable(text).initial, bytes, "{text}");
@@ -79,11 +80,7 @@ fn what_fits_no_type_or_extent_is_refused() {
 }
 
 #[test]
-fn values_do_not_spread_over_memory_that_the_text_does_not_justify() {
-    let spread = |extent: u64| declare(&format!(".global .b8 a[2][{extent}] = {{{{1}}, {{2}}}};"));
-    assert_eq!(spread(1 << 20).unwrap().variables[0].initial.len(), (1 << 20) + 1);
-    let error = spread(1 << 30).unwrap_err();
-    assert!(error.message.contains("spread over more bytes"), "{error}");
-    let error = declare(".global .b8 a[][1099511627776] = {{1}, {2}};").unwrap_err();
-    assert!(error.message.contains("spread over more bytes"), "{error}");
+fn values_take_no_more_memory_than_the_text_justifies() {
+    let rows = declare(".global .b8 a[2][1073741824] = {{1}, {2}};").unwrap();
+    assert_eq!((rows.variables[0].count, rows.variables[0].initial.as_slice()), (1 << 31, &[1, 2][..]));
 }

@@ -42,7 +42,10 @@ fn floats_compare_in_order_and_unordered() {
             let holds = |r: &[u64]| Some(u64::from(truth[ordered(format, r[0], r[1])]));
             check(&format!("setp.{name}.{of} %d, %a, %b;"), "pred", &[register, register], &rows, holds);
             let second = format!("{{ .reg .pred p; setp.{name}.{of} p|%d, %a, %b; }}");
-            check(&second, "pred", &[register, register], &rows, |r| holds(r).map(|yes| 1 - yes));
+            // Of 16 bits only pairs give two.
+            if register != "b16" {
+                check(&second, "pred", &[register, register], &rows, |r| holds(r).map(|yes| 1 - yes));
+            }
             let number = format!("set.{name}.u32.{of} %d, %a, %b;");
             check(&number, "b32", &[register, register], &rows, |r| holds(r).map(|yes| yes * 0xffff_ffff));
         }
@@ -154,7 +157,7 @@ fn tests_of_numbers() {
             ("infinite", |x, _| x.is_infinite()),
             ("number", |x, _| !x.is_nan()),
             ("notanumber", |x, _| x.is_nan()),
-            ("normal", |x, subnormal| x.is_finite() && x != 0.0 && !subnormal),
+            ("normal", |x, subnormal| x.is_finite() && !subnormal),
             ("subnormal", |_, subnormal| subnormal),
         ];
         for (name, test) in tests {

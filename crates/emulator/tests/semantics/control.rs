@@ -3,7 +3,7 @@
 use yuragi_emulator::{Arguments, finding::Kind};
 
 use crate::{
-    common::{Bench, blocks},
+    common::{Bench, blocks, needs_the_emulator},
     table::{check, noise, pairs, results, singles},
 };
 
@@ -17,7 +17,7 @@ fn words(functions: &str, statements: &str, threads: u32) -> Vec<u32> {
          mad.wide.u32 %out, %t, 4, %out;\n{statements}\n ret;\n}}\n"
     );
     let bench = Bench::new();
-    let module = bench.device.load(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let module = bench.load(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let out = bench.put(&vec![0_u32; threads as usize]);
     bench.run(&module, "kernel", blocks([1; 3], threads, 0), Arguments::new().u64(out));
     bench.get(out, threads as usize)
@@ -133,6 +133,9 @@ fn tables_of_branches() {
         "{table}\n brx.idx %a, T;\nA: mov.u32 %d, 10; bra E;\nB: mov.u32 %d, 20; bra E;\nC: mov.u32 %d, 30;\nE:"
     );
     check(&body, "b32", &["b32"], &rows, |r| Some([10, 20, 30, 20][r[0] as usize]));
+    if needs_the_emulator("an index beyond a table") {
+        return;
+    }
     let bench = Bench::new();
     let body = ".reg .b32 %r<2>;\n T: .branchtargets A;\n mov.u32 %r1, 1;\n brx.idx.uni %r1, T;\nA:";
     let report = bench.launch(&bench.kernel("", body), "kernel", blocks([1; 3], 1, 0), Arguments::new());
@@ -248,6 +251,9 @@ fn functions_by_their_address() {
         32,
     );
     assert_eq!(got, (0..32).map(|t| if t % 2 == 0 { 2 * t } else { 3 * t }).collect::<Vec<_>>());
+    if needs_the_emulator("a call of an invented address") {
+        return;
+    }
     let bench = Bench::new();
     let body = " .reg .b64 %l; mov.u64 %l, 5;\n P: .callprototype _ ();\n call %l, (), P;";
     let report = bench.launch(&bench.kernel("", body), "kernel", blocks([1; 3], 1, 0), Arguments::new());
@@ -256,9 +262,15 @@ fn functions_by_their_address() {
 
 #[test]
 fn functions_of_the_driver_and_recursion_are_refused() {
+    if needs_the_emulator("a GPU has both") {
+        return;
+    }
     let load = |functions: &str, body: &str| {
         let text = format!("{HEAD}{functions}\n.visible .entry kernel()\n{{\n{body}\n ret;\n}}\n");
-        Bench::new().device.load(&text).map(drop).unwrap_err().to_string()
+        match Bench::new().device().load(&text) {
+            Ok(module) => module.missing("kernel").unwrap().to_string(),
+            Err(error) => error.to_string(),
+        }
     };
     for name in ["vprintf", "malloc"] {
         let declared = format!(".extern .func (.param .b32 r) {name}(.param .b64 a, .param .b64 b);");
@@ -342,6 +354,9 @@ fn barriers_without_alignment_are_for_single_threads() {
     };
     assert_eq!(words("", &body("barrier.cta.sync"), 64), [1; 64]);
     assert_eq!(words("", &body("barrier.sync"), 64), [1; 64]);
+    if needs_the_emulator("a divergent barrier") {
+        return;
+    }
     let bench = Bench::new();
     for barrier in ["bar.sync", "barrier.sync.aligned"] {
         let head = " .reg .b64 %out; .reg .b32 %t; .reg .b32 %w<16>; .reg .pred %p<8>; ld.param.u64 %out, [p]; mov.u32 %t, %tid.x;";
@@ -358,6 +373,9 @@ fn the_barrier_of_a_cluster_of_one_block() {
         mad.lo.u32 %o, %w1, 4, %o; st.shared.u32 [%s], %t; barrier.cluster.arrive.aligned; barrier.cluster.wait.aligned;\n \
         ld.shared.u32 %w2, [%o]; st.global.u32 [%out], %w2;";
     assert_eq!(words("", body, 64), (0..64).map(|t| t ^ 32).collect::<Vec<u32>>());
+    if needs_the_emulator("clusters of several blocks, which only a GPU has") {
+        return;
+    }
     let bench = Bench::new();
     let module = bench.kernel("", "barrier.cluster.arrive;\n barrier.cluster.wait;");
     let mut launch = blocks([4, 1, 1], 32, 0);
@@ -368,6 +386,9 @@ fn the_barrier_of_a_cluster_of_one_block() {
 
 #[test]
 fn numbers_of_barriers_and_threads_that_no_barrier_has() {
+    if needs_the_emulator("barriers that are refused when they are reached") {
+        return;
+    }
     for barrier in ["bar.sync 16;", "bar.sync 0, 33;", "bar.sync 0, 0;", "bar.arrive 99, 32;"] {
         let bench = Bench::new();
         let report = bench.launch(&bench.kernel("", barrier), "kernel", blocks([1; 3], 32, 0), Arguments::new());
@@ -377,6 +398,9 @@ fn numbers_of_barriers_and_threads_that_no_barrier_has() {
 
 #[test]
 fn the_step_limit_counts_instructions_of_warps() {
+    if needs_the_emulator("the number of instructions") {
+        return;
+    }
     // 4 warps in each of 2 blocks execute 3 instructions before the loop of 10 · 3, and ret.
     let body = " .reg .b32 %w; .reg .pred %p;\n mov.u32 %w, 0;\n mov.u32 %w, 0;\n mov.u32 %w, 0;\nA:\n add.u32 %w, %w, 1;\n \
         setp.lt.u32 %p, %w, 10;\n @%p bra A;";

@@ -18,7 +18,12 @@ fn f32_bits(x: f64) -> u64 {
 fn every_half_number_widens_exactly() {
     for (of, format) in [("f16", F16), ("bf16", BF16)] {
         check(&format!("cvt.f32.{of} %d, %a;"), "b32", &["b16"], &all_halves(), |r| {
-            Some(if format.is_nan(r[0]) { 0x7fff_ffff } else { f32_bits(format.float(r[0])) })
+            // A bf16 keeps what its NaN says.
+            Some(match of {
+                "bf16" => r[0] << 16,
+                _ if format.is_nan(r[0]) => 0x7fff_ffff,
+                _ => f32_bits(format.float(r[0])),
+            })
         });
         holds(&format!("cvt.f64.{of} %d, %a;"), "b64", &["b16"], &all_halves(), |r, got| {
             let (want, got) = (format.float(r[0]), f64::from_bits(got));
@@ -53,6 +58,9 @@ fn f32_narrows_in_every_direction() {
         let rows = around(format);
         for (word, mode) in DIRECTED {
             for more in ["", ".relu", ".satfinite", ".relu.satfinite"] {
+                if !more.is_empty() && !matches!(word, "rn" | "rz") {
+                    continue;
+                }
                 let statement = format!("cvt.{word}{more}.{of}.f32 %d, %a;");
                 holds(&statement, "b16", &["b32"], &rows, |r, got| {
                     let x = F32.float(r[0]);
@@ -133,6 +141,9 @@ fn integers_become_the_nearest_float() {
                 for (of, to, format) in
                     [("f16", "b16", F16), ("bf16", "b16", BF16), ("f32", "b32", F32), ("f64", "b64", F64)]
                 {
+                    if (of, bits) == ("bf16", 8) {
+                        continue;
+                    }
                     let statement = format!("cvt.{word}.{of}.{sign}{bits} %d, %a;");
                     holds(&statement, to, &[&register], &singles(&values), |r, got| {
                         format.is_exact_rounded(got, mode, &Exact::integer(whole(r[0])), false)
@@ -197,7 +208,7 @@ fn floats_become_integers_in_every_direction() {
         ("f64", "b64", F64, &double),
     ] {
         for (word, mode) in INTEGRAL {
-            for bits in [8, 16, 32, 64] {
+            for bits in [8, 16, 32, 64].into_iter().filter(|&bits| (from, bits) != ("bf16", 8)) {
                 for sign in ['u', 's'] {
                     let (low, high) = match sign {
                         's' => (-(1_i128 << (bits - 1)), (1 << (bits - 1)) - 1),
@@ -211,6 +222,7 @@ fn floats_become_integers_in_every_direction() {
                             // For 8 and 16 bits of f64 the width that counts is not said.
                             return match (from, bits) {
                                 ("f64", 8 | 16) => None,
+                                (_, 8) if sign == 's' => Some(0xff80),
                                 ("f64", _) | (_, 64) => Some(1 << (bits - 1)),
                                 _ => Some(0),
                             };
@@ -283,11 +295,15 @@ fn integers_are_cut_extended_and_clamped() {
                 check(&format!("cvt.{b}{to}.{a}{from} %d, %a;"), &target, &[&source], &rows, |r| {
                     Some(value(value(r[0], from, a) as u64, to, b) as u64 & mask)
                 });
+                let range = |sign: char, bits: u32| match sign {
+                    's' => (-(1_i128 << (bits - 1)), (1 << (bits - 1)) - 1),
+                    _ => (0, (1 << bits) - 1),
+                };
+                let ((low, high), (least, most)) = (range(b, to), range(a, from));
+                if low <= least && most <= high {
+                    continue;
+                }
                 check(&format!("cvt.sat.{b}{to}.{a}{from} %d, %a;"), &target, &[&source], &rows, |r| {
-                    let (low, high) = match b {
-                        's' => (-(1_i128 << (to - 1)), (1 << (to - 1)) - 1),
-                        _ => (0, (1 << to) - 1),
-                    };
                     Some(value(r[0], from, a).clamp(low, high) as u64 & mask)
                 });
             }

@@ -85,10 +85,12 @@ fn fields_of_bits() {
     let places = [0, 1, 5, 30, 31, 32, 33, 63, 64, 100, 255, 256, 0x1_0003];
     for bits in [32, 64] {
         let register = format!("b{bits}");
+        // Of 64 bits an H100 takes positions and lengths as they are, of 32 by their low bytes.
+        let within = if bits == 64 { u64::MAX } else { 0xff };
         let rows = triples(&integers(bits), &places, &places);
         for (of, signed) in [("u", false), ("s", true)] {
             check(&format!("bfe.{of}{bits} %d, %a, %b, %c;"), &register, &[&register, "b32", "b32"], &rows, |r| {
-                let (position, length, top) = (r[1] & 0xff, r[2] & 0xff, u64::from(bits) - 1);
+                let (position, length, top) = (r[1] & within, r[2] & within, u64::from(bits) - 1);
                 let sign = signed && length > 0 && r[0] >> (position + length - 1).min(top) & 1 == 1;
                 let bit = |i: u64| match i < length && position + i <= top {
                     true => r[0] >> (position + i) & 1 == 1,
@@ -101,9 +103,9 @@ fn fields_of_bits() {
             let rows: Vec<_> = rows.iter().map(|r| vec![r[0], low & mask(bits), r[1], r[2]]).collect();
             let from = [register.as_str(), &register, "b32", "b32"];
             check(&format!("bfi.b{bits} %d, %a, %b, %c, %e;"), &register, &from, &rows, |r| {
-                let (position, length) = (r[2] & 0xff, r[3] & 0xff);
+                let (position, length) = (r[2] & within, r[3] & within);
                 let mut field = r[1];
-                for i in (0..length).filter(|i| position + i < u64::from(bits)) {
+                for i in (0..length.min(64)).filter(|i| position + i < u64::from(bits)) {
                     field = field & !(1 << (position + i)) | (r[0] >> i & 1) << (position + i);
                 }
                 Some(field)

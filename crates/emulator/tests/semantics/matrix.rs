@@ -4,7 +4,7 @@ use half::{bf16, f16};
 use yuragi_emulator::{Arguments, Report};
 
 use crate::{
-    common::{Bench, blocks},
+    common::{Bench, blocks, needs_the_emulator},
     table::noise,
 };
 
@@ -336,7 +336,7 @@ fn products_of_small_whole_numbers_are_exact() {
             |l, j| encoded(types[2], b[l * n + j]),
             |i, j| encoded(types[0], 9 * c[i * n + j]),
         );
-        assert_eq!(report.counters.matrix_flops, 2 * (m * n * k) as u64);
+        assert!([0, 2 * (m * n * k) as u64].contains(&report.counters.matrix_flops), "0 on a GPU");
         for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
             let sum = 9 * c[i * n + j] + (0..k).map(|l| a[i * k + l] * b[l * n + j]).sum::<i64>();
             assert_eq!(d[i][j], encoded(types[0], sum), "m{m}n{n}k{k} {types:?}: d[{i}][{j}] is {sum}");
@@ -389,6 +389,9 @@ fn products_of_doubles_are_rounded_as_fused_ones() {
 
 #[test]
 fn shapes_and_types_that_no_machine_has_are_refused() {
+    if needs_the_emulator("what its messages say") {
+        return;
+    }
     for (form, lists) in [
         ("m16n8k16.row.col.f32.f16.bf16.f32", [4, 4, 2, 4]),
         ("m16n8k32.row.col.f32.f16.f16.f32", [4, 8, 4, 4]),
@@ -400,7 +403,7 @@ fn shapes_and_types_that_no_machine_has_are_refused() {
         let lists: Vec<String> = lists.iter().map(|&n| format!("{{{}}}", vec!["%w1"; n].join(", "))).collect();
         let text =
             crate::common::text("", &format!(" .reg .b32 %w<4>;\n mma.sync.aligned.{form} {};", lists.join(", ")));
-        let error = Bench::new().device.load(&text).map(drop).unwrap_err().to_string();
+        let error = Bench::new().load(&text).map(drop).unwrap_err();
         assert!(error.contains("line 7") && error.contains("mma"), "{error}");
     }
 }

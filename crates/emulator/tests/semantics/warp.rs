@@ -3,7 +3,7 @@
 use yuragi_emulator::{Arguments, finding::Kind};
 
 use crate::{
-    common::{Bench, blocks},
+    common::{Bench, blocks, needs_the_emulator},
     table::noise,
 };
 
@@ -220,6 +220,9 @@ fn elections_and_active_lanes() {
 
 #[test]
 fn lanes_that_never_come_and_lanes_outside_of_their_mask() {
+    if needs_the_emulator("lanes that are waited for in vain") {
+        return;
+    }
     for (body, lanes) in [
         (
             " .reg .pred %p; .reg .b32 %w<3>; mov.u32 %w1, %laneid; setp.lt.u32 %p, %w1, 4; @%p bar.warp.sync 0xff;",

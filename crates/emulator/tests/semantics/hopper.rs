@@ -1,8 +1,6 @@
 //! What sm_90 brought: barriers in memory, bulk copies, products of warp groups, and their faults.
 
-mod common;
-
-use common::{Bench, blocks, noise, text};
+use crate::common::{Bench, blocks, needs_the_emulator, noise, text};
 use half::bf16;
 use yuragi_emulator::{Arguments, Report, Swizzle, TensorMap, finding::Kind};
 
@@ -32,7 +30,7 @@ fn run_bulk(body: &str) -> (Report, Vec<u32>, u32) {
     let values: Vec<u32> = (0..128).map(|i| i * i).collect();
     let (x, y) = (bench.put(&values), bench.put(&[0_u32; 128]));
     let text = text(XY, body);
-    let module = bench.device.load(&text).unwrap_or_else(|error| panic!("{error}"));
+    let module = bench.load(&text).unwrap_or_else(|error| panic!("{error}"));
     let report = bench.launch(&module, "kernel", blocks([1; 3], 128, 0), Arguments::new().u64(x).u64(y));
     (report, bench.get(y, 128), marked(&text))
 }
@@ -46,6 +44,9 @@ fn a_bulk_copy_is_there_after_its_barrier() {
 
 #[test]
 fn a_bulk_copy_that_nobody_waits_for_is_found() {
+    if needs_the_emulator("a copy that is not waited for") {
+        return;
+    }
     let (report, _, line) = run_bulk(&bulk_load("", "// here"));
     let found = &report.findings[0];
     assert_eq!((found.kind, found.at.line), (Kind::NotWaited, line), "{found}");
@@ -66,6 +67,9 @@ fn a_barrier_counts_phases_and_arrivals() {
     let module = bench.kernel(".param .u64 x", body);
     bench.run(&module, "kernel", blocks([1; 3], 64, 0), Arguments::new().u64(x));
     assert_eq!(bench.get::<u32>(x, 1), [1]);
+    if needs_the_emulator("more arrivals than are expected") {
+        return;
+    }
     let more = body.replace("[%r2], 64", "[%r2], 32");
     let module = bench.kernel(".param .u64 x", &more);
     let report = bench.launch(&module, "kernel", blocks([1; 3], 64, 0), Arguments::new().u64(x));
@@ -87,13 +91,16 @@ fn a_store_through_the_other_proxy_needs_a_fence() {
         let bench = Bench::new();
         let x = bench.room::<u32>(32);
         let text = text(".param .u64 x", body);
-        let module = bench.device.load(&text).unwrap_or_else(|error| panic!("{error}"));
+        let module = bench.load(&text).unwrap_or_else(|error| panic!("{error}"));
         let report = bench.launch(&module, "kernel", blocks([1; 3], 32, 0), Arguments::new().u64(x));
         (report, bench.get::<u32>(x, 32), marked(&text))
     };
     let (report, values, _) = run(&body("fence.proxy.async.shared::cta;", ""));
     assert!(report.findings.is_empty(), "{}", report.findings[0]);
     assert!(values.iter().zip(0..).all(|(&v, i)| v == i));
+    if needs_the_emulator("a missing fence") {
+        return;
+    }
     let (report, _, line) = run(&body("", "// here"));
     assert_eq!((report.findings[0].kind, report.findings[0].at.line), (Kind::Proxy, line));
 }
@@ -112,8 +119,8 @@ fn product(n: usize, bits: u64, width: usize, mark: &str) -> String {
         let column = i * width / 2;
         copies += &format!(
             "add.u32 %r4, %r3, {};\n add.u32 %r5, %r3, {};\n mov.u32 %r6, {column};\n \
-             cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%r4], [a, {{%r6, 0}}], [%r2];\n \
-             cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%r5], [b, {{%r6, 0}}], [%r2];\n ",
+             cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%r4], [%rd8, {{%r6, 0}}], [%r2];\n \
+             cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%r5], [%rd9, {{%r6, 0}}], [%r2];\n ",
             i * 64 * width,
             8192 + i * n * width,
         );
@@ -139,7 +146,8 @@ fn product(n: usize, bits: u64, width: usize, mark: &str) -> String {
         ".shared .align 1024 .b8 s[{bytes}];\n .shared .align 8 .b64 bar;\n .reg .pred %p<4>; .reg .b32 %r<12>; .reg .b64 %rd<10>;\n \
          .reg .f32 %f<{count}>;\n ld.param.u64 %rd1, [y];\n mov.u32 %r1, %tid.x;\n mov.u32 %r2, bar;\n mov.u32 %r3, s;\n \
          setp.ne.u32 %p1, %r1, 0;\n @%p1 bra READY;\n mbarrier.init.shared::cta.b64 [%r2], 1;\nREADY:\n bar.sync 0;\n \
-         @%p1 bra WAIT;\n mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r2], {bytes};\n {copies}\nWAIT:\n {WAIT}\n \
+         @%p1 bra WAIT;\n mov.b64 %rd8, a;\n cvta.param.u64 %rd8, %rd8;\n mov.b64 %rd9, b;\n cvta.param.u64 %rd9, %rd9;\n \
+         mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r2], {bytes};\n {copies}\nWAIT:\n {WAIT}\n \
          wgmma.fence.sync.aligned;\n {products} wgmma.commit_group.sync.aligned;\n wgmma.wait_group.sync.aligned 0;\n \
          shr.u32 %r7, %r1, 5;\n and.b32 %r8, %r1, 31;\n shr.u32 %r9, %r8, 2;\n and.b32 %r10, %r8, 3;\n \
          mad.lo.u32 %r9, %r7, 16, %r9;\n mul.lo.u32 %r9, %r9, {n};\n mad.lo.u32 %r9, %r10, 2, %r9;\n \
@@ -162,20 +170,21 @@ fn run_product(n: usize, written: Swizzle, bits: u64, width: usize, mark: &str) 
             box_extents: vec![width as u64 / 2, rows as u64],
             swizzle: written,
         };
-        map.encode().unwrap()
+        bench.tensor(&map)
     };
     let y = bench.room::<f32>(64 * n);
     let arguments = Arguments::new().aligned(&map(&a, 64), 64).aligned(&map(&b, n), 64).u64(y);
     let text = text(MAPS, &product(n, bits, width, mark));
-    let module = bench.device.load(&text).unwrap_or_else(|error| panic!("{error}"));
+    let module = bench.load(&text).unwrap_or_else(|error| panic!("{error}"));
     let report = bench.launch(&module, "kernel", blocks([1; 3], 128, 0), arguments);
     let got = bench.get::<f32>(y, 64 * n);
     let mut worst = 0.0_f64;
     for (i, j) in (0..64).flat_map(|i| (0..n).map(move |j| (i, j))) {
         let terms = (0..64).map(|k| f64::from(a[i * 64 + k]) * f64::from(b[j * 64 + k]));
         let (sum, size) = terms.fold((0.0, 0.0), |(sum, size), t| (sum + t, size + f64::abs(t)));
-        // Four sums in single precision, each rounded once.
-        worst = worst.max((f64::from(got[i * n + j]) - sum).abs() / (4.0 / 16_777_216.0 * size));
+        // Each of four sums cuts 17 terms below 2⁻²⁵ of the largest one's power of two, and itself to 24 bits.
+        let bound = 4.0 * (17.0 / 2.0 + 2.0) / 16_777_216.0 * size;
+        worst = worst.max((f64::from(got[i * n + j]) - sum).abs() / bound);
     }
     (report, worst, marked(&text))
 }
@@ -189,16 +198,77 @@ fn products_of_warp_groups_in_every_swizzle() {
             let (report, worst, _) = run_product(n, swizzle, bits, width, "");
             assert!(report.findings.is_empty(), "{swizzle:?}: {}", report.findings[0]);
             assert!(worst <= 1.0, "n = {n}, {swizzle:?}: {worst}");
-            assert_eq!(report.counters.matrix_flops, (2 * 64 * 64 * n) as u64);
+            assert!([0, (2 * 64 * 64 * n) as u64].contains(&report.counters.matrix_flops), "0 on a GPU");
         }
     }
 }
 
 #[test]
 fn a_descriptor_with_another_swizzle_than_the_box_is_found() {
+    if needs_the_emulator("a wrong swizzle") {
+        return;
+    }
     let (report, worst, line) = run_product(64, Swizzle::Bytes128, 2, 128, "// here");
     let found = report.findings.iter().find(|f| f.kind == Kind::Swizzle).unwrap();
     assert_eq!(found.at.line, line);
     assert!(found.other.as_ref().unwrap().instruction.contains("tensor"), "{found}");
     assert!(worst > 1.0);
+}
+
+/// Copies a box of 8 rows of 16 numbers at (x, y) of a matrix to shared memory, and from there to `out`.
+const TILE: &str = ".shared .align 128 .b8 s[512];\n .shared .align 8 .b64 bar;\n .reg .pred %p<3>; .reg .b32 %r<9>; .reg .b64 %rd<7>;\n \
+    ld.param.u64 %rd1, [out];\n ld.param.u32 %r1, [x];\n ld.param.u32 %r2, [y];\n mov.u32 %r3, %tid.x;\n mov.u32 %r4, s;\n \
+    mov.u32 %r5, bar;\n setp.ne.u32 %p1, %r3, 0;\n @%p1 bra BEGUN;\n mbarrier.init.shared::cta.b64 [%r5], 1;\n fence.proxy.async;\n \
+    mbarrier.arrive.expect_tx.shared::cta.b64 %rd2, [%r5], 512;\n mov.b64 %rd3, map;\n cvta.param.u64 %rd4, %rd3;\n \
+    cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%r4], [%rd4, {%r1, %r2}], [%r5];\nBEGUN:\n \
+    bar.sync 0;\nAGAIN:\n mbarrier.try_wait.parity.shared::cta.b64 %p2, [%r5], 0;\n @!%p2 bra AGAIN;\n shl.b32 %r6, %r3, 2;\n \
+    add.s32 %r7, %r4, %r6;\n ld.shared.u32 %r8, [%r7];\n mul.wide.u32 %rd5, %r3, 4;\n add.s64 %rd6, %rd1, %rd5;\n \
+    st.global.u32 [%rd6], %r8;";
+const TILE_PARAMS: &str = ".param .align 64 .b8 map[128], .param .u64 out, .param .u32 x, .param .u32 y";
+
+/// What the box at (x, y) of a matrix of 20 rows of 40 numbers, which begins at 1, gives.
+fn tile(bench: &Bench, body: &str, x: i32, y: i32) -> (Report, Vec<u32>) {
+    let module = bench.kernel(TILE_PARAMS, body);
+    let map = TensorMap {
+        address: bench.put(&(1..=800).collect::<Vec<u32>>()),
+        element_bytes: 4,
+        extents: vec![40, 20],
+        strides: vec![160],
+        box_extents: vec![16, 8],
+        swizzle: Swizzle::None,
+    };
+    let out = bench.put(&[7_u32; 128]);
+    let arguments = Arguments::new().aligned(&bench.tensor(&map), 64).u64(out).u32(x as u32).u32(y as u32);
+    let report = bench.launch(&module, "kernel", blocks([1; 3], 128, 0), arguments);
+    (report, bench.get(out, 128))
+}
+
+#[test]
+fn boxes_that_hang_over_the_edge_of_a_tensor_are_filled_with_zeros() {
+    for (x, y) in [(0, 0), (8, 5), (32, 15), (-4, -3), (44, 0)] {
+        let (report, got) = tile(&Bench::new(), TILE, x, y);
+        assert!(report.findings.is_empty(), "{}", report.findings[0]);
+        let element = |i: i32| match (x + i % 16, y + i / 16) {
+            (x @ 0..40, y @ 0..20) => (y * 40 + x) as u32 + 1,
+            _ => 0,
+        };
+        assert_eq!(got, (0..128).map(element).collect::<Vec<_>>(), "({x}, {y})");
+    }
+}
+
+#[test]
+fn coordinates_and_addresses_that_hardware_stops_at_are_found() {
+    if needs_the_emulator("an error that ends the context") {
+        return;
+    }
+    for x in [7, 1, -1, 2] {
+        let (report, _) = tile(&Bench::new(), TILE, x, 0);
+        assert_eq!(report.findings[0].kind, Kind::Illegal, "{x}");
+    }
+    let body = TILE.replace("cvta.param.u64 %rd4, %rd3", "mov.b64 %rd4, %rd3");
+    let found = tile(&Bench::new(), &body, 0, 0).0.findings.swap_remove(0);
+    assert!(found.kind == Kind::Misaligned && found.note.contains("cvta.param"), "{found}");
+    let body = TILE.replace("[%rd4, {%r1", "[map, {%r1");
+    let error = Bench::new().load(&text(TILE_PARAMS, &body)).map(drop).unwrap_err();
+    assert!(error.contains("state space"), "{error}");
 }

@@ -1,0 +1,176 @@
+//! Common ways of writing kernels: what the checker must say about them, and what it must not.
+
+mod common;
+
+use common::{Bench, blocks, text};
+use yuragi_emulator::{Arguments, Launch, Report, finding::Kind};
+
+/// Launches a kernel with the address of 64 zeros as its parameter `p`, which stands in `%p`, and the thread in `%t`.
+fn launched(body: &str, launch: Launch) -> (Report, Vec<u32>) {
+    let head = " .reg .b64 %p; .reg .b32 %t; .reg .b32 %w<16>; .reg .f32 %f<16>; .reg .b64 %r<16>; .reg .pred %q<8>;\n \
+                ld.param.u64 %p, [p]; mov.u32 %t, %tid.x;\n";
+    let bench = Bench::emulated(|_| {});
+    let module = bench.kernel(".param .u64 p", &format!("{head}{body}"));
+    let p = bench.put(&[0_u32; 64]);
+    let report = bench.launch(&module, "kernel", launch, Arguments::new().u64(p));
+    (report, bench.get(p, 64))
+}
+
+fn kinds(report: &Report) -> Vec<Kind> {
+    report.findings.iter().map(|finding| finding.kind).collect()
+}
+
+/// A warp reads its words, sums them by shuffles, and lane 0 writes the sum over the second word.
+fn reduction(shuffles: &str) -> String {
+    format!(
+        " .shared .align 4 .b8 s[128]; mov.u32 %w1, s; mad.lo.u32 %w1, %t, 4, %w1; st.shared.u32 [%w1], %t; bar.sync 0;\n \
+         ld.shared.u32 %w2, [%w1];\n {shuffles} setp.ne.u32 %q1, %t, 0; @%q1 bra END;\n st.shared.u32 [s+4], %w2;\nEND:\n bar.sync 0; \
+         ld.shared.u32 %w4, [s+4]; mad.wide.u32 %r1, %t, 4, %p; st.global.u32 [%r1], %w4;"
+    )
+}
+
+#[test]
+fn a_write_after_a_reduction_by_shuffles_races_with_no_read() {
+    let step = |by: u32| format!("shfl.sync.bfly.b32 %w3, %w2, {by}, 31, -1; add.u32 %w2, %w2, %w3;\n ");
+    let all: String = [16, 8, 4, 2, 1].map(step).concat();
+    let (report, values) = launched(&reduction(&all), blocks([1; 3], 32, 0));
+    assert!(report.findings.is_empty(), "{}", report.findings[0]);
+    assert_eq!(values[..32], [496; 32]);
+    // Without them nothing makes lane 0 wait for the others.
+    let (report, _) = launched(&reduction(""), blocks([1; 3], 32, 0));
+    assert_eq!(kinds(&report), [Kind::Race]);
+}
+
+#[test]
+fn a_shuffle_makes_no_write_seen() {
+    let body = " .shared .align 4 .b8 s[128]; mov.u32 %w1, s; mad.lo.u32 %w2, %t, 4, %w1; st.shared.u32 [%w2], %t;\n \
+        shfl.sync.bfly.b32 %w3, %t, 1, 31, -1;\n xor.b32 %w2, %w2, 4; ld.shared.u32 %w4, [%w2];";
+    assert_eq!(kinds(&launched(body, blocks([1; 3], 32, 0)).0), [Kind::Race]);
+}
+
+#[test]
+fn a_total_that_one_block_clears_races_with_all_that_add_to_it() {
+    // Block 0 writes 0, and every block, or every other one, adds.
+    for others in ["", " setp.eq.u32 %q2, %w1, 0; @%q2 bra END;\n"] {
+        let body = format!(
+            " mov.u32 %w1, %ctaid.x; or.b32 %w2, %w1, %t; setp.ne.u32 %q1, %w2, 0; @%q1 bra ADD;\n st.global.u32 [%p], 0;\nADD:\n{others} \
+             setp.ne.u32 %q1, %t, 0; @%q1 bra END;\n red.global.add.u32 [%p], 1;\nEND:"
+        );
+        for _ in 0..10 {
+            let (report, _) = launched(&body, blocks([8, 1, 1], 32, 0));
+            assert_eq!(kinds(&report)[0], Kind::Race, "{others}");
+        }
+    }
+}
+
+/// 64 threads meet at a barrier in memory that expects so many.
+fn meeting(expected: u32) -> String {
+    format!(
+        " .shared .align 8 .b64 bar; mov.u32 %w1, bar; setp.ne.u32 %q1, %t, 0; @%q1 bra READY;\n \
+         mbarrier.init.shared.b64 [%w1], {expected};\nREADY:\n bar.sync 0;\n mbarrier.arrive.shared.b64 %r1, [%w1];\nWAIT:\n \
+         mbarrier.test_wait.shared.b64 %q2, [%w1], %r1;\n @!%q2 bra WAIT;\n st.global.u32 [%p], 1;"
+    )
+}
+
+#[test]
+fn a_barrier_in_memory_that_is_never_complete_is_a_deadlock() {
+    let (report, values) = launched(&meeting(64), blocks([1; 3], 64, 0));
+    assert!(report.findings.is_empty() && values[0] == 1);
+    let (report, _) = launched(&meeting(65), blocks([1; 3], 64, 0));
+    let found = &report.findings[0];
+    assert!(found.kind == Kind::Deadlock && found.note.contains("still expects 1 arrivals"), "{found}");
+    assert!(found.at.instruction.starts_with("mbarrier.test_wait"), "{found}");
+    assert!(report.counters.warp_instructions < 1_000_000, "{}", report.counters.warp_instructions);
+    // Who waits for another block waits for good reason.
+    let flag = " mov.u32 %w1, %ctaid.x; setp.eq.u32 %q1, %w1, 1; @%q1 bra SET;\nWAIT:\n ld.acquire.gpu.global.u32 %w2, [%p]; \
+        setp.eq.u32 %q2, %w2, 0; @%q2 bra WAIT;\n bra END;\nSET:\n mov.u32 %w3, 0;\nSPIN:\n add.u32 %w3, %w3, 1; \
+        setp.lt.u32 %q3, %w3, 300000; @%q3 bra SPIN;\n st.release.gpu.global.u32 [%p], 1;\nEND:";
+    assert!(launched(flag, blocks([2, 1, 1], 1, 0)).0.findings.is_empty());
+}
+
+#[test]
+fn waiting_for_a_barrier_in_memory_costs_little() {
+    // Seven warps wait while the eighth computes 10,000 steps of four instructions.
+    let body = " .shared .align 8 .b64 bar; mov.u32 %w1, bar; setp.ne.u32 %q1, %t, 0; @%q1 bra READY;\n \
+        mbarrier.init.shared.b64 [%w1], 256;\nREADY:\n bar.sync 0;\n setp.lt.u32 %q1, %t, 224; @%q1 bra ARRIVE;\n mov.u32 %w2, 0;\nSTEP:\n \
+        mul.lo.u32 %w3, %w2, %w2; add.u32 %w2, %w2, 1; setp.lt.u32 %q2, %w2, 10000; @%q2 bra STEP;\nARRIVE:\n \
+        mbarrier.arrive.shared.b64 %r1, [%w1];\nWAIT:\n mbarrier.try_wait.shared.b64 %q3, [%w1], %r1;\n @!%q3 bra WAIT;";
+    let (report, _) = launched(body, blocks([1; 3], 256, 0));
+    assert!(report.findings.is_empty());
+    assert!(report.counters.warp_instructions < 42_000, "{}", report.counters.warp_instructions);
+}
+
+#[test]
+fn a_failed_assertion_tells_its_text_and_place() {
+    let text = ".version 9.0\n.target sm_80\n.address_size 64\n\
+        .extern .func __assertfail(.param .b64 m, .param .b64 f, .param .b32 l, .param .b64 g, .param .b64 s) .noreturn;\n\
+        .global .align 1 .b8 what[6] = {120, 32, 62, 32, 48, 0};\n.global .align 1 .b8 file[5] = {97, 46, 99, 117, 0};\n\
+        .global .align 1 .b8 name[2] = {102, 0};\n.visible .entry kernel(.param .u64 p)\n{\n .reg .b64 %r<4>; .reg .pred %q; .reg .b32 %t;\n \
+        mov.u32 %t, %tid.x; setp.ne.u32 %q, %t, 33; @%q bra END;\n mov.u64 %r1, what; cvta.global.u64 %r1, %r1; mov.u64 %r2, file; \
+        cvta.global.u64 %r2, %r2;\n mov.u64 %r3, name; cvta.global.u64 %r3, %r3;\n { .param .b64 a; .param .b64 b; .param .b32 c; .param .b64 d; \
+        .param .b64 e;\n st.param.b64 [a], %r1; st.param.b64 [b], %r2; st.param.b32 [c], 42; st.param.b64 [d], %r3; st.param.b64 [e], 1;\n \
+        call.uni __assertfail, (a, b, c, d, e); }\nEND:\n ret;\n}\n";
+    let bench = Bench::emulated(|_| {});
+    let module = bench.load(text).unwrap_or_else(|error| panic!("{error}"));
+    let report = bench.launch(&module, "kernel", blocks([1; 3], 64, 0), Arguments::new().u64(0));
+    let found = &report.findings[0];
+    assert!(found.kind == Kind::Assertion && found.at.thread == [33, 0, 0], "{found}");
+    assert_eq!(found.note, "a.cu:42: f: assertion `x > 0`");
+}
+
+#[test]
+fn a_kernel_that_prints_does_not_keep_others_from_being_launched() {
+    let text = ".version 9.0\n.target sm_80\n.address_size 64\n\
+        .extern .func (.param .b32 r) vprintf(.param .b64 a, .param .b64 b);\n.visible .entry good() { ret; }\n\
+        .visible .entry loud()\n{\n .reg .b32 %w;\n { .param .b64 a; .param .b64 b; .param .b32 r; st.param.b64 [a], 0; st.param.b64 [b], 0;\n \
+        call.uni (r), vprintf, (a, b); ld.param.b32 %w, [r]; }\n ret;\n}\n";
+    let bench = Bench::emulated(|_| {});
+    let module = bench.device().load(text).unwrap_or_else(|error| panic!("{error}"));
+    assert!(module.kernel("good").is_some() && module.missing("good").is_none());
+    assert!(module.kernel("loud").is_none());
+    let why = module.missing("loud").unwrap();
+    assert!(why.message.contains("vprintf") && why.line == 10, "{why}");
+}
+
+#[test]
+fn a_warp_that_waited_for_its_group_products_may_write_what_they_read() {
+    // 64×16 by 16×8, all zeros, then a lane of the first warp writes into its own rows of A.
+    let body = |wait: &str| {
+        format!(
+            " .shared .align 128 .b8 s[4096]; mov.u32 %w1, s; mad.lo.u32 %w2, %t, 32, %w1; mov.u32 %w3, 0;\n \
+             st.shared.v4.u32 [%w2], {{%w3, %w3, %w3, %w3}}; st.shared.v4.u32 [%w2+16], {{%w3, %w3, %w3, %w3}};\n \
+             fence.proxy.async; bar.sync 0;\n cvt.u64.u32 %r1, %w1; shr.u64 %r1, %r1, 4; or.b64 %r2, %r1, 0x1000080000; add.u64 %r3, %r2, 128;\n \
+             mov.f32 %f0, 0f00000000; mov.f32 %f1, %f0; mov.f32 %f2, %f0; mov.f32 %f3, %f0;\n wgmma.fence.sync.aligned;\n \
+             wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {{%f0, %f1, %f2, %f3}}, %r2, %r3, 1, 1, 1, 0, 0;\n \
+             wgmma.commit_group.sync.aligned;\n {wait}\n setp.ne.u32 %q1, %t, 1; @%q1 bra END;\n st.shared.u32 [s], %t;\nEND:"
+        )
+    };
+    let (report, _) = launched(&body("wgmma.wait_group.sync.aligned 0;"), blocks([1; 3], 128, 0));
+    assert!(report.findings.is_empty(), "{}", report.findings[0]);
+    assert_eq!(kinds(&launched(&body(""), blocks([1; 3], 128, 0)).0), [Kind::Race]);
+}
+
+#[test]
+fn the_blocks_of_a_cooperative_launch_meet() {
+    // What `this_grid().sync()` does: all blocks count in the workspace, the address of which stands in two registers.
+    let body = " .reg .b64 %p; .reg .b32 %t; .reg .b32 %w<16>; .reg .b64 %r<8>; .reg .pred %q<4>; ld.param.u64 %p, [p];\n \
+        mov.u32 %w1, %envreg1; mov.u32 %w2, %envreg2; mov.b64 %r1, {%w1, %w2};\n mov.u32 %t, %ctaid.x; mad.wide.u32 %r2, %t, 4, %p;\n \
+        add.u32 %w3, %t, 5; st.global.u32 [%r2], %w3;\n membar.gl; atom.global.add.u32 %w4, [%r1+4], 1;\nWAIT:\n \
+        ld.volatile.global.u32 %w5, [%r1+4]; setp.lt.u32 %q1, %w5, 16; @%q1 bra WAIT;\n membar.gl;\n sub.u32 %w6, 15, %t; \
+        mad.wide.u32 %r3, %w6, 4, %p; ld.global.u32 %w7, [%r3]; st.global.u32 [%r2+64], %w7;";
+    let bench = Bench::emulated(|_| {});
+    let device = bench.device();
+    let module = device.load(&text(".param .u64 p", body)).unwrap_or_else(|error| panic!("{error}"));
+    let p = bench.put(&[0_u32; 32]);
+    let kernel = module.kernel("kernel").unwrap();
+    let used = device.used();
+    let arguments = Arguments::new().u64(p);
+    let report = device.launch_cooperatively(&kernel, &blocks([16, 1, 1], 1, 0), arguments.bytes()).unwrap();
+    assert!(report.findings.is_empty(), "{}", report.findings[0]);
+    assert_eq!(bench.get::<u32>(p + 64, 16), (5..21).rev().collect::<Vec<u32>>());
+    assert_eq!(device.used(), used);
+    // In another launch there is none.
+    let none = " mov.u32 %w1, %envreg1; mov.u32 %w2, %envreg2; or.b32 %w1, %w1, %w2; st.global.u32 [%p+4], %w1;";
+    let (report, values) = launched(none, blocks([1; 3], 1, 0));
+    assert!(report.findings.is_empty() && values[1] == 0);
+}
