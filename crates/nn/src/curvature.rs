@@ -31,8 +31,7 @@ use crate::{
     optim::{global_norm, is_state},
 };
 
-/// The prefix of the names under which the power iteration keeps its state in the store.
-pub const STATE: &str = "curvature.";
+pub use crate::optim::CURVATURE as STATE;
 
 /// H·v, the Hessian of `loss` times a direction, as ∇⟨∇f, v⟩ (Pearlmutter 1994): twice the work of a
 /// gradient, and no matrix. `v` has a tensor in the shape of each of `wrt`, on which it must not depend.

@@ -15,6 +15,9 @@ use crate::init;
 
 /// The prefix of the averaged weights' names.
 pub const AVERAGE: &str = "ema.";
+/// The prefix of the names under which the power iteration of [`curvature`](crate::curvature) keeps its state in the
+/// store.
+pub const CURVATURE: &str = "curvature.";
 const FIRST_MOMENT: &str = "adam.m.";
 const SECOND_MOMENT: &str = "adam.v.";
 const MOMENTUM: &str = "sgd.m.";
@@ -171,9 +174,7 @@ pub fn global_norm<'g>(builder: &'g Builder, tensors: &[Tensor<'g>]) -> Tensor<'
 /// Whether a name belongs to an optimiser's state, to [`curvature`](crate::curvature)'s or to the averaged
 /// weights.
 pub fn is_state(name: &str) -> bool {
-    [AVERAGE, FIRST_MOMENT, SECOND_MOMENT, MOMENTUM, crate::curvature::STATE]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
+    [AVERAGE, FIRST_MOMENT, SECOND_MOMENT, MOMENTUM, CURVATURE].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The weights alone, without an optimiser's state; where an average was kept, it takes the weight's place.

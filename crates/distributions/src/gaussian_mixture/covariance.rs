@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use yuragi_numeric::linalg;
 
 use super::block::{pack, padded};
-use super::pass::{Moments, Packed, Pattern, Shape};
+use super::pass::{EMPTY, Moments, Packed, Pattern, Shape};
 use crate::Error;
 use crate::error::range;
 use crate::multivariate::{LN_2PI, check_covariance, factorize};
@@ -92,7 +92,7 @@ impl Covariance {
     ) -> Result<Vec<f64>, Error> {
         let (d, k) = (floors.len(), moments.counts.len());
         let floor = floors.iter().fold(0.0, |max: f64, floor| max.max(*floor));
-        let occupied = |k: usize| moments.counts[k] > super::EMPTY * moments.counts.iter().sum::<f64>();
+        let occupied = |k: usize| moments.counts[k] > EMPTY * moments.counts.iter().sum::<f64>();
         let mut new = old.to_vec();
         match self {
             Self::Full => {

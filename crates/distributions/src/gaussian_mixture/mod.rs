@@ -21,10 +21,7 @@ use crate::multivariate::{self, LN_2PI};
 use crate::random::uniform;
 use crate::{Categorical, Data, Error, score};
 use covariance::Parts;
-use pass::{Moments, Packed, Pass, Pattern};
-
-/// A component with less than this share of the data has no points; it keeps its mean and covariance.
-pub(crate) const EMPTY: f64 = 1e-14;
+use pass::{EMPTY, Moments, Packed, Pass, Pattern};
 
 /// q(x) = Σ_k C_k N(x; μ_k, Σ_k), Σ_k C_k = 1.
 ///

@@ -15,6 +15,9 @@ use super::block::{
 };
 use crate::{Data, Error, parallel};
 
+/// A component with less than this share of the data has no points; it keeps its mean and covariance.
+pub(crate) const EMPTY: f64 = 1e-14;
+
 /// A mixture in the order in which a pass reads it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Packed {
