@@ -6,6 +6,7 @@ static FILE: &[u8] = include_bytes!("../assets/emoji.safetensors");
 
 /// The model that is part of the program: emoji of 64×64 pixels, named in English or Japanese.
 ///
+/// The encoder of pictures, which drawing does not need, is left out ([`Model::read`] reads it of [`builtin_file`]).
 /// Reading it decodes its weights to single precision, which takes some milliseconds: keep what it returns.
 ///
 /// # Errors
@@ -25,7 +26,7 @@ static FILE: &[u8] = include_bytes!("../assets/emoji.safetensors");
 /// # Ok::<(), yuragi::Failure>(())
 /// ```
 pub fn builtin() -> Result<Model, Failure> {
-    Model::read(&Archive::from_static(FILE)?)
+    Model::read_to_draw(&Archive::from_static(FILE)?)
 }
 
 /// The file of the [built-in model](builtin), as safetensors.

@@ -110,6 +110,19 @@ impl Model {
         Ok(Model { settings, tokenizer, params })
     }
 
+    /// Reads what drawing takes, all but the encoder of pictures; otherwise as [`read`](Model::read).
+    pub fn read_to_draw(file: &Archive) -> Result<Model, Failure> {
+        let settings = Settings::from_pairs(&pairs(file))?;
+        let tokenizer = read_tokenizer(file)?;
+        let parts = [latent_diffusion::encode_text, latent_diffusion::denoise, latent_diffusion::decode];
+        let mut specs = Vec::new();
+        for part in parts {
+            specs.extend_from_slice(part(&settings, 1)?.params());
+        }
+        let params = weights(file, &specs)?;
+        Ok(Model { settings, tokenizer, params })
+    }
+
     /// Reads only the autoencoder of a model's file: its extents, what was measured on its latents, and its weights.
     pub fn read_autoencoder(file: &Archive) -> Result<(Settings, Params), Failure> {
         let of_file = Settings::from_pairs(&pairs(file))?;
