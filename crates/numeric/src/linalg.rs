@@ -17,7 +17,12 @@
 //! # }
 //! ```
 
+mod blocks;
+
 use core::fmt;
+
+use crate::simd::vectorize;
+use blocks::{BLOCK, Column, Rows};
 
 /// What made a matrix computation impossible.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,6 +54,8 @@ pub enum Error {
         /// Its row.
         row: usize,
     },
+    /// The caller asked to stop.
+    Stopped,
 }
 
 impl fmt::Display for Error {
@@ -62,6 +69,7 @@ impl fmt::Display for Error {
             Self::NotFinite { row } => {
                 write!(f, "row {row} of the matrix is out of range; entries must be below 1e150 in size")
             }
+            Self::Stopped => write!(f, "stopped"),
         }
     }
 }
@@ -79,27 +87,54 @@ fn length(what: &'static str, got: usize, expected: Option<usize>) -> Result<(),
 
 /// A = L·Lᵀ: overwrites the lower triangle of `a` (n×n) by L, and what is above the diagonal by zeros.
 ///
-/// Reads the lower triangle only. The order of operations is that of rows, each an inner product.
+/// Reads the lower triangle only. Columns are worked off in blocks, each of whose products runs on vectors.
 ///
 /// # Errors
 /// A length other than n², or a matrix that is not positive definite; `a` is then half done.
 pub fn cholesky(a: &mut [f64], n: usize) -> Result<(), Error> {
+    cholesky_above(a, n, |_| 0.0, &mut || true)
+}
+
+/// [`cholesky`] that takes a pivot (the square of L_ii, what of A_ii the rows before do not explain) not above
+/// `least(i)` for one that is not positive, and asks `going` from time to time (n² operations or some more) whether to
+/// go on.
+///
+/// # Errors
+/// Those of [`cholesky`], or [`Error::Stopped`].
+pub fn cholesky_above(
+    a: &mut [f64],
+    n: usize,
+    least: impl Fn(usize) -> f64,
+    going: &mut dyn FnMut() -> bool,
+) -> Result<(), Error> {
     length("the matrix", a.len(), n.checked_mul(n))?;
-    for i in 0..n {
-        let (done, rest) = a.split_at_mut(i * n);
-        let row = &mut rest[..n];
-        for j in 0..i {
-            let above = &done[j * n..][..n];
-            row[j] = (row[j] - dot(&row[..j], &above[..j])) / above[j];
+    for first in (0..n).step_by(BLOCK) {
+        if !going() {
+            return Err(Error::Stopped);
         }
-        let pivot = row[i] - dot(&row[..i], &row[..i]);
-        if !(pivot > 0.0 && pivot.is_finite()) {
-            return Err(Error::NotPositiveDefinite { row: i, pivot });
+        let end = n.min(first + BLOCK);
+        for i in first..end {
+            let (done, rest) = a.split_at_mut(i * n);
+            let row = &mut rest[first..=i];
+            for j in 0..i - first {
+                let above = &done[(first + j) * n + first..][..=j];
+                row[j] = (row[j] - dot(&row[..j], above)) / above[j];
+            }
+            let pivot = row[i - first] - dot(&row[..i - first], &row[..i - first]);
+            if !(pivot > least(i).max(0.0) && pivot.is_finite()) {
+                return Err(Error::NotPositiveDefinite { row: i, pivot });
+            }
+            row[i - first] = libm::sqrt(pivot);
         }
-        row[i] = libm::sqrt(pivot);
-        row[i + 1..].fill(0.0);
+        vectorize(Column { a, n, first, end });
     }
+    clear_above(a, n);
     Ok(())
+}
+
+/// Zeros above the diagonal.
+fn clear_above(a: &mut [f64], n: usize) {
+    a.chunks_exact_mut(n.max(1)).enumerate().for_each(|(i, row)| row[i + 1..].fill(0.0));
 }
 
 /// ln det A = 2 Σ ln L_ii, from the factor of [`cholesky`].
@@ -147,18 +182,34 @@ pub fn solve_lower_transposed(l: &[f64], n: usize, b: &mut [f64]) -> Result<(), 
 /// # Errors
 /// A length other than n², or a diagonal entry that is zero or not finite.
 pub fn invert_lower(l: &mut [f64], n: usize) -> Result<(), Error> {
+    invert_lower_while(l, n, &mut || true)
+}
+
+/// [`invert_lower`] that asks `going` from time to time (n² operations or some more) whether to go on.
+///
+/// # Errors
+/// Those of [`invert_lower`], or [`Error::Stopped`]; `l` is then half done.
+pub fn invert_lower_while(l: &mut [f64], n: usize, going: &mut dyn FnMut() -> bool) -> Result<(), Error> {
     check_triangle(l, n, &l[..n.min(l.len())])?;
-    for i in 0..n {
-        let (done, rest) = l.split_at_mut(i * n);
-        let row = &mut rest[..n];
-        let diagonal = 1.0 / row[i];
-        // Row i of the inverse is −(row i of L, left of the diagonal)·(the rows done)/L_ii. Column j of
-        // those begins at row j, so entry j can be overwritten once the entries from j on are read.
-        for j in 0..i {
-            let sum: f64 = (j..i).map(|k| row[k] * done[k * n + j]).sum();
-            row[j] = -sum * diagonal;
+    clear_above(l, n);
+    for first in (0..n).step_by(BLOCK) {
+        if !going() {
+            return Err(Error::Stopped);
         }
-        row[i] = diagonal;
+        let end = n.min(first + BLOCK);
+        for i in first..end {
+            let (done, rest) = l.split_at_mut(i * n);
+            let row = &mut rest[first..=i];
+            let diagonal = 1.0 / row[i - first];
+            // Row i of the inverse is −(row i of L, left of the diagonal)·(the rows done)/L_ii. Column j of
+            // those begins at row j, so entry j can be overwritten once the entries from j on are read.
+            for j in 0..i - first {
+                let sum: f64 = (j..i - first).map(|k| row[k] * done[(first + k) * n + first + j]).sum();
+                row[j] = -sum * diagonal;
+            }
+            row[i - first] = diagonal;
+        }
+        vectorize(Rows { a: l, n, first, end });
     }
     Ok(())
 }
@@ -247,7 +298,7 @@ fn rotate(a: &mut [f64], n: usize, p: usize, q: usize, vectors: &mut [f64]) -> b
     true
 }
 
-/// Σ aᵢbᵢ in the order of the indices.
+/// Σ aᵢbᵢ in the order of the indices, as far as both reach.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

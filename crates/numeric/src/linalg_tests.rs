@@ -36,7 +36,7 @@ fn difference(a: &[f64], b: &[f64]) -> f64 {
 
 #[test]
 fn cholesky_multiplies_back() {
-    for n in 0..20 {
+    for n in (0..20).chain([63, 64, 65, 97, 130, 200]) {
         let a = definite(n as u32, n);
         let mut l = a.clone();
         cholesky(&mut l, n).unwrap();
@@ -49,7 +49,7 @@ fn cholesky_multiplies_back() {
 
 #[test]
 fn solutions_have_small_residuals() {
-    for n in 1..16 {
+    for n in (1..16).chain([64, 67, 128, 150, 193]) {
         let mut l = definite(n as u32 + 40, n);
         cholesky(&mut l, n).unwrap();
         let b = noise(9, n);
@@ -74,6 +74,26 @@ fn solutions_have_small_residuals() {
         let identity: Vec<f64> = (0..n * n).map(|i| f64::from(i / n == i % n)).collect();
         assert!(difference(&product(&l, &inverse, n), &identity) <= n as f64 * f64::EPSILON * size);
     }
+}
+
+#[test]
+fn work_can_be_stopped_and_small_pivots_refused() {
+    let n = 200;
+    let a = definite(1, n);
+    let mut asked = 0;
+    let mut stop = || {
+        asked += 1;
+        asked < 3
+    };
+    assert_eq!(cholesky_above(&mut a.clone(), n, |_| 0.0, &mut stop), Err(Error::Stopped));
+    let mut l = a.clone();
+    cholesky(&mut l, n).unwrap();
+    assert_eq!(invert_lower_while(&mut l.clone(), n, &mut || false), Err(Error::Stopped));
+    // The least pivot that passes is the least pivot.
+    let least = (0..n).fold(f64::INFINITY, |least, i| l[i * n + i].powi(2).min(least));
+    assert!(cholesky_above(&mut a.clone(), n, |_| 0.999 * least, &mut || true).is_ok());
+    let refused = cholesky_above(&mut a.clone(), n, |_| 1.001 * least, &mut || true);
+    assert!(matches!(refused, Err(Error::NotPositiveDefinite { .. })), "{refused:?}");
 }
 
 #[test]
