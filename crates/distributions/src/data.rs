@@ -122,6 +122,16 @@ impl<'a> Data<'a> {
         Data { values, dimension, weights: None, total, missing: self.missing.clone() }.weighted(weights)
     }
 
+    /// The same points elsewhere: `values` has a number, or NaN, where these have.
+    pub(crate) fn moved<'b>(&'b self, values: &'b [f64]) -> Data<'b> {
+        Data { values, missing: self.missing.clone(), ..*self }
+    }
+
+    /// The same points, nothing missing.
+    pub(crate) fn filled<'b>(&'b self, values: &'b [f64]) -> Data<'b> {
+        Data { values, missing: None, ..*self }
+    }
+
     /// How many points there are; at least one.
     #[allow(clippy::len_without_is_empty)] // there is always a point
     pub fn len(&self) -> usize {

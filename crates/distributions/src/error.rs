@@ -47,6 +47,8 @@ pub enum Error {
         /// The coordinate that the ones before it determine, counted from 0.
         coordinate: usize,
     },
+    /// The caller asked to stop.
+    Stopped,
 }
 
 impl fmt::Display for Error {
@@ -62,6 +64,7 @@ impl fmt::Display for Error {
                 f,
                 "the covariance of component {component} is singular: coordinate {coordinate} is determined by those before it"
             ),
+            Self::Stopped => write!(f, "stopped"),
         }
     }
 }

@@ -9,6 +9,7 @@ use yuragi_numeric::special::sum;
 
 use crate::distribution::{Distribution, Fit, Information};
 use crate::error::{length, range};
+use crate::parallel::Going;
 use crate::random::standard_normal;
 use crate::{Data, Error};
 
@@ -54,21 +55,39 @@ impl PrincipalAxes {
     }
 }
 
+/// The share of a variance that may be rounding alone in Cholesky's pivots.
+pub(crate) fn lost(d: usize) -> f64 {
+    4.0 * d as f64 * f64::EPSILON
+}
+
+/// What of a mixture's component, or of a single Gaussian, made a matrix computation impossible.
+pub(crate) fn singular(error: linalg::Error, component: usize) -> Error {
+    match error {
+        linalg::Error::NotPositiveDefinite { row, .. } | linalg::Error::Singular { row } => {
+            Error::Singular { component, coordinate: row }
+        }
+        linalg::Error::Stopped => Error::Stopped,
+        _ => Error::Singular { component, coordinate: 0 },
+    }
+}
+
 /// L with Σ = L·Lᵀ, unless a pivot is so small that it may be rounding alone.
 pub(crate) fn factorize(covariance: &[f64], d: usize, component: usize) -> Result<Vec<f64>, Error> {
+    factorize_while(covariance, d, component, &|| true)
+}
+
+/// [`factorize`] that can be stopped.
+pub(crate) fn factorize_while(
+    covariance: &[f64],
+    d: usize,
+    component: usize,
+    going: Going<'_>,
+) -> Result<Vec<f64>, Error> {
+    length("the covariance", covariance.len(), d.saturating_mul(d))?;
     let mut factor = covariance.to_vec();
-    linalg::cholesky(&mut factor, d).map_err(|error| match error {
-        linalg::Error::NotPositiveDefinite { row, .. } => Error::Singular { component, coordinate: row },
-        _ => Error::Length { what: "the covariance", got: covariance.len(), expected: d.saturating_mul(d) },
-    })?;
-    let lost = |i: &usize| {
-        let (pivot, variance) = (factor[i * d + i], covariance[i * d + i]);
-        pivot * pivot <= 4.0 * (d as f64) * f64::EPSILON * variance
-    };
-    match (0..d).find(lost) {
-        Some(coordinate) => Err(Error::Singular { component, coordinate }),
-        None => Ok(factor),
-    }
+    linalg::cholesky_above(&mut factor, d, |i| lost(d) * covariance[i * d + i], &mut || going())
+        .map_err(|error| singular(error, component))?;
+    Ok(factor)
 }
 
 /// Refuses a covariance (d×d) that is not finite or not symmetric to a few roundings.

@@ -2,6 +2,9 @@
 
 use alloc::vec::Vec;
 
+/// Whether to go on: asked from time to time by work that takes long, on any thread.
+pub type Going<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// f(0) … f(count−1), in this order. With the feature `std`, up to `threads` threads take the next
 /// piece as they become free; what is computed does not depend on them.
 pub fn map<T: Send>(threads: usize, count: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {

@@ -41,10 +41,12 @@ pub fn bic<D: Distribution>(q: &D, data: &Data<'_>) -> f64 {
     bic_of(log_likelihood(q, data), q.parameters(), data.total_weight())
 }
 
-pub(crate) fn aic_of(mean: f64, parameters: usize, n: f64) -> f64 {
+/// Akaike's criterion of a mean log-likelihood over data of total weight `n`; see [`aic`].
+pub fn aic_of(mean: f64, parameters: usize, n: f64) -> f64 {
     2.0 * parameters as f64 - 2.0 * n * mean
 }
 
-pub(crate) fn bic_of(mean: f64, parameters: usize, n: f64) -> f64 {
+/// Schwarz's criterion of a mean log-likelihood over data of total weight `n`; see [`bic`].
+pub fn bic_of(mean: f64, parameters: usize, n: f64) -> f64 {
     parameters as f64 * libm::log(n) - 2.0 * n * mean
 }

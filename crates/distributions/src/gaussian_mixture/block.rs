@@ -261,6 +261,24 @@ pub fn outer(z: &[Line], gz: &[Line], sums: &mut [Apart]) {
     }
 }
 
+/// [`outer`] with lanes together: second += Σ over the block of gz_i z_j.
+#[inline(always)]
+pub fn outer_together(z: &[Line], gz: &[Line], second: &mut [[f64; ROWS]]) {
+    let columns = z.as_chunks::<2>().0;
+    let mut rest = second;
+    for (group, rows) in gz.as_chunks::<ROWS>().0.iter().enumerate() {
+        let pairs = 2 * group + 2;
+        let Some(columns) = columns.get(..pairs) else { return };
+        let Some((panel, next)) = rest.split_at_mut_checked(2 * pairs) else { return };
+        rest = next;
+        for (columns, second) in columns.iter().zip(panel.as_chunks_mut::<2>().0) {
+            let mut apart = [[[0.0; HALF]; ROWS]; 2];
+            pair::<ROWS>(rows, columns, &mut apart);
+            gather(&mut apart, second);
+        }
+    }
+}
+
 /// Moves what [`outer`] has summed to `second`, lanes together.
 #[inline(always)]
 pub fn gather(apart: &mut [Apart], second: &mut [[f64; ROWS]]) {

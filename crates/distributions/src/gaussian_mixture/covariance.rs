@@ -7,9 +7,25 @@ use yuragi_numeric::linalg;
 
 use super::block::{pack, padded};
 use super::pass::{EMPTY, Moments, Packed, Pattern, Shape};
-use crate::Error;
 use crate::error::range;
-use crate::multivariate::{LN_2PI, check_covariance, factorize};
+use crate::multivariate::{LN_2PI, check_covariance, factorize, factorize_while};
+use crate::parallel::{self, Going};
+use crate::{Error, multivariate};
+
+/// Covariances with their factors, and which components' were raised to the floors.
+pub(super) struct Spread {
+    pub covariances: Vec<f64>,
+    pub factors: Vec<f64>,
+    pub floored: Vec<bool>,
+}
+
+impl Spread {
+    /// That of `k` components for each of these.
+    pub fn repeated(self, kind: Covariance, k: usize) -> Self {
+        let numbers = |values: Vec<f64>| if kind == Covariance::Tied { values } else { values.repeat(k) };
+        Self { covariances: numbers(self.covariances), factors: numbers(self.factors), floored: self.floored.repeat(k) }
+    }
+}
 
 /// What the components' covariances may be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,7 +95,7 @@ impl Covariance {
         }
     }
 
-    /// The M step: the likeliest covariances that stay at or above the floors.
+    /// The M step: the likeliest covariances, raised to the floors.
     ///
     /// `moments` are about the old means, and `shifts` are the new means minus those (0 for a component
     /// that has no points, which keeps its `old` covariance).
@@ -89,48 +105,71 @@ impl Covariance {
         shifts: &[f64],
         old: &[f64],
         floors: &[f64],
-    ) -> Result<Vec<f64>, Error> {
-        let (d, k) = (floors.len(), moments.counts.len());
-        let floor = floors.iter().fold(0.0, |max: f64, floor| max.max(*floor));
-        let occupied = |k: usize| moments.counts[k] > EMPTY * moments.counts.iter().sum::<f64>();
-        let mut new = old.to_vec();
+        (threads, going): (usize, Going<'_>),
+    ) -> Result<Spread, Error> {
+        let (d, count) = (floors.len(), moments.counts.len());
+        let total: f64 = moments.counts.iter().sum();
+        let occupied = |k: usize| moments.counts[k] > EMPTY * total;
         match self {
             Self::Full => {
-                for k in (0..k).filter(|k| occupied(*k)) {
-                    let matrix = &mut new[k * d * d..][..d * d];
+                let parts = parallel::map(threads, count, |k| {
+                    let old = &old[k * d * d..][..d * d];
+                    if !occupied(k) {
+                        return Ok((old.to_vec(), factorize_while(old, d, k, going)?, false));
+                    }
                     let (n, shift) = (moments.counts[k], &shifts[k * d..][..d]);
-                    fill_symmetric(matrix, d, |i, j| moments.second.at(k, d, i, j) / n - shift[i] * shift[j]);
-                    raise(matrix, floors, k)?;
+                    let entry = |i: usize, j: usize| moments.second.at(k, d, i, j) / n - shift[i] * shift[j];
+                    raised(d, entry, floors, k, going)
+                });
+                let mut spread = Spread { covariances: Vec::new(), factors: Vec::new(), floored: Vec::new() };
+                for part in parts {
+                    let (covariance, factor, floored) = part?;
+                    // One component alone takes its matrices as they are: they may be large.
+                    if count == 1 {
+                        return Ok(Spread { covariances: covariance, factors: factor, floored: vec![floored] });
+                    }
+                    spread.covariances.extend(covariance);
+                    spread.factors.extend(factor);
+                    spread.floored.push(floored);
                 }
+                Ok(spread)
             }
             Self::Tied => {
-                let n: f64 = moments.counts.iter().sum();
-                fill_symmetric(&mut new, d, |i, j| {
-                    let terms = (0..k).map(|k| {
+                let entry = |i: usize, j: usize| {
+                    let terms = (0..count).map(|k| {
                         let shift = &shifts[k * d..][..d];
                         moments.second.at(k, d, i, j) - moments.counts[k] * shift[i] * shift[j]
                     });
-                    terms.sum::<f64>() / n
-                });
-                raise(&mut new, floors, 0)?;
+                    terms.sum::<f64>() / total
+                };
+                let (covariances, factors, floored) = raised(d, entry, floors, 0, going)?;
+                Ok(Spread { covariances, factors, floored: vec![floored; count] })
             }
             Self::Diagonal | Self::Spherical => {
-                for k in (0..k).filter(|k| occupied(*k)) {
+                let (mut new, mut all) = (old.to_vec(), vec![false; count]);
+                for k in (0..count).filter(|k| occupied(*k)) {
                     let (n, shift) = (moments.counts[k], &shifts[k * d..][..d]);
                     let variance = |j: usize| moments.second.at(k, d, j, j) / n - shift[j] * shift[j];
+                    let mean = |f: &dyn Fn(usize) -> f64| (0..d).map(f).sum::<f64>() / d as f64;
                     if self == Self::Diagonal {
-                        (0..d).for_each(|j| new[k * d + j] = variance(j).max(floors[j]));
+                        for (j, floor) in floors.iter().enumerate() {
+                            all[k] |= variance(j) < *floor;
+                            new[k * d + j] = variance(j).max(*floor);
+                        }
                     } else {
-                        new[k] = ((0..d).map(variance).sum::<f64>() / d as f64).max(floor);
+                        let floor = mean(&|j| floors[j]);
+                        all[k] = mean(&variance) < floor;
+                        new[k] = mean(&variance).max(floor);
                     }
                     let least = self.part(&new, k, d).iter().position(|variance| *variance < 1e-280);
                     if let Some(coordinate) = least {
                         return Err(Error::Singular { component: k, coordinate });
                     }
                 }
+                let factors = self.factors(&new, d)?;
+                Ok(Spread { covariances: new, factors, floored: all })
             }
         }
-        Ok(new)
     }
 
     /// L of every covariance, or the deviations: in the same places.
@@ -158,30 +197,41 @@ fn fill_symmetric(matrix: &mut [f64], d: usize, entry: impl Fn(usize, usize) -> 
     }
 }
 
-/// Makes Σ − diag(floors) positive semidefinite. In coordinates in which the floors are 1, that is to
-/// raise eigenvalues below 1 to 1: the likeliest covariance of those that respect the floors, for the
-/// likelihood −ln det Σ − tr(Σ⁻¹S) separates in the eigenvectors of S and falls on either side of S.
-fn raise(matrix: &mut [f64], floors: &[f64], component: usize) -> Result<(), Error> {
-    let d = floors.len();
-    if floors.contains(&0.0) {
-        return Ok(());
+/// A covariance of these entries, its factor, and whether it had to be raised.
+type Raised = (Vec<f64>, Vec<f64>, bool);
+
+/// The covariance of these entries if every coordinate's variance given those before it is at or above its floor, and
+/// beyond rounding; otherwise the same with the floors added to the diagonal. That costs two factorisations at most, of
+/// which the first ends where it fails: with fewer points than coordinates, soon.
+fn raised(
+    d: usize,
+    entry: impl Fn(usize, usize) -> f64,
+    floors: &[f64],
+    component: usize,
+    going: Going<'_>,
+) -> Result<Raised, Error> {
+    let mut covariance = vec![0.0; d * d];
+    fill_symmetric(&mut covariance, d, entry);
+    let least: Vec<f64> = floors
+        .iter()
+        .enumerate()
+        .map(|(j, floor)| floor.max(multivariate::lost(d) * covariance[j * d + j].abs()))
+        .collect();
+    let mut factor = covariance.clone();
+    let fails = |error| multivariate::singular(error, component);
+    match linalg::cholesky_above(&mut factor, d, |i| least[i], &mut || going()) {
+        Ok(()) => return Ok((covariance, factor, false)),
+        Err(linalg::Error::NotPositiveDefinite { .. }) if !floors.contains(&0.0) => {}
+        Err(error) => return Err(fails(error)),
     }
-    let scales: Vec<f64> = floors.iter().map(|floor| libm::sqrt(*floor)).collect();
-    let mut work = vec![0.0; d * d];
-    fill_symmetric(&mut work, d, |i, j| matrix[i * d + j] / scales[i] / scales[j]);
-    let mut above = work.clone();
-    (0..d).for_each(|j| above[j * d + j] -= 1.0);
-    if linalg::cholesky(&mut above, d).is_ok() {
-        return Ok(());
+    for (j, least) in least.iter().enumerate() {
+        // Twice what rounding may take, where that is more than the floor.
+        covariance[j * d + j] += if *least > floors[j] { 2.0 * least } else { *least };
     }
-    let (mut values, mut vectors) = (vec![0.0; d], vec![0.0; d * d]);
-    linalg::symmetric_eigen(&mut work, d, &mut values, &mut vectors)
-        .map_err(|_| Error::Singular { component, coordinate: 0 })?;
-    fill_symmetric(matrix, d, |i, j| {
-        let terms = values.iter().zip(vectors.chunks_exact(d)).map(|(value, v)| value.max(1.0) * v[i] * v[j]);
-        terms.sum::<f64>() * scales[i] * scales[j]
-    });
-    Ok(())
+    factor.copy_from_slice(&covariance);
+    linalg::cholesky_above(&mut factor, d, |i| multivariate::lost(d) * covariance[i * d + i], &mut || going())
+        .map_err(fails)?;
+    Ok((covariance, factor, true))
 }
 
 /// The parts of a mixture that densities are computed from.
@@ -195,20 +245,21 @@ pub(super) struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    pub fn pack(&self) -> Result<Packed, Error> {
+    pub fn pack(&self, threads: usize, going: Going<'_>) -> Result<Packed, Error> {
         let (d, k) = (self.d, self.weights.len());
         let width = padded(d);
-        let mut means = vec![0.0; k * width];
-        for (padded, mean) in means.chunks_exact_mut(width).zip(self.means.chunks_exact(d)) {
-            padded[..d].copy_from_slice(mean);
-        }
         let mut log_scales = vec![0.0; k];
         let shape = match self.kind {
             Covariance::Full | Covariance::Tied => {
+                let count = self.factors.len() / (d * d);
+                let packs = parallel::map(threads, count, |k| {
+                    let (whitening, log_scale) = invert(&self.factors[k * d * d..][..d * d], d, k, going)?;
+                    Ok::<_, Error>((pack(&whitening, d).collect::<Vec<_>>(), log_scale))
+                });
                 let mut panels = Vec::new();
-                for (k, factor) in self.factors.chunks_exact(d * d).enumerate() {
-                    let (whitening, log_scale) = invert(factor, d, k)?;
-                    panels.extend(pack(&whitening, d));
+                for (k, packed) in packs.into_iter().enumerate() {
+                    let (packed, log_scale) = packed?;
+                    panels.extend(packed);
                     match self.kind {
                         Covariance::Tied => log_scales.fill(log_scale),
                         _ => log_scales[k] = log_scale,
@@ -231,11 +282,13 @@ impl Parts<'_> {
         };
         let constant = |(weight, log_scale): (&f64, &f64)| libm::log(*weight) - 0.5 * d as f64 * LN_2PI + log_scale;
         let constants = self.weights.iter().zip(&log_scales).map(constant).collect();
-        Ok(Packed { d, means, constants, shape })
+        let mut packed = Packed { d, means: vec![0.0; k * width], constants, shape };
+        packed.set_means(self.means);
+        Ok(packed)
     }
 
     /// The model for points that lack some coordinates.
-    pub fn pattern(&self, lacks: &[bool]) -> Result<Pattern, Error> {
+    pub fn pattern(&self, lacks: &[bool], going: Going<'_>) -> Result<Pattern, Error> {
         let (d, k) = (self.d, self.weights.len());
         let given: Vec<usize> = (0..d).filter(|j| !lacks[*j]).collect();
         let lacking: Vec<usize> = (0..d).filter(|j| lacks[*j]).collect();
@@ -250,15 +303,18 @@ impl Parts<'_> {
             let block = |rows: &[usize], columns: &[usize]| -> Vec<f64> {
                 rows.iter().flat_map(|i| columns.iter().map(move |j| (*i, *j))).map(|(i, j)| sigma[i * d + j]).collect()
             };
-            let factor = factorize(&block(&given, &given), o, k)?;
-            let (whitening, log_scale) = invert(&factor, o, k)?;
+            let factor = factorize_while(&block(&given, &given), o, k, going)?;
+            let (whitening, log_scale) = invert(&factor, o, k, going)?;
             let mut coefficients = block(&lacking, &given);
             let mut spread = block(&lacking, &lacking);
             // With A = Σ_mo L⁻ᵀ: Σ_mo Σ_oo⁻¹ = A L⁻¹, and the remainder is Σ_mm − AAᵀ.
+            let asked = || if going() { Ok(()) } else { Err(Error::Stopped) };
             for row in coefficients.chunks_exact_mut(o.max(1)) {
+                asked()?;
                 solve(linalg::solve_lower(&factor, o, row), k)?;
             }
             for i in 0..m {
+                asked()?;
                 for j in 0..m {
                     let rows = (&coefficients[i * o..][..o], &coefficients[j * o..][..o]);
                     spread[i * m + j] -= rows.0.iter().zip(rows.1).map(|(a, b)| a * b).sum::<f64>();
@@ -266,6 +322,7 @@ impl Parts<'_> {
                 spread[i * m + i] = spread[i * m + i].max(0.0);
             }
             for row in coefficients.chunks_exact_mut(o.max(1)) {
+                asked()?;
                 solve(linalg::solve_lower_transposed(&factor, o, row), k)?;
             }
             for (place, j) in means[k * width..].iter_mut().zip(&given) {
@@ -282,16 +339,13 @@ impl Parts<'_> {
 }
 
 /// L⁻¹ and −ln det L.
-fn invert(factor: &[f64], d: usize, component: usize) -> Result<(Vec<f64>, f64), Error> {
+fn invert(factor: &[f64], d: usize, component: usize, going: Going<'_>) -> Result<(Vec<f64>, f64), Error> {
     let mut whitening = factor.to_vec();
-    solve(linalg::invert_lower(&mut whitening, d), component)?;
+    solve(linalg::invert_lower_while(&mut whitening, d, &mut || going()), component)?;
     let log_det = linalg::log_det(factor, d).map_err(|_| Error::Singular { component, coordinate: 0 })?;
     Ok((whitening, -0.5 * log_det))
 }
 
 fn solve(result: Result<(), linalg::Error>, component: usize) -> Result<(), Error> {
-    result.map_err(|error| match error {
-        linalg::Error::Singular { row } => Error::Singular { component, coordinate: row },
-        _ => Error::Singular { component, coordinate: 0 },
-    })
+    result.map_err(|error| multivariate::singular(error, component))
 }

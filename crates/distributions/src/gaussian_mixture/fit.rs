@@ -6,12 +6,14 @@ use core::ops::ControlFlow;
 
 use yuragi_numeric::philox::{self, Philox};
 
+use super::covariance::Covariance;
 use super::kmeans::Points;
-use super::pass::Moments;
-use super::{Covariance, GaussianMixture, floors};
-use crate::em::{Ascent, End, Limits, Progress, ascend};
-use crate::error::range;
-use crate::{Data, Error};
+use super::mixture::{Expected, GaussianMixture};
+use super::pass::{Moments, hard_moments};
+use super::scale::Scale;
+use crate::em::{Ascent, End, ExpectationMaximization, Limits, Progress, ascend};
+use crate::error::{length, range};
+use crate::{Data, Error, Going};
 
 /// At most so many of Lloyd's iterations before EM takes over.
 const LLOYD: usize = 30;
@@ -37,7 +39,7 @@ pub struct Options {
     pub restarts: usize,
     /// Equal seeds give equal results; 0 by default.
     pub seed: u64,
-    /// The least variance a component may have in any direction, as a share of the data's: see
+    /// The least variance a component may have in any direction, as a share of the data's local variance: see
     /// [`GaussianMixture::set_floors`]. 10⁻⁶ by default. With 0, a component that collapses is an error.
     pub floor: f64,
     /// When to stop; by default after 100 iterations, or when one adds less than 10⁻³ nats a point.
@@ -69,12 +71,22 @@ pub enum Start {
     KMeansPlusPlus,
 }
 
+/// What is known of a mixture before it is learned.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Begin<'a> {
+    /// The number of components, which start where [`Options::start`] says.
+    Components(usize),
+    /// The means (K×d) that components start with: with equal weights and one covariance, that of the points about their
+    /// nearest mean. There is nothing to draw, so one start is made.
+    Means(&'a [f64]),
+}
+
 /// A mixture that was learned.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fitted {
     /// The mixture.
     pub mixture: GaussianMixture,
-    /// Its ascent.
+    /// Its ascent. If that was stopped within an iteration, its last bound is that before the iteration.
     pub ascent: Ascent,
     /// Which of the restarts it came from, counted from 0.
     pub restart: usize,
@@ -103,78 +115,216 @@ impl GaussianMixture {
         data: &Data<'_>,
         components: usize,
         options: &Options,
+        hook: impl FnMut(usize, Progress) -> ControlFlow<()>,
+    ) -> Result<Fitted, Error> {
+        Self::fit_while(data, Begin::Components(components), options, &|| true, hook)
+    }
+
+    /// [`fit_with`](Self::fit_with), from given means if there are any, as long as `going` gives true: it is asked inside
+    /// iterations, too, on any thread, after some 10⁸ operations at the most. What was learned is kept as if the hook had
+    /// broken.
+    ///
+    /// # Errors
+    /// Those of [`fit`](Self::fit); means of another dimension or not finite; [`Error::Stopped`] if that was before there
+    /// was a mixture.
+    ///
+    /// ```
+    /// use core::ops::ControlFlow;
+    /// use yuragi_distributions::{Begin, Data, GaussianMixture, Options};
+    /// let points = [-1.1, -0.9, -1.0, 4.0, 4.3, 3.9];
+    /// let (data, begin) = (Data::scalars(&points)?, Begin::Means(&[5.0, 0.0]));
+    /// let fitted = GaussianMixture::fit_while(&data, begin, &Options::default(), &|| true, |_, _| ControlFlow::Continue(()))?;
+    /// assert!(fitted.mixture.means()[0] > 4.0 && fitted.mixture.means()[1] < -0.9);
+    /// # Ok::<(), yuragi_distributions::Error>(())
+    /// ```
+    pub fn fit_while(
+        data: &Data<'_>,
+        begin: Begin<'_>,
+        options: &Options,
+        going: Going<'_>,
         mut hook: impl FnMut(usize, Progress) -> ControlFlow<()>,
     ) -> Result<Fitted, Error> {
+        let d = data.dimension();
+        let components = match begin {
+            Begin::Components(components) => components,
+            Begin::Means(means) => {
+                length("the last mean", means.len() % d, 0)?;
+                for mean in means {
+                    range("a mean", *mean, mean.abs() < crate::data::LIMIT, "finite and below 1e140 in size")?;
+                }
+                means.len() / d
+            }
+        };
         let legal = (1..=data.len()).contains(&components);
         range("the number of components", components as f64, legal, "from 1 to the number of points")?;
         range("the number of restarts", options.restarts as f64, options.restarts >= 1, "at least 1")?;
-        let floors = floors(data, options.floor)?;
-        let points = Points::new(data);
+        let scale = Scale::of(data, going)?;
+        let floors = scale.floors(options.floor)?;
+        // About a point of their own, so that an offset takes no places of differences.
+        let centred: Vec<f64> =
+            data.rows().flat_map(|row| row.iter().zip(&scale.centres).map(|(x, c)| x - c)).collect();
+        let data = data.moved(&centred);
+        let points = Points::new(&data);
         let mut best: Option<Fitted> = None;
-        for restart in 0..options.restarts {
-            let mut rng = Philox::new(philox::key(options.seed), restart as u32);
-            let mut centres = points.seeds(components, &mut rng);
-            let iterations = if options.start == Start::KMeans { LLOYD } else { 0 };
-            let labels = points.lloyd(&mut centres, iterations);
-            let means = points.restored(&centres);
-            let moments = hard_moments(&points, data, &labels, &means, options.covariance);
-            let mut mixture = start(&moments, means, &floors, options)?;
-            let ascent = ascend(&mut mixture, data, &options.limits, |progress| hook(restart, progress))?;
+        let restarts = if matches!(begin, Begin::Means(_)) { 1 } else { options.restarts };
+        for restart in 0..restarts {
+            let started = match begin {
+                Begin::Means(means) => {
+                    let means: Vec<f64> = means.iter().enumerate().map(|(i, x)| x - scale.centres[i % d]).collect();
+                    given(&points, &data, means, &floors, options, going)
+                }
+                Begin::Components(_) => {
+                    let mut rng = Philox::new(philox::key(options.seed), restart as u32);
+                    drawn(&points, &data, components, &floors, options, &mut rng, going)
+                }
+            };
+            let mut watched = match started {
+                Err(Error::Stopped) => break,
+                started => Watched { mixture: started?, going },
+            };
+            let mut bounds = Vec::new();
+            let ascent = ascend(&mut watched, &data, &options.limits, |progress| {
+                bounds.push(progress.bound);
+                hook(restart, progress)
+            });
+            let ascent = match ascent {
+                Err(Error::Stopped) if bounds.is_empty() => break,
+                Err(Error::Stopped) => Ascent { bounds, end: End::Cancelled },
+                ascent => ascent?,
+            };
             let cancelled = ascent.end == End::Cancelled;
             if best.as_ref().is_none_or(|best| ascent.bound() > best.ascent.bound()) {
-                best = Some(Fitted { mixture, ascent, restart });
+                best = Some(Fitted { mixture: watched.mixture, ascent, restart });
             }
             if cancelled {
                 break;
             }
         }
-        best.ok_or(Error::Degenerate { what: "the mixture", why: "no start was made" })
+        let mut best = best.ok_or(Error::Stopped)?;
+        best.mixture.shift(&scale.centres);
+        Ok(best)
     }
+
+    /// Sets [`floors`](Self::floors) to `share` of the local variance of every coordinate of the data: what the densest
+    /// tenth of windows of √n neighbouring values would make of all, or the whole variance if that is smaller. It does
+    /// not depend on distances between clusters or on outliers. A coordinate that is constant in the data takes part with
+    /// the least variance of the others, or with 1.
+    ///
+    /// # Errors
+    /// Data of another dimension, or a share outside [0, 1].
+    pub fn set_floors(&mut self, data: &Data<'_>, share: f64) -> Result<(), Error> {
+        length("a point", data.dimension(), self.floors().len())?;
+        self.replace_floors(Scale::of(data, &|| true)?.floors(share)?);
+        Ok(())
+    }
+}
+
+/// A mixture whose steps can be stopped.
+struct Watched<'a> {
+    mixture: GaussianMixture,
+    going: Going<'a>,
+}
+
+impl ExpectationMaximization<Data<'_>> for Watched<'_> {
+    type Expectation = Expected;
+    type Error = Error;
+
+    fn expectation(&self, data: &Data<'_>) -> Result<(f64, Expected), Error> {
+        self.mixture.expect(data, self.going)
+    }
+
+    fn maximization(&mut self, data: &Data<'_>, expected: Expected) -> Result<(), Error> {
+        self.mixture.maximize(data, expected, self.going)
+    }
+}
+
+/// The mixture of clusters about seeds that are drawn.
+fn drawn(
+    points: &Points<'_>,
+    data: &Data<'_>,
+    components: usize,
+    floors: &[f64],
+    options: &Options,
+    rng: &mut Philox,
+    going: Going<'_>,
+) -> Result<GaussianMixture, Error> {
+    let mut centres = points.seeds(components, rng, going)?;
+    let iterations = if options.start == Start::KMeans { LLOYD } else { 0 };
+    let labels = points.lloyd(&mut centres, iterations, going)?;
+    let mut means = points.restored(&centres);
+    // Means first, then moments about them: those about a rounded centre of few points far away are lost in rounding.
+    let d = floors.len();
+    let diagonal = Options { covariance: Covariance::Diagonal, ..*options };
+    let rough = moments_of(points, data, &labels, &means, &diagonal, going)?;
+    means.iter_mut().zip(shifts(&rough, d)).for_each(|(mean, shift)| *mean += shift);
+    let moments = moments_of(points, data, &labels, &means, options, going)?;
+    let shifts = shifts(&moments, d);
+    means.iter_mut().zip(&shifts).for_each(|(mean, shift)| *mean += shift);
+    let total: f64 = moments.counts.iter().sum();
+    let weights = moments.counts.iter().map(|count| count / total).collect();
+    let kind = options.covariance;
+    let spare = spare(kind, components, floors);
+    let spread = kind.estimate(&moments, &shifts, &spare, floors, (options.threads, going))?;
+    GaussianMixture::build((kind, weights, means), spread, floors.to_vec(), (options.threads, going))
+}
+
+/// The mixture with these means, and with the covariance of points about their nearest.
+fn given(
+    points: &Points<'_>,
+    data: &Data<'_>,
+    means: Vec<f64>,
+    floors: &[f64],
+    options: &Options,
+    going: Going<'_>,
+) -> Result<GaussianMixture, Error> {
+    let (d, kind) = (floors.len(), options.covariance);
+    let k = means.len() / d;
+    let labels = points.lloyd(&mut points.standardized(&means), 0, going)?;
+    let moments = moments_of(points, data, &labels, &means, options, going)?.pooled(d);
+    let work = (options.threads, going);
+    let spread = kind.estimate(&moments, &vec![0.0; d], &spare(kind, 1, floors), floors, work)?.repeated(kind, k);
+    GaussianMixture::build((kind, vec![1.0 / k as f64; k], means), spread, floors.to_vec(), work)
 }
 
 /// The moments about `means` when every point belongs to one component alone.
-fn hard_moments(points: &Points<'_>, data: &Data<'_>, labels: &[usize], means: &[f64], kind: Covariance) -> Moments {
-    let d = data.dimension();
-    let full = matches!(kind, Covariance::Full | Covariance::Tied);
-    let mut moments = Moments::zero(means.len() / d, d, full);
-    let mut z = vec![0.0; d];
-    for (i, label) in labels.iter().enumerate() {
-        let weight = data.weight(i);
-        let mean = &means[label * d..][..d];
-        z.iter_mut().zip(points.original(i)).zip(mean).for_each(|((z, x), mean)| *z = x - mean);
-        moments.counts[*label] += weight;
-        for (i, zi) in z.iter().enumerate() {
-            moments.add_first(*label, d, i, weight * zi);
-            for (j, zj) in z[..=i].iter().enumerate().skip(if full { 0 } else { i }) {
-                moments.second.add(*label, d, i, j, weight * zi * zj);
-            }
-        }
-    }
-    moments
+fn moments_of(
+    points: &Points<'_>,
+    data: &Data<'_>,
+    labels: &[usize],
+    means: &[f64],
+    options: &Options,
+    going: Going<'_>,
+) -> Result<Moments, Error> {
+    let full = matches!(options.covariance, Covariance::Full | Covariance::Tied);
+    let filled: Vec<f64>;
+    let data = if data.has_missing() {
+        filled = (0..data.len()).flat_map(|i| points.original(i)).collect();
+        &data.filled(&filled)
+    } else {
+        data
+    };
+    hard_moments(data, labels, means, full, (options.threads, going))
 }
 
-/// The mixture of these moments; a component without points takes the covariance of all.
-fn start(moments: &Moments, mut means: Vec<f64>, floors: &[f64], options: &Options) -> Result<GaussianMixture, Error> {
-    let (d, kind) = (floors.len(), options.covariance);
-    let k = moments.counts.len();
-    let mut shifts = vec![0.0; k * d];
+/// The new means minus those that moments are about; 0 without points.
+fn shifts(moments: &Moments, d: usize) -> Vec<f64> {
+    let mut shifts = vec![0.0; moments.counts.len() * d];
     for (k, count) in moments.counts.iter().enumerate().filter(|(_, count)| **count > 0.0) {
-        for j in 0..d {
-            shifts[k * d + j] = moments.first(k, d, j) / count;
-            means[k * d + j] += shifts[k * d + j];
-        }
+        (0..d).for_each(|j| shifts[k * d + j] = moments.first(k, d, j) / count);
     }
-    let mut spare = vec![0.0; kind.len(k, d)];
-    for (place, value) in spare.iter_mut().enumerate() {
+    shifts
+}
+
+/// The covariances of components without points.
+fn spare(kind: Covariance, k: usize, floors: &[f64]) -> Vec<f64> {
+    let d = floors.len();
+    let value = |place: usize| {
         let (row, column) = (place / d % d, place % d);
-        *value = match kind {
+        match kind {
             Covariance::Full | Covariance::Tied if row != column => 0.0,
             Covariance::Spherical => 1.0,
             _ => floors[column].max(1e-200),
-        };
-    }
-    let covariances = kind.estimate(moments, &shifts, &spare, floors)?;
-    let total: f64 = moments.counts.iter().sum();
-    let weights = moments.counts.iter().map(|count| count / total).collect();
-    GaussianMixture::build(kind, weights, means, covariances, floors.to_vec(), options.threads)
+        }
+    };
+    (0..kind.len(k, d)).map(value).collect()
 }

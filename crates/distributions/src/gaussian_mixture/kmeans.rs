@@ -7,8 +7,9 @@ use yuragi_numeric::rand_core::Rng;
 use yuragi_numeric::simd::{Task, vectorize};
 
 use super::block::{BLOCK, LANES, Line, ZERO, scaled_distances};
-use crate::Data;
+use crate::parallel::Going;
 use crate::random::{choose, index, uniform};
+use crate::{Data, Error};
 
 /// Points in units of each coordinate's deviation, so that the result does not depend on units.
 /// Missing coordinates stand at the mean.
@@ -52,7 +53,7 @@ impl<'a> Points<'a> {
 
     /// k-means++ (Arthur and Vassilvitskii 2007): each centre is drawn with a probability proportional to
     /// the squared distance from those before; of 2 + ⌊ln k⌋ draws the one that helps most is taken.
-    pub fn seeds<R: Rng + ?Sized>(&self, k: usize, rng: &mut R) -> Vec<f64> {
+    pub fn seeds<R: Rng + ?Sized>(&self, k: usize, rng: &mut R, going: Going<'_>) -> Result<Vec<f64>, Error> {
         let n = self.data.len();
         let trials = 2 + libm::log(k as f64) as usize;
         let by_weight = cumulative(self.weights.iter().copied());
@@ -62,6 +63,9 @@ impl<'a> Points<'a> {
             let sums = cumulative(self.weights.iter().zip(&nearest).map(|(weight, distance)| weight * distance));
             let mut best: Option<(f64, usize, Vec<f64>)> = None;
             for _ in 0..trials {
+                if !going() {
+                    return Err(Error::Stopped);
+                }
                 // When every point is a centre, any will do.
                 let none = sums.last().is_none_or(|sum| *sum <= 0.0);
                 let i = if none { index(rng, n) } else { choose(&sums, uniform(rng)) };
@@ -77,13 +81,13 @@ impl<'a> Points<'a> {
                 nearest = distances;
             }
         }
-        centres
+        Ok(centres)
     }
 
     /// Lloyd's iterations from `centres`: the nearest centre of every point, when that no longer
     /// changes or after `iterations`.
-    pub fn lloyd(&self, centres: &mut [f64], iterations: usize) -> Vec<usize> {
-        let mut labels = self.labels(centres);
+    pub fn lloyd(&self, centres: &mut [f64], iterations: usize, going: Going<'_>) -> Result<Vec<usize>, Error> {
+        let mut labels = self.labels(centres, going)?;
         for _ in 0..iterations {
             let (mut sums, mut totals) = (vec![0.0; centres.len()], vec![0.0; centres.len() / self.d]);
             for (i, label) in labels.iter().enumerate() {
@@ -99,14 +103,20 @@ impl<'a> Points<'a> {
                     centre.iter_mut().zip(sum).for_each(|(centre, sum)| *centre = sum / total);
                 }
             }
-            let next = self.labels(centres);
+            let next = self.labels(centres, going)?;
             let settled = next == labels;
             labels = next;
             if settled {
                 break;
             }
         }
-        labels
+        Ok(labels)
+    }
+
+    /// The inverse of [`restored`](Self::restored).
+    pub fn standardized(&self, points: &[f64]) -> Vec<f64> {
+        let coordinates = points.iter().enumerate();
+        coordinates.map(|(i, x)| (x - self.means[i % self.d]) / self.deviations[i % self.d]).collect()
     }
 
     /// Centres in the data's own units.
@@ -130,10 +140,12 @@ impl<'a> Points<'a> {
         flat
     }
 
-    fn labels(&self, centres: &[f64]) -> Vec<usize> {
+    fn labels(&self, centres: &[f64], going: Going<'_>) -> Result<Vec<usize>, Error> {
         let mut out = vec![ZERO; self.data.len().div_ceil(BLOCK)];
-        vectorize(Labels { points: self, centres, out: &mut out });
-        out.as_flattened().as_flattened()[..self.data.len()].iter().map(|label| *label as usize).collect()
+        if !vectorize(Labels { points: self, centres, out: &mut out, going }) {
+            return Err(Error::Stopped);
+        }
+        Ok(out.as_flattened().as_flattened()[..self.data.len()].iter().map(|label| *label as usize).collect())
     }
 }
 
@@ -168,15 +180,20 @@ struct Labels<'a> {
     points: &'a Points<'a>,
     centres: &'a [f64],
     out: &'a mut [Line],
+    going: Going<'a>,
 }
 
 impl Task for Labels<'_> {
-    type Output = ();
+    /// False if it was stopped.
+    type Output = bool;
     #[inline(always)]
-    fn run(self) {
+    fn run(self) -> bool {
         let d = self.points.d;
         let ones = vec![1.0; d];
         for (block, out) in self.points.lines.chunks_exact(d).zip(self.out) {
+            if !(self.going)() {
+                return false;
+            }
             let (mut least, mut distances) = ([[f64::INFINITY; LANES]; BLOCK / LANES], ZERO);
             for (k, centre) in self.centres.chunks_exact(d).enumerate() {
                 scaled_distances(&ones, centre, block, &mut distances);
@@ -190,5 +207,6 @@ impl Task for Labels<'_> {
                 }
             }
         }
+        true
     }
 }

@@ -11,9 +11,10 @@ use yuragi_numeric::special::Sum;
 
 use super::block::{
     Apart, BLOCK, HALF, LANES, Line, ROWS, ZERO, across, center, distances, gather, log_densities, normalize, outer,
-    packed_at, packed_index, packed_len, padded, product, scaled_distances, total, weigh,
+    outer_together, packed_at, packed_index, packed_len, padded, product, scaled_distances, total, weigh,
 };
-use crate::{Data, Error, parallel};
+use crate::parallel::{self, Going};
+use crate::{Data, Error};
 
 /// A component with less than this share of the data has no points; it keeps its mean and covariance.
 pub(crate) const EMPTY: f64 = 1e-14;
@@ -48,10 +49,20 @@ impl Packed {
         &self.means[k * width..][..width]
     }
 
-    /// ln q(x, k) into one line for every k; `z` is scratch of x.len() places.
+    /// Puts means (K×d) in their places.
+    pub fn set_means(&mut self, means: &[f64]) {
+        for (padded, mean) in self.means.chunks_exact_mut(padded(self.d)).zip(means.chunks_exact(self.d)) {
+            padded[..self.d].copy_from_slice(mean);
+        }
+    }
+
+    /// ln q(x, k) into one line for every k; `z` is scratch of x.len() places. False if it was stopped.
     #[inline(always)]
-    fn log_joint(&self, x: &[Line], z: &mut [Line], out: &mut [Line]) {
+    fn log_joint(&self, x: &[Line], z: &mut [Line], out: &mut [Line], going: Going<'_>) -> bool {
         for (k, out) in out.iter_mut().enumerate() {
+            if !going() {
+                return false;
+            }
             match &self.shape {
                 Shape::Full(panels) => {
                     let len = packed_len(self.d);
@@ -66,6 +77,7 @@ impl Packed {
             }
             log_densities(self.constants[k], out);
         }
+        true
     }
 }
 
@@ -126,9 +138,19 @@ impl Moments {
         across(&self.first[k * padded(d) + j])
     }
 
-    /// Adds to that.
-    pub fn add_first(&mut self, k: usize, d: usize, j: usize, value: f64) {
-        self.first[k * padded(d) + j][0] += value;
+    /// The sums over all components, as if they were one.
+    pub fn pooled(&self, d: usize) -> Self {
+        let (full, width) = (matches!(self.second, Second::Full(_)), padded(d));
+        let mut pooled = Self::zero(1, d, full);
+        for k in 0..self.counts.len() {
+            let first = self.first[k * width..][..width].to_vec();
+            let second = match &self.second {
+                Second::Full(sums) => Second::Full(sums[k * packed_len(d)..][..packed_len(d)].to_vec()),
+                Second::Diagonal(sums) => Second::Diagonal(sums[k * width..][..width].to_vec()),
+            };
+            pooled.add(&Self { log_likelihood: Sum::default(), counts: vec![self.counts[k]], first, second });
+        }
+        pooled
     }
 
     fn add(&mut self, other: &Self) {
@@ -216,8 +238,30 @@ pub struct Pass<'a> {
     pub packed: &'a Packed,
     pub data: &'a Data<'a>,
     pub threads: usize,
+    /// The component of each point, instead of γ.
+    pub labels: Option<&'a [usize]>,
     /// The model for a group of rows that lack something.
     pub pattern: &'a (dyn Fn(usize) -> Result<Pattern, Error> + Sync),
+    /// Whether to go on.
+    pub going: Going<'a>,
+}
+
+/// The moments about `means` (K×d) of points each of which belongs to one component alone, nothing missing.
+pub fn hard_moments(
+    data: &Data<'_>,
+    labels: &[usize],
+    means: &[f64],
+    full: bool,
+    (threads, going): (usize, Going<'_>),
+) -> Result<Moments, Error> {
+    let d = data.dimension();
+    let k = means.len() / d;
+    // Only the kind of the shape counts: no density is computed.
+    let shape = if full { Shape::Full(Vec::new()) } else { Shape::Diagonal(Vec::new()) };
+    let mut packed = Packed { d, means: vec![0.0; k * padded(d)], constants: vec![0.0; k], shape };
+    packed.set_means(means);
+    let none = |_| Err(Error::Length { what: "the labels", got: 0, expected: data.len() });
+    Pass { packed: &packed, data, threads, labels: Some(labels), pattern: &none, going }.moments()
 }
 
 impl Pass<'_> {
@@ -278,8 +322,8 @@ impl Pass<'_> {
 
     fn piece(self, piece: Piece<'_>, want: &mut Want<'_>) -> Result<(), Error> {
         let pattern = piece.group.map(|group| (self.pattern)(group)).transpose()?;
-        vectorize(Work { pass: self, rows: piece.rows, pattern: pattern.as_ref(), want });
-        Ok(())
+        let done = vectorize(Work { pass: self, rows: piece.rows, pattern: pattern.as_ref(), want });
+        if done { Ok(()) } else { Err(Error::Stopped) }
     }
 }
 
@@ -302,10 +346,11 @@ struct Work<'a, 'b, 'c> {
 }
 
 impl Task for Work<'_, '_, '_> {
-    type Output = ();
+    /// False if it was stopped.
+    type Output = bool;
 
     #[inline(always)]
-    fn run(self) {
+    fn run(self) -> bool {
         let Self { pass, rows, pattern, want } = self;
         let packed = pass.packed;
         let (components, width) = (packed.components(), padded(packed.d));
@@ -315,14 +360,13 @@ impl Task for Work<'_, '_, '_> {
         let mut x = vec![ZERO; padded(marginal.d)];
         let (mut z, mut gz) = (vec![ZERO; width], vec![ZERO; width]);
         let mut centred = vec![ZERO; width];
-        // Sums stay apart for every lane up to the end where there is room for all components', otherwise
-        // for one block of one component.
+        // Sums stay apart for every lane up to the end where there is room for all components'.
         let len = match want {
             Want::Moments(Moments { second: Second::Full(_), .. }) => packed_len(packed.d),
             _ => 0,
         };
         let together = components * len <= APART;
-        let mut apart = vec![[[0.0; HALF]; ROWS]; if together { components * len } else { len }];
+        let mut apart = vec![[[0.0; HALF]; ROWS]; if together { components * len } else { 0 }];
         let zeros = vec![0.0; width];
         let mut gamma = vec![ZERO; components];
         let (mut weights, mut evidence) = (ZERO, ZERO);
@@ -332,14 +376,30 @@ impl Task for Work<'_, '_, '_> {
             if !matches!(want, Want::Moments(_)) {
                 weights = [[1.0; LANES]; BLOCK / LANES];
             }
-            marginal.log_joint(&x, &mut centred[..x.len()], &mut gamma);
-            normalize(&mut gamma, &weights, &mut evidence);
+            if let Some(labels) = pass.labels {
+                if !(pass.going)() {
+                    return false;
+                }
+                gamma.fill(ZERO);
+                for i in 0..count {
+                    let (t, lane) = (i / LANES, i % LANES);
+                    gamma[labels[rows.at(start + i)]][t][lane] = weights[t][lane];
+                }
+            } else {
+                if !marginal.log_joint(&x, &mut centred[..x.len()], &mut gamma, pass.going) {
+                    return false;
+                }
+                normalize(&mut gamma, &weights, &mut evidence);
+            }
             match want {
                 Want::Moments(moments) => {
                     let mut terms = ZERO;
                     product(&weights, &evidence, &mut terms);
                     moments.log_likelihood += total(&terms);
                     for (k, gamma) in gamma.iter().enumerate() {
+                        if !(pass.going)() {
+                            return false;
+                        }
                         let (x, mean) = match pattern {
                             None => (&x, packed.mean(k)),
                             Some(_) => {
@@ -347,11 +407,8 @@ impl Task for Work<'_, '_, '_> {
                                 (&z, &zeros[..])
                             }
                         };
-                        let apart = if together { &mut apart[k * len..][..len] } else { &mut apart[..] };
+                        let apart = if together { &mut apart[k * len..][..len] } else { &mut [][..] };
                         moments.collect(packed.d, pattern, k, gamma, x, mean, (&mut centred, &mut gz), apart);
-                        if !together {
-                            moments.gather(k, apart);
-                        }
                     }
                 }
                 Want::Scores(out) => {
@@ -387,6 +444,7 @@ impl Task for Work<'_, '_, '_> {
         if let Want::Moments(moments) = want {
             apart.chunks_exact_mut(len.max(1)).enumerate().for_each(|(k, apart)| moments.gather(k, apart));
         }
+        true
     }
 }
 
@@ -451,7 +509,7 @@ impl Moments {
         }
     }
 
-    /// Adds a block's share for component k, with coordinates about `mean`: full second moments to `apart`.
+    /// Adds a block's share for component k, with coordinates about `mean`: full second moments to `apart` if it has room.
     /// `z` and `gz` are scratch of x.len() places.
     #[inline(always)]
     #[allow(clippy::too_many_arguments)]
@@ -474,6 +532,10 @@ impl Moments {
             weigh(x, *mean, gamma, z, gz, sums);
         }
         match &mut self.second {
+            Second::Full(second) if apart.is_empty() => {
+                let len = packed_len(d);
+                outer_together(z, gz, &mut second[k * len..][..len]);
+            }
             Second::Full(_) => outer(z, gz, apart),
             Second::Diagonal(second) => {
                 let mut squares = ZERO;

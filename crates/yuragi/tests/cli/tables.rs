@@ -47,6 +47,38 @@ fn a_mixture_is_learned_kept_and_drawn_from() {
 }
 
 #[test]
+fn a_mixture_takes_weights_and_means_and_tells_labels_and_floors() {
+    let scratch = Scratch::new();
+    // Two clusters of deviation 1 at a distance of 10⁷, and one row far from both that hardly counts.
+    let values: Vec<f64> = (0..100).map(|i| f64::from(i * 37 % 100) / 28.87 + 1e7 * f64::from(i % 2)).collect();
+    let column = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join("\n");
+    fs::write(scratch.join("far.csv"), format!("x\n{}\n-1e12\n", column(&values))).unwrap();
+    let weights: Vec<f64> = (0..101).map(|i| if i == 100 { 1e-3 } else { [1.0, 3.0][i % 2] }).collect();
+    fs::write(scratch.join("weights.csv"), format!("weight\n{}\n", column(&weights))).unwrap();
+    fs::write(scratch.join("means.csv"), "x\n9e6\n5\n-1e12\n").unwrap();
+    let arguments =
+        ["fit", "gmm", "far.csv", "--weights", "weights.csv", "--means", "means.csv", "--scores", "scores.csv"];
+    let report = scratch.succeed(arguments.iter().chain(&["--json"])).out;
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let number = |key: &str, k: usize| report[key][k].as_f64().unwrap();
+    assert!((number("weights", 0) - 0.75).abs() < 1e-4 && (number("weights", 1) - 0.25).abs() < 1e-4, "{report}");
+    assert!((0.9..1.1).contains(&number("covariances", 0)) && (0.9..1.1).contains(&number("covariances", 1)));
+    assert_eq!(report["floored"], serde_json::json!([2]));
+    let scores = Table::open(scratch.join("scores.csv")).unwrap();
+    assert_eq!(scores.names(), ["label", "log_density", "share 0", "share 1", "share 2"]);
+    let rows = scores.to_f64();
+    assert_eq!(rows.chunks(5).map(|row| row[0]).collect::<Vec<_>>()[97..], [0.0, 1.0, 0.0, 2.0]);
+    assert!(rows.chunks(5).all(|row| row[1].is_finite() && (row[2] + row[3] + row[4] - 1.0).abs() < 1e-12));
+    let told = scratch.succeed(arguments).out;
+    assert!(told.contains("raised to the least variance (`--floor 0.000001`): component 2\n"), "{told}");
+    let with = |more: [&'static str; 2]| arguments.into_iter().chain(more).collect::<Vec<_>>();
+    scratch.refuse(with(["-k", "2"]), &["means.csv has 3 rows; `-k 2` asks for 2 components"]);
+    scratch.refuse(with(["--floor", "2"]), &["the floor is 2; it must be in [0, 1]"]);
+    let unequal = ["fit", "gmm", "far.csv", "--weights", "means.csv"];
+    scratch.refuse(unequal, &["means.csv has 3 rows of 1 columns; weights are 101 rows of 1 column"]);
+}
+
+#[test]
 fn a_machine_is_learned_kept_and_drawn_from() {
     let scratch = Scratch::new();
     stripes(&scratch);
@@ -177,6 +209,15 @@ fn gaussian_and_spin_units_give_back_what_they_were() {
     let mean = drawn.chunks(2).map(|row| row[0]).sum::<f64>() / 2000.0;
     // The data's mean is 2.5, their deviation 4.4.
     assert!((mean - 2.5).abs() < 1.5, "{mean}");
+    // A minute of seconds since 1970: the offset is ten million times the deviation.
+    let column: Vec<String> = (0..200).map(|i| (1_700_000_000 + i * 37 % 60).to_string()).collect();
+    fs::write(scratch.join("seconds.csv"), format!("time\n{}\n", column.join("\n"))).unwrap();
+    scratch.succeed(["fit", "rbm", "seconds.csv", "--units", "gaussian", "--hidden", "2", "-o", "t.safetensors"]);
+    scratch.succeed(["sample", "t.safetensors", "-n", "2000", "--steps", "50", "-o", "t.npy"]);
+    let drawn: Vec<f64> = Table::open(scratch.join("t.npy")).unwrap().to_f64().iter().map(|t| t - 1.7e9).collect();
+    let mean = drawn.iter().sum::<f64>() / 2000.0;
+    let deviation = (drawn.iter().map(|t| (t - mean).powi(2)).sum::<f64>() / 2000.0).sqrt();
+    assert!((mean - 29.5).abs() < 3.0 && (15.0..21.0).contains(&deviation), "{mean} {deviation}");
     scratch.succeed(["fit", "rbm", "stripes-idx3-ubyte", "--units", "spin", "--epochs", "5", "-o", "s.safetensors"]);
     let drawn = scratch.succeed(["sample", "s.safetensors", "-n", "3"]).out;
     assert!(drawn.replace('\n', ",").split_terminator(',').all(|word| word == "1" || word == "-1"), "{drawn}");
@@ -308,4 +349,19 @@ fn what_is_wrong_is_said_in_one_line() {
     scratch.refuse(["generate", "cat", "--model", "gmm.safetensors"], &["no model of this program"]);
     scratch.model("emoji.safetensors", |_| ());
     scratch.refuse(["sample", "emoji.safetensors"], &["emoji.safetensors is no model of a table"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_network_is_kept() {
+    let scratch = Scratch::new();
+    stripes(&scratch);
+    let arguments = ["fit", "dbn", "stripes-idx3-ubyte", "--layers", "8,6", "--epochs", "400000", "--batch", "40"];
+    let running = scratch.start(&arguments, "10 % learned");
+    running.signal("INT");
+    let ended = running.end();
+    assert_eq!(ended.code, Some(130), "{}", ended.err);
+    assert!(ended.err.contains("what was learned is kept"), "{}", ended.err);
+    let drawn = scratch.succeed(["sample", "dbn.safetensors", "-n", "3", "--steps", "10"]).out;
+    assert_eq!(drawn.lines().count(), 3);
 }
