@@ -114,6 +114,16 @@ fn equal(a: &mut dyn Replicas, b: &mut dyn Replicas, what: &str) {
     b.energies(&mut y).unwrap();
     let bits = |x: &[f64]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
     assert_eq!(bits(&x), bits(&y), "{what}");
+    a.kept_energies(&mut x).unwrap();
+    b.kept_energies(&mut y).unwrap();
+    assert_eq!(bits(&x), bits(&y), "{what}, as they are kept");
+    // The first read takes what the last holds, and no one else.
+    let last = a.len() - 1;
+    let state = a.state(last).unwrap();
+    assert_eq!(state, b.state(last).unwrap(), "{what}");
+    a.set_state(0, &state).unwrap();
+    b.set_state(0, &state).unwrap();
+    assert_eq!((states(a), b.state(0).unwrap()), (states(b), state), "{what}");
 }
 
 /// Sweeps both at changing temperatures, resamples, goes on.

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{random_ising, random_potts, uniforms};
-use yuragi_energy::dynamics::{Dynamics, HeatBath, Metropolis, Order, SingleSite, Skewed, SuwaTodo};
+use yuragi_energy::dynamics::{Dynamics, HeatBath, Metropolis, Order, Replica, SingleSite, Skewed, SuwaTodo};
 use yuragi_energy::replicas::{Betas, BitReplicas, Reads, Replicas, ScalarReplicas, batch};
 use yuragi_energy::{Bonds, Error, Problem};
 
@@ -29,6 +29,11 @@ fn equal(a: &mut dyn Replicas, b: &mut dyn Replicas, what: &str) {
     b.energies(&mut y).unwrap();
     let bits = |x: &[f64]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
     assert_eq!(bits(&x), bits(&y), "{what}");
+    let [mut kept, mut other] = [vec![0.0; a.len()], vec![0.0; b.len()]];
+    a.kept_energies(&mut kept).unwrap();
+    b.kept_energies(&mut other).unwrap();
+    assert_eq!(bits(&kept), bits(&other), "{what}, as they are kept");
+    assert!(kept.iter().zip(&x).all(|(kept, energy)| (kept - energy).abs() < 1e-3), "{what}");
     for (values, energy) in states(a).iter().zip(&x) {
         assert_eq!(a.problem().energy(values).unwrap().to_bits(), energy.to_bits());
     }
@@ -84,7 +89,10 @@ fn multi_spin_coding_equals_single_reads() {
                 follow(problem, SingleSite { kernel: HeatBath, order }, span, false);
             }
         }
-        follow(problem, SingleSite::sequential(Metropolis), reads(40, 70), true);
+        for span in [reads(40, 70), reads(200, 320)] {
+            follow(problem, SingleSite::sequential(Metropolis), span, true);
+            follow(problem, SingleSite::checkerboard(HeatBath), span, true);
+        }
     }
 }
 
@@ -148,6 +156,42 @@ fn configurations_can_be_set() {
 }
 
 #[test]
+fn states_move_between_batches() {
+    let dense = random_ising(24, 1.0, 14).to_dense().unwrap();
+    for problem in [&plus_minus(&[4, 6], 15), &random_ising(24, 0.3, 16), &dense] {
+        let chain = Metropolis.two_state().unwrap();
+        let whole = |span: Reads| ScalarReplicas::new(problem, Metropolis, span, 3).unwrap();
+        let mut all = whole(reads(0, 80));
+        let (mut left, mut right) = (BitReplicas::new(problem, chain, reads(0, 50), 3).unwrap(), whole(reads(50, 30)));
+        for round in 0..3 {
+            for sweep in 40 * round..40 * round + 40 {
+                all.sweep(sweep, Betas::Same(0.3)).unwrap();
+                left.sweep(sweep, Betas::Same(0.3)).unwrap();
+                right.sweep(sweep, Betas::Same(0.3)).unwrap();
+            }
+            // Slot 60 goes to 10, 3 to 70; what chains have kept goes along, to the last bit.
+            let mut parents: Vec<u32> = (0..80).collect();
+            (parents[10], parents[70]) = (60, 3);
+            let (to_left, to_right) = (right.state(10).unwrap(), left.state(3).unwrap());
+            all.resample(&parents).unwrap();
+            left.set_state(10, &to_left).unwrap();
+            right.set_state(20, &to_right).unwrap();
+        }
+        for (slot, part) in
+            (0..80).map(|slot| (slot, if slot < 50 { left.state(slot) } else { right.state(slot - 50) }))
+        {
+            assert_eq!(all.state(slot).unwrap(), part.unwrap(), "{slot}");
+        }
+    }
+    let lattice = plus_minus(&[4, 6], 15);
+    let mut bits = BitReplicas::new(&lattice, Metropolis.two_state().unwrap(), reads(0, 3), 1).unwrap();
+    let other = Replica::new(&dense, &[1; 24]).unwrap();
+    assert!(bits.set_state(0, &other).is_err() && bits.set_state(3, &bits.state(0).unwrap()).is_err());
+    assert!(bits.state(3).is_err() && other.clone().with_fields(vec![0.0; 5]).is_err());
+    assert!(lattice.kept_energy(&[1; 24], &[0.0; 3]).is_err());
+}
+
+#[test]
 fn wrong_calls_are_refused() {
     let problem = plus_minus(&[4, 4], 12);
     let mut scalar = ScalarReplicas::new(&problem, Metropolis, reads(0, 5), 1).unwrap();
@@ -159,6 +203,7 @@ fn wrong_calls_are_refused() {
         }
         assert!(matches!(replicas.sweep(0, Betas::Each(&[1.0])), Err(Error::Length { .. })));
         assert!(matches!(replicas.energies(&mut [0.0]), Err(Error::Length { .. })));
+        assert!(matches!(replicas.kept_energies(&mut [0.0]), Err(Error::Length { .. })));
         assert!(matches!(replicas.resample(&[0]), Err(Error::Length { .. })));
         assert!(matches!(replicas.resample(&[0, 1, 2, 3, 5]), Err(Error::Index { index: 5, .. })));
         assert!(matches!(replicas.values(5, &mut [0; 16]), Err(Error::Index { .. })));

@@ -294,6 +294,52 @@ fn t19_jarzynski_gives_log_z_at_any_speed_with_every_chain() {
     check(&potts, SuwaTodo, 1.0, 20, exact.log_z(1.0) - exact.log_z(0.0), "Potts");
 }
 
+/// χ²/n of estimates that claim their errors, and the mean of their scores.
+fn judged(scores: &[f64], what: &str) -> f64 {
+    let chi = scores.iter().map(|z| z * z).sum::<f64>() / scores.len() as f64;
+    let largest = scores.iter().fold(0.0, |largest: f64, z| largest.max(z.abs()));
+    println!("{what}: chi² {chi:.2} a degree, mean z {:+.2}, largest {largest:.1}", mean(scores).value);
+    chi
+}
+
+#[test]
+fn t19_errors_of_log_z_hold_at_any_speed() {
+    // From a protocol whose mean of 500 weights misses the truth by many nats to one that is nearly in equilibrium.
+    let problem = square(12);
+    let beta = 0.44f32;
+    let ratio = finite_square_log_z(12, 12, beta.into()).unwrap() - 144.0 * 2f64.ln();
+    for sweeps in [5, 20, 80, 320] {
+        let protocol = Schedule::linear(0.0, beta.into(), sweeps + 1).unwrap();
+        let run =
+            |seed: u64| jarzynski(&problem, Metropolis, &protocol, 500, 100 + seed, &mut quiet).unwrap().log_ratio();
+        let found: Vec<_> = (0..40).map(run).collect();
+        let scores: Vec<f64> = found.iter().map(|found| (found.value - ratio) / found.error).collect();
+        let chi = judged(&scores, &format!("Jarzynski, {sweeps} sweeps, ± {:.3}", found[0].error));
+        // χ² of 40 beyond 1.9 a degree has p = 5e-4; errors more than twice too large would give less than a quarter.
+        assert!(chi < 1.9 && (sweeps < 80 || chi > 0.3), "{sweeps} sweeps: {chi}");
+        assert!(scores.iter().all(|z| z.abs() < 4.5));
+    }
+}
+
+#[test]
+fn t20_errors_of_log_z_hold_at_any_speed() {
+    let problem = square(12);
+    for (sweeps, cold) in [(1, 0.8), (1, 0.44), (10, 0.44), (60, 0.44)] {
+        let schedule = Schedule::linear(0.0, cold, 24).unwrap();
+        let beta = f64::from(schedule.beta(23));
+        let expected = finite_square_log_z(12, 12, beta).unwrap();
+        let settings = PopulationSettings { schedule, sweeps, resampling: Resampling::Systematic };
+        let run = |seed: u64| {
+            population_anneal(&problem, Metropolis, &settings, 400, 200 + seed, &mut quiet).unwrap().steps[23]
+        };
+        let found: Vec<_> = (0..40).map(run).collect();
+        let scores: Vec<f64> = found.iter().map(|found| (found.log_z - expected) / found.error).collect();
+        let chi = judged(&scores, &format!("population, {sweeps} sweeps to {cold}, ± {:.3}", found[0].error));
+        assert!(chi < 1.9 && (sweeps < 10 || chi > 0.3), "{sweeps} sweeps: {chi}");
+        assert!(scores.iter().all(|z| z.abs() < 4.5));
+    }
+}
+
 #[test]
 fn t19_reverse_annealing_bounds_from_above() {
     let problem = plus_minus(&[4, 4], 10);
@@ -484,4 +530,45 @@ fn a_hook_sees_progress_and_cancels() {
     assert_eq!(seen, [(1, 10), (2, 10), (3, 10)]);
     let mut replicas = batch(&problem, Metropolis, Reads { first: 0, count: 4 }, 1).unwrap();
     replicas.sweep(0, Betas::Same(0.5)).unwrap();
+}
+
+#[cfg(feature = "std")]
+#[test]
+fn threads_change_nothing() {
+    use yuragi_energy::sampler::{exchange_on, population_anneal_on, quantum_anneal_on};
+    let dense = random_ising(30, 1.0, 20).to_dense().unwrap();
+    let potts = random_potts(6, 3, 21);
+    fn check<D: Dynamics + Copy>(problem: &Problem, dynamics: D) {
+        let betas = [0.1, 0.4, 0.9];
+        let alone = exchange(problem, dynamics, &betas, (9, 2), 41, 1, &mut quiet).unwrap();
+        let settings = PopulationSettings {
+            schedule: Schedule::linear(0.0, 0.7, 5).unwrap(),
+            sweeps: 3,
+            resampling: Resampling::Multinomial,
+        };
+        let population = population_anneal(problem, dynamics, &settings, 700, 2, &mut quiet).unwrap();
+        for threads in [2, 3, 64] {
+            let spread = exchange_on(threads, problem, dynamics, &betas, (9, 2), 41, 1, &mut quiet).unwrap();
+            assert_eq!(spread.samples, alone.samples);
+            assert_eq!((spread.energies, spread.acceptance), (alone.energies.clone(), alone.acceptance.clone()));
+            let spread = population_anneal_on(threads, problem, dynamics, &settings, 700, 2, &mut quiet).unwrap();
+            assert_eq!((spread.samples, spread.founders), (population.samples.clone(), population.founders.clone()));
+            assert_eq!(spread.steps, population.steps);
+        }
+        let mut stop = |_| ControlFlow::Break(());
+        let cancelled = population_anneal_on(3, problem, dynamics, &settings, 700, 2, &mut stop);
+        assert!(matches!(cancelled, Err(Error::Cancelled)));
+    }
+    check(&plus_minus(&[5, 6], 22), Metropolis);
+    check(&random_ising(20, 0.3, 23), HeatBath);
+    check(&dense, Metropolis);
+    check(&dense, Skewed { kernel: Metropolis });
+    check(&potts, SuwaTodo);
+    let settings = QuantumSettings { beta: 2.0, slices: 4, transverse: (2.0, 0.1), sweeps: 10 };
+    for problem in [&plus_minus(&[5, 6], 22), &dense] {
+        let alone = quantum_anneal(problem, settings, 70, 3, &mut quiet).unwrap();
+        for threads in [2, 5] {
+            assert_eq!(quantum_anneal_on(threads, problem, settings, 70, 3, &mut quiet).unwrap(), alone);
+        }
+    }
 }

@@ -144,10 +144,42 @@ impl<E: Executor> Dense<E> {
         Ok(())
     }
 
-    /// Copies the spins of a read.
-    fn copy(&self, from: u64, to: u64) -> Result<(), Error> {
-        let arguments = [Argument::Pointer(from), Argument::Pointer(to), self.n()];
+    /// E of every read from its local fields; see [`Problem::kept_energy`].
+    pub fn kept_energies(&mut self, problem: &Problem, energies: &mut [f64]) -> Result<(), Error> {
+        let count = energies.len() * self.n;
+        let (mut spins, mut fields) = (vec![0; count], vec![0; 4 * count]);
+        self.executor.read(&self.spins, &mut spins).map_err(Error::Device)?;
+        self.executor.read(&self.fields, &mut fields).map_err(Error::Device)?;
+        let reads = spins.chunks_exact(self.n).zip(fields.chunks_exact(4 * self.n));
+        for (energy, (spins, fields)) in energies.iter_mut().zip(reads) {
+            *energy = problem.kept_energy(spins, &floats(fields))?;
+        }
+        Ok(())
+    }
+
+    /// The local fields of a read.
+    pub fn fields(&self, slot: usize) -> Result<Vec<f32>, Error> {
+        let mut fields = vec![0; 4 * self.n];
+        self.copy(self.field(slot), self.executor.address(&self.spare[1]), fields.len())?;
+        self.executor.read(&self.spare[1], &mut fields).map_err(Error::Device)?;
+        Ok(floats(&fields))
+    }
+
+    /// Replaces them.
+    pub fn set_fields(&mut self, slot: usize, fields: &[f32]) -> Result<(), Error> {
+        let bytes: Vec<u8> = fields.iter().flat_map(|field| field.to_le_bytes()).collect();
+        self.executor.write(&mut self.spare[1], &bytes).map_err(Error::Device)?;
+        self.copy(self.executor.address(&self.spare[1]), self.field(slot), bytes.len())
+    }
+
+    /// Copies so many bytes of a read.
+    fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), Error> {
+        let arguments = [Argument::Pointer(from), Argument::Pointer(to), Argument::U32(bytes as u32)];
         self.launch("ising_dense_copy", 1, 0, &arguments)
+    }
+
+    fn field(&self, slot: usize) -> u64 {
+        self.executor.address(&self.fields) + (4 * slot * self.n) as u64
     }
 
     fn slot(&self, slot: usize) -> u64 {
@@ -155,13 +187,17 @@ impl<E: Executor> Dense<E> {
     }
 
     pub fn values(&self, slot: usize, values: &mut [u8]) -> Result<(), Error> {
-        self.copy(self.slot(slot), self.executor.address(&self.one))?;
+        self.copy(self.slot(slot), self.executor.address(&self.one), self.n)?;
         self.executor.read(&self.one, values).map_err(Error::Device)
     }
 
     pub fn set_values(&mut self, slot: usize, values: &[u8]) -> Result<(), Error> {
         self.executor.write(&mut self.one, values).map_err(Error::Device)?;
-        self.copy(self.executor.address(&self.one), self.slot(slot))?;
+        self.copy(self.executor.address(&self.one), self.slot(slot), self.n)?;
         self.sum_fields(slot, 1)
     }
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
 }

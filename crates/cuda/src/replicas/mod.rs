@@ -22,7 +22,7 @@ use std::sync::Arc;
 use yuragi_energy::{
     Error, Problem, Variables,
     draw::Draws,
-    dynamics::TwoState,
+    dynamics::{Replica, TwoState},
     replicas::{Betas, Reads, Replicas},
 };
 
@@ -163,6 +163,16 @@ impl<E: Executor> Replicas for CudaReplicas<'_, E> {
         }
     }
 
+    fn kept_energies(&mut self, energies: &mut [f64]) -> Result<(), Error> {
+        check_length("the energies", energies.len(), self.len())?;
+        let (problem, state) = (self.problem, self.state.get_mut());
+        state.settle()?;
+        match &mut state.spins {
+            Spins::Sparse(spins) => spins.energies(problem.offset(), energies),
+            Spins::Dense(spins) => spins.kept_energies(problem, energies),
+        }
+    }
+
     fn resample(&mut self, parents: &[u32]) -> Result<(), Error> {
         check_length("the parents", parents.len(), self.len())?;
         parents.iter().try_for_each(|&parent| self.check_slot(parent as usize))?;
@@ -182,6 +192,26 @@ impl<E: Executor> Replicas for CudaReplicas<'_, E> {
         match &state.spins {
             Spins::Sparse(spins) => spins.values(slot, values),
             Spins::Dense(spins) => spins.values(slot, values),
+        }
+    }
+
+    fn state(&self, slot: usize) -> Result<Replica, Error> {
+        let mut values = vec![0; self.problem.len()];
+        self.values(slot, &mut values)?;
+        let replica = Replica::new(self.problem, &values)?;
+        match &self.state.borrow().spins {
+            Spins::Sparse(_) => Ok(replica),
+            Spins::Dense(spins) => replica.with_fields(spins.fields(slot)?),
+        }
+    }
+
+    fn set_state(&mut self, slot: usize, state: &Replica) -> Result<(), Error> {
+        let kept = if self.problem.is_dense() { self.problem.len() } else { 0 };
+        check_length("the local fields", state.fields().len(), kept)?;
+        self.set_values(slot, state.values())?;
+        match &mut self.state.get_mut().spins {
+            Spins::Sparse(_) => Ok(()),
+            Spins::Dense(spins) => spins.set_fields(slot, state.fields()),
         }
     }
 

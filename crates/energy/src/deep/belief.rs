@@ -1,4 +1,4 @@
-use super::{Course, Greedy, check, two_state};
+use super::{Course, Greedy, check, two_state, upwards};
 use crate::draw::Draws;
 use crate::error::{Error, counter, length, range};
 use crate::rbm::layers::{Matrix, Scratch};
@@ -71,11 +71,11 @@ impl Dbn {
     /// Learns a stack layer by layer from rows of `sizes[0]` values: each machine from draws of the hidden layer
     /// below it. Where a new layer is as large as the one two below, its machine begins as the one below
     /// upside down, with which the bound is that machine's log-likelihood: what the new layer learns then raises the
-    /// bound.
+    /// bound. A hook that cancels ends it: the network then has the layers of which a batch was learned, but at least
+    /// one.
     ///
     /// # Errors
-    /// Fewer than two layers, Gaussian units, a number out of range, data that are not whole rows, or
-    /// [`Error::Cancelled`].
+    /// Fewer than two layers, Gaussian units, a number out of range, or data that are not whole rows.
     pub fn greedy(
         data: &[f32],
         sizes: &[usize],
@@ -89,9 +89,12 @@ impl Dbn {
         let mut course = Course { greedy, seed, layers, rows, hook };
         let mut first = Rbm::new(sizes[0], sizes[1], units, units)?;
         first.randomize(greedy.scale, seed);
-        course.learn(&mut first, 0, |_| Ok(data.to_vec()), |_| {})?;
+        let (_, mut going) = course.learn(&mut first, 0, |_, _| Ok(data.to_vec()), |_| {})?;
         let mut dbn = Self::new(first)?;
         for layer in 1..layers {
+            if !going {
+                break;
+            }
             let mut rbm = if sizes[layer + 1] == sizes[layer - 1] {
                 dbn.top.upside_down()?
             } else {
@@ -101,15 +104,18 @@ impl Dbn {
             };
             let draws = Draws::new(seed ^ 0xd0b7);
             // The layers below, with the machine that is the top so far.
-            let upwards = |epoch: u32| {
+            let data = |epoch: u32, going: &mut dyn FnMut() -> bool| {
                 let (step, mut x) = (epoch.wrapping_mul(layers as u32), data.to_vec());
                 for (l, below) in (0..).zip(dbn.recognition.iter().chain([&dbn.top])) {
-                    x = below.sample_hidden(&x, draws, step.wrapping_add(l))?;
+                    x = upwards(below, &x, draws, step.wrapping_add(l), going)?;
                 }
                 Ok(x)
             };
-            course.learn(&mut rbm, layer, upwards, |_| {})?;
-            dbn.push(rbm)?;
+            let begun;
+            (begun, going) = course.learn(&mut rbm, layer, data, |_| {})?;
+            if begun {
+                dbn.push(rbm)?;
+            }
         }
         Ok(dbn)
     }

@@ -1,4 +1,4 @@
-use super::{Course, Greedy, check, two_state};
+use super::{Course, Greedy, check, two_state, upwards};
 use crate::draw::Draws;
 use crate::error::{Error, index, length, range};
 use crate::rbm::layers::{self, Matrix, Scratch};
@@ -206,18 +206,17 @@ impl Dbm {
             let mut rbm = Rbm::new(copies.0 * n, copies.1 * m, units, units)?;
             rbm.randomize(greedy.scale, seed.wrapping_add(layer as u64));
             tie(&mut rbm, copies);
-            let data = |epoch: u32| {
+            let data = |epoch: u32, going: &mut dyn FnMut() -> bool| {
                 let (step, mut x) = (epoch.wrapping_mul(layers as u32), data.to_vec());
                 for (l, below) in (0..).zip(&stack) {
-                    x = below.sample_hidden(
-                        &twice(x, below.visible(), sizes[l]),
-                        draws,
-                        step.wrapping_add(l as u32),
-                    )?;
+                    let step = step.wrapping_add(l as u32);
+                    x = upwards(below, &twice(x, below.visible(), sizes[l]), draws, step, going)?;
                 }
                 Ok(twice(x, copies.0 * n, n))
             };
-            course.learn(&mut rbm, layer, data, |rbm| tie(rbm, copies))?;
+            if !course.learn(&mut rbm, layer, data, |rbm| tie(rbm, copies))?.1 {
+                return Err(Error::Cancelled);
+            }
             let factor = if layer == 0 || layer + 1 == layers { 1.0 } else { 0.5 };
             let columns = rbm.hidden();
             let weights = rbm.weights.chunks(columns).take(n).flat_map(|row| row[..m].iter().map(|w| factor * w));
@@ -448,7 +447,21 @@ impl DbmTrainer {
     /// # Errors
     /// No row, or values that are not whole rows.
     pub fn learn(&mut self, dbm: &mut Dbm, batch: &[f32]) -> Result<MeanField, Error> {
-        let (gradient, means) = self.gradient(dbm, batch)?;
+        self.learn_while(dbm, batch, &mut || true)
+    }
+
+    /// [`learn`](Self::learn) that asks `going` before each Gibbs step whether to go on, and otherwise leaves the machine as
+    /// it was.
+    ///
+    /// # Errors
+    /// Those of [`learn`](Self::learn), or [`Error::Cancelled`].
+    pub fn learn_while(
+        &mut self,
+        dbm: &mut Dbm,
+        batch: &[f32],
+        going: &mut dyn FnMut() -> bool,
+    ) -> Result<MeanField, Error> {
+        let (gradient, means) = self.estimate(dbm, batch, going)?;
         let DbmSettings { rate, momentum, weight_decay, .. } = self.settings;
         let update = |velocity: &mut [f32], slope: &[f32], parameters: &mut [f32], decay: f32| {
             for ((velocity, slope), parameter) in velocity.iter_mut().zip(slope).zip(parameters) {
@@ -469,6 +482,15 @@ impl DbmTrainer {
     /// # Errors
     /// No row, or values that are not whole rows.
     pub fn gradient(&mut self, dbm: &Dbm, batch: &[f32]) -> Result<(Gradient, MeanField), Error> {
+        self.estimate(dbm, batch, &mut || true)
+    }
+
+    fn estimate(
+        &mut self,
+        dbm: &Dbm,
+        batch: &[f32],
+        going: &mut dyn FnMut() -> bool,
+    ) -> Result<(Gradient, MeanField), Error> {
         let rbm = &dbm.rbm;
         length("the trainer's weights", self.velocity.weights.len(), rbm.weights.len())?;
         length("the trainer's biases", self.velocity.visible_bias.len(), rbm.visible())?;
@@ -477,12 +499,16 @@ impl DbmTrainer {
         range("the number of rows", rows as f64, rows > 0, "at least 1")?;
         let first = self.step;
         self.step = first.wrapping_add(self.settings.steps);
-        let start = if self.settings.persistent { &self.chains } else { &means.even };
-        self.chains = rbm.gibbs(start, self.settings.steps, self.draws, first)?;
+        let mut scratch = Scratch::default();
+        if !self.settings.persistent {
+            self.chains.clone_from(&means.even);
+        }
+        rbm.rows(&self.chains)?;
+        let steps = (self.settings.steps, (self.draws, first));
+        rbm.gibbs_to(&mut self.chains, &mut Vec::new(), steps.0, steps.1, &mut scratch, going)?;
         let odd = rbm.hidden_means(&self.chains)?;
         let mut gradient = Gradient::zero(rbm);
         let mut model = Gradient::zero(rbm);
-        let mut scratch = Scratch::default();
         let columns = (rbm.visible(), rbm.hidden());
         for (even, odd, gradient) in [(&means.even, &means.odd, &mut gradient), (&self.chains, &odd, &mut model)] {
             scratch.outer(Matrix::new(even, columns.0), Matrix::new(odd, columns.1), &mut gradient.weights);

@@ -10,6 +10,7 @@ mod boltzmann;
 pub use belief::{Bound, Dbn, WakeSleep};
 pub use boltzmann::{Dbm, DbmSettings, DbmTrainer, MeanField, MeanFieldSettings};
 
+use crate::draw::Draws;
 use crate::error::{Error, counter, length, range};
 use crate::rbm::train::{Settings, Trainer};
 use crate::rbm::{Rbm, Units};
@@ -66,26 +67,59 @@ struct Course<'a, 'h> {
 
 impl Course<'_, '_> {
     /// Learns layer `layer` from what `data` gives for each epoch; `tie` restores what must stay equal after each step.
+    /// Gives whether a batch was learned, and whether all were, the hook not having cancelled.
     fn learn(
         &mut self,
         rbm: &mut Rbm,
         layer: usize,
-        mut data: impl FnMut(u32) -> Result<Vec<f32>, Error>,
+        mut data: impl FnMut(u32, &mut dyn FnMut() -> bool) -> Result<Vec<f32>, Error>,
         tie: impl Fn(&mut Rbm),
-    ) -> Result<(), Error> {
+    ) -> Result<(bool, bool), Error> {
         let Greedy { settings, epochs, batch, .. } = *self.greedy;
         let mut trainer = Trainer::new(rbm, settings, self.seed.wrapping_add(1 + layer as u64))?;
         let batches = self.rows.div_ceil(batch) as u64;
         let total = self.layers as u64 * u64::from(epochs) * batches;
         let mut done = layer as u64 * u64::from(epochs) * batches;
+        let (hook, first) = (&mut *self.hook, done);
         for epoch in 0..epochs {
-            for rows in data(epoch)?.chunks(batch * rbm.visible()) {
-                trainer.learn(rbm, rows)?;
+            let rows = match data(epoch, &mut || report(hook, done, total).is_ok()) {
+                Err(Error::Cancelled) => return Ok((done > first, false)),
+                rows => rows?,
+            };
+            for rows in rows.chunks(batch * rbm.visible()) {
+                match trainer.learn_while(rbm, rows, &mut || report(hook, done, total).is_ok()) {
+                    Err(Error::Cancelled) => return Ok((done > first, false)),
+                    learned => drop(learned?),
+                }
                 tie(rbm);
                 done += 1;
-                report(self.hook, done, total)?;
+                if report(hook, done, total).is_err() {
+                    return Ok((true, false));
+                }
             }
         }
-        Ok(())
+        Ok((true, true))
     }
+}
+
+/// Rows that go up together between two questions whether to go on.
+const TOGETHER: usize = 1000;
+
+/// [`Rbm::sample_hidden`] that asks from time to time whether to go on.
+fn upwards(
+    below: &Rbm,
+    x: &[f32],
+    draws: Draws,
+    step: u32,
+    going: &mut dyn FnMut() -> bool,
+) -> Result<Vec<f32>, Error> {
+    let mut fields = Vec::with_capacity(x.len() / below.visible().max(1) * below.hidden());
+    for rows in x.chunks(TOGETHER * below.visible()) {
+        if !going() {
+            return Err(Error::Cancelled);
+        }
+        fields.extend(below.hidden_fields(rows)?);
+    }
+    below.draw_hidden(&mut fields, draws, step);
+    Ok(fields)
 }

@@ -19,7 +19,7 @@ pub struct Move {
 }
 
 /// What may be proposed at a site.
-pub trait Proposal {
+pub trait Proposal: Send + Sync {
     /// Lists the moves at `site` in configuration `values`. Their probabilities sum to at most 1; with
     /// the rest nothing is proposed. Moves that name no variable or no value of the problem
     /// are never taken.

@@ -2,7 +2,7 @@ use super::Rule;
 use yuragi_numeric::elementary::{exp, sigmoid};
 
 /// How one variable is drawn anew, given the weights of its values.
-pub trait Kernel: Copy {
+pub trait Kernel: Copy + Send + Sync {
     /// The probabilities of going from value `current` to each value, for weights w_s ∝ π(s), of which
     /// the largest is 1. `out` is as long as `weights`.
     fn probabilities(&self, weights: &[f64], current: usize, out: &mut [f64]);

@@ -23,7 +23,7 @@ mod single_site;
 mod skewed;
 
 use crate::draw::Source;
-use crate::error::Error;
+use crate::error::{Error, length};
 use crate::problem::{Problem, Variables, spin32};
 use alloc::vec::Vec;
 pub use blocks::Blocks;
@@ -35,9 +35,9 @@ pub(crate) use single_site::{spin_probability, spin_threshold};
 pub use skewed::Skewed;
 
 /// A Markov chain whose stationary distribution is exp(−βE)/Z.
-pub trait Dynamics {
+pub trait Dynamics: Send + Sync {
     /// What is worked out once for a problem, such as the order of the sites.
-    type Plan: Clone;
+    type Plan: Clone + Send + Sync;
 
     /// True if the chain also keeps a direction, ±1 with equal probability.
     const LIFTED: bool = false;
@@ -116,9 +116,28 @@ impl Replica {
         Ok(replica)
     }
 
+    /// What a chain has kept.
+    pub(crate) fn kept(values: Vec<u8>, fields: Vec<f32>) -> Self {
+        Self { values, fields, up: true }
+    }
+
     /// The configuration.
     pub fn values(&self) -> &[u8] {
         &self.values
+    }
+
+    /// The local fields λ_k that the chain keeps of spins that are all coupled; otherwise nothing.
+    pub fn fields(&self) -> &[f32] {
+        &self.fields
+    }
+
+    /// The same with the local fields of a chain that has kept them: equal to those summed anew but for rounding.
+    ///
+    /// # Errors
+    /// Not as many as are kept.
+    pub fn with_fields(self, fields: Vec<f32>) -> Result<Self, Error> {
+        length("the local fields", fields.len(), self.fields.len())?;
+        Ok(Self { fields, ..self })
     }
 
     /// The direction of a lifted chain: true for +1.

@@ -122,6 +122,20 @@ impl Problem {
         Ok(self.energy_of(values))
     }
 
+    /// E(x) of spins from their local fields, as chains keep them: offset − ½ Σ_k x_k (h_k + λ_k), the terms rounded to
+    /// f64 and added in eight sums by k mod 8, which are added in their order.
+    ///
+    /// # Errors
+    /// Potts variables, or `values` or `fields` that do not fit.
+    pub fn kept_energy(&self, values: &[u8], fields: &[f32]) -> Result<f64, Error> {
+        if self.variables != Variables::Spin {
+            return Err(Error::Unsupported { what: "a local field", needs: "spins" });
+        }
+        self.check(values)?;
+        length("the local fields", fields.len(), self.len())?;
+        Ok(vectorize(Kept { problem: self, values, fields }))
+    }
+
     /// For a spin, the local field λ_k = h_k + Σ_l J_kl x_l, in f64: E changes by 2 x_k λ_k when it flips.
     ///
     /// # Errors
@@ -221,6 +235,29 @@ impl Task for Twice<'_> {
     fn run(self) -> f64 {
         let Self { couplings, values } = self;
         values.iter().enumerate().map(|(k, &value)| spin(value) * couplings.spin_sum(k, values)).sum()
+    }
+}
+
+/// [`Problem::kept_energy`].
+struct Kept<'a> {
+    problem: &'a Problem,
+    values: &'a [u8],
+    fields: &'a [f32],
+}
+
+impl Task for Kept<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self) -> f64 {
+        let Self { problem, values, fields } = self;
+        let mut sums = [0.0; 8];
+        for ((own, fields), values) in problem.fields.chunks(8).zip(fields.chunks(8)).zip(values.chunks(8)) {
+            for (sum, ((own, &field), &value)) in sums.iter_mut().zip(own.iter().zip(fields).zip(values)) {
+                *sum += spin(value) * (own + f64::from(field));
+            }
+        }
+        problem.offset - 0.5 * sums.iter().sum::<f64>()
     }
 }
 

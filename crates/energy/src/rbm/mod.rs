@@ -285,11 +285,12 @@ impl Rbm {
     pub fn gibbs(&self, v: &[f32], steps: u32, draws: Draws, first: u32) -> Result<Vec<f32>, Error> {
         self.rows(v)?;
         let mut v = v.to_vec();
-        self.gibbs_to(&mut v, &mut Vec::new(), steps, (draws, first), &mut Scratch::default());
+        self.gibbs_to(&mut v, &mut Vec::new(), steps, (draws, first), &mut Scratch::default(), &mut || true)?;
         Ok(v)
     }
 
-    /// [`gibbs`](Self::gibbs) of whole rows; leaves the last hidden values in `h`.
+    /// [`gibbs`](Self::gibbs) of whole rows; leaves the last hidden values in `h`. Before each step `going` tells whether
+    /// to go on.
     pub(crate) fn gibbs_to(
         &self,
         v: &mut Vec<f32>,
@@ -297,14 +298,19 @@ impl Rbm {
         steps: u32,
         (draws, first): (Draws, u32),
         scratch: &mut Scratch,
-    ) {
+        going: &mut dyn FnMut() -> bool,
+    ) -> Result<(), Error> {
         for step in 0..steps {
+            if !going() {
+                return Err(Error::Cancelled);
+            }
             let step = first.wrapping_add(step);
             self.hidden_fields_to(h, v, scratch);
             self.draw_hidden(h, draws, step);
             self.visible_fields_to(v, h, scratch);
             self.draw_visible(v, draws, step);
         }
+        Ok(())
     }
 
     /// Hidden fields become draws: row r as read r, unit j as site `visible` + j.

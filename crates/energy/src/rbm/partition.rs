@@ -5,7 +5,7 @@ use super::{Rbm, Units};
 use crate::draw::Draws;
 use crate::error::{Error, length, range};
 use crate::sampler::{Hook, report};
-use crate::statistics::{Estimate, log_mean_exp};
+use crate::statistics::{Estimate, log_expectation};
 use alloc::vec::Vec;
 use yuragi_numeric::special::{Sum, log_sum_exp};
 
@@ -105,7 +105,7 @@ fn gray(
 /// the data's means are best.
 ///
 /// The path is p_β(v) ∝ exp(((1−β)b_A + βb)ᵀv) Π_j Σ_h exp(β(c_j + Σ_i W_ij v_i)h), from β = 0, where
-/// Z is known, to 1, in equal steps of one block Gibbs step each. Its expectation is at most the truth.
+/// Z is known, to 1, in equal steps of one block Gibbs step each.
 ///
 /// # Errors
 /// Gaussian visible units, no chain, no step, a base of another length, or [`Error::Cancelled`].
@@ -131,7 +131,7 @@ pub fn annealed_log_z(
         }
         report(hook, step.into(), steps.into())?;
     }
-    let ratio = log_mean_exp(&log_weights);
+    let ratio = log_expectation(&log_weights);
     Ok(Estimate { value: path.log_z0() + ratio.value, error: ratio.error })
 }
 

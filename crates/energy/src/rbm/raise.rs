@@ -55,7 +55,7 @@ pub fn raise(
 }
 
 /// ln Z by reverse annealed importance sampling from rows `v` that must be drawn from the machine: the mean of
-/// w·e^F(v) over chains backwards from them is 1/Z, so that the expectation is at least the truth, which AIS errs below.
+/// w·e^F(v) over chains backwards from them is 1/Z, so that the expectation is at least the truth.
 ///
 /// # Errors
 /// As [`raise`].

@@ -100,7 +100,16 @@ impl Trainer {
     /// # Errors
     /// No row, or values that are not whole rows.
     pub fn learn(&mut self, rbm: &mut Rbm, batch: &[f32]) -> Result<f32, Error> {
-        let reconstruction = self.estimate(rbm, batch)?;
+        self.learn_while(rbm, batch, &mut || true)
+    }
+
+    /// [`learn`](Self::learn) that asks `going` before each Gibbs step whether to go on, and otherwise leaves the machine as
+    /// it was.
+    ///
+    /// # Errors
+    /// Those of [`learn`](Self::learn), or [`Error::Cancelled`].
+    pub fn learn_while(&mut self, rbm: &mut Rbm, batch: &[f32], going: &mut dyn FnMut() -> bool) -> Result<f32, Error> {
+        let reconstruction = self.estimate(rbm, batch, going)?;
         let Settings { rate, momentum, weight_decay, .. } = self.settings;
         let gradient = &self.gradient;
         let update = |velocity: &mut [f32], slope: &[f32], parameters: &mut [f32], decay: f32| {
@@ -118,12 +127,12 @@ impl Trainer {
     /// # Errors
     /// No row, or values that are not whole rows.
     pub fn gradient(&mut self, rbm: &Rbm, batch: &[f32]) -> Result<(Gradient, f32), Error> {
-        let reconstruction = self.estimate(rbm, batch)?;
+        let reconstruction = self.estimate(rbm, batch, &mut || true)?;
         Ok((self.gradient.clone(), reconstruction))
     }
 
     /// Leaves the gradient in `self.gradient`.
-    fn estimate(&mut self, rbm: &Rbm, batch: &[f32]) -> Result<f32, Error> {
+    fn estimate(&mut self, rbm: &Rbm, batch: &[f32], going: &mut dyn FnMut() -> bool) -> Result<f32, Error> {
         let rows = rbm.rows(batch)?;
         range("the number of rows", rows as f64, rows > 0, "at least 1")?;
         length("the weights", rbm.weights.len(), self.velocity.weights.len())?;
@@ -147,11 +156,11 @@ impl Trainer {
         layers::means(rbm.visible_units(), means);
         let reconstruction = squared_error(means, batch);
         let model = if persistent {
-            rbm.gibbs_to(chains, hidden, steps, (draws, first), scratch);
+            rbm.gibbs_to(chains, hidden, steps, (draws, first), scratch, going)?;
             chains
         } else {
             rbm.draw_visible(model, draws, first);
-            rbm.gibbs_to(model, hidden, steps - 1, (draws, first.wrapping_add(1)), scratch);
+            rbm.gibbs_to(model, hidden, steps - 1, (draws, first.wrapping_add(1)), scratch, going)?;
             model
         };
         rbm.hidden_fields_to(negative, model, scratch);

@@ -1,8 +1,11 @@
+use super::chunk::Sweep;
+use super::contract::{REFRESH, Replicas};
 use super::integer::Integers;
 use super::planes::{Keys, Word, planes};
-use super::{Betas, REFRESH, Reads, Replicas, check_parents, dense, lanes, multi_spin};
+use super::reads::{Betas, Reads, check_parents};
+use super::{dense, lanes, multi_spin};
 use crate::draw::{Draws, Stream};
-use crate::dynamics::TwoState;
+use crate::dynamics::{Replica, TwoState};
 use crate::error::{Error, index, length};
 use crate::problem::{Problem, Variables, spin32};
 use alloc::vec::Vec;
@@ -22,6 +25,7 @@ pub struct BitReplicas<'a> {
     words: Vec<Word>,
     spare: Vec<Word>,
     integers: Option<Integers>,
+    thresholds: Vec<multi_spin::Threshold>,
     /// All-coupled problems: the local fields of slot i begin at i·stride.
     fields: Vec<f32>,
     stride: usize,
@@ -51,6 +55,7 @@ impl<'a> BitReplicas<'a> {
             words: Vec::new(),
             spare: Vec::new(),
             integers: Integers::new(problem),
+            thresholds: Vec::new(),
             fields: alloc::vec![0.0; stride * reads.count as usize],
             stride,
         };
@@ -68,7 +73,7 @@ impl<'a> BitReplicas<'a> {
         Ok(batch)
     }
 
-    /// True if sweeps at one β go by integer adders on bits.
+    /// True if sweeps go by integer adders on bits.
     pub fn is_multi_spin(&self) -> bool {
         self.integers.is_some()
     }
@@ -126,6 +131,20 @@ impl<'a> BitReplicas<'a> {
     }
 }
 
+/// The inverse temperatures of a chunk's reads, whose first is slot `slot`; 0 of those that are not in the batch.
+fn own_betas(betas: Betas<'_>, active: Word, mut slot: usize) -> [[f32; 32]; 8] {
+    let mut own = [[0.0; 32]; 8];
+    for (group, own) in own.iter_mut().enumerate() {
+        for (read, beta) in own.iter_mut().enumerate() {
+            if lanes::half(active, group) >> read & 1 == 1 {
+                *beta = betas.of(slot);
+                slot += 1;
+            }
+        }
+    }
+    own
+}
+
 /// λ_k of every site, with the additions of each in the order of the sites.
 fn refresh_fields(problem: &Problem, values: &[u8], fields: &mut [f32]) {
     fields.copy_from_slice(problem.rounded_fields());
@@ -164,6 +183,10 @@ impl Replicas for BitReplicas<'_> {
             self.refresh();
         }
         let n = self.problem.len();
+        if let (Some(integers), Betas::Same(beta)) = (&self.integers, betas) {
+            let beta = multi_spin::Temperatures::Same(beta);
+            multi_spin::thresholds(self.chain.rule, integers, beta, &mut self.thresholds);
+        }
         let mut slot = 0;
         for chunk in self.chunks() {
             let active = self.active(chunk);
@@ -179,27 +202,24 @@ impl Replicas for BitReplicas<'_> {
                 rule: self.chain.rule,
                 visits: &self.visits,
             };
-            if let (Some(integers), Betas::Same(beta)) = (&self.integers, betas) {
-                multi_spin::sweep(common, integers, beta, words);
-                slot += reads as usize;
-                continue;
-            }
-            let mut own = [[0.0; 32]; 8];
-            let mut next = slot;
-            for (group, own) in own.iter_mut().enumerate() {
-                let begin = next;
-                for (read, beta) in own.iter_mut().enumerate() {
-                    if lanes::half(active, group) >> read & 1 == 1 {
-                        *beta = betas.of(next);
-                        next += 1;
+            let own = own_betas(betas, active, slot);
+            if let Some(integers) = &self.integers {
+                if let Betas::Each(_) = betas {
+                    let each = multi_spin::Temperatures::Each(&own);
+                    multi_spin::thresholds(self.chain.rule, integers, each, &mut self.thresholds);
+                }
+                multi_spin::sweep(common, integers, &self.thresholds, words);
+            } else if self.stride != 0 {
+                let mut begin = slot;
+                for (group, own) in own.iter().enumerate() {
+                    let count = lanes::half(active, group).count_ones() as usize;
+                    if count > 0 {
+                        let fields = (&mut self.fields[begin * self.stride..], self.stride);
+                        dense::sweep(common, self.problem, group, own, words, fields);
                     }
+                    begin += count;
                 }
-                if self.stride != 0 && next > begin {
-                    let fields = (&mut self.fields[begin * self.stride..], self.stride);
-                    dense::sweep(common, self.problem, group, own, words, fields);
-                }
-            }
-            if self.stride == 0 {
+            } else {
                 lanes::sweep(common, self.problem, &own, words);
             }
             slot += reads as usize;
@@ -221,6 +241,12 @@ impl Replicas for BitReplicas<'_> {
         let mut next = energies.iter_mut();
         for (chunk, words) in self.chunks().zip(self.words.chunks(n)) {
             let active = self.active(chunk);
+            if let Some(integers) = self.integers.as_ref().filter(|integers| integers.exact) {
+                let found = multi_spin::energies(self.problem, integers, words);
+                let present = (0..256).filter(|bit| active[bit / 64] >> (bit % 64) & 1 == 1);
+                present.zip(&mut next).for_each(|(bit, energy)| *energy = found[bit]);
+                continue;
+            }
             for group in 0..8 {
                 let active = (active[group / 2] >> (32 * (group % 2))) as u32;
                 if active != 0 {
@@ -229,6 +255,20 @@ impl Replicas for BitReplicas<'_> {
                     present.zip(&mut next).for_each(|(bit, energy)| *energy = found[bit]);
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn kept_energies(&mut self, energies: &mut [f64]) -> Result<(), Error> {
+        if self.stride == 0 {
+            return self.energies(energies);
+        }
+        length("the energies", energies.len(), self.len())?;
+        let mut values = alloc::vec![0; self.problem.len()];
+        for (slot, energy) in energies.iter_mut().enumerate() {
+            self.copy_values(slot, &mut values);
+            let fields = &self.fields[slot * self.stride..][..values.len()];
+            *energy = self.problem.kept_energy(&values, fields)?;
         }
         Ok(())
     }
@@ -278,29 +318,28 @@ impl Replicas for BitReplicas<'_> {
         Ok(())
     }
 
-    fn set_values(&mut self, slot: usize, values: &[u8]) -> Result<(), Error> {
+    fn state(&self, slot: usize) -> Result<Replica, Error> {
         index("slot", slot, self.len())?;
+        let mut values = alloc::vec![0; self.problem.len()];
+        self.copy_values(slot, &mut values);
+        let kept = if self.stride == 0 { 0 } else { values.len() };
+        let fields = self.fields[slot * self.stride..][..kept].to_vec();
+        Ok(Replica::kept(values, fields))
+    }
+
+    fn set_state(&mut self, slot: usize, state: &Replica) -> Result<(), Error> {
+        index("slot", slot, self.len())?;
+        let (values, fields) = (state.values(), state.fields());
         self.problem.check(values)?;
+        length("the local fields", fields.len(), if self.stride == 0 { 0 } else { values.len() })?;
         let (base, word, bit) = self.place(slot);
         for (words, &value) in self.words[base..].iter_mut().zip(values) {
             words[word] = words[word] & !(1 << bit) | u64::from(value) << bit;
         }
         if self.stride != 0 {
-            refresh_fields(self.problem, values, &mut self.fields[slot * self.stride..][..values.len()]);
+            self.fields[slot * self.stride..][..values.len()].copy_from_slice(fields);
         }
         debug_assert!(values.iter().enumerate().all(|(site, &value)| self.bit(slot, site) == value));
         Ok(())
     }
-}
-
-/// What a sweep of one chunk is told.
-#[derive(Clone, Copy)]
-pub(super) struct Sweep<'a> {
-    pub draws: Draws,
-    pub keys: &'a Keys,
-    pub sweep: u32,
-    pub chunk: u32,
-    pub active: Word,
-    pub rule: crate::dynamics::Rule,
-    pub visits: &'a [u32],
 }

@@ -5,7 +5,7 @@
 //! field is loaded once for all of them and the couplings of a tile stay near for all reads. Each field gets the
 //! same additions in the same order as if they came at once.
 
-use super::bits::Sweep;
+use super::chunk::Sweep;
 use super::lanes::{Lanes, add_decided, decide, half};
 use super::planes::{Word, site_planes};
 use crate::draw::Stream;

@@ -16,6 +16,12 @@ pub(super) struct Integers {
     pub largest: u32,
     /// Every coupling and field is 0 or one unit.
     pub single: bool,
+    /// Every 2S − M that occurs about a site, ascending.
+    pub sums: Vec<i32>,
+    /// The place of 2S − M in there, by its sum with the largest M.
+    pub places: Vec<u16>,
+    /// The couplings and fields of energies are these very multiples, whose sums are exact.
+    pub exact: bool,
 }
 
 /// A neighbour with its coupling.
@@ -80,7 +86,23 @@ impl Integers {
         }
         let largest = sites.iter().map(|site| site.total.into()).max().unwrap_or(0);
         let single = bonds.iter().all(|bond: &Bond| bond.weight == 1) && sites.iter().all(|site| site.field <= 1);
-        Some(Self { unit: unit as f32, starts, bonds, sites, largest, single })
+        let (mut sums, mut places) = (Vec::new(), alloc::vec![0; 2 * largest as usize + 1]);
+        let mut totals = [false; LARGEST as usize + 1];
+        sites.iter().for_each(|site| totals[usize::from(site.total)] = true);
+        let occurs = |sum: u32| {
+            (0..=largest).any(|total| {
+                let near = sum.abs_diff(largest) <= total && (sum + total + largest).is_multiple_of(2);
+                near && totals[total as usize]
+            })
+        };
+        for sum in (0..=2 * largest).filter(|&sum| occurs(sum)) {
+            places[sum as usize] = sums.len() as u16;
+            sums.push(sum as i32 - largest as i32);
+        }
+        let rows = (0..n).flat_map(|k| table.row(k)).map(|(_, weight)| weight);
+        let exact = rows.chain(problem.fields().iter().copied()).all(|x| x == f64::from(x as f32))
+            && problem.offset().to_bits() != (-0.0f64).to_bits();
+        Some(Self { unit: unit as f32, starts, bonds, sites, largest, single, sums, places, exact })
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! 32 reads in the lanes of f32 vectors: any couplings, any temperatures.
 
-use super::bits::Sweep;
+use super::chunk::Sweep;
 use super::planes::{Word, planes};
 use crate::draw::{CERTAIN, Stream};
 use crate::dynamics::{Rule, spin_probability, spin_threshold};
@@ -8,7 +8,7 @@ use crate::problem::{Couplings, Problem};
 use yuragi_numeric::simd::{Task, vectorize};
 
 /// One number for each read of a group.
-pub(super) type Lanes<T> = [T; 32];
+pub(crate) type Lanes<T> = [T; 32];
 
 /// One sweep of a chunk of sparsely coupled spins; `words` are those of its sites.
 pub(super) fn sweep(sweep: Sweep<'_>, problem: &Problem, betas: &[Lanes<f32>; 8], words: &mut [Word]) {
@@ -89,7 +89,7 @@ pub(super) fn add_decided(
 
 /// −1 or +1 in the sign bit: all ones there for a bit that is 0.
 #[inline(always)]
-fn sign(bits: u32, lane: usize) -> u32 {
+pub(crate) fn sign(bits: u32, lane: usize) -> u32 {
     !(bits << (31 - lane)) & 0x8000_0000
 }
 
@@ -113,22 +113,26 @@ fn sparse_fields(problem: &Problem, words: &[Word], k: usize, group: usize) -> L
 #[inline(always)]
 pub(super) fn decide(rule: Rule, own: u32, sums: &Lanes<f32>, betas: &Lanes<f32>, high: [u32; 8]) -> (u32, u32) {
     // One match for all lanes, so that each loop is straight code.
-    let mut wanted = [0i32; 32];
+    let mut probabilities = [0.0; 32];
     match rule {
         Rule::Metropolis => {
             for lane in 0..32 {
                 let aligned = f32::from_bits(sums[lane].to_bits() ^ sign(own, lane));
-                let probability = spin_probability(Rule::Metropolis, aligned, sums[lane], betas[lane]);
-                wanted[lane] = (probability * 256.0) as i32; // 256 if it is certain
+                probabilities[lane] = spin_probability(Rule::Metropolis, aligned, sums[lane], betas[lane]);
             }
         }
         Rule::HeatBath => {
             for lane in 0..32 {
-                let probability = spin_probability(Rule::HeatBath, 0.0, sums[lane], betas[lane]);
-                wanted[lane] = (probability * 256.0) as i32;
+                probabilities[lane] = spin_probability(Rule::HeatBath, 0.0, sums[lane], betas[lane]);
             }
         }
     }
+    compare(&probabilities, high)
+}
+
+/// Where u is below the probability by its eight highest bits, and where these leave it open.
+#[inline(always)]
+pub(crate) fn compare(probabilities: &Lanes<f32>, high: [u32; 8]) -> (u32, u32) {
     let mut digits = [0u32; 32];
     for plane in high {
         for (lane, digit) in digits.iter_mut().enumerate() {
@@ -137,7 +141,8 @@ pub(super) fn decide(rule: Rule, own: u32, sums: &Lanes<f32>, betas: &Lanes<f32>
     }
     let (mut below, mut tied) = (0, 0);
     for lane in 0..32 {
-        let (digit, wanted) = (digits[lane] as i32, wanted[lane]);
+        // 256 if it is certain.
+        let (digit, wanted) = (digits[lane] as i32, (probabilities[lane] * 256.0) as i32);
         below |= u32::from(digit < wanted) << lane;
         tied |= u32::from(digit == wanted) << lane;
     }

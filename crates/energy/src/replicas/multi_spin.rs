@@ -6,11 +6,12 @@
 //! threshold, and u < threshold is decided plane by plane from the highest bit, until no read is
 //! undecided (Jacobs and Rebbi 1981; Isakov et al., *Comput. Phys. Commun.* 192, 265 (2015)).
 
-use super::bits::Sweep;
+use super::chunk::Sweep;
 use super::integer::{Integers, LARGEST, Site};
 use super::planes::{Word, planes};
 use crate::draw::{CERTAIN, Stream};
 use crate::dynamics::{Rule, spin_threshold};
+use crate::problem::Problem;
 use alloc::vec::Vec;
 use yuragi_numeric::simd::{Task, vectorize};
 
@@ -46,30 +47,81 @@ fn and_not(a: Word, b: Word) -> Word {
     zip(a, b, |a, b| a & !b)
 }
 
-/// The threshold of one sum about a spin.
-#[derive(Clone, Copy)]
-struct Threshold {
-    certain: bool,
+/// The thresholds of one sum about a spin, read by read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Threshold {
+    certain: Word,
     /// Neither impossible nor certain.
-    drawn: bool,
-    /// All ones or none for each bit, from the highest.
-    bits: [u64; 32],
+    drawn: Word,
+    /// Each bit, from the highest.
+    bits: [Word; 32],
+}
+
+/// Those of each of [`Integers::sums`], at one temperature or at one for each read of a chunk. A sum is in the spin's own
+/// direction for Metropolis, where those up to 0 need none, upwards for the heat bath.
+pub(super) fn thresholds(rule: Rule, integers: &Integers, betas: Temperatures<'_>, out: &mut Vec<Threshold>) {
+    out.clear();
+    out.extend(integers.sums.iter().map(|&sum| {
+        if rule == Rule::Metropolis && sum <= 0 {
+            return Threshold { certain: ZERO, drawn: ZERO, bits: [ZERO; 32] };
+        }
+        let threshold = |beta: f32| spin_threshold(rule, 1, integers.unit * sum as f32, beta);
+        match betas {
+            Temperatures::Same(beta) => {
+                let threshold = threshold(beta);
+                let all = |yes: bool| [u64::from(yes).wrapping_neg(); 4];
+                Threshold {
+                    certain: all(threshold >= CERTAIN),
+                    drawn: all(threshold > 0 && threshold < CERTAIN),
+                    bits: core::array::from_fn(|bit| all(threshold >> (31 - bit) & 1 == 1)),
+                }
+            }
+            Temperatures::Each(groups) => {
+                let mut each = Threshold { certain: ZERO, drawn: ZERO, bits: [ZERO; 32] };
+                for (group, betas) in groups.iter().enumerate() {
+                    let (word, shift) = (group / 2, 32 * (group % 2));
+                    let mut bits = [0u32; 32];
+                    for (lane, (bits, &beta)) in bits.iter_mut().zip(betas).enumerate() {
+                        let threshold = threshold(beta);
+                        each.certain[word] |= u64::from(threshold >= CERTAIN) << (shift + lane);
+                        each.drawn[word] |= u64::from(threshold > 0 && threshold < CERTAIN) << (shift + lane);
+                        *bits = threshold as u32;
+                    }
+                    transpose(&mut bits);
+                    for (plane, bits) in each.bits.iter_mut().zip(bits.iter().rev()) {
+                        plane[word] |= u64::from(*bits) << shift;
+                    }
+                }
+                each
+            }
+        }
+    }));
+}
+
+/// The inverse temperatures of a chunk.
+#[derive(Clone, Copy)]
+pub(super) enum Temperatures<'a> {
+    Same(f32),
+    /// Of each read of each group of 32.
+    Each(&'a [[f32; 32]; 8]),
+}
+
+/// Bit j of word i changes places with bit i of word j.
+fn transpose(words: &mut [u32; 32]) {
+    let (mut width, mut mask) = (16, 0x0000_ffffu32);
+    while width > 0 {
+        for i in (0..32).filter(|i| i & width == 0) {
+            let moved = (words[i] >> width ^ words[i + width]) & mask;
+            words[i] ^= moved << width;
+            words[i + width] ^= moved;
+        }
+        width /= 2;
+        mask ^= mask << width;
+    }
 }
 
 /// One sweep of a chunk; `words` are those of its sites.
-pub(super) fn sweep(sweep: Sweep<'_>, integers: &Integers, beta: f32, words: &mut [Word]) {
-    // The sum is in the spin's own direction for Metropolis, upwards for the heat bath.
-    let largest = integers.largest as i32;
-    let threshold = |sum: i32| {
-        let threshold = spin_threshold(sweep.rule, 1, integers.unit * sum as f32, beta);
-        Threshold {
-            certain: threshold >= CERTAIN,
-            drawn: threshold > 0 && threshold < CERTAIN,
-            bits: core::array::from_fn(|bit| (threshold >> (31 - bit) & 1).wrapping_neg()),
-        }
-    };
-    let thresholds: Vec<Threshold> = (-largest..=largest).map(threshold).collect();
-    let thresholds = &thresholds;
+pub(super) fn sweep(sweep: Sweep<'_>, integers: &Integers, thresholds: &[Threshold], words: &mut [Word]) {
     match (sweep.rule, integers.largest, integers.single) {
         (Rule::Metropolis, 0..=3, true) => vectorize(Chunk::<2, false, true> { sweep, integers, thresholds, words }),
         (Rule::Metropolis, _, true) => vectorize(Chunk::<3, false, true> { sweep, integers, thresholds, words }),
@@ -83,20 +135,20 @@ pub(super) fn sweep(sweep: Sweep<'_>, integers: &Integers, beta: f32, words: &mu
 struct Chunk<'a, const FEW: usize, const HEAT_BATH: bool, const SINGLE: bool> {
     sweep: Sweep<'a>,
     integers: &'a Integers,
-    /// By 2S − M + the largest M.
+    /// In the order of [`Integers::sums`].
     thresholds: &'a [Threshold],
     words: &'a mut [Word],
 }
 
 /// The sums that need a draw: the bits of their thresholds, and the reads that have them.
-type Classes<'a> = [(&'a [u64; 32], Word); LARGEST as usize + 1];
+type Classes<'a> = [(&'a [Word; 32], Word); LARGEST as usize + 1];
 
 impl<const FEW: usize, const HEAT_BATH: bool, const SINGLE: bool> Task for Chunk<'_, FEW, HEAT_BATH, SINGLE> {
     type Output = ();
 
     #[inline(always)]
     fn run(mut self) {
-        let mut classes = [(&[0; 32], ZERO); LARGEST as usize + 1];
+        let mut classes = [(&[ZERO; 32], ZERO); LARGEST as usize + 1];
         for &site in self.sweep.visits {
             let at = self.integers.site(site as usize);
             // Counters as wide as the site needs: a few sites of many neighbours must not cost the others.
@@ -123,16 +175,17 @@ impl<'a, const FEW: usize, const HEAT_BATH: bool, const SINGLE: bool> Chunk<'a, 
         let mut undecided = ZERO;
         for satisfied in first..=total {
             let reads = and(equal(&count, satisfied), sweep.active);
-            let threshold = &self.thresholds[(integers.largest + 2 * satisfied - total) as usize];
+            let place = integers.places[(integers.largest + 2 * satisfied - total) as usize];
+            let threshold = &self.thresholds[usize::from(place)];
             if !HEAT_BATH {
                 below = and_not(below, reads);
             }
-            if threshold.drawn {
-                undecided = or(undecided, reads);
-                classes[number] = (&threshold.bits, reads);
+            below = or(below, and(reads, threshold.certain));
+            let drawn = and(reads, threshold.drawn);
+            if threshold.drawn != ZERO {
+                undecided = or(undecided, drawn);
+                classes[number] = (&threshold.bits, drawn);
                 number += 1;
-            } else if threshold.certain {
-                below = or(below, reads);
             }
         }
         let mut quad = 0;
@@ -141,8 +194,7 @@ impl<'a, const FEW: usize, const HEAT_BATH: bool, const SINGLE: bool> Chunk<'a, 
             for (plane, bits) in bits.into_iter().enumerate() {
                 let mut wanted = ZERO;
                 for (threshold, reads) in &classes[..number] {
-                    let bit = threshold[(4 * quad) as usize + plane];
-                    wanted = or(wanted, reads.map(|reads| reads & bit));
+                    wanted = or(wanted, and(*reads, threshold[(4 * quad) as usize + plane]));
                 }
                 below = or(below, and(undecided, and_not(wanted, bits)));
                 undecided = and_not(undecided, xor(wanted, bits));
@@ -197,4 +249,135 @@ fn equal<const PLANES: usize>(sums: &[Word; PLANES], value: u32) -> Word {
         same = and(same, xor_all(*sum, if value >> bit & 1 == 1 { 0 } else { !0 }));
     }
     same
+}
+
+/// E of the 256 reads of a chunk, where couplings are [exact](Integers::exact): what [`Problem::energy`] gives, whose sums are
+/// then exact in any order.
+pub(super) fn energies(problem: &Problem, integers: &Integers, words: &[Word]) -> [f64; 256] {
+    vectorize(Energies { problem, integers, words })
+}
+
+struct Energies<'a> {
+    problem: &'a Problem,
+    integers: &'a Integers,
+    words: &'a [Word],
+}
+
+impl Task for Energies<'_> {
+    type Output = [f64; 256];
+
+    #[inline(always)]
+    fn run(self) -> [f64; 256] {
+        let Self { problem, integers, words } = self;
+        let (mut bonds, mut fields) = (Counter::new(), Counter::new());
+        for (k, &own) in words.iter().enumerate() {
+            for bond in integers.bonds(k).iter().filter(|bond| bond.neighbour as usize > k) {
+                let differs = xor(own, words[bond.neighbour as usize]);
+                bonds.add(xor_all(differs, bond.positive), bond.weight);
+            }
+            let site = integers.site(k);
+            if site.field > 0 {
+                fields.add(xor_all(own, !site.positive), site.field);
+            }
+        }
+        let (mut energies, bonds, fields) = ([0.0; 256], bonds.differences(), fields.differences());
+        let unit = f64::from(integers.unit);
+        for (energy, (bonds, fields)) in energies.iter_mut().zip(bonds.iter().zip(&fields)) {
+            *energy = problem.offset() - unit * bonds - unit * fields;
+        }
+        energies
+    }
+}
+
+/// Counts in bits: of each read, how much weight was set.
+struct Counter {
+    /// The last up to 255.
+    small: [Word; 8],
+    room: u32,
+    large: [Word; 48],
+    total: u64,
+}
+
+impl Counter {
+    #[inline(always)]
+    fn new() -> Self {
+        Self { small: [ZERO; 8], room: 255, large: [ZERO; 48], total: 0 }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, mask: Word, weight: u8) {
+        let weight_wide = u32::from(weight);
+        if weight_wide > self.room {
+            self.flush();
+        }
+        self.room -= weight_wide;
+        self.total += u64::from(weight);
+        add(&mut self.small, mask, weight);
+    }
+
+    #[inline(always)]
+    fn flush(&mut self) {
+        for (bit, small) in self.small.iter().enumerate() {
+            let mut carry = *small;
+            for sum in &mut self.large[bit..] {
+                if carry == ZERO {
+                    break;
+                }
+                let next = and(*sum, carry);
+                *sum = xor(*sum, carry);
+                carry = next;
+            }
+        }
+        (self.small, self.room) = ([ZERO; 8], 255);
+    }
+
+    /// What was set minus what was not, of each read.
+    #[inline(always)]
+    fn differences(mut self) -> [f64; 256] {
+        self.flush();
+        let mut counts = [0u64; 256];
+        for (bit, plane) in self.large.iter().enumerate().filter(|(_, plane)| **plane != ZERO) {
+            for (read, count) in counts.iter_mut().enumerate() {
+                *count |= (plane[read / 64] >> (read % 64) & 1) << bit;
+            }
+        }
+        let mut differences = [0.0; 256];
+        for (difference, count) in differences.iter_mut().zip(&counts) {
+            *difference = (2 * count) as f64 - self.total as f64;
+        }
+        differences
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_change_places() {
+        let mut words: [u32; 32] = core::array::from_fn(|i| (i as u32 + 1).wrapping_mul(0x9e37_79b9));
+        let before = words;
+        transpose(&mut words);
+        for (i, word) in words.iter().enumerate() {
+            for (j, other) in before.iter().enumerate() {
+                assert_eq!(word >> j & 1, other >> i & 1);
+            }
+        }
+    }
+
+    #[test]
+    fn counters_count_beyond_their_first_planes() {
+        let mut counter = Counter::new();
+        let mask = [1, 2, 4, 8];
+        for i in 0..1000u32 {
+            counter.add(if i % 3 == 0 { ZERO } else { mask }, (i % 7) as u8);
+        }
+        let all: u32 = (0..1000).map(|i| i % 7).sum();
+        let set: u32 = (0..1000).filter(|i| i % 3 != 0).map(|i| i % 7).sum();
+        let found = counter.differences();
+        assert_eq!(
+            [found[0], found[65], found[1]],
+            [2.0 * f64::from(set) - f64::from(all), 2.0 * f64::from(set) - f64::from(all), -f64::from(all)]
+        );
+    }
 }

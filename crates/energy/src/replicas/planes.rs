@@ -3,7 +3,7 @@
 use crate::draw::{Draws, Stream};
 
 /// One bit for each of 256 reads: bit b of word j is read 64·j + b.
-pub(super) type Word = [u64; 4];
+pub(crate) type Word = [u64; 4];
 
 const MULTIPLIER: [u64; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
@@ -12,7 +12,7 @@ const LOW: u64 = 0xffff_ffff;
 
 /// The keys of the ten rounds, broadcast.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Keys([[Word; 2]; ROUNDS]);
+pub(crate) struct Keys([[Word; 2]; ROUNDS]);
 
 impl Keys {
     pub fn new(draws: Draws) -> Self {
@@ -55,7 +55,7 @@ fn round([c0, c1, c2, c3]: Counter, key: &[Word; 2]) -> Counter {
 /// The planes of bits `4·quad ..= 4·quad + 3` of reads `256·chunk ..= 256·chunk + 255`: those of
 /// [`Draws::planes`] for eight groups of 32.
 #[inline(always)]
-pub(super) fn planes(keys: &Keys, sweep: u32, site: u32, stream: Stream, quad: u32, chunk: u32) -> [Word; 4] {
+pub(crate) fn planes(keys: &Keys, sweep: u32, site: u32, stream: Stream, quad: u32, chunk: u32) -> [Word; 4] {
     // Words 0, 1 and 2 of the counter are common to all lanes: for three rounds half of the products are, too.
     let [k1, k2, k3] = [0, 1, 2].map(|round| [keys.0[round][0][0], keys.0[round][1][0]]);
     let product = |word: u64, which: usize| (word & LOW) * MULTIPLIER[which];
@@ -84,7 +84,7 @@ pub(super) fn planes(keys: &Keys, sweep: u32, site: u32, stream: Stream, quad: u
 
 /// The planes of bits `4·quad ..= 4·quad + 3` of the 32 reads of one group, for eight sites: [plane][site].
 #[inline(always)]
-pub(super) fn site_planes(
+pub(crate) fn site_planes(
     keys: &Keys,
     sweep: u32,
     sites: &[u32; 8],
@@ -92,11 +92,13 @@ pub(super) fn site_planes(
     quad: u32,
     group: u32,
 ) -> [[u32; 8]; 4] {
-    let counter = |half: usize| {
-        let sites = core::array::from_fn(|j| u64::from(sites[4 * half + j]));
-        [[sweep.into(); 4], sites, [(8 * stream as u32 + quad).into(); 4], [group.into(); 4]]
-    };
-    let blocks = rounds(keys, 0, counter(0), counter(1));
+    // Loops, not closures: what is not inlined is compiled for no vector unit.
+    let mut wide = [[0u64; 4]; 2];
+    for (wide, site) in wide.as_flattened_mut().iter_mut().zip(sites) {
+        *wide = u64::from(*site);
+    }
+    let (c0, c2, c3) = ([sweep.into(); 4], [(8 * stream as u32 + quad).into(); 4], [group.into(); 4]);
+    let blocks = rounds(keys, 0, [c0, wide[0], c2, c3], [c0, wide[1], c2, c3]);
     let mut planes = [[0; 8]; 4];
     for (plane, planes) in planes.iter_mut().enumerate() {
         for (i, word) in planes.iter_mut().enumerate() {

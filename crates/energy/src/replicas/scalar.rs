@@ -1,4 +1,5 @@
-use super::{Betas, REFRESH, Reads, Replicas, check_parents};
+use super::contract::{REFRESH, Replicas};
+use super::reads::{Betas, Reads, check_parents};
 use crate::draw::{Draws, ReadDraws, Source, Stream};
 use crate::dynamics::{Dynamics, Replica};
 use crate::error::{Error, index, length};
@@ -77,6 +78,17 @@ impl<D: Dynamics> Replicas for ScalarReplicas<'_, D> {
         Ok(())
     }
 
+    fn kept_energies(&mut self, energies: &mut [f64]) -> Result<(), Error> {
+        length("the energies", energies.len(), self.len())?;
+        for (energy, replica) in energies.iter_mut().zip(&self.replicas) {
+            *energy = match replica.fields() {
+                [] => self.problem.energy_of(replica.values()),
+                fields => self.problem.kept_energy(replica.values(), fields)?,
+            };
+        }
+        Ok(())
+    }
+
     fn resample(&mut self, parents: &[u32]) -> Result<(), Error> {
         check_parents(parents, self.len())?;
         if self.spare.len() != self.replicas.len() {
@@ -96,9 +108,16 @@ impl<D: Dynamics> Replicas for ScalarReplicas<'_, D> {
         Ok(())
     }
 
-    fn set_values(&mut self, slot: usize, values: &[u8]) -> Result<(), Error> {
+    fn state(&self, slot: usize) -> Result<Replica, Error> {
         index("slot", slot, self.len())?;
-        self.replicas[slot] = Replica::new(self.problem, values)?;
+        Ok(self.replicas[slot].clone())
+    }
+
+    fn set_state(&mut self, slot: usize, state: &Replica) -> Result<(), Error> {
+        index("slot", slot, self.len())?;
+        self.problem.check(state.values())?;
+        length("the local fields", state.fields().len(), self.replicas[slot].fields().len())?;
+        self.replicas[slot].copy_from(state);
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-use super::{Hook, configurations, report};
+use super::configurations::configurations;
+use super::progress::{Hook, report};
 use crate::dynamics::Dynamics;
 use crate::error::Error;
 use crate::problem::Problem;
@@ -61,14 +62,14 @@ pub(super) fn anneal_reads<D: Dynamics>(
 /// # Ok::<(), yuragi_energy::Error>(())
 /// ```
 pub struct Annealing<'a> {
-    replicas: Box<dyn Replicas + 'a>,
+    replicas: Box<dyn Replicas + Send + 'a>,
     schedule: Schedule,
     sweep: u32,
 }
 
 impl<'a> Annealing<'a> {
     /// At the beginning of the schedule.
-    pub fn new(replicas: Box<dyn Replicas + 'a>, schedule: Schedule) -> Self {
+    pub fn new(replicas: Box<dyn Replicas + Send + 'a>, schedule: Schedule) -> Self {
         Self { replicas, schedule, sweep: 0 }
     }
 

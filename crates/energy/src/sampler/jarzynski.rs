@@ -1,11 +1,12 @@
-use super::{Hook, configurations, report};
+use super::configurations::configurations;
+use super::progress::{Hook, report};
 use crate::dynamics::Dynamics;
 use crate::error::{Error, length, range};
 use crate::problem::Problem;
 use crate::replicas::{Betas, Reads, Replicas, batch};
 use crate::sample_set::SampleSet;
 use crate::schedule::Schedule;
-use crate::statistics::{Estimate, effective_sample_size, log_mean_exp, mean};
+use crate::statistics::{Estimate, effective_sample_size, log_expectation, mean};
 use alloc::vec::Vec;
 
 /// The work and the heat of each read of a protocol, in units of temperature.
@@ -20,10 +21,10 @@ pub struct Work {
 }
 
 impl Work {
-    /// ln(Z(β_T)/Z(β_0)) = ln⟨e^−W⟩ with its standard error (Jarzynski, *PRL* 78, 2690 (1997)). Its
-    /// expectation is at most the truth.
+    /// ln(Z(β_T)/Z(β_0)) = ln⟨e^−W⟩ with its standard error (Jarzynski, *PRL* 78, 2690 (1997)), by
+    /// [`log_expectation`]: where the works of few reads decide the mean, as after fast protocols, the error says so.
     pub fn log_ratio(&self) -> Estimate {
-        log_mean_exp(&self.exponents())
+        log_expectation(&self.exponents())
     }
 
     /// ⟨W⟩, which is at least ΔF = −ln(Z(β_T)/Z(β_0)): the second law.
@@ -31,8 +32,7 @@ impl Work {
         mean(&self.work)
     }
 
-    /// The number of reads that weights e^−W are worth: far below the number of reads, the estimate's
-    /// error is not to be trusted.
+    /// The number of reads that weights e^−W are worth.
     pub fn effective_reads(&self) -> f64 {
         effective_sample_size(&self.exponents())
     }
@@ -47,7 +47,7 @@ impl Work {
 /// is 0. Each later β is one change of β, which does work, then one sweep, which exchanges heat. The
 /// chain needs balance only.
 ///
-/// [`Work::log_ratio`] then estimates ln Z(β_T) − N ln q from below.
+/// [`Work::log_ratio`] then estimates ln Z(β_T) − N ln q.
 ///
 /// # Errors
 /// A protocol that does not begin with β = 0, a problem that the chain is not for, or
@@ -88,7 +88,7 @@ pub(super) fn jarzynski_reads<D: Dynamics>(
 }
 
 /// The same from given configurations, one a read, that must be drawn from equilibrium at the protocol's
-/// first β. With the protocol reversed, −[`Work::log_ratio`] estimates ln(Z(β_T)/Z(β_0)) from above: reverse
+/// first β. With the protocol reversed, −[`Work::log_ratio`] estimates ln(Z(β_T)/Z(β_0)), too: reverse
 /// annealed importance sampling.
 ///
 /// # Errors

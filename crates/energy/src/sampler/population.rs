@@ -1,9 +1,11 @@
-use super::{Hook, Resampling, configurations, report, resample};
+use super::crowd::{Crowd, Sweeps};
+use super::families::Families;
+use super::progress::Hook;
+use super::resample::{Resampling, resample};
 use crate::draw::Draws;
 use crate::dynamics::Dynamics;
 use crate::error::{Error, range};
 use crate::problem::Problem;
-use crate::replicas::{Betas, Reads, batch};
 use crate::sample_set::SampleSet;
 use crate::schedule::Schedule;
 use crate::statistics::log_mean_exp;
@@ -25,9 +27,9 @@ pub struct PopulationSettings {
 pub struct PopulationStep {
     /// β.
     pub beta: f64,
-    /// The estimate of ln Z(β).
+    /// The estimate of ln Z(β), with the bias of the logarithm corrected.
     pub log_z: f64,
-    /// An estimate of its standard error, √((ρ − 1)/R) with ρ the mean square family size.
+    /// Its standard error, from the spread of what independent blocks of families say alone. Infinite of one member.
     pub error: f64,
     /// ⟨E⟩.
     pub mean_energy: f64,
@@ -70,6 +72,18 @@ pub fn population_anneal<D: Dynamics>(
     seed: u64,
     hook: Hook<'_>,
 ) -> Result<Population, Error> {
+    population_parts(problem, &dynamics, settings, (members, 1), seed, hook)
+}
+
+/// [`population_anneal`] in so many parts.
+pub(super) fn population_parts<D: Dynamics>(
+    problem: &Problem,
+    dynamics: &D,
+    settings: &PopulationSettings,
+    (members, parts): (u32, usize),
+    seed: u64,
+    hook: Hook<'_>,
+) -> Result<Population, Error> {
     let PopulationSettings { schedule, sweeps, resampling } = settings;
     range("the number of members", members.into(), members > 0, "at least 1")?;
     let first = schedule.beta(0);
@@ -78,47 +92,42 @@ pub fn population_anneal<D: Dynamics>(
     let total = temperatures.saturating_sub(1).checked_mul(*sweeps);
     let total = total.ok_or(Error::Overflow { what: "the number of sweeps times temperatures" })?;
     let draws = Draws::new(seed);
-    let mut replicas = batch(problem, dynamics, Reads { first: 0, count: members }, seed)?;
-    let mut energies = alloc::vec![0.0; members as usize];
+    let mut crowd = Crowd::new(problem, dynamics, members, parts, seed)?;
+    let mut energies: Vec<f64> = crowd.energies().collect();
     let mut founders: Vec<u32> = (0..members).collect();
-    replicas.energies(&mut energies)?;
     let mut log_z = problem.len() as f64 * libm::log(problem.variables().states() as f64);
-    let mut steps = alloc::vec![step(0.0, log_z, &energies, &founders)];
-    let mut done = 0;
+    let mut families = Families::new(members as usize);
+    let mut steps = alloc::vec![step(0.0, log_z, &families, &energies, &founders)];
     for number in 1..temperatures {
         let beta = schedule.beta(number);
         let change = f64::from(beta) - f64::from(schedule.beta(number - 1));
         let log_weights: Vec<f64> = energies.iter().map(|energy| -change * energy).collect();
         log_z += log_mean_exp(&log_weights).value;
+        families.weigh(&founders, &log_weights);
         let parents = resample(*resampling, &log_weights, draws, number)?;
-        replicas.resample(&parents)?;
+        crowd.resample(&parents)?;
         founders = parents.iter().map(|&parent| founders[parent as usize]).collect();
-        for _ in 0..*sweeps {
-            done += 1;
-            replicas.sweep(done, Betas::Same(beta))?;
-            report(hook, done.into(), total.into())?;
-        }
-        replicas.energies(&mut energies)?;
-        steps.push(step(beta.into(), log_z, &energies, &founders));
+        crowd.sweep(Sweeps { first: (number - 1) * sweeps + 1, count: *sweeps, total, beta }, hook)?;
+        energies = crowd.energies().collect();
+        steps.push(step(beta.into(), log_z, &families, &energies, &founders));
     }
-    let samples = SampleSet::new(problem, configurations(&*replicas)?, schedule.clone())?;
+    let samples = SampleSet::new(problem, crowd.configurations()?, schedule.clone())?;
     Ok(Population { steps, founders, samples })
 }
 
-fn step(beta: f64, log_z: f64, energies: &[f64], founders: &[u32]) -> PopulationStep {
+fn step(beta: f64, log_z: f64, families: &Families, energies: &[f64], founders: &[u32]) -> PopulationStep {
     let members = energies.len() as f64;
     let mut sorted = founders.to_vec();
     sorted.sort_unstable();
     let sizes = sorted.chunk_by(|a, b| a == b).map(|family| family.len() as f64);
-    let (families, squares) = sizes.fold((0, 0.0), |(count, squares), size| (count + 1, squares + size * size));
-    let family_size = squares / members;
+    let (count, squares) = sizes.fold((0, 0.0), |(count, squares), size| (count + 1, squares + size * size));
     PopulationStep {
         beta,
-        log_z,
-        error: libm::sqrt(((family_size - 1.0) / members).max(0.0)),
+        log_z: log_z + 0.5 * families.variance(),
+        error: families.error(),
         mean_energy: energies.iter().sum::<f64>() / members,
         lowest_energy: energies.iter().copied().fold(f64::INFINITY, f64::min),
-        family_size,
-        families,
+        family_size: squares / members,
+        families: count,
     }
 }

@@ -1,11 +1,15 @@
-use super::{Hook, report};
+use super::progress::{Hook, report};
 use crate::draw::{Draws, Stream, threshold};
 use crate::error::{Error, counter, range};
-use crate::problem::{Problem, Variables, spin32};
+use crate::problem::{Couplings, Problem, Variables};
+use crate::replicas::Reads;
+use crate::replicas::lanes::{Lanes, compare, sign};
+use crate::replicas::planes::{Keys, site_planes};
 use crate::sample_set::SampleSet;
 use crate::schedule::Schedule;
 use alloc::vec::Vec;
 use yuragi_numeric::elementary::exp;
+use yuragi_numeric::simd::{Task, vectorize};
 
 /// How a path-integral quantum annealing is run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,6 +50,19 @@ pub fn quantum_anneal(
     seed: u64,
     hook: Hook<'_>,
 ) -> Result<SampleSet, Error> {
+    quantum_reads(problem, settings, Reads { first: 0, count: reads }, seed, hook)
+}
+
+/// Reads that share a word: a share of them begins where this divides its number.
+pub(super) const TOGETHER: u32 = 32;
+
+pub(super) fn quantum_reads(
+    problem: &Problem,
+    settings: QuantumSettings,
+    reads: Reads,
+    seed: u64,
+    hook: Hook<'_>,
+) -> Result<SampleSet, Error> {
     let QuantumSettings { beta, slices, transverse: (first, last), sweeps } = settings;
     if problem.variables() != Variables::Spin {
         return Err(Error::Unsupported { what: "quantum annealing", needs: "spins" });
@@ -54,18 +71,16 @@ pub fn quantum_anneal(
     range("the number of slices", f64::from(slices), slices > 0, "at least 1")?;
     range("the last transverse field", last, last > 0.0 && last.is_finite(), "positive and finite")?;
     range("the first transverse field", first, first >= last && first.is_finite(), "finite and not below the last")?;
+    let reads = reads.check()?;
     let (n, p) = (problem.len(), slices as usize);
     let spins = n.checked_mul(p).ok_or(Error::Overflow { what: "the number of slices times variables" })?;
     counter("the number of slices times variables", spins)?;
-    let bytes = spins.checked_mul(reads as usize).ok_or(Error::Overflow { what: "the number of values" })?;
+    spins.checked_mul(reads.count as usize).ok_or(Error::Overflow { what: "the number of values" })?;
 
     let draws = Draws::new(seed);
-    let mut values = alloc::vec![0u8; bytes];
-    for (read, values) in (0..).zip(values.chunks_mut(spins)) {
-        for (site, value) in (0..).zip(values) {
-            *value = draws.chance(0, site, Stream::Start, read, 1 << 31).into();
-        }
-    }
+    let keys = Keys::new(draws);
+    let mut groups: Vec<Group> =
+        groups(reads).map(|(number, active)| Group::new(number, active, spins, draws)).collect();
     let share = (beta / f64::from(slices)) as f32;
     for sweep in 0..sweeps {
         let part = if sweeps == 1 { 1.0 } else { f64::from(sweep) / f64::from(sweeps - 1) };
@@ -73,74 +88,203 @@ pub fn quantum_anneal(
         let coupling = -0.5 * libm::log(libm::tanh(beta * gamma / f64::from(slices)));
         // A field so weak that the copies never part still leaves finite numbers.
         let coupling = (coupling as f32).min(1e4);
-        for (read, values) in (0..).zip(values.chunks_mut(spins)) {
-            let chain = Chain { problem, draws, sweep, read, share, coupling };
-            chain.local(values);
-            chain.lines(values);
+        for (i, group) in groups.iter_mut().enumerate() {
+            if i > 0 {
+                report(hook, sweep.into(), sweeps.into())?;
+            }
+            vectorize(Chain { problem, draws, keys: &keys, sweep, share, coupling, group });
         }
         report(hook, u64::from(sweep) + 1, sweeps.into())?;
     }
-    let mut best = Vec::with_capacity(n * reads as usize);
-    for read in values.chunks(spins) {
-        let lowest = read
-            .chunks(n)
-            .reduce(|best, slice| if problem.energy_of(slice) < problem.energy_of(best) { slice } else { best });
-        best.extend_from_slice(lowest.unwrap_or_default());
+    let mut best = Vec::with_capacity(n * reads.count as usize);
+    let mut slice = alloc::vec![0; n];
+    for group in &groups {
+        for lane in (0..TOGETHER).filter(|lane| group.active >> lane & 1 == 1) {
+            let start = best.len();
+            let mut lowest = f64::INFINITY;
+            for words in group.words.chunks(n) {
+                slice.iter_mut().zip(words).for_each(|(value, word)| *value = (word >> lane & 1) as u8);
+                let energy = problem.energy_of(&slice);
+                if best.len() == start || energy < lowest {
+                    best.truncate(start);
+                    best.extend_from_slice(&slice);
+                    lowest = energy;
+                }
+            }
+        }
     }
     SampleSet::new(problem, best, Schedule::linear(beta, beta, sweeps)?)
 }
 
-/// One sweep of one read.
+/// The numbers of the groups of 32 reads, and which of their reads are meant.
+fn groups(reads: Reads) -> impl Iterator<Item = (u32, u32)> {
+    let last = reads.first + reads.count;
+    (reads.first / TOGETHER..last.div_ceil(TOGETHER)).map(move |group| {
+        let meant = |read: &u32| (reads.first..last).contains(&(TOGETHER * group + read));
+        (group, (0..TOGETHER).filter(meant).fold(0, |mask, read| mask | 1 << read))
+    })
+}
+
+/// 32 reads: one bit of a word each.
+struct Group {
+    number: u32,
+    active: u32,
+    /// Slice by slice.
+    words: Vec<u32>,
+}
+
+impl Group {
+    fn new(number: u32, active: u32, spins: usize, draws: Draws) -> Self {
+        // u < 2³¹ where the highest bit is 0.
+        let word = |site: u32| !draws.planes(0, site, Stream::Start, 0, number)[0] & active;
+        Self { number, active, words: (0..spins as u32).map(word).collect() }
+    }
+}
+
+/// One sweep of one group.
 struct Chain<'a> {
     problem: &'a Problem,
     draws: Draws,
+    keys: &'a Keys,
     sweep: u32,
-    read: u32,
     /// β/P.
     share: f32,
     /// K.
     coupling: f32,
+    group: &'a mut Group,
 }
 
-impl Chain<'_> {
-    fn accepts(&self, site: usize, stream: Stream, rise: f32) -> bool {
-        let probability = if rise > 0.0 { exp(-rise) } else { 1.0 };
-        self.draws.chance(self.sweep, site as u32, stream, self.read, threshold(probability))
-    }
+impl Task for Chain<'_> {
+    type Output = ();
 
-    /// Each spin of each slice.
-    fn local(&self, values: &mut [u8]) {
-        let n = self.problem.len();
-        let slices = values.len() / n;
+    #[inline(always)]
+    fn run(self) {
+        let Self { problem, draws, keys, sweep, share, coupling, group } = self;
+        let n = problem.len();
+        let Group { number, active, words } = group;
+        let number = *number;
+        let draw = Draw { draws, sweep, number, active: *active };
+        let slices = words.len() / n;
+        // Each spin of each slice.
         for slice in 0..slices {
-            let next = (slice + 1) % slices;
-            let previous = (slice + slices - 1) % slices;
-            for k in 0..n {
-                let x = spin32(values[slice * n + k]);
-                let field = self.problem.rounded_field(k, &values[slice * n..][..n]);
-                let mut rise = 2.0 * self.share * x * field;
-                if slices > 1 {
-                    let neighbours = spin32(values[previous * n + k]) + spin32(values[next * n + k]);
-                    rise += 2.0 * self.coupling * x * neighbours;
-                }
-                if self.accepts(slice * n + k, Stream::Accept, rise) {
-                    values[slice * n + k] ^= 1;
+            let (previous, next) = ((slice + slices - 1) % slices * n, (slice + 1) % slices * n);
+            let at = slice * n;
+            for first in (0..n).step_by(8) {
+                let high = high_planes(keys, sweep, (at + first) as u32, Stream::Accept, number);
+                for (place, k) in (first..n.min(first + 8)).enumerate() {
+                    let own = words[at + k];
+                    let fields = local_fields(problem, &words[at..at + n], k);
+                    let mut rises = [0.0; 32];
+                    for (lane, rise) in rises.iter_mut().enumerate() {
+                        *rise = signed(2.0 * share * fields[lane], own, lane);
+                    }
+                    if slices > 1 {
+                        let (before, after) = (words[previous + k], words[next + k]);
+                        for (lane, rise) in rises.iter_mut().enumerate() {
+                            let neighbours = signed(1.0, before, lane) + signed(1.0, after, lane);
+                            *rise += signed(2.0 * coupling * neighbours, own, lane);
+                        }
+                    }
+                    words[at + k] ^= draw.accepted((at + k) as u32, Stream::Accept, &rises, &high, place);
                 }
             }
         }
-    }
-
-    /// Each spin in all slices together.
-    fn lines(&self, values: &mut [u8]) {
-        let n = self.problem.len();
-        for k in 0..n {
-            let mut rise = 0.0;
-            for slice in values.chunks(n) {
-                rise += 2.0 * self.share * spin32(slice[k]) * self.problem.rounded_field(k, slice);
-            }
-            if self.accepts(k, Stream::Line, rise) {
-                values.chunks_mut(n).for_each(|slice| slice[k] ^= 1);
+        // Each spin in all slices together.
+        for first in (0..n).step_by(8) {
+            let high = high_planes(keys, sweep, first as u32, Stream::Line, number);
+            for (place, k) in (first..n.min(first + 8)).enumerate() {
+                let mut rises = [0.0; 32];
+                for slice in words.chunks(n) {
+                    let (own, fields) = (slice[k], local_fields(problem, slice, k));
+                    for (lane, rise) in rises.iter_mut().enumerate() {
+                        *rise += signed(2.0 * share * fields[lane], own, lane);
+                    }
+                }
+                let flips = draw.accepted(k as u32, Stream::Line, &rises, &high, place);
+                words.chunks_mut(n).for_each(|slice| slice[k] ^= flips);
             }
         }
     }
 }
+
+/// x for a bit that is 1, −x for one that is 0.
+#[inline(always)]
+fn signed(x: f32, bits: u32, lane: usize) -> f32 {
+    f32::from_bits(x.to_bits() ^ sign(bits, lane))
+}
+
+/// The eight highest bits of the draws of eight sites.
+#[inline(always)]
+fn high_planes(keys: &Keys, sweep: u32, first: u32, stream: Stream, group: u32) -> [[u32; 8]; 8] {
+    let mut sites = [0; 8];
+    for (i, site) in (0..).zip(&mut sites) {
+        *site = first.wrapping_add(i);
+    }
+    let mut planes = [[0; 8]; 8];
+    planes[..4].copy_from_slice(&site_planes(keys, sweep, &sites, stream, 0, group));
+    planes[4..].copy_from_slice(&site_planes(keys, sweep, &sites, stream, 1, group));
+    planes
+}
+
+/// What decides a group's moves.
+struct Draw {
+    draws: Draws,
+    sweep: u32,
+    number: u32,
+    active: u32,
+}
+
+impl Draw {
+    /// Where a rise of β·energy is accepted, by the planes of the site at `place` and, where those leave it open, all bits.
+    #[inline(always)]
+    fn accepted(&self, site: u32, stream: Stream, rises: &Lanes<f32>, planes: &[[u32; 8]; 8], place: usize) -> u32 {
+        let mut probabilities = [1.0; 32];
+        for (probability, rise) in probabilities.iter_mut().zip(rises) {
+            let less = exp(-rise);
+            *probability = if *rise > 0.0 { less } else { 1.0 };
+        }
+        let mut high = [0; 8];
+        for (high, plane) in high.iter_mut().zip(planes) {
+            *high = plane[place];
+        }
+        let (below, tied) = compare(&probabilities, high);
+        let (mut below, mut tied) = (below & self.active, tied & self.active);
+        while tied != 0 {
+            let lane = tied.trailing_zeros();
+            tied &= tied - 1;
+            let threshold = threshold(probabilities[lane as usize]);
+            let hit = self.draws.chance(self.sweep, site, stream, TOGETHER * self.number + lane, threshold);
+            below |= u32::from(hit) << lane;
+        }
+        below
+    }
+}
+
+/// λ_k of every read, added in the order of the neighbours.
+#[inline(always)]
+fn local_fields(problem: &Problem, words: &[u32], k: usize) -> Lanes<f32> {
+    let mut sums = [problem.rounded_fields()[k]; 32];
+    match problem.table() {
+        Couplings::Sparse { starts, columns, rounded, .. } => {
+            let row = starts[k]..starts[k + 1];
+            for (&l, weight) in columns[row.clone()].iter().zip(&rounded[row]) {
+                let bits = words[l as usize];
+                for (lane, sum) in sums.iter_mut().enumerate() {
+                    *sum += signed(*weight, bits, lane);
+                }
+            }
+        }
+        Couplings::Dense { len, rounded, .. } => {
+            for (&bits, weight) in words.iter().zip(&rounded[k * len..][..*len]) {
+                for (lane, sum) in sums.iter_mut().enumerate() {
+                    *sum += signed(*weight, bits, lane);
+                }
+            }
+        }
+    }
+    sums
+}
+
+#[cfg(test)]
+#[path = "quantum_tests.rs"]
+mod tests;

@@ -1,4 +1,6 @@
-use super::{Hook, check_ladder, configurations, metropolis_threshold, report};
+use super::configurations::configurations;
+use super::ladder::{check_ladder, metropolis_threshold};
+use super::progress::{Hook, report};
 use crate::draw::{Draws, Stream};
 use crate::dynamics::Dynamics;
 use crate::error::{Error, length, range};
@@ -110,7 +112,7 @@ pub fn temper<D: Dynamics>(
             *beta = betas[level as usize] as f32;
         }
         replicas.sweep(sweep, Betas::Each(&own))?;
-        replicas.energies(&mut energies)?;
+        replicas.kept_energies(&mut energies)?;
         for ((read, level), &energy) in (0..).zip(&mut levels).zip(&energies) {
             let from = *level as usize;
             if sweep >= discard {

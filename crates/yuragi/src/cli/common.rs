@@ -228,6 +228,26 @@ pub fn interruption(say: &'static str) -> Result<Arc<AtomicBool>, Failure> {
     Ok(interrupted)
 }
 
+/// How long work that keeps nothing may take to see an interruption.
+const GRACE: Duration = Duration::from_millis(700);
+
+/// [`interruption`] of work that keeps nothing when it is stopped: what does not see it soon ends with the process. From
+/// `finished` on, which the second flag says, there is something to keep.
+pub fn abandonment(say: &'static str) -> Result<(Arc<AtomicBool>, Arc<AtomicBool>), Failure> {
+    let (interrupted, finished) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (flag, done) = (interrupted.clone(), finished.clone());
+    ctrlc::set_handler(move || {
+        flag.store(true, Ordering::Relaxed);
+        eprintln!("\n{say}");
+        std::thread::sleep(GRACE);
+        if !done.load(Ordering::Relaxed) {
+            eprintln!("interrupted; nothing was written");
+            std::process::exit(INTERRUPTED.into());
+        }
+    })?;
+    Ok((interrupted, finished))
+}
+
 /// Whether to go on.
 pub fn flow(interrupted: &AtomicBool) -> ControlFlow<()> {
     if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

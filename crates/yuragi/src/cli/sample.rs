@@ -1,6 +1,7 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::atomic::Ordering,
 };
 
 use clap::{Args, value_parser};
@@ -12,7 +13,7 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{Progress, check_place, flow, interruption, print, print_with, sheet, unless_interrupted},
+    common::{Progress, abandonment, check_place, flow, print, print_with, sheet, unless_interrupted},
 };
 
 /// Draw rows from a model of a table.
@@ -48,7 +49,7 @@ impl Sample {
                 Table::check_name(path)?;
             }
         }
-        let interrupted = interruption("stopping")?;
+        let (interrupted, finished) = abandonment("stopping")?;
         let fitted = Fitted::open(&self.model)?;
         let mut progress = Progress::new("drawing")?;
         let drawn = fitted.sample(self.count, self.steps, self.seed, &mut |at| {
@@ -56,6 +57,7 @@ impl Sample {
             flow(&interrupted)
         });
         drop(progress);
+        finished.store(true, Ordering::Relaxed);
         let Some(drawn) = unless_interrupted(drawn, &interrupted)? else {
             eprintln!("interrupted; nothing was written");
             return Ok(ExitCode::from(INTERRUPTED));

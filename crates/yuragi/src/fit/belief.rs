@@ -1,7 +1,8 @@
 use yuragi_energy::{
+    Error,
     deep::{Dbn, Greedy},
     rbm::partition::annealed_log_z,
-    sampler::Hook,
+    sampler::{Hook, Progress},
     statistics::{Estimate, mean},
 };
 
@@ -32,10 +33,11 @@ pub struct Bounds {
 const TOLD: usize = 2000;
 
 impl Belief {
-    /// Learns layer by layer; `layers` are the sizes of the hidden ones. Rows are drawn once.
+    /// Learns layer by layer; `layers` are the sizes of the hidden ones. Rows are drawn once. `hook` may end it early; what
+    /// was learned is kept, in as many layers as were begun, but at least one.
     ///
     /// # Errors
-    /// Options out of range, Gaussian units, or a hook that cancels.
+    /// Options out of range, or Gaussian units.
     pub fn train(rows: &Rows, layers: &[usize], greedy: &Greedy, seed: u64, hook: Hook<'_>) -> Result<Belief, Failure> {
         let mut values = rows.drawn(0);
         let sizes: Vec<usize> = [rows.table().columns()].iter().chain(layers).copied().collect();
@@ -68,7 +70,11 @@ impl Belief {
     ) -> Result<Bounds, Failure> {
         let log_z = annealed_log_z(&self.dbn.top, &self.base, (steps, chains), seed, hook)?;
         let (mut lower, mut importance, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        let total = rows.len() as u64;
         for row in 0..rows.len() {
+            if hook(Progress { done: row as u64, total }).is_break() {
+                return Err(Error::Cancelled.into());
+            }
             values.clear();
             rows.push(row, 0, &mut values);
             for bound in self.dbn.bound(&values, draws, log_z.value, seed.wrapping_add(row as u64))? {
@@ -86,9 +92,34 @@ impl Belief {
 
 #[cfg(test)]
 mod tests {
+    use core::ops::ControlFlow::{Break, Continue};
+
     use yuragi_energy::{rbm::train::Settings, sampler::quiet};
 
     use super::*;
+
+    #[test]
+    fn an_ended_training_keeps_the_layers_that_were_begun() {
+        let rows = Rows::two_patterns();
+        let greedy = Greedy { epochs: 10, batch: 20, ..Greedy::default() };
+        let run = |until: u64| {
+            let mut stop = |at: Progress| if at.done >= until { Break(()) } else { Continue(()) };
+            Belief::train(&rows, &[4, 3, 2], &greedy, 1, &mut stop).unwrap()
+        };
+        // Fifty batches a layer.
+        for (until, layers) in [(0, 1), (1, 1), (50, 1), (51, 2), (99, 2), (101, 3), (1000, 3)] {
+            let belief = run(until);
+            assert_eq!(
+                (belief.dbn.recognition.len() + 1, belief.dbn.top.hidden()),
+                (layers, [4, 3, 2][layers - 1]),
+                "{until}"
+            );
+            assert_eq!(belief.base.len(), belief.dbn.top.visible());
+        }
+        assert_eq!(run(70), run(70));
+        assert_ne!(run(70), run(71));
+        assert_eq!(run(70).dbn.recognition, run(1000).dbn.recognition[..1]);
+    }
 
     #[test]
     fn a_network_learns_two_patterns() {

@@ -1,4 +1,5 @@
 use yuragi_energy::{
+    Error,
     deep::{Dbm, DbmSettings, DbmTrainer, MeanFieldSettings},
     rbm::partition::annealed_log_z,
     sampler::{Hook, Progress},
@@ -80,7 +81,11 @@ impl Deep {
         for done in 0..course.total {
             course.batch(done, &mut values);
             trainer.set_rate(course.rate(settings.rate, done))?;
-            trainer.learn(&mut dbm, &values)?;
+            let total = course.total;
+            match trainer.learn_while(&mut dbm, &values, &mut || hook(Progress { done, total }).is_continue()) {
+                Err(Error::Cancelled) => break,
+                learned => drop(learned?),
+            }
             if !dbm.bias(0)?.iter().all(|bias| bias.is_finite()) {
                 return Err(Failure::new("the machine diverged; try a smaller `--rate`"));
             }
@@ -104,7 +109,12 @@ impl Deep {
     ) -> Result<DeepScore, Failure> {
         let log_z = annealed_log_z(self.dbm.bipartite(), &self.base, (steps, chains), seed, hook)?;
         let mut bounds = Vec::with_capacity(rows.len());
+        let (mut done, total) = (0, rows.len() as u64);
         for part in rows.drawn(0).chunks(TOGETHER * rows.table().columns()) {
+            if hook(Progress { done, total }).is_break() {
+                return Err(Error::Cancelled.into());
+            }
+            done += TOGETHER as u64;
             let means = self.dbm.mean_field(part, &MeanFieldSettings::default())?;
             bounds.extend(self.dbm.bound(&means, log_z.value)?);
         }

@@ -1,12 +1,13 @@
 use std::ops::ControlFlow;
 
 use yuragi_energy::{
+    Error,
     rbm::{
         Rbm, Units,
         partition::annealed_log_z,
         train::{Settings, Trainer},
     },
-    sampler::Hook,
+    sampler::{Hook, Progress as Sweeps},
     statistics::{Estimate, mean},
 };
 
@@ -66,13 +67,15 @@ pub struct Score {
 
 impl Machine {
     /// Learns from rows. Weights begin small and normal, visible biases at the data's means (Hinton, *A practical guide to
-    /// training restricted Boltzmann machines*, 2010). `hook` may end it early; what was learned is kept.
+    /// training restricted Boltzmann machines*, 2010). `hook` may end it early, and so may `going`, which is asked inside
+    /// batches; what was learned is kept.
     ///
     /// # Errors
     /// Options out of range, or a machine that diverges.
     pub fn train(
         rows: &Rows,
         options: &Options,
+        going: &dyn Fn() -> bool,
         mut hook: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Machine, Failure> {
         let &Options { hidden, hidden_units, epochs, batch, settings, seed, ref begin } = options;
@@ -101,7 +104,10 @@ impl Machine {
         for done in 0..total {
             let epoch = course.batch(done, &mut values);
             trainer.set_rate(course.rate(settings.rate, done))?;
-            let reconstruction = trainer.learn(&mut rbm, &values)?;
+            let reconstruction = match trainer.learn_while(&mut rbm, &values, &mut || going()) {
+                Err(Error::Cancelled) => break,
+                learned => learned?,
+            };
             if !reconstruction.is_finite() {
                 return Err(Failure::new("the machine diverged; try a smaller `--rate`"));
             }
@@ -119,7 +125,11 @@ impl Machine {
     pub fn score(&self, rows: &Rows, (steps, chains): (u32, u32), seed: u64, hook: Hook<'_>) -> Result<Score, Failure> {
         let log_z = annealed_log_z(&self.rbm, &self.base, (steps, chains), seed, hook)?;
         let (mut log_weights, mut values) = (Vec::with_capacity(rows.len()), Vec::new());
+        let total = rows.len() as u64;
         for row in 0..rows.len() {
+            if hook(Sweeps { done: row as u64, total }).is_break() {
+                return Err(Error::Cancelled.into());
+            }
             values.clear();
             rows.push(row, 0, &mut values);
             log_weights.extend(self.rbm.free_energies(&values)?.iter().map(|f| -f));
@@ -179,7 +189,7 @@ mod tests {
             begin: None,
         };
         let mut told = Vec::new();
-        let machine = Machine::train(&rows, &options, |progress| {
+        let machine = Machine::train(&rows, &options, &|| true, |progress| {
             told.push((progress.done, progress.epoch));
             ControlFlow::Continue(())
         })
@@ -206,7 +216,7 @@ mod tests {
         };
         let run = |until: u64| {
             let stop = |p: Progress| if p.done == until { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-            Machine::train(&bars(), &options, stop).unwrap()
+            Machine::train(&bars(), &options, &|| true, stop).unwrap()
         };
         assert_eq!(run(7), run(7));
         assert_ne!(run(7), run(8));

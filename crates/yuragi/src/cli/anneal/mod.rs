@@ -1,7 +1,7 @@
 mod report;
 mod source;
 
-use std::{path::PathBuf, process::ExitCode, time::Instant};
+use std::{path::PathBuf, process::ExitCode, sync::atomic::Ordering, time::Instant};
 
 use clap::{Args, ValueEnum, value_parser};
 use yuragi::{
@@ -12,7 +12,7 @@ use yuragi::{
         replicas,
         sampler::{
             self, Population, PopulationSettings, Progress as Sweeps, QuantumSettings, Resampling, Work,
-            adaptive_schedule, exchange, population_anneal, quantum_anneal,
+            adaptive_schedule,
         },
         statistics::Estimate,
     },
@@ -24,7 +24,7 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{Progress, check_place, flow, interruption, print, threads, unless_interrupted},
+    common::{Progress, abandonment, check_place, flow, print, threads, unless_interrupted},
 };
 use report::Report;
 use source::{Source, named};
@@ -242,7 +242,7 @@ impl Anneal {
         };
         let asked = Asked { vartype, sense, format: self.format.map(Format::from) };
         let problem = named(&self.problem, &asked, self.seed)?;
-        let interrupted = interruption("stopping")?;
+        let (interrupted, finished) = abandonment("stopping")?;
         let (mut progress, started) = (Progress::new("annealing")?, Instant::now());
         let mut hook = |sweeps: Sweeps| {
             progress.set(sweeps.done as f64 / sweeps.total.max(1) as f64);
@@ -254,6 +254,7 @@ impl Anneal {
             Chain::SuwaTodo => self.sample(&problem.problem, SuwaTodo, &mut hook),
             Chain::Skewed => self.sample(&problem.problem, Skewed { kernel: Metropolis }, &mut hook),
         };
+        finished.store(true, Ordering::Relaxed);
         let seconds = started.elapsed().as_secs_f64();
         drop(progress);
         let Some((effort, outcome)) = unless_interrupted(outcome, &interrupted)? else {
@@ -271,7 +272,7 @@ impl Anneal {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn sample<D: Dynamics + Copy + Sync>(
+    fn sample<D: Dynamics + Copy>(
         &self,
         problem: &Problem,
         chain: D,
@@ -301,7 +302,7 @@ impl Anneal {
                 // The field begins where it outweighs every gap, as β does.
                 let settings =
                     QuantumSettings { beta: cold, slices: self.slices, transverse: (1.0 / hot, 1e-3 / cold), sweeps };
-                let samples = quantum_anneal(problem, settings, reads, seed, hook)?;
+                let samples = sampler::quantum_anneal_on(threads, problem, settings, reads, seed, hook)?;
                 let (first, last) = settings.transverse;
                 let notes = vec![format!("{} slices, transverse field {first:.4} to {last:.2e}", self.slices)];
                 Ok(Outcome { notes, ..samples.into() })
@@ -309,7 +310,8 @@ impl Anneal {
             Method::Exchange => {
                 let ladder = self.schedule(problem, chain, self.temperatures)?;
                 let betas: Vec<f64> = ladder.betas().map(f64::from).collect();
-                let found = exchange(problem, chain, &betas, (sweeps, sweeps / 2), reads, seed, hook)?;
+                let counted = (sweeps, sweeps / 2);
+                let found = sampler::exchange_on(threads, problem, chain, &betas, counted, reads, seed, hook)?;
                 let lowest = found.acceptance.iter().copied().fold(1.0, f64::min);
                 let notes = vec![format!("neighbouring temperatures traded places in {:.0} % or more", 100.0 * lowest)];
                 Ok(Outcome { notes, ..found.samples.into() })
@@ -318,7 +320,7 @@ impl Anneal {
                 let schedule = self.schedule(problem, chain, self.temperatures)?;
                 let each = sweeps.div_ceil(self.temperatures);
                 let settings = PopulationSettings { schedule, sweeps: each, resampling: Resampling::Systematic };
-                Ok(population(population_anneal(problem, chain, &settings, reads, seed, hook)?))
+                Ok(population(sampler::population_anneal_on(threads, problem, chain, &settings, reads, seed, hook)?))
             }
             Method::Jarzynski => {
                 let protocol = self.schedule(problem, chain, sweeps.saturating_add(1))?;

@@ -71,8 +71,6 @@ struct Task {
 struct Kind {
     /// The name of the command.
     name: &'static str,
-    /// What an interruption does.
-    stopping: &'static str,
     /// What ln Z is of.
     log_z_of: &'static str,
     /// The keys and names of the bounds that are measured.
@@ -81,17 +79,11 @@ struct Kind {
 
 const DBN: Kind = Kind {
     name: "dbn",
-    stopping: "stopping",
     log_z_of: " of the top machine",
     bounds: &[("lower", "variational bound"), ("importance", "importance-weighted")],
 };
 
-const DBM: Kind = Kind {
-    name: "dbm",
-    stopping: "stopping; what was learned is kept",
-    log_z_of: "",
-    bounds: &[("lower", "variational bound")],
-};
+const DBM: Kind = Kind { name: "dbm", log_z_of: "", bounds: &[("lower", "variational bound")] };
 
 /// ln Z, and the bounds of a kind in their order.
 type Measured = (Estimate, Vec<Estimate>);
@@ -108,7 +100,11 @@ impl Dbn {
             let Bounds { log_z, lower, importance } = belief.score(rows, effort, draws, seed, hook)?;
             Ok((log_z, vec![lower, importance]))
         };
-        task.run(&DBN, learn, |belief, shape| Fitted::Network(Network { belief, shape }), judge)
+        let layers = |belief: &Belief| {
+            let stack = belief.dbn.recognition.iter().chain([&belief.dbn.top]);
+            stack.map(|rbm| rbm.hidden()).collect()
+        };
+        task.run(&DBN, learn, layers, |belief, shape| Fitted::Network(Network { belief, shape }), judge)
     }
 }
 
@@ -136,7 +132,8 @@ impl Dbm {
             let score = deep.score(rows, effort, seed, hook)?;
             Ok((score.log_z, vec![score.lower]))
         };
-        task.run(&DBM, learn, |deep, shape| Fitted::Deep(Stack { deep, shape }), judge)
+        let layers = |deep: &Deep| deep.dbm.sizes()[1..].to_vec();
+        task.run(&DBM, learn, layers, |deep, shape| Fitted::Deep(Stack { deep, shape }), judge)
     }
 }
 
@@ -155,21 +152,24 @@ impl Task {
         self,
         kind: &Kind,
         learn: impl FnOnce(&Rows, &[usize], Hook<'_>) -> Result<M, Failure>,
+        layers_of: impl FnOnce(&M) -> Vec<usize>,
         fitted: impl FnOnce(M, Vec<usize>) -> Fitted,
         judge: impl FnOnce(&M, &Rows, (u32, u32), Hook<'_>) -> Result<Measured, Failure>,
     ) -> Result<ExitCode, Failure> {
         let output = self.files.output(kind.name)?;
         let (train, test, mut notes) = rows(&self.files, &self.learning, &self.judging, JUDGED)?;
         let layers: Vec<usize> = self.layers.iter().map(|&size| size as usize).collect();
-        let interrupted = interruption(kind.stopping)?;
+        let interrupted = interruption("stopping; what was learned is kept")?;
         let (mut progress, started) = (Progress::new("learning")?, Instant::now());
+        let mut told = 0;
         let learned = learn(&train, &layers, &mut |at| {
             notes.tell(&progress);
             progress.set(at.done as f64 / at.total as f64);
-            let tenths = |done: u64| 10 * done / at.total.max(1);
-            if tenths(at.done) > tenths(at.done.saturating_sub(1)) {
+            let tenths = 10 * at.done / at.total.max(1);
+            if tenths > told {
+                told = tenths;
                 let seconds = started.elapsed().as_secs_f64();
-                progress.aside(|| eprintln!("{} % learned, {seconds:.1} s", 10 * tenths(at.done)));
+                progress.aside(|| eprintln!("{} % learned, {seconds:.1} s", 10 * tenths));
             }
             flow(&interrupted)
         });
@@ -177,27 +177,27 @@ impl Task {
             eprintln!("interrupted; nothing was written");
             return Ok(ExitCode::from(INTERRUPTED));
         };
-        let seconds = started.elapsed().as_secs_f64();
+        let (seconds, layers) = (started.elapsed().as_secs_f64(), layers_of(&model));
         fitted(model.clone(), train.table().shape().to_vec()).save(&output)?;
         let &Judging { ais, chains, .. } = &self.judging;
         let mut measure = |at: Sweeps| {
             progress.set(at.done as f64 / at.total as f64);
             flow(&interrupted)
         };
-        let measured = if ais > 0 {
+        let measured = if ais > 0 && flow(&interrupted).is_continue() {
             unless_interrupted(judge(&model, &test, (ais, chains), &mut measure), &interrupted)?
         } else {
             None
         };
         drop(progress);
-        self.tell(kind, &output, (&train, &test), (seconds, measured), &notes)?;
+        self.tell(kind, (&output, &layers), (&train, &test), (seconds, measured), &notes)?;
         Ok(if flow(&interrupted).is_break() { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
     }
 
     fn tell(
         &self,
         kind: &Kind,
-        output: &Path,
+        (output, layers): (&Path, &[usize]),
         (train, test): (&Rows, &Rows),
         (seconds, measured): (f64, Option<Measured>),
         notes: &Notes,
@@ -206,7 +206,7 @@ impl Task {
         let of = self.judging.test.as_ref().unwrap_or(&self.files.data).display();
         if self.files.json {
             let mut told = json!({
-                "data": self.files.data, "rows": count, "columns": columns, "layers": self.layers,
+                "data": self.files.data, "rows": count, "columns": columns, "layers": layers,
                 "seconds": seconds, "model": output, "bounds_of": of.to_string(),
                 "log_z": measured.as_ref().map(|(log_z, _)| estimate(*log_z)), "notes": notes.notes,
             });
@@ -217,7 +217,7 @@ impl Task {
         }
         let data = self.files.data.display();
         let mut text =
-            format!("{data}: {count} rows of {columns} columns; {:?} hidden units in {seconds:.1} s\n", self.layers);
+            format!("{data}: {count} rows of {columns} columns; {layers:?} hidden units in {seconds:.1} s\n");
         if let Some((log_z, bounds)) = measured {
             text += &format!("log Z{} {:.3} ± {:.3}\n", kind.log_z_of, log_z.value, log_z.error);
             text += &format!("log-probability of {} rows of {of}, in nats a row:\n", test.len());

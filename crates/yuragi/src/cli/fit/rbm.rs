@@ -71,7 +71,8 @@ impl Rbm {
         let interrupted = interruption("stopping; what was learned is kept")?;
         let (mut progress, started) = (Progress::new("learning")?, Instant::now());
         let (mut sum, mut batches, mut errors) = (0.0, 0u32, Vec::new());
-        let machine = Machine::train(&train, &options, |at| {
+        let going = || flow(&interrupted).is_continue();
+        let machine = Machine::train(&train, &options, &going, |at| {
             notes.tell(&progress);
             progress.set(at.done as f64 / at.total as f64);
             (sum, batches) = (sum + f64::from(at.reconstruction), batches + 1);
