@@ -4,7 +4,12 @@ use std::{fmt, str::FromStr};
 
 use yuragi_cpu::{Cpu, CpuPlan, CpuState};
 #[cfg(feature = "cuda")]
-use yuragi_cuda::{Cuda, CudaError, CudaPlan, CudaState, CudaStore, Device};
+use yuragi_cuda::{Cuda, CudaError, CudaPlan, CudaState, CudaStore, Device, replicas::CudaReplicas};
+use yuragi_energy::{
+    Error, Problem, Variables,
+    dynamics::{Dynamics, TwoState},
+    replicas::{Reads, Replicas, batch},
+};
 use yuragi_graph::{
     Backend, CompileError, Graph, Memory, Node, Params, Plan, Precision, Progress, RunError, Shape, View, ViewMut,
     op::Fused,
@@ -92,6 +97,30 @@ impl Machine {
     pub fn is_gpu(&self) -> bool {
         !matches!(self.kind, Kind::Cpu(_))
     }
+
+    /// Reads of a problem, each starting from its own uniform random configuration: on a GPU those that have kernels
+    /// there, see [`gpu_chain`], all others on the processor. They are the same everywhere.
+    ///
+    /// # Errors
+    /// A problem that the chain is not for, reads whose numbers do not fit, or what the GPU reports.
+    pub fn replicas<'a, D: Dynamics<Plan: Send> + Send + 'a>(
+        &self,
+        problem: &'a Problem,
+        dynamics: D,
+        reads: Reads,
+        seed: u64,
+    ) -> Result<Box<dyn Replicas + Send + 'a>, Error> {
+        #[cfg(feature = "cuda")]
+        if let (Kind::Cuda(cuda), Some(chain)) = (&self.kind, gpu_chain(problem, &dynamics)) {
+            return Ok(Box::new(CudaReplicas::on(cuda.device(), problem, chain, reads, seed)?));
+        }
+        batch(problem, dynamics, reads, seed)
+    }
+}
+
+/// The chain as a GPU runs it: spins, one by one in a fixed order.
+pub fn gpu_chain<D: Dynamics>(problem: &Problem, dynamics: &D) -> Option<TwoState> {
+    dynamics.two_state().filter(|_| problem.variables() == Variables::Spin)
 }
 
 impl From<Cpu> for Machine {

@@ -41,7 +41,18 @@ pub(super) fn anneal_reads<D: Dynamics>(
     seed: u64,
     hook: Hook<'_>,
 ) -> Result<SampleSet, Error> {
-    let replicas = batch(problem, dynamics, reads, seed)?;
+    anneal_replicas(batch(problem, dynamics, reads, seed)?, schedule, hook)
+}
+
+/// [`anneal`] of reads that begin as they stand, such as those of a GPU.
+///
+/// # Errors
+/// What the reads report, or [`Error::Cancelled`].
+pub fn anneal_replicas<'a>(
+    replicas: Box<dyn Replicas + Send + 'a>,
+    schedule: &Schedule,
+    hook: Hook<'_>,
+) -> Result<SampleSet, Error> {
     let mut annealing = Annealing::new(replicas, schedule.clone());
     while annealing.step()? {
         report(hook, annealing.sweep().into(), schedule.sweeps().into())?;

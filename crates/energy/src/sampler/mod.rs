@@ -29,7 +29,7 @@ mod tempering;
 #[cfg(feature = "std")]
 mod threads;
 
-pub use anneal::{Annealing, adaptive_schedule, anneal};
+pub use anneal::{Annealing, adaptive_schedule, anneal, anneal_replicas};
 pub use exchange::{Exchange, exchange};
 pub use jarzynski::{Work, jarzynski, jarzynski_from};
 pub use population::{Population, PopulationSettings, PopulationStep, population_anneal};

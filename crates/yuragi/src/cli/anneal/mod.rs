@@ -6,20 +6,23 @@ use std::{path::PathBuf, process::ExitCode, sync::atomic::Ordering, time::Instan
 use clap::{Args, ValueEnum, value_parser};
 use yuragi::{
     Failure,
+    cpu::Cpu,
     energy::{
         BetaRange, Error, Problem, SampleSet, Schedule, Vartype,
         dynamics::{Dynamics, HeatBath, Metropolis, Skewed, SuwaTodo},
-        replicas,
+        replicas::{self, Reads},
         sampler::{
             self, Population, PopulationSettings, Progress as Sweeps, QuantumSettings, Resampling, Work,
             adaptive_schedule,
         },
         statistics::Estimate,
     },
+    graph::Precision,
     io::{
         Table, png,
         problem::{Asked, Format, Sense},
     },
+    machine::{Choice, Machine, gpu_chain},
 };
 
 use super::{
@@ -126,6 +129,9 @@ pub struct Anneal {
     /// Threads; the samples do not depend on them [default: all cores]
     #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// Where to sweep: auto (a GPU for much work, if there is one), cpu, cuda or cuda:N; the samples do not depend on it
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: Choice,
     /// States to print, the lowest first; 0 for none
     #[arg(long, default_value_t = 5)]
     top: usize,
@@ -292,9 +298,16 @@ impl Anneal {
         hook: sampler::Hook<'_>,
     ) -> Result<Outcome, Error> {
         let (seed, threads) = (self.seed, threads(self.threads));
+        let gpu = self.gpu(problem, chain, reads).map_err(|failure| Error::Device(failure.to_string()))?;
         match self.method {
             Method::Anneal => {
                 let schedule = self.schedule(problem, chain, sweeps)?;
+                if let Some(machine) = gpu {
+                    eprintln!("sweeping on {machine}");
+                    let reads = Reads { first: 0, count: reads };
+                    let replicas = machine.replicas(problem, chain, reads, seed)?;
+                    return Ok(sampler::anneal_replicas(replicas, &schedule, hook)?.into());
+                }
                 Ok(sampler::anneal_on(threads, problem, chain, &schedule, reads, seed, hook)?.into())
             }
             Method::Quantum => {
@@ -326,6 +339,26 @@ impl Anneal {
                 let protocol = self.schedule(problem, chain, sweeps.saturating_add(1))?;
                 let work = sampler::jarzynski_on(threads, problem, chain, &protocol, reads, seed, hook)?;
                 Ok(worked(problem, work))
+            }
+        }
+    }
+
+    /// The GPU to sweep on, if one is to.
+    fn gpu<D: Dynamics>(&self, problem: &Problem, chain: D, reads: u32) -> Result<Option<Machine>, Failure> {
+        /// Spins from which on a sweep is worth a GPU's launches.
+        const MANY: u64 = 1 << 20;
+        let possible = self.method == Method::Anneal && gpu_chain(problem, &chain).is_some();
+        let many = problem.len() as u64 * u64::from(reads) >= MANY;
+        match self.device {
+            Choice::Cpu => Ok(None),
+            Choice::Auto if !possible || !many => Ok(None),
+            Choice::Cuda(_) if !possible => Err(Failure::new(
+                "a GPU anneals spins by `--method anneal` and `--chain metropolis` or `heat-bath`; `--device cpu` does \
+                 everything",
+            )),
+            choice => {
+                let machine = Machine::choose(choice, Cpu::new(), Precision::F32)?;
+                Ok(machine.is_gpu().then_some(machine))
             }
         }
     }
