@@ -33,6 +33,45 @@ pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), WriteError> {
     write_with(path, |file| file.write_all(bytes))
 }
 
+/// Writes `bytes` to `path` if nothing has that name yet; says whether it did.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_new(path: impl AsRef<Path>, bytes: &[u8]) -> Result<bool, WriteError> {
+    let path = path.as_ref();
+    let new = || {
+        if path.symlink_metadata().is_ok() {
+            return Ok(false);
+        }
+        let (beside, mut file) = Beside::create(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        drop(file);
+        match beside.link(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            // A file system without links: no one else may come between the look and the renaming there.
+            Err(_) => beside.rename(path).map(|()| true),
+            Ok(()) => Ok(true),
+        }
+    };
+    new().map_err(|source| WriteError { path: path.to_owned(), source })
+}
+
+/// Whether `path` can be written, as far as can be told without doing so: a file beside it is made and removed.
+///
+/// # Errors
+/// [`WriteError`] as [`write`] would give it.
+pub fn check(path: impl AsRef<Path>) -> Result<(), WriteError> {
+    let path = path.as_ref();
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let result = match fs::metadata(&target) {
+        Ok(meta) if meta.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(meta) if !meta.is_file() => Ok(()),
+        _ => Beside::create(&target).map(|_| ()),
+    };
+    result.map_err(|source| WriteError { path: path.to_owned(), source })
+}
+
 /// Lets `fill` write a file that appears as `path` when `fill` has succeeded and the bytes are on the disk.
 ///
 /// The bytes go to a hidden file in the same folder, which is removed on any error. A symbolic link is followed;
@@ -91,6 +130,11 @@ impl Beside {
         }
     }
 
+    /// Gives the file its name, which must be new.
+    fn link(&self, target: &Path) -> io::Result<()> {
+        self.0.as_ref().map_or(Ok(()), |beside| fs::hard_link(beside, target))
+    }
+
     fn rename(mut self, target: &Path) -> io::Result<()> {
         if let Some(beside) = &self.0 {
             fs::rename(beside, target)?;
@@ -134,6 +178,33 @@ mod tests {
         write(&path, b"short").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"short");
         assert_eq!(names(&scratch), ["a.bin"]);
+    }
+
+    #[test]
+    fn a_new_file_takes_no_name_that_is_taken() {
+        let scratch = Scratch::new();
+        let path = scratch.join("a.bin");
+        assert!(write_new(&path, b"first").unwrap());
+        assert!(!write_new(&path, b"second").unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(names(&scratch), ["a.bin"]);
+        let error = write_new(scratch.join("none/a.bin"), b"x").unwrap_err();
+        assert!(error.to_string().contains("none/a.bin"), "{error}");
+    }
+
+    #[test]
+    fn a_check_leaves_everything_as_it_was() {
+        let scratch = Scratch::new();
+        let path = scratch.join("a.bin");
+        check(&path).unwrap();
+        assert!(names(&scratch).is_empty());
+        write(&path, b"old").unwrap();
+        check(&path).unwrap();
+        assert_eq!((fs::read(&path).unwrap().as_slice(), names(&scratch).len()), (&b"old"[..], 1));
+        assert_eq!(check(&*scratch).unwrap_err().source.kind(), io::ErrorKind::IsADirectory);
+        assert!(check(scratch.join("none/a.bin")).is_err());
+        #[cfg(target_os = "linux")]
+        assert!(check("/proc/a.bin").is_err() && check("/dev/null").is_ok());
     }
 
     #[test]

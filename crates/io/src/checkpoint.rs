@@ -5,6 +5,7 @@
 //! bytes.
 
 mod archive;
+mod fault;
 mod tensor;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,9 @@ pub use tensor::{DType, Element, Tensor};
 
 use crate::atomic::{self, WriteError};
 use crate::quantize::{self, Groups};
+
+/// The name of a training's checkpoint in its folder.
+pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
 /// A checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::emoji::Emoji;
 use crate::picture::Picture;
+use crate::sequence::Emoji;
 
 /// What a caption is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,6 +67,8 @@ pub struct Dataset {
     pub items: Vec<Item>,
     /// What was found but left out, and why.
     pub skipped: Vec<Skipped>,
+    /// What a trainer should know of the rest: one line each.
+    pub notes: Vec<String>,
 }
 
 /// A picture that was left out.

@@ -1,24 +1,31 @@
 //! A folder of pictures with captions, searched through all its subfolders.
 //!
 //! Captions are found in two ways, one language each:
-//! - `cat.txt` beside `cat.png` holds the caption of that picture;
-//! - `metadata.jsonl`, as Hugging Face's `imagefolder` has it: one JSON object a line, with `file_name` (relative to
-//!   the file) and `text` or `caption`. It comes before a text file.
+//! - `cat.txt`, `cat.caption` or `cat.png.txt` beside `cat.png` holds the caption of that picture;
+//! - `metadata.jsonl` or `metadata.csv`, as Hugging Face's `imagefolder` has them: one JSON object a line, or one row, with
+//!   `file_name` (relative to the list, or absolute) and `text`, `caption` or `prompt`. A list comes before a text file.
 //!
-//! Hidden files and folders are passed over, and so is what is not `.png`, `.jpg`, `.jpeg` or `.webp`.
+//! Hidden files and folders are passed over, and so is what is not `.png`, `.jpg`, `.jpeg` or `.webp`, and the folder of a
+//! training with the sheets that it draws. Names match however their letters are composed. What is found and not used is
+//! named in [`Dataset::skipped`] or [`Dataset::notes`].
 
-use std::collections::{BTreeMap, BTreeSet};
+mod captions;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use unicode_normalization::UnicodeNormalization;
 
+use crate::checkpoint::CHECKPOINT_FILE;
 use crate::dataset::{Caption, CaptionKind, Dataset, DatasetError, Item, Skipped};
 use crate::picture::{Fit, Picture, PictureError};
+use captions::Captions;
 
-const METADATA: &str = "metadata.jsonl";
 const EXTENSIONS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
+/// Files that a note names.
+const NAMED: usize = 3;
 
 /// What becomes of a picture without a caption, or with an empty one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,19 +46,21 @@ pub struct Options {
     pub fit: Fit,
     /// What becomes of those without a caption.
     pub uncaptioned: Uncaptioned,
+    /// The column or key of captions in lists; `None` takes `text`, `caption` or `prompt`.
+    pub column: Option<String>,
 }
 
 impl Default for Options {
     /// 64×64 pixels, the largest centred square, pictures without caption kept.
     fn default() -> Self {
-        Self { size: 64, fit: Fit::Crop, uncaptioned: Uncaptioned::Keep }
+        Self { size: 64, fit: Fit::Crop, uncaptioned: Uncaptioned::Keep, column: None }
     }
 }
 
 /// Reads the pictures of a folder, in the order of their paths.
 ///
-/// A picture that cannot be read is left out and named in [`Dataset::skipped`], and so is a line of `metadata.jsonl`
-/// that cannot be used.
+/// A picture that cannot be read is left out and named in [`Dataset::skipped`], and so is a line of a list that cannot be
+/// used.
 ///
 /// # Errors
 /// [`DatasetError::Read`] for a folder that cannot be read, [`DatasetError::Empty`] if no picture is usable,
@@ -69,78 +78,88 @@ pub fn load(folder: impl AsRef<Path>, options: &Options) -> Result<Dataset, Data
     let root = folder.as_ref();
     Picture::filled(options.size, options.size, [255; 3]).map_err(|_| DatasetError::Size(options.size))?;
     let mut found = Found::default();
-    found.search(root).map_err(|(path, source)| DatasetError::Read { path, source, hint: None })?;
+    found.search(root, root).map_err(|(path, source)| DatasetError::Read { path, source, hint: None })?;
 
-    let Found { pictures, captions, mut skipped, .. } = found;
-    let mut items = Vec::new();
+    let Found { pictures, lists, texts, trainings, .. } = found;
+    let mut captions = Captions::new(&pictures, &lists, texts, options.column.as_deref());
+    let (mut items, mut skipped) = (Vec::new(), Vec::new());
     for path in pictures {
-        match item(root, &path, captions.get(&path), options) {
+        match item(root, &path, &mut captions, options) {
             Ok(item) => items.push(item),
             Err(reason) => skipped.push(Skipped { path, reason }),
         }
     }
+    let mut notes = Vec::new();
+    let mut note = |paths: &[&Path], what: &str| {
+        if !paths.is_empty() {
+            let names: Vec<String> = paths.iter().take(NAMED).map(|path| path.display().to_string()).collect();
+            let more = if paths.len() > NAMED { ", .." } else { "" };
+            notes.push(format!("{} {what}: {}{more}", paths.len(), names.join(", ")));
+        }
+    };
+    note(&trainings.iter().map(PathBuf::as_path).collect::<Vec<_>>(), "trainings' folders are passed over");
+    note(&captions.left().into_iter().map(PathBuf::as_path).collect::<Vec<_>>(), "text files are beside no picture");
+    let bare: Vec<&Path> =
+        items.iter().filter(|item| item.captions.is_empty()).map(|item| Path::new(&item.id)).collect();
+    if !bare.is_empty() && bare.len() < items.len() {
+        note(&bare, &format!("of {} pictures have no caption", items.len()));
+    } else if !bare.is_empty() {
+        notes.push(format!("none of {} pictures has a caption: words will mean nothing", items.len()));
+    }
+    let skipped: Vec<Skipped> = captions.skipped.into_iter().chain(skipped).collect();
     if items.is_empty() {
         let first = skipped.first().cloned();
         return Err(DatasetError::Empty { path: root.to_owned(), skipped: skipped.len(), first });
     }
-    Ok(Dataset { size: options.size, items, skipped })
+    Ok(Dataset { size: options.size, items, skipped, notes })
 }
 
-fn item(root: &Path, path: &Path, listed: Option<&String>, options: &Options) -> Result<Item, String> {
-    let text = match listed {
-        Some(text) => text.clone(),
-        None => beside(&path.with_extension("txt")).map_err(|error| format!("its caption cannot be read: {error}"))?,
-    };
-    let text = text.trim_start_matches('\u{feff}').trim();
+fn item(root: &Path, path: &Path, captions: &mut Captions<'_>, options: &Options) -> Result<Item, String> {
+    let text = captions.of(path)?;
     if text.is_empty() && options.uncaptioned == Uncaptioned::Skip {
         return Err("it has no caption".to_owned());
     }
     let reason = |error: PictureError| error.to_string();
     let bytes = fs::read(path).map_err(|error| error.to_string())?;
     let picture = Picture::decode(&bytes).and_then(|picture| picture.fit(options.size, options.fit)).map_err(reason)?;
-    let caption = Caption { kind: CaptionKind::Plain, text: text.to_owned() };
     Ok(Item {
-        id: path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned(),
+        id: path.strip_prefix(root).unwrap_or(path).to_string_lossy().nfc().collect(),
         picture,
-        captions: if text.is_empty() { Vec::new() } else { vec![caption] },
+        captions: if text.is_empty() { Vec::new() } else { vec![Caption { kind: CaptionKind::Plain, text }] },
         held_out: false,
         emoji: None,
     })
 }
 
-/// The text of a file, empty if there is none.
-fn beside(path: &Path) -> io::Result<String> {
-    match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        result => result,
-    }
-}
-
-#[derive(Deserialize)]
-struct Line {
-    file_name: String,
-    text: Option<String>,
-    caption: Option<String>,
-}
-
 #[derive(Default)]
 struct Found {
     pictures: BTreeSet<PathBuf>,
-    captions: BTreeMap<PathBuf, String>,
-    skipped: Vec<Skipped>,
+    /// Lists of captions, those of outer folders first.
+    lists: Vec<PathBuf>,
+    /// Text files that may be captions.
+    texts: Vec<PathBuf>,
+    /// Folders of trainings.
+    trainings: BTreeSet<PathBuf>,
     /// The folders entered, without links: a link back must not be followed for ever.
     entered: BTreeSet<PathBuf>,
 }
 
 impl Found {
-    fn search(&mut self, folder: &Path) -> Result<(), (PathBuf, io::Error)> {
+    fn search(&mut self, root: &Path, folder: &Path) -> Result<(), (PathBuf, io::Error)> {
         let at = |error| (folder.to_owned(), error);
         if !self.entered.insert(fs::canonicalize(folder).map_err(at)?) {
             return Ok(());
         }
-        let mut folders = BTreeSet::new();
+        let mut paths = BTreeSet::new();
         for entry in fs::read_dir(folder).map_err(at)? {
-            let path = entry.map_err(at)?.path();
+            paths.insert(entry.map_err(at)?.path());
+        }
+        if folder != root && paths.contains(&folder.join(CHECKPOINT_FILE)) {
+            self.trainings.insert(folder.strip_prefix(root).unwrap_or(folder).to_owned());
+            return Ok(());
+        }
+        let mut folders = BTreeSet::new();
+        for path in paths {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
             if name.starts_with('.') {
@@ -148,130 +167,15 @@ impl Found {
                 folders.insert(path);
             } else if EXTENSIONS.contains(&extension.as_str()) {
                 self.pictures.insert(path);
+            } else if captions::TEXTS.contains(&extension.as_str()) {
+                self.texts.push(path);
+            } else if captions::LISTS.contains(&name.as_ref()) {
+                self.lists.push(path);
             }
         }
-        self.metadata(folder);
-        folders.iter().try_for_each(|folder| self.search(folder))
-    }
-
-    fn metadata(&mut self, folder: &Path) {
-        let path = folder.join(METADATA);
-        let mut skip = |reason: String| self.skipped.push(Skipped { path: path.clone(), reason });
-        let lines = match beside(&path) {
-            Ok(lines) => lines,
-            Err(error) => return skip(format!("cannot be read: {error}")),
-        };
-        for (number, line) in (1..).zip(lines.trim_start_matches('\u{feff}').lines()) {
-            match serde_json::from_str::<Line>(line) {
-                _ if line.trim().is_empty() => {}
-                Err(error) => skip(format!("line {number}: {error}")),
-                Ok(Line { file_name, text, caption }) => {
-                    let picture = folder.join(&file_name);
-                    if !picture.is_file() {
-                        skip(format!("line {number}: there is no {file_name}"));
-                    } else if let Some(text) = text.or(caption) {
-                        self.captions.insert(picture, text);
-                    }
-                }
-            }
-        }
+        folders.iter().try_for_each(|folder| self.search(root, folder))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::png;
-    use crate::testing::Scratch;
-
-    fn paint(path: &Path, colour: [u8; 3]) {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        png::save(path, &Picture::filled(12, 8, colour).unwrap(), &[]).unwrap();
-    }
-
-    fn ids(dataset: &Dataset) -> Vec<&str> {
-        dataset.items.iter().map(|item| item.id.as_str()).collect()
-    }
-
-    #[test]
-    fn both_conventions_in_one_tree() {
-        let scratch = Scratch::new();
-        paint(&scratch.join("b.png"), [255, 0, 0]);
-        fs::write(scratch.join("b.txt"), "\u{feff}a red square \r\n").unwrap();
-        paint(&scratch.join("deep/er/a.PNG"), [0, 255, 0]);
-        fs::write(scratch.join("deep/er/a.txt"), "not this").unwrap();
-        paint(&scratch.join("deep/c.png"), [0, 0, 255]);
-        let metadata = r#"{"file_name": "er/a.PNG", "text": "緑の四角", "size": [12, 8]}
-
-{"file_name": "c.png", "caption": "a blue square"}"#;
-        fs::write(scratch.join("deep/metadata.jsonl"), metadata).unwrap();
-        paint(&scratch.join("plain.png"), [9; 3]);
-        paint(&scratch.join(".hidden/no.png"), [0; 3]);
-        fs::write(scratch.join("notes.md"), "no picture").unwrap();
-
-        let options = Options { size: 4, ..Options::default() };
-        let dataset = load(&*scratch, &options).unwrap();
-        assert_eq!(ids(&dataset), ["b.png", "deep/c.png", "deep/er/a.PNG", "plain.png"]);
-        let captions: Vec<_> = dataset.items.iter().map(|item| item.caption(CaptionKind::Plain)).collect();
-        assert_eq!(captions, [Some("a red square"), Some("a blue square"), Some("緑の四角"), None]);
-        assert!(dataset.skipped.is_empty(), "{:?}", dataset.skipped);
-        assert_eq!(dataset.items[0].picture, Picture::filled(4, 4, [255, 0, 0]).unwrap());
-
-        let strict = load(&*scratch, &Options { uncaptioned: Uncaptioned::Skip, fit: Fit::Pad, ..options }).unwrap();
-        assert_eq!(strict.items.len(), 3);
-        assert_eq!(strict.items[0].picture.pixel(0, 3), Some([255; 3]));
-        assert_eq!(strict.skipped[0].reason, "it has no caption");
-    }
-
-    #[test]
-    fn broken_things_are_named_and_skipped() {
-        let scratch = Scratch::new();
-        paint(&scratch.join("good.png"), [1; 3]);
-        fs::write(scratch.join("empty.png"), b"").unwrap();
-        fs::write(scratch.join("text.jpg"), b"not a picture").unwrap();
-        let whole = fs::read(scratch.join("good.png")).unwrap();
-        fs::write(scratch.join("cut.png"), &whole[..whole.len() - 20]).unwrap();
-        paint(&scratch.join("sjis.png"), [2; 3]);
-        fs::write(scratch.join("sjis.txt"), [0x83, 0x6c, 0x83, 0x52]).unwrap();
-        let metadata = "{\"file_name\": \"gone.png\", \"text\": \"x\"}\nnot json\n{\"text\": \"no name\"}\n";
-        fs::write(scratch.join("metadata.jsonl"), metadata).unwrap();
-
-        let dataset = load(&*scratch, &Options::default()).unwrap();
-        assert_eq!(ids(&dataset), ["good.png"]);
-        let said: Vec<String> = dataset
-            .skipped
-            .iter()
-            .map(|s| format!("{}: {}", s.path.strip_prefix(&*scratch).unwrap().display(), s.reason))
-            .collect();
-        assert_eq!(said[0], "metadata.jsonl: line 1: there is no gone.png");
-        assert!(said[1].starts_with("metadata.jsonl: line 2: "), "{}", said[1]);
-        assert!(said[2].contains("line 3: missing field `file_name`"), "{}", said[2]);
-        let rest: Vec<_> = said[3..].iter().map(|s| s.split(':').next().unwrap()).collect();
-        assert_eq!(rest, ["cut.png", "empty.png", "sjis.png", "text.jpg"]);
-    }
-
-    #[test]
-    fn nothing_usable_is_an_error_with_the_first_reason() {
-        let scratch = Scratch::new();
-        let error = load(&*scratch, &Options::default()).unwrap_err();
-        assert!(matches!(error, DatasetError::Empty { skipped: 0, .. }), "{error}");
-        fs::write(scratch.join("bad.png"), b"x").unwrap();
-        let error = load(&*scratch, &Options::default()).unwrap_err().to_string();
-        assert!(error.contains("1 skipped") && error.contains("bad.png: not a PNG"), "{error}");
-        let error = load(scratch.join("none"), &Options::default()).unwrap_err();
-        assert!(matches!(error, DatasetError::Read { .. }), "{error}");
-        let error = load(scratch.join("bad.png"), &Options::default()).unwrap_err();
-        assert!(error.to_string().contains("bad.png"), "{error}");
-        let error = load(&*scratch, &Options { size: 0, ..Options::default() }).unwrap_err();
-        assert!(matches!(error, DatasetError::Size(0)));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_link_back_is_entered_once() {
-        let scratch = Scratch::new();
-        paint(&scratch.join("in/a.png"), [1; 3]);
-        std::os::unix::fs::symlink(&*scratch, scratch.join("in/loop")).unwrap();
-        assert_eq!(ids(&load(&*scratch, &Options::default()).unwrap()), ["in/a.png"]);
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`picture`] | 8-bit RGB pictures: decode, resize, `[-1, 1]` tensors, contact sheets |
 //! | [`png`] | PNG files with text chunks, as web interfaces read them |
+//! | [`export`] | PNG, JPEG and WebP files that tell how they were made |
 //! | [`dataset`] | pictures with captions, as a trainer sees them |
 //! | [`emoji`] | the emoji of an installed colour font, captioned in English and Japanese |
 //! | [`folder`] | a folder of captioned pictures |
@@ -23,6 +24,7 @@ pub mod atomic;
 pub mod checkpoint;
 pub mod dataset;
 pub mod emoji;
+pub mod export;
 pub mod folder;
 pub mod picture;
 pub mod plot;
@@ -31,6 +33,7 @@ pub mod problem;
 pub mod quantize;
 mod read;
 mod resample;
+mod sequence;
 pub mod table;
 pub mod terminal;
 

@@ -71,13 +71,14 @@ impl Protocol {
     }
 }
 
-/// Shows a picture on standard output if that is a terminal which can; says whether it did.
+/// Shows a picture on standard output if that is a terminal which can; says whether it did. Half blocks keep to its
+/// `columns`, where they are known.
 ///
 /// # Errors
 /// Those of writing to standard output.
-pub fn show(picture: &Picture) -> io::Result<bool> {
+pub fn show(picture: &Picture, columns: Option<usize>) -> io::Result<bool> {
     match Protocol::detect() {
-        Some(protocol) => write(&mut io::stdout().lock(), picture, protocol).map(|()| true),
+        Some(protocol) => write(&mut io::stdout().lock(), picture, protocol, columns).map(|()| true),
         None => Ok(false),
     }
 }
@@ -86,11 +87,11 @@ pub fn show(picture: &Picture) -> io::Result<bool> {
 ///
 /// # Errors
 /// Those of `to`.
-pub fn write(to: &mut impl Write, picture: &Picture, protocol: Protocol) -> io::Result<()> {
+pub fn write(to: &mut impl Write, picture: &Picture, protocol: Protocol, columns: Option<usize>) -> io::Result<()> {
     match protocol {
         Protocol::Kitty => kitty(to, picture)?,
         Protocol::Iterm => iterm(to, picture)?,
-        Protocol::HalfBlocks => half_blocks(to, picture)?,
+        Protocol::HalfBlocks => half_blocks(to, picture, columns)?,
     }
     to.flush()
 }
@@ -133,8 +134,11 @@ fn iterm(to: &mut impl Write, picture: &Picture) -> io::Result<()> {
     writeln!(to, "\x1b]1337;File=inline=1;size={size}:{data}\x07")
 }
 
-fn half_blocks(to: &mut impl Write, picture: &Picture) -> io::Result<()> {
-    let small = shrunk(picture, MAX_BLOCKS)?;
+fn half_blocks(to: &mut impl Write, picture: &Picture, columns: Option<usize>) -> io::Result<()> {
+    let most = columns.filter(|&columns| columns > 0).map_or(MAX_BLOCKS, |columns| columns.min(MAX_BLOCKS));
+    // The longer side decides; a picture that is higher than wide may be as high as the rest of it allows.
+    let side = (most * picture.height().max(picture.width()) / picture.width()).min(MAX_BLOCKS);
+    let small = shrunk(picture, side)?;
     let (columns, rows) = (small.width(), small.height());
     for y in (0..rows).step_by(2) {
         for x in 0..columns {
@@ -171,7 +175,7 @@ mod tests {
 
     fn written(picture: &Picture, protocol: Protocol) -> String {
         let mut bytes = Vec::new();
-        write(&mut bytes, picture, protocol).unwrap();
+        write(&mut bytes, picture, protocol, None).unwrap();
         String::from_utf8(bytes).unwrap()
     }
 
@@ -233,6 +237,11 @@ mod tests {
         let wide = written(&noise(256, 128), Protocol::HalfBlocks);
         assert_eq!(wide.lines().count(), 16);
         assert!(wide.lines().all(|line| line.matches('▀').count() == MAX_BLOCKS));
+        let mut narrow = Vec::new();
+        write(&mut narrow, &noise(64, 64), Protocol::HalfBlocks, Some(30)).unwrap();
+        let narrow = String::from_utf8(narrow).unwrap();
+        assert_eq!(narrow.lines().count(), 15);
+        assert!(narrow.lines().all(|line| line.matches('▀').count() == 30));
         let thin = written(&noise(1, 10_000), Protocol::HalfBlocks);
         assert_eq!(thin.lines().count(), 32);
     }

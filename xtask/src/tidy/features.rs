@@ -3,7 +3,7 @@
 use super::workspace::Member;
 
 /// Packages that only a program at a terminal needs.
-const OF_THE_PROGRAM: [&str; 3] = ["clap", "ctrlc", "indicatif"];
+const OF_THE_PROGRAM: [&str; 4] = ["clap", "console", "ctrlc", "indicatif"];
 /// The crate that is library and program, and the feature that is the program.
 const PROGRAM: (&str, &str) = ("yuragi", "cli");
 

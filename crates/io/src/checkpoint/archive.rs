@@ -8,6 +8,7 @@ use memmap2::Mmap;
 use safetensors::SafeTensorError;
 use safetensors::tensor::{Metadata, SafeTensors};
 
+use super::fault;
 use super::{CheckpointError, DType, Tensor, check_finite};
 use crate::quantize::{self, Groups};
 
@@ -244,7 +245,8 @@ fn explain(origin: String, bytes: &[u8], error: &SafeTensorError) -> CheckpointE
     } else if length > MAX_HEADER || !wants_json {
         "it has no safetensors header".to_owned()
     } else {
-        error.to_string()
+        let header = rest.get(..length as usize).unwrap_or_default();
+        fault::find(header).unwrap_or_else(|| error.to_string())
     };
     CheckpointError::Format { origin, reason }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use roxmltree::{Document, ParsingOptions};
 
 use crate::dataset::DatasetError;
+use crate::sequence::VS16;
 
 /// What CLDR says of a sequence in one language.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,7 +38,7 @@ fn parse(xml: &str, into: &mut Annotations) -> Result<(), roxmltree::Error> {
         else {
             continue;
         };
-        let entry = into.entry(sequence.replace(super::VS16, "")).or_default();
+        let entry = into.entry(sequence.replace(VS16, "")).or_default();
         if node.attribute("type") == Some("tts") {
             entry.name = Some(text.trim().to_owned()).filter(|name| !name.is_empty());
         } else {

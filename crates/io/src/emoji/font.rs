@@ -3,9 +3,9 @@ use std::path::{Path, PathBuf};
 use harfrust::font::glyph::bitmap::{Pixels, Strike};
 use harfrust::{Buffer, Font, GlyphId, ShapeOptions, ShaperFont};
 
-use super::{JOINER, VS16, tone_of};
 use crate::dataset::DatasetError;
 use crate::picture::{Fit, Picture, PictureError};
+use crate::sequence::{JOINER, VS16, tone_of};
 
 const NAME: &str = "NotoColorEmoji.ttf";
 const FOLDER: &str = "/usr/share/fonts";

@@ -5,7 +5,7 @@ use alloc::{format, string::String, vec::Vec};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 /// Singular and plural where no rule makes one of the other.
-const IRREGULAR: [(&str, &str); 10] = [
+const IRREGULAR: [(&str, &str); 11] = [
     ("man", "men"),
     ("person", "people"),
     ("child", "children"),
@@ -16,14 +16,16 @@ const IRREGULAR: [(&str, &str); 10] = [
     ("ox", "oxen"),
     ("louse", "lice"),
     ("die", "dice"),
+    ("cactus", "cacti"),
 ];
 
 /// Ends of a singular and of its plural, the more particular ones first.
-const ENDS: [(&str, &str); 8] = [
+const ENDS: [(&str, &str); 9] = [
     ("fe", "ves"),
     ("f", "ves"),
     ("y", "ies"),
-    ("ss", "sses"),
+    ("s", "ses"),
+    ("z", "zes"),
     ("x", "xes"),
     ("ch", "ches"),
     ("sh", "shes"),
@@ -101,6 +103,7 @@ mod tests {
             ("glass", "glasses"),
             ("witch", "witches"),
             ("tomato", "tomatoes"),
+            ("walrus", "walruses"),
             ("postman", "postmen"),
             ("mouse", "mice"),
             ("person", "people"),

@@ -19,7 +19,7 @@ use yuragi::{
     cpu::Cpu,
     diffusion::Kind,
     graph::Precision,
-    io::{Picture, checkpoint::Archive, picture::contact_sheet},
+    io::{Picture, atomic, checkpoint::Archive, picture::contact_sheet},
     machine::{Choice, Machine},
     model::{Model, Storage},
     models::generator::Sampling,
@@ -137,7 +137,7 @@ pub fn check_place(path: &Path) -> Result<(), Failure> {
     } else if path.file_name().is_none() {
         cannot("it names no file".into())
     } else {
-        Ok(())
+        Ok(atomic::check(path)?)
     }
 }
 

@@ -6,7 +6,10 @@ use yuragi::{
     Failure,
     evaluate::{draw, score, sheet, trials},
     graph::Backend,
-    io::png,
+    io::{
+        atomic,
+        export::{self, Format},
+    },
     model::Model,
     models::Generator,
     train::{Source, data},
@@ -31,6 +34,9 @@ pub struct Evaluate {
     /// `emoji`, `emoji:FONT`, or a folder of pictures with captions
     #[arg(long, default_value = "emoji")]
     data: Source,
+    /// The column or key of captions in a folder's metadata [default: text, caption or prompt]
+    #[arg(long, value_name = "NAME")]
+    caption_column: Option<String>,
     /// Captions that were trained on, in each language
     #[arg(long, default_value_t = 200, value_parser = value_parser!(u32).range(1..=100_000))]
     count: u32,
@@ -53,9 +59,10 @@ impl Evaluate {
     /// Draws, measures and prints.
     pub fn run(self) -> Result<ExitCode, Failure> {
         self.sheet.as_deref().map_or(Ok(()), check_place)?;
+        let format = self.sheet.as_deref().map_or(Ok(None), Format::of)?.unwrap_or_default();
         let interrupted = interruption("stopping")?;
         let (Model { settings, tokenizer, params }, name) = self.model.open()?;
-        let dataset = data::load(&self.data, settings.size)?;
+        let dataset = data::load(&self.data, self.caption_column.as_deref(), settings.size)?;
         for skipped in dataset.skipped.iter().take(20) {
             eprintln!("skipped {}: {}", skipped.path.display(), skipped.reason);
         }
@@ -63,6 +70,7 @@ impl Evaluate {
         if trials.is_empty() {
             return Err(Failure::new(format!("{} has no captions to draw", self.data)));
         }
+        dataset.notes.iter().for_each(|note| eprintln!("note: {note}"));
         let (machine, sampling) = (self.model.machine()?, self.sampling.sampling());
         let batch = BATCH.min(trials.len());
         let generator = Generator::new(&machine, machine.upload(params)?, settings, tokenizer, batch)?;
@@ -78,7 +86,8 @@ impl Evaluate {
         };
         let seconds = started.elapsed().as_secs_f64();
         if let Some(path) = &self.sheet {
-            png::save(path, &sheet(&dataset, &trials, &drawn)?, &[])?;
+            let bytes = export::encode(&sheet(&dataset, &trials, &drawn)?, format, "")?;
+            atomic::write(path, &bytes)?;
         }
         let report = score(&dataset, &trials, &drawn);
         let (sampler, steps, guidance) = (sampling.sampler, sampling.steps, sampling.guidance);

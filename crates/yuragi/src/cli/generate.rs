@@ -1,16 +1,16 @@
 use std::{
-    ffi::OsString,
     hash::{BuildHasher, RandomState},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
     sync::atomic::Ordering,
 };
 
 use clap::{Args, value_parser};
+use console::Term;
 use yuragi::{
     Failure,
     graph::Backend,
-    io::{Picture, png, terminal},
+    io::{Picture, terminal},
     model::Model,
     models::{
         generator::{Generator, Request},
@@ -20,7 +20,8 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{ModelFlags, Progress, SamplingFlags, check_place, interruption, print},
+    common::{ModelFlags, Progress, SamplingFlags, interruption, print},
+    output::Output,
     record::Record,
 };
 
@@ -46,10 +47,11 @@ pub struct Generate {
     /// Pictures, 1 to 64
     #[arg(short = 'n', long, default_value_t = 1, value_parser = value_parser!(u16).range(1..=64))]
     count: u16,
-    /// The seed of the first picture; the next ones count on from it [default: a fresh one]
-    #[arg(long, allow_negative_numbers = true)]
-    seed: Option<u64>,
-    /// The picture's file; for several, a folder, or a name that is numbered [default: yuragi-SEED.png]
+    /// The seed of the first picture; the next ones count on from it [default: a fresh one, as is -1]
+    #[arg(long, allow_negative_numbers = true, value_parser = seed)]
+    seed: Option<Seed>,
+    /// The picture's file, PNG, JPEG or WebP by its end; a folder; for several, a name that is numbered; `-` for standard
+    /// output [default: yuragi-SEED.png, or the next name that is free]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Draw every pixel as a square of so many, 1 to 16
@@ -67,42 +69,56 @@ pub struct Generate {
 impl Generate {
     /// Draws, writes and shows the pictures, one after another.
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let seed = self.seed.unwrap_or_else(fresh_seed);
-        let files = files(self.output.as_deref(), self.count.into(), seed)?;
+        let seed = match self.seed {
+            Some(Seed::Number(seed)) => seed,
+            Some(Seed::Fresh) | None => fresh_seed(),
+        };
+        let count = usize::from(self.count);
+        let output = Output::new(self.output.as_deref(), count)?;
+        output.format().check_text(&[&*self.prompt, &*self.negative].concat())?;
         let interrupted = interruption("stopping")?;
         let (model, name) = self.model.open()?;
         self.note(&model);
         let Model { settings, tokenizer, params } = model;
         let (size, machine, sampling) = (settings.size, self.model.machine()?, self.sampling.sampling());
         let generator = Generator::new(&machine, machine.upload(params)?, settings, tokenizer, 1)?;
+        let Generate { prompt, negative, .. } = &self;
+        // Without guidance, nothing is led away from.
+        let negative = if sampling.guidance == 1.0 { "" } else { negative };
         let mut progress = Progress::new("drawing")?;
-        for (number, file) in files.iter().enumerate() {
+        for number in 0..count {
             let seed = seed.wrapping_add(number as u64);
-            let request = Request { prompt: &self.prompt, negative: &self.negative, seed };
+            let record = Record { prompt, negative, seed, sampling, size, model: &name }.to_string();
+            output.format().check_text(&record)?;
+            let request = Request { prompt, negative, seed };
             let mut job = generator.start(&[request], &sampling)?;
             loop {
                 if interrupted.load(Ordering::Relaxed) {
-                    eprintln!("interrupted; {number} of {} pictures were written", files.len());
+                    eprintln!("interrupted; {number} of {count} pictures were written");
                     return Ok(ExitCode::from(INTERRUPTED));
                 }
                 let state = job.advance(LAUNCHES)?;
-                progress.set((number as f64 + state.done as f64 / state.total as f64) / files.len() as f64);
+                progress.set((number as f64 + state.done as f64 / state.total as f64) / count as f64);
                 if state.is_all() {
                     break;
                 }
             }
             if job.picture(0).is_some_and(|values| values.iter().any(|v| !v.is_finite())) {
-                return Err(Failure::new("the model drew numbers that are no colours: try less guidance"));
+                let hint = if sampling.guidance == 1.0 { "its weights overflow" } else { "try less guidance" };
+                return Err(Failure::new(format!("the model drew numbers that are no colours: {hint}")));
             }
             let picture = Picture::new(size, size, job.rgb8(0).unwrap_or_default())?;
             let picture = enlarged(&picture, self.scale.into())?;
-            let Generate { prompt, negative, .. } = &self;
-            let record = Record { prompt, negative, seed, sampling, size, model: &name };
-            png::save(file, &picture, &[(png::PARAMETERS, &record.to_string())])?;
+            let name = output.write(number, seed, &picture, &record)?;
             progress.aside(|| {
-                print(format_args!("{} (seed {seed})\n", file.display()))?;
+                if output.is_standard() {
+                    eprintln!("{name} (seed {seed})");
+                    return Ok(());
+                }
+                print(format_args!("{name} (seed {seed})\n"))?;
                 if !self.no_show {
-                    terminal::show(&picture)?;
+                    let columns = Term::stdout().size_checked().map(|(_, columns)| columns.into());
+                    terminal::show(&picture, columns)?;
                 }
                 Ok::<(), Failure>(())
             })?;
@@ -114,6 +130,9 @@ impl Generate {
     fn note(&self, model: &Model) {
         if self.prompt.trim().is_empty() {
             eprintln!("note: without words, the model draws anything");
+        }
+        if !self.negative.is_empty() && self.sampling.sampling().guidance == 1.0 {
+            eprintln!("note: guidance 1 leads away from nothing: the negative prompt is not used");
         }
         let length = model.settings.text.length;
         for (what, text) in [("prompt", &self.prompt), ("negative prompt", &self.negative)] {
@@ -148,24 +167,20 @@ fn fresh_seed() -> u64 {
     RandomState::new().hash_one(std::time::SystemTime::now()) >> 32
 }
 
-/// Where the pictures go. What cannot be written is refused before anything is drawn.
-fn files(output: Option<&Path>, count: usize, seed: u64) -> Result<Vec<PathBuf>, Failure> {
-    let seeded = |folder: &Path| {
-        (0..count as u64).map(|i| folder.join(format!("yuragi-{}.png", seed.wrapping_add(i)))).collect()
-    };
-    let Some(path) = output else { return Ok(seeded(Path::new(""))) };
-    if path.is_dir() && count > 1 {
-        return Ok(seeded(path));
+/// What `--seed` asks for.
+#[derive(Clone, Copy)]
+enum Seed {
+    Number(u64),
+    /// -1, as web interfaces have it.
+    Fresh,
+}
+
+fn seed(text: &str) -> Result<Seed, String> {
+    if text == "-1" {
+        return Ok(Seed::Fresh);
     }
-    check_place(path)?;
-    let stem = path.file_stem().unwrap_or_default();
-    let numbered = |i: usize| {
-        let mut name = OsString::from(stem);
-        name.push(format!("-{i}."));
-        name.push(path.extension().unwrap_or("png".as_ref()));
-        path.with_file_name(name)
-    };
-    Ok(if count == 1 { vec![path.to_owned()] } else { (1..=count).map(numbered).collect() })
+    let seed = text.parse().map(Seed::Number);
+    seed.map_err(|_| format!("it must be a whole number from 0 to {}, or -1 for a fresh one", u64::MAX))
 }
 
 /// Every pixel as a square of `scale` by `scale`.
@@ -179,24 +194,6 @@ fn enlarged(picture: &Picture, scale: usize) -> Result<Picture, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn files_are_named_by_seed_or_number() {
-        let names = |output: Option<&str>, count, seed| -> Vec<String> {
-            let files = files(output.map(Path::new), count, seed).unwrap();
-            files.iter().map(|file| file.display().to_string()).collect()
-        };
-        assert_eq!(names(None, 2, 7), ["yuragi-7.png", "yuragi-8.png"]);
-        assert_eq!(names(None, 2, u64::MAX)[1], "yuragi-0.png");
-        assert_eq!(names(Some("a.PNG"), 1, 7), ["a.PNG"]);
-        assert_eq!(names(Some("./a.b.png"), 3, 7), ["./a.b-1.png", "./a.b-2.png", "./a.b-3.png"]);
-        assert_eq!(names(Some("猫"), 2, 7), ["猫-1.png", "猫-2.png"]);
-        assert_eq!(names(Some("/"), 2, 7), ["/yuragi-7.png", "/yuragi-8.png"]);
-        for refused in ["/", ".", "no/such/folder.png", "nofolder/", "src/lib.rs/x.png"] {
-            let error = files(Some(Path::new(refused)), 1, 0).unwrap_err().to_string();
-            assert!(error.contains("folder") && error.contains(refused), "{error}");
-        }
-    }
 
     #[test]
     fn enlarged_pixels_are_squares() {

@@ -13,7 +13,7 @@ use yuragi::{
     cpu::Cpu,
     energy::rbm::Rbm,
     fit::{Fitted, Layer, Network, Stack},
-    io::{checkpoint::Archive, png},
+    io::{checkpoint::Archive, export},
     machine,
     model::read_tokenizer,
     models::Settings,
@@ -35,7 +35,7 @@ impl Info {
     /// Prints what is known.
     pub fn run(self) -> Result<ExitCode, Failure> {
         print(match &self.file {
-            Some(path) if is_png(path)? => picture(path)?,
+            Some(path) if is_picture(path)? => picture(path)?,
             Some(path) => {
                 let checkpoint = Run::checkpoint(path);
                 let file = if checkpoint.exists() { checkpoint } else { file_of(path) };
@@ -61,23 +61,24 @@ fn builtin() -> Result<String, Failure> {
     Ok("no built-in model\n".into())
 }
 
-fn is_png(path: &Path) -> Result<bool, Failure> {
+/// Whether a file begins as PNG, JPEG or WebP do.
+fn is_picture(path: &Path) -> Result<bool, Failure> {
     let cannot = |error| Failure::new(format!("cannot read {}: {error}", path.display()));
     if path.is_dir() {
         return Ok(false);
     }
     let mut start = Vec::new();
-    File::open(path).and_then(|file| file.take(8).read_to_end(&mut start)).map_err(cannot)?;
-    Ok(start == *b"\x89PNG\r\n\x1a\n")
+    File::open(path).and_then(|file| file.take(12).read_to_end(&mut start)).map_err(cannot)?;
+    let webp = start.starts_with(b"RIFF") && start.ends_with(b"WEBP");
+    Ok(start.starts_with(b"\x89PNG\r\n\x1a\n") || start.starts_with(b"\xff\xd8\xff") || webp)
 }
 
 fn picture(path: &Path) -> Result<String, Failure> {
     let shown = path.display();
     let failed = |error: &dyn Display| Failure::new(format!("{shown}: {error}"));
     let bytes = std::fs::read(path).map_err(|e| failed(&e))?;
-    let texts = png::read_text(&bytes).map_err(|e| failed(&e))?;
-    Ok(match texts.iter().find(|(keyword, _)| keyword == png::PARAMETERS) {
-        Some((_, text)) => harmless(text) + "\n",
+    Ok(match export::parameters(&bytes).map_err(|e| failed(&e))? {
+        Some(text) => harmless(&text) + "\n",
         None => format!("{shown} does not tell how it was made\n"),
     })
 }

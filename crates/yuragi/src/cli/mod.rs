@@ -7,6 +7,7 @@ mod evaluate;
 mod fit;
 mod generate;
 mod info;
+mod output;
 mod record;
 mod sample;
 mod train;

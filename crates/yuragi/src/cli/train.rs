@@ -1,11 +1,12 @@
 use std::{
+    fs,
     io::{self, IsTerminal},
-    path::PathBuf,
+    path::{self, Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
 
-use clap::Args;
+use clap::{Args, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use yuragi::{
     Failure,
@@ -22,6 +23,9 @@ use super::{
     common::{DeviceFlags, bits, file_of, flow, interruption, open},
 };
 
+/// Files left out that are named.
+const MOST_NAMED: usize = 20;
+
 /// Learn from pictures with captions.
 ///
 /// Writes checkpoint, log, loss curve and sample sheet into a folder, and the model when it is done.
@@ -29,15 +33,19 @@ use super::{
 #[derive(Args)]
 pub struct Train {
     /// `emoji` for those of the installed colour font, `emoji:FONT` for those of another, or a folder
-    /// of pictures with captions (`picture.png` beside `picture.txt`, or `metadata.jsonl`)
-    #[arg(long, default_value = "emoji")]
-    data: Source,
+    /// of pictures with captions (`picture.txt` or `.caption` beside `picture.png`, or `metadata.jsonl` or `.csv`); with
+    /// `--resume`, where the same pictures are now [default: emoji]
+    #[arg(long)]
+    data: Option<Source>,
+    /// The column or key of captions in a folder's metadata [default: text, caption or prompt]
+    #[arg(long, value_name = "NAME")]
+    caption_column: Option<String>,
     /// The folder to write into
     #[arg(long, default_value = "runs/train")]
     out: PathBuf,
     /// Go on with the training in this folder, with its own settings; only `--steps`,
-    /// `--autoencoder-steps` (to train longer or shorter than planned) and `--bits` may change
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["data", "out", "init", "autoencoder", "seed", "batch", "rate", "autoencoder_batch", "autoencoder_rate", "compose"])]
+    /// `--autoencoder-steps` (to train longer or shorter than planned), `--bits` and the place of the data may change
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["caption_column", "out", "init", "autoencoder", "seed", "batch", "rate", "autoencoder_batch", "autoencoder_rate", "compose"])]
     resume: Option<PathBuf>,
     /// Begin with the weights of this model instead of random ones
     #[arg(long, value_name = "MODEL")]
@@ -45,7 +53,7 @@ pub struct Train {
     /// Keep the autoencoder of this model, and train only the diffusion model anew
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["init", "autoencoder_steps"])]
     autoencoder: Option<PathBuf>,
-    /// Steps of the diffusion model
+    /// Steps of the diffusion model [default: fit the data, 2000 to 60000]
     #[arg(long)]
     steps: Option<u64>,
     /// Pictures of one step
@@ -54,7 +62,7 @@ pub struct Train {
     /// Peak learning rate
     #[arg(long)]
     rate: Option<f64>,
-    /// Steps of the autoencoder, which comes first
+    /// Steps of the autoencoder, which comes first [default: fit the data, 1000 to 3000]
     #[arg(long)]
     autoencoder_steps: Option<u64>,
     /// Pictures of one step of the autoencoder
@@ -63,7 +71,8 @@ pub struct Train {
     /// Peak learning rate of the autoencoder
     #[arg(long)]
     autoencoder_rate: Option<f64>,
-    /// Composed pictures (recoloured, side by side, ..) for each picture of the data
+    /// Composed pictures (recoloured, side by side, ..) for each picture of the data [default: 0.25 of emoji, 0 of a
+    /// folder]
     #[arg(long)]
     compose: Option<f64>,
     /// Bits of a weight in the finished model: 4, 5, 6, 8 or 16
@@ -73,8 +82,8 @@ pub struct Train {
     #[arg(long)]
     seed: Option<u64>,
     /// Threads; the weights do not depend on them
-    #[arg(long)]
-    threads: Option<usize>,
+    #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
     #[command(flatten)]
     device: DeviceFlags,
 }
@@ -83,7 +92,8 @@ impl Train {
     /// Trains until done or interrupted.
     pub fn run(self) -> Result<ExitCode, Failure> {
         let interrupted = interruption("saving; once more to stop without")?;
-        let machine = self.device.trainer(self.threads.map_or_else(Cpu::new, Cpu::with_threads))?;
+        let cpu = self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into()));
+        let machine = self.device.trainer(cpu)?;
         let (run, data) = match &self.resume {
             Some(folder) => {
                 let mut run = Run::load(folder)?;
@@ -94,14 +104,35 @@ impl Train {
                 }
                 run.options.autoencoder_steps = self.autoencoder_steps.unwrap_or(run.options.autoencoder_steps);
                 run.options.bits = self.bits.unwrap_or(run.options.bits);
-                let data = Data::load(&run.options, run.settings.size)?;
+                if let Some(data) = &self.data {
+                    run.options.data = data.clone();
+                }
+                let data = Data::load(&run.options, run.settings.size).map_err(|failure| match &self.data {
+                    Some(_) => failure,
+                    None => Failure::new(format!("{failure}; pictures that have moved are named with `--data`")),
+                })?;
+                run.options.data = run.options.data.absolute();
                 (run, data)
             }
             None => self.begin()?,
         };
         let left_out = &data.dataset.skipped;
-        for skipped in left_out.iter().take(20) {
+        for skipped in left_out.iter().take(MOST_NAMED) {
             eprintln!("skipped {}: {}", skipped.path.display(), skipped.reason);
+        }
+        if let Some(more) = left_out.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
+            eprintln!("skipped {more} more");
+        }
+        data.dataset.notes.iter().for_each(|note| eprintln!("note: {note}"));
+        let read = run.settings.text.length.saturating_sub(2);
+        let cut = data.cut(&run.tokenizer, read);
+        if let [first, ..] = cut[..] {
+            let what = format!("{} of {} pictures have captions longer than the {read} tokens", cut.len(), data.own);
+            eprintln!(
+                "note: {what} that the model reads; the rest is cut off: {}{}",
+                first.id,
+                if cut.len() > 1 { ", .." } else { "" }
+            );
         }
         eprintln!(
             "{} pictures, {} held out, {} skipped, {} composed; {}",
@@ -111,7 +142,14 @@ impl Train {
             data.items.len() - data.own,
             machine
         );
-        let folder = run.folder.clone();
+        let (folder, options) = (run.folder.clone(), &run.options);
+        if run.stage != Stage::Done {
+            let epochs = options.steps as f64 * options.batch as f64 / data.epoch().max(1) as f64;
+            eprintln!(
+                "{} steps of the autoencoder, {} of the diffusion model ({epochs:.0} epochs)",
+                options.autoencoder_steps, options.steps
+            );
+        }
         let mut bar = Bar::default();
         let ending = train(run, &data, &machine, &mut |news| {
             bar.show(news);
@@ -132,8 +170,20 @@ impl Train {
 
     fn begin(&self) -> Result<(Run, Data), Failure> {
         let default = Options::default();
-        let options = Options {
-            data: self.data.clone(),
+        let source = self.data.clone().unwrap_or(default.data.clone());
+        if let Source::Folder(pictures) = &source
+            && same_folder(pictures, &self.out)
+        {
+            let (out, inside) = (self.out.display(), self.out.join("run"));
+            return Err(Failure::new(format!(
+                "{out} is the folder of the pictures: name another one, such as {}",
+                inside.display()
+            )));
+        }
+        let mut options = Options {
+            compose: self.compose.unwrap_or(source.composed()),
+            data: source,
+            column: self.caption_column.clone(),
             seed: self.seed.unwrap_or(default.seed),
             autoencoder_batch: self.autoencoder_batch.unwrap_or(default.autoencoder_batch),
             autoencoder_steps: match &self.autoencoder {
@@ -144,7 +194,6 @@ impl Train {
             batch: self.batch.unwrap_or(default.batch),
             steps: self.steps.unwrap_or(default.steps),
             rate: self.rate.unwrap_or(default.rate),
-            compose: self.compose.unwrap_or(default.compose),
             bits: self.bits.unwrap_or(default.bits),
         }
         .checked()?;
@@ -161,23 +210,25 @@ impl Train {
             (None, None) => (Settings::default(), None, Params::new()),
         };
         let data = Data::load(&options, settings.size)?;
+        let [autoencoder_steps, steps] = options.fitted_steps(data.own, data.epoch());
+        if self.autoencoder.is_none() {
+            options.autoencoder_steps = self.autoencoder_steps.unwrap_or(autoencoder_steps);
+        }
+        options.steps = self.steps.unwrap_or(steps);
+        options.data = options.data.absolute();
         let tokenizer = match tokenizer {
             Some(tokenizer) => data.known_to(tokenizer),
             None => data.tokenizer(settings.text.vocabulary)?,
         };
-        let run = Run {
-            folder: self.out.clone(),
-            options,
-            settings,
-            tokenizer,
-            params,
-            stage: Stage::Autoencoder,
-            step: 0,
-            fingerprint: data.fingerprint(),
-        };
-        run.create()?;
+        let run = Run::begin(&self.out, options, settings, tokenizer, params, data.fingerprint())?;
         Ok((run, data))
     }
+}
+
+/// Whether two paths lead to one folder, also before it is there.
+fn same_folder(a: &Path, b: &Path) -> bool {
+    let real = |path: &Path| fs::canonicalize(path).or_else(|_| path::absolute(path)).ok();
+    real(a).is_some_and(|a| real(b) == Some(a))
 }
 
 /// Between two lines where there is no terminal for a bar.

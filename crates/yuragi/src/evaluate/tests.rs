@@ -24,7 +24,7 @@ fn blobs() -> Dataset {
             items.push(item(sequence.clone(), Some(emoji::Emoji::new(&sequence)), picture, tone == '🏽'));
         }
     }
-    Dataset { size: 64, items, skipped: Vec::new() }
+    Dataset { size: 64, items, skipped: Vec::new(), notes: Vec::new() }
 }
 
 /// Six rectangles that the number decides, and one of a given colour.

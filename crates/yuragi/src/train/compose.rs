@@ -4,7 +4,7 @@
 
 use yuragi_io::{Caption, CaptionKind, Item, Picture, PictureError};
 
-use super::order::Draws;
+use super::{order::Draws, wording};
 
 /// Purposes of draws.
 const FORM: u32 = 1;
@@ -38,8 +38,11 @@ const COLOURS: [Colour; 7] = [
     colour("pink", "ピンクの", 332.0, [248, 150, 190]),
 ];
 
-/// The most words of a name that is short.
+/// The most words of a name that is short, or characters in Japanese.
 const SHORT: usize = 2;
+const SHORT_JAPANESE: usize = 8;
+/// The least share of a picture's pixels that is white around the thing, for a background to be seen.
+const AROUND: f32 = 0.1;
 /// Hues are counted in bins of this many degrees.
 const BIN: f32 = 20.0;
 /// Below this saturation a pixel has no hue.
@@ -48,48 +51,84 @@ const GREY: f32 = 0.2;
 const MAIN_SHARE: f32 = 0.45;
 
 /// A source of composed pictures.
+///
+/// No caption of them says what the picture does not show, as far as words tell: nothing is recoloured whose captions name
+/// a colour, no background is named that cannot be seen or beside another one, and English stands beside English,
+/// Japanese beside Japanese. Captions too long to be continued, or in other scripts, are left alone.
 pub struct Composer<'a> {
-    items: Vec<&'a Item>,
-    /// Items that are put beside each other: things with a short name.
-    things: Vec<&'a Item>,
+    /// Items that are put beside each other, things with a short name, by [`Tongue`].
+    things: [Vec<&'a Item>; 2],
+    /// Items with white around them.
+    bare: Vec<&'a Item>,
     /// Items of one main hue, and that hue in degrees.
     coloured: Vec<(&'a Item, f32)>,
     seed: u64,
 }
 
+/// A language that is composed in.
+#[derive(Clone, Copy)]
+enum Tongue {
+    English,
+    Japanese,
+}
+
 impl<'a> Composer<'a> {
     /// Composes what can be named: items with a name, none that is held out.
     pub fn new(items: impl IntoIterator<Item = &'a Item>, seed: u64) -> Composer<'a> {
-        let named = |item: &&Item| !item.held_out && !item.title().is_empty();
+        let named = |item: &&Item| !item.held_out && (english(item).is_some() || japanese(item).is_some());
         let items: Vec<&Item> = items.into_iter().filter(named).collect();
         let combination = |item: &Item| item.emoji.as_ref().is_some_and(|e| e.is_combination());
-        let short = |item: &&&Item| !combination(item) && item.title().split(' ').count() <= SHORT;
-        let mut things: Vec<&Item> = items.iter().filter(short).copied().collect();
-        if things.len() < 2 {
-            things.clone_from(&items);
-        }
-        let plain = |item: &&&Item| {
-            !combination(item) && !COLOURS.iter().any(|c| item.title().split(' ').any(|word| word == c.english))
+        let things = |tongue: Tongue| -> Vec<&Item> {
+            let short = |item: &Item| match tongue {
+                Tongue::English => english(item).is_some_and(|name| name.split(' ').count() <= SHORT),
+                Tongue::Japanese => japanese(item).is_some_and(|name| name.chars().count() <= SHORT_JAPANESE),
+            };
+            let spoken = |item: &&&Item| match tongue {
+                Tongue::English => english(item).is_some(),
+                Tongue::Japanese => english(item).is_none(),
+            };
+            let all: Vec<&Item> = items.iter().filter(spoken).copied().collect();
+            let short: Vec<&Item> = all.iter().filter(|item| !combination(item) && short(item)).copied().collect();
+            if short.len() < 2 { all } else { short }
         };
+        let says = |item: &Item, of: fn(&str) -> bool| item.captions.iter().any(|caption| of(&caption.text));
+        let plain = |item: &&&Item| !combination(item) && !says(item, wording::names_colour);
         let coloured = items.iter().filter(plain).filter_map(|&i| Some((i, main_hue(&i.picture)?))).collect();
-        Composer { items, things, coloured, seed }
+        let bare = |item: &&&Item| {
+            let outside = outside(&item.picture);
+            let share = outside.iter().filter(|is| **is).count() as f32 / outside.len() as f32;
+            share >= AROUND && !says(item, wording::names_background)
+        };
+        let things = [Tongue::English, Tongue::Japanese].map(things);
+        Composer { things, bare: items.iter().filter(bare).copied().collect(), coloured, seed }
     }
 
     /// The composed item of this number, always the same; `None` if the data has nothing to compose.
     pub fn item(&self, number: u64) -> Option<Result<Item, PictureError>> {
         let draws = Draws::new(self.seed ^ 0x0063_6f6d_706f_7365, number);
-        let first = *self.items.get(draws.below(FIRST, self.items.len().max(1)))?;
         let colour = &COLOURS[draws.below(COLOUR, COLOURS.len())];
         let form = draws.uniform(FORM);
-        let made = if form < 0.45 && !self.coloured.is_empty() {
+        let pairs = self.things.iter().any(|things| things.len() > 1);
+        let made = if !self.coloured.is_empty() && (form < 0.45 || (self.bare.is_empty() && !pairs)) {
             let (item, hue) = self.coloured[draws.below(FIRST, self.coloured.len())];
             recoloured(&item.picture, colour.hue - hue).map(|p| (p, named_colour(item, colour)))
-        } else if form < 0.65 {
-            on_background(&first.picture, colour.rgb).map(|p| (p, named_background(first, colour)))
-        } else {
-            let beside = form < 0.85;
-            let [first, second] = [FIRST, SECOND].map(|which| self.things[draws.below(which, self.things.len())]);
+        } else if !self.bare.is_empty() && (form < 0.65 || !pairs) {
+            let item = self.bare[draws.below(FIRST, self.bare.len())];
+            on_background(&item.picture, colour.rgb).map(|p| (p, named_background(item, colour)))
+        } else if pairs {
+            let [english, japanese] = &self.things;
+            let first = draws.below(FIRST, english.len() + japanese.len());
+            let (things, first) = match first.checked_sub(english.len()) {
+                Some(first) if japanese.len() > 1 => (japanese, first),
+                None if english.len() > 1 => (english, first),
+                Some(_) => (english, first % english.len()),
+                None => (japanese, first % japanese.len()),
+            };
+            let (beside, second) = (form < 0.85, draws.below(SECOND, things.len()));
+            let [first, second] = [things[first], things[second]];
             both(&first.picture, &second.picture, beside).map(|p| (p, named_both(first, second, beside, draws)))
+        } else {
+            return None;
         };
         Some(made.map(|(picture, captions)| Item {
             id: format!("composed {number}"),
@@ -108,11 +147,13 @@ fn captions(english: Option<String>, japanese: Option<String>) -> Vec<Caption> {
 }
 
 fn english(item: &Item) -> Option<&str> {
-    item.caption(CaptionKind::NameEn).or(item.caption(CaptionKind::Plain))
+    let plain = || item.caption(CaptionKind::Plain).filter(|text| wording::is_english(text));
+    item.caption(CaptionKind::NameEn).or_else(plain)
 }
 
 fn japanese(item: &Item) -> Option<&str> {
-    item.caption(CaptionKind::NameJa)
+    let plain = || item.caption(CaptionKind::Plain).filter(|text| wording::is_japanese(text));
+    item.caption(CaptionKind::NameJa).or_else(plain)
 }
 
 fn named_colour(item: &Item, colour: &Colour) -> Vec<Caption> {
@@ -176,11 +217,10 @@ fn recoloured(picture: &Picture, turn: f32) -> Result<Picture, PictureError> {
     Ok(picture)
 }
 
-/// The white around the thing, seen from the border, in a colour.
-fn on_background(picture: &Picture, colour: [u8; 3]) -> Result<Picture, PictureError> {
+/// Which pixels are the white around the thing, seen from the border.
+fn outside(picture: &Picture) -> Vec<bool> {
     let (width, height) = (picture.width(), picture.height());
-    let mut picture = picture.clone();
-    let pixels = picture.rgb_mut().as_chunks_mut::<3>().0;
+    let pixels = picture.rgb().as_chunks::<3>().0;
     let white = |pixel: &[u8; 3]| pixel.iter().all(|&v| v > 236);
     let mut outside = vec![false; width * height];
     let border = |i: usize| i.is_multiple_of(width) || i % width == width - 1 || i < width || i >= width * (height - 1);
@@ -205,6 +245,15 @@ fn on_background(picture: &Picture, colour: [u8; 3]) -> Result<Picture, PictureE
             visit(x, y + 1);
         }
     }
+    outside
+}
+
+/// The white around the thing in a colour.
+fn on_background(picture: &Picture, colour: [u8; 3]) -> Result<Picture, PictureError> {
+    let (width, height) = (picture.width(), picture.height());
+    let outside = outside(picture);
+    let mut picture = picture.clone();
+    let pixels = picture.rgb_mut().as_chunks_mut::<3>().0;
     for (i, pixel) in pixels.iter_mut().enumerate() {
         let (x, y) = (i % width, i / width);
         let touches = (x > 0 && outside[i - 1])
@@ -314,6 +363,46 @@ mod tests {
         let picture = on_background(&item.picture, [0, 0, 255]).unwrap();
         assert_eq!(picture.pixel(0, 0), Some([0, 0, 255]));
         assert_eq!(picture.pixel(7, 7), Some([255; 3]));
+    }
+
+    fn captioned(text: &str, colour: [u8; 3]) -> Item {
+        Item { captions: vec![Caption { kind: CaptionKind::Plain, text: text.into() }], ..disc(text, colour) }
+    }
+
+    #[test]
+    fn ones_own_captions_are_not_contradicted() {
+        let own = [
+            captioned("A Crimson kite", [200, 20, 40]),
+            captioned("navy, sailing boat", [20, 30, 120]),
+            captioned("dark-brown teapot", [110, 70, 20]),
+            captioned("紺色の傘", [30, 40, 110]),
+            captioned("木のいす", [160, 110, 60]),
+            captioned("wooden chair", [160, 110, 60]),
+            captioned("tent on a plain background", [30, 160, 90]),
+            captioned("стул", [160, 110, 60]),
+        ];
+        let composer = Composer::new(&own, 1);
+        assert_eq!(
+            composer.coloured.iter().map(|(item, _)| item.title()).collect::<Vec<_>>(),
+            ["木のいす", "wooden chair", "tent on a plain background"]
+        );
+        let all: Vec<String> =
+            (0..400).map(|number| composer.item(number).unwrap().unwrap().title().to_owned()).collect();
+        for text in &all {
+            let japanese = text.chars().any(|c| c >= '\u{3040}');
+            assert!(japanese != text.bytes().any(|b| b.is_ascii_alphabetic()), "two languages: {text}");
+            assert!(text.matches("background").count() <= 1 && !text.contains("стул"), "{text}");
+        }
+        assert!(all.iter().any(|text| text.contains("傘") && text.contains("背景")), "{all:?}");
+    }
+
+    #[test]
+    fn a_background_that_cannot_be_seen_is_not_named() {
+        let whole =
+            |text: &str| Item { picture: Picture::filled(16, 16, [90, 60, 20]).unwrap(), ..captioned(text, [0; 3]) };
+        let (forest, lake) = (whole("forest"), whole("lake"));
+        let composer = Composer::new([&forest, &lake], 1);
+        assert!((0..100).all(|number| !composer.item(number).unwrap().unwrap().title().contains("background")));
     }
 
     #[test]

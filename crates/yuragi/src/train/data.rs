@@ -1,6 +1,6 @@
 //! The pictures of a training, and their batches.
 
-use yuragi_io::{Dataset, Item, Picture, emoji, folder};
+use yuragi_io::{CaptionKind, Dataset, Item, Picture, emoji, folder};
 use yuragi_models::tokenizer::Tokenizer;
 
 use super::{
@@ -32,7 +32,7 @@ pub struct Data {
 impl Data {
     /// Loads the pictures at a size and composes more.
     pub fn load(options: &Options, size: usize) -> Result<Data, Failure> {
-        let dataset = load(&options.data, size)?;
+        let dataset = load(&options.data, options.column.as_deref(), size)?;
         let mut items: Vec<Item> = dataset.trained().cloned().collect();
         let own = items.len();
         let composed_per_epoch = (own as f64 * options.compose) as usize;
@@ -80,6 +80,15 @@ impl Data {
         Tokenizer { lexicon, ..tokenizer }
     }
 
+    /// The data's own pictures whose names or descriptions a model that reads so many tokens does not read to the end.
+    pub fn cut(&self, tokenizer: &Tokenizer, tokens: usize) -> Vec<&Item> {
+        let keywords = |kind| matches!(kind, CaptionKind::KeywordsEn | CaptionKind::KeywordsJa);
+        let long = |item: &&Item| {
+            item.captions.iter().any(|caption| !keywords(caption.kind) && tokenizer.count(&caption.text) > tokens)
+        };
+        self.items[..self.own].iter().filter(long).collect()
+    }
+
     fn captions(&self) -> impl Iterator<Item = &str> {
         self.items[..self.own].iter().flat_map(|item| item.captions.iter().map(|caption| caption.text.as_str()))
     }
@@ -97,11 +106,14 @@ fn shown(items: &[Item]) -> Vec<usize> {
     items.iter().enumerate().flat_map(again).collect()
 }
 
-/// Loads a source's pictures at a size.
-pub fn load(source: &Source, size: usize) -> Result<Dataset, Failure> {
+/// Loads a source's pictures at a size; a folder's lists may have another column of captions.
+pub fn load(source: &Source, column: Option<&str>, size: usize) -> Result<Dataset, Failure> {
     Ok(match source {
         Source::Emoji(font) => emoji::load(&emoji::Options { font: font.clone(), size, ..emoji::Options::default() })?,
-        Source::Folder(path) => folder::load(path, &folder::Options { size, ..folder::Options::default() })?,
+        Source::Folder(path) => {
+            let column = column.map(str::to_owned);
+            folder::load(path, &folder::Options { size, column, ..folder::Options::default() })?
+        }
     })
 }
 

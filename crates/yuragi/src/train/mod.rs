@@ -11,6 +11,7 @@ pub mod monitor;
 pub mod options;
 pub mod order;
 pub mod run;
+mod wording;
 
 use std::{
     ops::ControlFlow,
@@ -18,8 +19,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use yuragi_graph::Params;
+use yuragi_graph::{Graph, Node, Op, Params, op::Conv};
 use yuragi_io::{Picture, png};
+use yuragi_models::latent_diffusion;
 
 pub use options::{Options, Source};
 pub use run::{Run, Stage};
@@ -101,7 +103,7 @@ pub struct Pace {
     pub loss: f64,
     /// Pictures learned from in a second.
     pub pictures: f64,
-    /// Until the end.
+    /// Until the end of all stages, as far as can be told.
     pub left: Duration,
 }
 
@@ -112,7 +114,8 @@ pub type Tell<'t> = &'t mut dyn FnMut(&News) -> ControlFlow<()>;
 pub fn train(mut run: Run, data: &Data, machine: &Machine, tell: Tell<'_>) -> Result<Ending, Failure> {
     if run.fingerprint != data.fingerprint() {
         return Err(Failure::new(format!(
-            "{} began with other pictures or captions than `{}` gives now: train anew in another folder",
+            "{} began with other pictures or captions than `{}` gives now: name the first ones with `--data`, or train \
+             anew in another folder",
             run.folder.display(),
             run.options.data
         )));
@@ -126,7 +129,19 @@ pub fn train(mut run: Run, data: &Data, machine: &Machine, tell: Tell<'_>) -> Re
             Stage::Autoencoder => Box::new(autoencoder::Autoencoder::new(&mut run, data, machine)?),
             Stage::Diffusion | Stage::Done => Box::new(diffusion::Diffusion::new(&mut run, data, machine, tell)?),
         };
-        let ending = learn(&mut run, &mut *learner, steps, batch, tell)?;
+        let later = match run.stage {
+            Stage::Autoencoder => {
+                let [here, next] = [
+                    latent_diffusion::autoencoder_training(&run.settings, batch)?,
+                    latent_diffusion::diffusion_training(&run.settings, run.options.batch)?,
+                ]
+                .map(|step| work(&step));
+                run.options.steps as f64 * next / here
+            }
+            Stage::Diffusion | Stage::Done => 0.0,
+        };
+        let monitor = Monitor::new(&run.folder, run.stage, run.step, steps, batch, later)?;
+        let ending = learn(&mut run, &mut *learner, steps, monitor, tell)?;
         if ending == Ending::Interrupted {
             return Ok(ending);
         }
@@ -152,10 +167,9 @@ fn learn(
     run: &mut Run,
     learner: &mut dyn Learner,
     steps: u64,
-    batch: usize,
+    mut monitor: Monitor,
     tell: Tell<'_>,
 ) -> Result<Ending, Failure> {
-    let mut monitor = Monitor::new(&run.folder, run.stage, run.step, steps, batch)?;
     let sheet = run.folder.join(format!("{}-samples.png", run.stage.name()));
     let (mut saved, mut shown) = (Instant::now(), Instant::now());
     let mut watch = Watch::default();
@@ -201,6 +215,23 @@ fn learn(
     Ok(Ending::Complete)
 }
 
+/// The multiplications of a step in products and convolutions, which take most of its time.
+fn work(step: &Graph) -> f64 {
+    let of = |node: &Node| -> Option<f64> {
+        let size = |operand: usize| Some(step.node(*node.inputs.get(operand)?).shape);
+        let product = |extents: &[usize]| extents.iter().map(|&extent| extent as f64).product::<f64>();
+        Some(match node.op {
+            Op::MatMul(matmul) => product(&node.shape) * matmul.extents(&size(0)?, &size(1)?)?.2 as f64,
+            // Every element of the output, or of its gradient, meets a kernel's elements of one output channel.
+            Op::Conv(Conv::Forward(_)) => product(&node.shape) * product(&size(1)?[..3]),
+            Op::Conv(Conv::InputGrad(_)) => product(&size(0)?) * product(&size(1)?[..3]),
+            Op::Conv(Conv::WeightGrad(_)) => product(&size(1)?) * product(&node.shape[..3]),
+            _ => 0.0,
+        })
+    };
+    step.nodes().iter().filter_map(of).sum()
+}
+
 fn write_sheet(path: &Path, sheet: &Picture) -> Result<(), Failure> {
     Ok(png::save(path, sheet, &[])?)
 }
@@ -233,10 +264,23 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
+    use yuragi_models::Settings;
+
     use super::*;
 
     fn report(loss: f64) -> Report {
         Report { loss, norm: 1.0, rate: 1e-3 }
+    }
+
+    #[test]
+    fn work_grows_with_the_batch_and_both_stages_have_their_share() {
+        let settings = Settings::default();
+        let [one, four] = [1, 4].map(|batch| work(&latent_diffusion::autoencoder_training(&settings, batch).unwrap()));
+        assert!((3.9..4.1).contains(&(four / one)), "{one} {four}");
+        // Encoder and decoder take 0.57 GFLOP a picture forward, twice that backward.
+        assert!((0.5e9..1.5e9).contains(&one), "{one}");
+        let diffusion = work(&latent_diffusion::diffusion_training(&settings, 1).unwrap());
+        assert!((0.2..1.0).contains(&(diffusion / one)), "{diffusion} {one}");
     }
 
     #[test]

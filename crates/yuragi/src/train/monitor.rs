@@ -39,11 +39,21 @@ pub struct Monitor {
     curve_drawn: Instant,
     batch: usize,
     pace: Option<Pace>,
+    /// Steps of this stage that take as long as all later stages.
+    later: f64,
 }
 
 impl Monitor {
-    /// Goes on from a step; later lines of an older log are dropped.
-    pub fn new(folder: &Path, stage: Stage, step: u64, steps: u64, batch: usize) -> Result<Monitor, Failure> {
+    /// Goes on from a step; later lines of an older log are dropped. All later stages take as long as `later` steps of this
+    /// one.
+    pub fn new(
+        folder: &Path,
+        stage: Stage,
+        step: u64,
+        steps: u64,
+        batch: usize,
+        later: f64,
+    ) -> Result<Monitor, Failure> {
         let log = folder.join(format!("{}.tsv", stage.name()));
         let old = fs::read_to_string(&log).unwrap_or_default();
         let step_of = |line: &str| line.split('\t').next().and_then(|s| s.parse::<u64>().ok());
@@ -71,6 +81,7 @@ impl Monitor {
             curve_drawn: now,
             batch,
             pace: None,
+            later,
         };
         monitor.write_log()?;
         Ok(monitor)
@@ -88,7 +99,8 @@ impl Monitor {
             self.points.push((step as f64, loss));
             self.lines.push(format!("{step}\t{loss:.6}\t{norm:.4}\t{rate:.3e}"));
             let each = self.started.elapsed().as_secs_f64() / step.saturating_sub(self.first).max(1) as f64;
-            let left = Duration::try_from_secs_f64(each * self.steps.saturating_sub(step) as f64).unwrap_or_default();
+            let left = Duration::try_from_secs_f64(each * (self.steps.saturating_sub(step) as f64 + self.later))
+                .unwrap_or_default();
             self.pace = Some(Pace { loss, pictures: self.batch as f64 / each.max(1e-9), left });
             if self.curve_drawn.elapsed() >= CURVE_EVERY {
                 self.flush()?;

@@ -4,6 +4,12 @@ use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
 use crate::{Failure, model::Storage};
 
+/// Epochs of the stages, and the fewest steps.
+const AUTOENCODER_EPOCHS: u64 = 15;
+const LEAST_AUTOENCODER_STEPS: u64 = 1_000;
+const EPOCHS: u64 = 250;
+const LEAST_STEPS: u64 = 2_000;
+
 /// What to learn from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -11,6 +17,26 @@ pub enum Source {
     Emoji(Option<PathBuf>),
     /// A folder of captioned pictures.
     Folder(PathBuf),
+}
+
+impl Source {
+    /// The same files, whatever folder is the current one.
+    pub fn absolute(self) -> Source {
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        match self {
+            Source::Emoji(font) => Source::Emoji(font.map(absolute)),
+            Source::Folder(path) => Source::Folder(absolute(path)),
+        }
+    }
+
+    /// Composed pictures for each of the data, unless asked otherwise: emoji are one thing on white with a short name,
+    /// which captions of one's own need not be.
+    pub fn composed(&self) -> f64 {
+        match self {
+            Source::Emoji(_) => 0.25,
+            Source::Folder(_) => 0.0,
+        }
+    }
 }
 
 impl FromStr for Source {
@@ -40,6 +66,8 @@ impl std::fmt::Display for Source {
 pub struct Options {
     /// What to learn from.
     pub data: Source,
+    /// The column of captions in a folder's lists; `None` takes the usual ones.
+    pub column: Option<String>,
     /// Decides initial weights, order, noise.
     pub seed: u64,
     /// Pictures of one step of the autoencoder.
@@ -64,6 +92,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             data: Source::Emoji(None),
+            column: None,
             seed: 0,
             autoencoder_batch: 16,
             autoencoder_steps: 3_000,
@@ -78,10 +107,23 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Steps of the two stages that suit so many pictures and so many in an epoch: as often as the built-in model met
+    /// each of its own, but no fewer than any model needs and no more than the defaults.
+    pub fn fitted_steps(&self, pictures: usize, epoch: usize) -> [u64; 2] {
+        let steps = |epochs: u64, pictures: usize, batch: usize| epochs * pictures as u64 / batch.max(1) as u64;
+        let Options { autoencoder_steps, steps: diffusion_steps, .. } = Options::default();
+        [
+            steps(AUTOENCODER_EPOCHS, pictures, self.autoencoder_batch)
+                .clamp(LEAST_AUTOENCODER_STEPS, autoencoder_steps),
+            steps(EPOCHS, epoch, self.batch).clamp(LEAST_STEPS, diffusion_steps),
+        ]
+    }
+
     /// Names and values for the header of a checkpoint.
     pub fn to_pairs(&self) -> Vec<(&'static str, String)> {
         vec![
             ("train.data", self.data.to_string()),
+            ("train.caption_column", self.column.clone().unwrap_or_default()),
             ("train.seed", self.seed.to_string()),
             ("train.autoencoder_batch", self.autoencoder_batch.to_string()),
             ("train.autoencoder_steps", self.autoencoder_steps.to_string()),
@@ -105,6 +147,7 @@ impl Options {
         }
         let options = Options {
             data: get(pairs, "train.data")?,
+            column: pairs.get("train.caption_column").filter(|column| !column.is_empty()).cloned(),
             seed: get(pairs, "train.seed")?,
             autoencoder_batch: get(pairs, "train.autoencoder_batch")?,
             autoencoder_steps: get(pairs, "train.autoencoder_steps")?,
@@ -140,6 +183,16 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_fit_the_data() {
+        let options = Options::default();
+        assert_eq!(options.fitted_steps(3299, 5500), [3000, 60_000], "emoji");
+        assert_eq!(options.fitted_steps(5, 5), [1000, 2000]);
+        assert_eq!(options.fitted_steps(1600, 1600), [1500, 25_000]);
+        let wide = Options { batch: 64, ..options };
+        assert_eq!(wide.fitted_steps(1600, 1600), [1500, 6250]);
+    }
 
     #[test]
     fn sources_are_written_as_they_are_read() {

@@ -1,12 +1,15 @@
 //! A training's folder and its checkpoint.
 
 use std::{
-    fs,
+    fs::{self, File, TryLockError},
     path::{Path, PathBuf},
 };
 
 use yuragi_graph::{HostTensor, ParamSpec, Params, Shape};
-use yuragi_io::{Checkpoint, Tensor, checkpoint::Archive};
+use yuragi_io::{
+    Checkpoint, Tensor,
+    checkpoint::{Archive, CHECKPOINT_FILE},
+};
 use yuragi_models::{Settings, tokenizer::Tokenizer};
 use yuragi_nn::optim;
 
@@ -60,12 +63,38 @@ pub struct Run {
     pub step: u64,
     /// Tells data sets apart: a training goes on only with the one it began with.
     pub fingerprint: u64,
+    /// Keeps other trainings out of the folder.
+    pub lock: Lock,
+}
+
+/// A folder that no other training writes into as long as this lives, nor another process that ends without a word.
+pub struct Lock(#[allow(dead_code)] Option<File>);
+
+impl Lock {
+    /// Takes a folder, which must be there.
+    ///
+    /// # Errors
+    /// Another training has it, or it cannot be written into.
+    pub fn take(folder: &Path) -> Result<Lock, Failure> {
+        let path = folder.join(".lock");
+        let cannot = |error| Failure::new(format!("cannot write {}: {error}", path.display()));
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(cannot)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock(Some(file))),
+            Err(TryLockError::WouldBlock) => Err(Failure::new(format!(
+                "another training is at work in {}: wait for its end, or stop it",
+                folder.display()
+            ))),
+            // Not every file system has locks.
+            Err(TryLockError::Error(_)) => Ok(Lock(None)),
+        }
+    }
 }
 
 impl Run {
     /// The checkpoint's path in a folder.
     pub fn checkpoint(folder: &Path) -> PathBuf {
-        folder.join("checkpoint.safetensors")
+        folder.join(CHECKPOINT_FILE)
     }
 
     /// The trained model's path in the folder.
@@ -98,6 +127,7 @@ impl Run {
         if !path.exists() {
             return Err(Failure::new(format!("{} does not exist: nothing to resume", path.display())));
         }
+        let lock = Lock::take(folder)?;
         let file = Archive::open(&path)?;
         let mut params = Params::new();
         for name in file.names() {
@@ -116,6 +146,7 @@ impl Run {
             stage: Stage::parse(&file.setting::<String>("stage")?)?,
             step: file.setting("step")?,
             fingerprint: file.setting("data.fingerprint")?,
+            lock,
         })
     }
 
@@ -131,12 +162,26 @@ impl Run {
         Ok(())
     }
 
-    /// Writes the first checkpoint into a new folder.
-    pub fn create(&self) -> Result<(), Failure> {
-        Run::check_new(&self.folder)?;
-        fs::create_dir_all(&self.folder)
-            .map_err(|e| Failure::new(format!("cannot make the folder {}: {e}", self.folder.display())))?;
-        self.save()
+    /// Begins in a folder, which is made and holds the first checkpoint then.
+    ///
+    /// # Errors
+    /// The folder cannot be made or written into, or another training has it.
+    pub fn begin(
+        folder: &Path,
+        options: Options,
+        settings: Settings,
+        tokenizer: Tokenizer,
+        params: Params,
+        fingerprint: u64,
+    ) -> Result<Run, Failure> {
+        fs::create_dir_all(folder)
+            .map_err(|e| Failure::new(format!("cannot make the folder {}: {e}", folder.display())))?;
+        let lock = Lock::take(folder)?;
+        Run::check_new(folder)?;
+        let (folder, stage) = (folder.to_owned(), Stage::Autoencoder);
+        let run = Run { folder, options, settings, tokenizer, params, stage, step: 0, fingerprint, lock };
+        run.save()?;
+        Ok(run)
     }
 
     /// Adds the parameters of a stage that are missing: weights are drawn from the seed, averages begin at the weights.

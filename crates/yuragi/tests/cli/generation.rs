@@ -9,7 +9,11 @@ use yuragi::{
 use crate::program::Scratch;
 
 fn parameters(path: impl AsRef<std::path::Path>) -> String {
-    let texts = png::read_text(&fs::read(path).unwrap()).unwrap();
+    parameters_of(&fs::read(path).unwrap())
+}
+
+fn parameters_of(bytes: &[u8]) -> String {
+    let texts = png::read_text(bytes).unwrap();
     let [(keyword, text)] = &texts[..] else { panic!("{texts:?}") };
     assert_eq!(keyword, "parameters");
     text.clone()
@@ -89,6 +93,110 @@ fn names_come_from_seeds_and_fresh_seeds_are_told() {
     }
     scratch.succeed(["generate", "cat", "--steps", "1", "--guidance", "1", "--seed", "18446744073709551615"]);
     assert!(scratch.join("yuragi-18446744073709551615.png").is_file());
+}
+
+#[test]
+fn the_extension_decides_the_kind_of_file() {
+    let scratch = Scratch::new();
+    let draw = |file: &str| {
+        let quick = ["generate", "an owl", "--seed", "4", "--steps", "1", "--guidance", "1", "-o", file];
+        scratch.succeed(quick).out
+    };
+    for (file, start) in [("owl.jpg", &b"\xff\xd8\xff"[..]), ("owl.WEBP", b"RIFF"), ("owl.png", b"\x89PNG")] {
+        assert_eq!(draw(file), format!("{file} (seed 4)\n"));
+        assert!(fs::read(scratch.join(file)).unwrap().starts_with(start), "{file}");
+        let told = scratch.succeed(["info", file]).out;
+        assert!(told.starts_with("an owl\nSteps: 1, Sampler: Euler") && told.contains("Seed: 4,"), "{told}");
+    }
+    let pixels = |file: &str| Picture::open(scratch.join(file)).unwrap();
+    assert_eq!(pixels("owl.WEBP"), pixels("owl.png"));
+    assert_eq!(draw("bare"), "bare.png (seed 4)\n");
+    assert_eq!(pixels("bare.png"), pixels("owl.png"));
+}
+
+#[test]
+fn standard_output_gets_the_picture_and_nothing_else() {
+    let scratch = Scratch::new();
+    let quick = |to: &str| {
+        let mut program =
+            scratch.program(["generate", "owl", "--seed", "4", "--steps", "1", "--guidance", "1", "-o", to]);
+        let output = program.output().unwrap();
+        assert!(output.status.success());
+        (output.stdout, String::from_utf8(output.stderr).unwrap())
+    };
+    let (bytes, said) = quick("-");
+    assert!(Picture::decode(&bytes).is_ok() && said.contains("(seed 4)"), "{said}");
+    assert!(parameters_of(&bytes).contains("Seed: 4,"));
+    assert!(scratch.names().is_empty());
+    #[cfg(unix)]
+    {
+        assert_eq!(quick("/dev/stdout").0, bytes);
+        fs::write(scratch.join("log"), b"kept\n").unwrap();
+        let log = fs::File::options().append(true).open(scratch.join("log")).unwrap();
+        let mut program =
+            scratch.program(["generate", "owl", "--seed", "4", "--steps", "1", "--guidance", "1", "-o", "/dev/stdout"]);
+        assert!(program.stdout(log).stderr(std::process::Stdio::null()).status().unwrap().success());
+        assert_eq!(fs::read(scratch.join("log")).unwrap(), [b"kept\n".as_slice(), &bytes].concat());
+    }
+}
+
+#[test]
+fn default_names_leave_earlier_pictures_alone() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.join("folder")).unwrap();
+    for (words, file) in [("owl", "yuragi-7.png"), ("fox", "yuragi-7-2.png"), ("bee", "yuragi-7-3.png")] {
+        for place in ["", "folder/"] {
+            let folder = if place.is_empty() { &[][..] } else { &["-o", "folder"] };
+            let quick = ["generate", words, "--seed", "7", "--steps", "1", "--guidance", "1"];
+            let out = scratch.succeed(quick.iter().chain(folder)).out;
+            assert_eq!(out, format!("{place}{file} (seed 7)\n"));
+        }
+    }
+    assert!(parameters(scratch.join("yuragi-7.png")).starts_with("owl\n"));
+    assert!(parameters(scratch.join("folder/yuragi-7-2.png")).starts_with("fox\n"));
+}
+
+#[test]
+fn wordings_of_one_thing_draw_one_picture() {
+    let scratch = Scratch::new();
+    let draw = |words: &str| {
+        let quick = ["generate", words, "--seed", "2", "--steps", "2", "-o", "drawn.png"];
+        let ended = scratch.succeed(quick);
+        assert!(!ended.err.contains("never met"), "{words}: {}", ended.err);
+        Picture::open(scratch.join("drawn.png")).unwrap()
+    };
+    for wordings in [
+        &["octopus", "An Octopus.", "the octopuses!", "🐙", "ｏｃｔｏｐｕｓ"][..],
+        &["ペンギン", "ﾍﾟﾝｷﾞﾝ", "ぺんぎん。", "ヘ\u{309a}ンキ\u{3099}ン"],
+        &["woman astronaut: dark skin tone", "👩🏿\u{200d}🚀"],
+        &["smiling face with heart-eyes", "A smiling face with heart eyes"],
+    ] {
+        let first = draw(wordings[0]);
+        assert!(wordings[1..].iter().all(|words| draw(words) == first), "{wordings:?}");
+    }
+}
+
+#[test]
+fn words_that_mean_nothing_are_named_and_so_is_what_is_not_used() {
+    let scratch = Scratch::new();
+    let said = |arguments: &[&str]| {
+        let quick = ["generate", "--steps", "1", "-o", "x.png"];
+        scratch.succeed(quick.iter().chain(arguments)).err
+    };
+    let noted = said(&["a robbot with a quasar"]);
+    assert!(noted.contains("never met \"robbot\" (the nearest it knows: \"robot\"), \"quasar\""), "{noted}");
+    assert_eq!(said(&["robot"]), "");
+    let noted = said(&["robot", "--negative", "blue", "--guidance", "1"]);
+    assert!(noted.contains("the negative prompt is not used"), "{noted}");
+    assert!(!parameters(scratch.join("x.png")).contains("Negative"));
+}
+
+#[test]
+fn minus_one_is_a_fresh_seed() {
+    let scratch = Scratch::new();
+    let seed =
+        || scratch.succeed(["generate", "owl", "--seed", "-1", "--steps", "1", "--guidance", "1", "-o", "x.png"]).out;
+    assert_ne!(seed(), seed());
 }
 
 #[test]

@@ -61,16 +61,24 @@ fn places_that_cannot_be_written() {
     let refuse = |output: &str, words: &[&str]| {
         scratch.refuse(["generate", "cat", "--steps", "1", "--guidance", "1", "-o", output], words);
     };
-    refuse("folder", &["cannot write folder", "it is a folder"]);
     refuse("none/cat.png", &["there is no folder none"]);
     refuse("file/cat.png", &["there is no folder file"]);
     refuse("none/", &["cannot write none/", "there is no such folder"]);
+    refuse("cat.gif", &[".gif", ".png, .jpg, .jpeg or .webp"]);
     #[cfg(target_os = "linux")]
     {
         refuse("/dev/full", &["cannot write /dev/full", "No space left"]);
         refuse("/proc/cat.png", &["cannot write /proc/cat.png"]);
     }
     scratch.refuse(["generate", "cat", "-n", "2", "-o", "none/cat.png"], &["there is no folder none"]);
+    for standard in ["-", "/dev/stdout"] {
+        scratch.refuse(["generate", "cat", "-n", "2", "-o", standard], &["standard output takes one picture, not 2"]);
+    }
+    let long = "く".repeat(40_000);
+    scratch.refuse(
+        ["generate", &long[..120], "--negative", &long, "--steps", "1", "-o", "x.jpg"],
+        &["a JPEG holds at most"],
+    );
     assert_eq!(fs::read(scratch.join("file")).unwrap(), b"kept");
 }
 
@@ -86,7 +94,7 @@ fn wrong_usage_says_what_is_legal() {
         (&["generate", "cat", "--guidance", "-1"], "guidance"),
         (&["generate", "cat", "--guidance", "31"], "from 0 to 30"),
         (&["generate", "cat", "--guidance", "nan"], "from 0 to 30"),
-        (&["generate", "cat", "--seed", "-1"], "seed"),
+        (&["generate", "cat", "--seed", "-2"], "from 0 to 18446744073709551615, or -1"),
         (&["generate", "cat", "--seed", "18446744073709551616"], "seed"),
         (&["generate", "cat", "--sampler", "best"], "dpm++2m-sde"),
         (&["generate", "cat", "--sampler", "ddim:2"], "from 0 to 1"),
@@ -94,6 +102,8 @@ fn wrong_usage_says_what_is_legal() {
         (&["generate", "cat", "-o", ""], "--output"),
         (&["generate", "cat", "--threads", "0"], "1..=1024"),
         (&["evaluate", "--count", "0"], "1.."),
+        (&["train", "--threads", "0"], "1..=1024"),
+        (&["train", "--threads", "99999"], "1..=1024"),
         (&["train", "--resume", "x", "--seed", "1"], "--seed"),
         (&["paint"], "paint"),
         (&[], "Usage"),

@@ -46,7 +46,10 @@ fn a_training_ends_with_the_same_weights_however_it_is_interrupted() {
     scratch.succeed(["train", "--resume", "whole", "--bits", "4"]);
     assert!(result("whole", "model.safetensors").len() < eight * 6 / 10, "the finished model is written in fewer bits");
     let told = scratch.succeed(["info", "whole/checkpoint.safetensors"]).out;
-    assert!(told.contains("done, on data") && told.contains("(optimiser state)"), "{told}");
+    assert!(
+        told.contains(&format!("done, on {}", scratch.join("data").display())) && told.contains("(optimiser state)"),
+        "{told}"
+    );
     for model in ["whole", "whole/checkpoint.safetensors"] {
         scratch.succeed(["generate", "a red box", "--model", model, "--steps", "1", "-o", "box.png", "--seed", "1"]);
     }
@@ -72,6 +75,80 @@ fn a_training_of_the_first_stage_cannot_draw_and_goes_on_only_with_its_data() {
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() - 100]).unwrap();
     scratch.refuse(["train", "--resume", "run"], &["checkpoint.safetensors is cut short"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_training_inside_its_pictures_goes_on_from_anywhere_and_when_they_have_moved() {
+    let scratch = Scratch::new();
+    scratch.pictures();
+    let quick = ["--autoencoder-steps", "1", "--autoencoder-batch", "1", "--batch", "1"];
+    let begin = ["train", "--data", "data", "--out", "data/runs/mine", "--steps", "100000"];
+    let running = scratch.start(&[&begin[..], &quick].concat(), "4 pictures");
+    running.signal("INT");
+    assert_eq!(running.end().code, Some(130));
+    fs::write(scratch.join("data/runs/mine/autoencoder-samples.png"), fs::read(scratch.join("data/red.png")).unwrap())
+        .unwrap();
+    fs::create_dir(scratch.join("elsewhere")).unwrap();
+    let mut away = scratch.program(["train", "--resume", "../data/runs/mine", "--steps", "2"]);
+    let output = away.current_dir(scratch.join("elsewhere")).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.contains("4 pictures"), "{said}");
+
+    fs::rename(scratch.join("data"), scratch.join("moved")).unwrap();
+    let run = "moved/runs/mine";
+    scratch.refuse(["train", "--resume", run], &["cannot read", "`--data`"]);
+    scratch.succeed(["train", "--resume", run, "--data", "moved", "--steps", "3"]);
+    fs::create_dir(scratch.join("others")).unwrap();
+    fs::copy(scratch.join("moved/red.png"), scratch.join("others/red.png")).unwrap();
+    let ended = scratch.run(["train", "--resume", run, "--data", "others", "--steps", "4"]);
+    assert!(ended.code == Some(1) && ended.err.contains("other pictures or captions"), "{}", ended.err);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_holds_one_training_at_a_time() {
+    let scratch = Scratch::new();
+    let data = scratch.pictures();
+    let mut running = scratch.start(&["train", "--data", data, "--out", "run"], "4 pictures");
+    running.until(|| scratch.join("run/autoencoder.tsv").exists());
+    scratch.refuse(["train", "--resume", "run"], &["another training is at work in run"]);
+    scratch.refuse(["train", "--data", data, "--out", "run"], &["run"]);
+    running.signal("INT");
+    assert_eq!(running.end().code, Some(130));
+    scratch.succeed(["train", "--resume", "run", "--steps", "1", "--autoencoder-steps", "1"]);
+}
+
+#[test]
+fn what_a_training_does_not_use_is_said() {
+    let scratch = Scratch::new();
+    scratch.pictures();
+    fs::write(scratch.join("data/red.txt"), "one, ".repeat(30)).unwrap();
+    fs::remove_file(scratch.join("data/grey.txt")).unwrap();
+    let train = |out: &str, more: &[&str]| {
+        let flags =
+            ["train", "--data", "data", "--steps", "1", "--autoencoder-steps", "1", "--batch", "1", "--out", out];
+        scratch.succeed(flags.iter().chain(&["--autoencoder-batch", "1"]).chain(more)).err
+    };
+    let said = train("one", &[]);
+    assert!(said.contains("1 of 4 pictures have no caption: grey.png"), "{said}");
+    assert!(
+        said.contains("1 of 4 pictures have captions longer than the 22 tokens") && said.contains("red.png"),
+        "{said}"
+    );
+    assert!(said.contains("4 pictures, 0 held out, 0 skipped, 0 composed"), "{said}");
+    for name in ["red", "green", "blue"] {
+        fs::remove_file(scratch.join(format!("data/{name}.txt"))).unwrap();
+    }
+    let said = train("two", &[]);
+    assert!(said.contains("none of 4 pictures has a caption: words will mean nothing"), "{said}");
+    let list = "file_name,about\nred.png,a cherry\nblue.png,a pond\n";
+    fs::write(scratch.join("data/metadata.csv"), list).unwrap();
+    let said = train("three", &["--caption-column", "about"]);
+    assert!(said.contains("2 of 4 pictures have no caption: green.png, grey.png"), "{said}");
+    let said =
+        scratch.succeed(["generate", "cherries and ponds", "--model", "three", "--steps", "1", "-o", "x.png"]).err;
+    assert!(said.contains("never met \"and\"") && !said.contains("cherries"), "{said}");
 }
 
 #[test]
@@ -100,6 +177,7 @@ fn data_and_places_that_cannot_be_trained_with() {
 
     fs::write(scratch.join("file"), b"kept").unwrap();
     let data = scratch.pictures();
+    scratch.refuse(["train", "--data", data, "--out", "./data"], &["./data is the folder of the pictures", "run"]);
     scratch.refuse(["train", "--data", data, "--out", "file"], &["cannot make the folder file"]);
     scratch.refuse(["train", "--data", data, "--out", "file/run"], &["cannot make the folder file/run"]);
     scratch.refuse(["train", "--resume", "nothing"], &["nothing/checkpoint.safetensors does not exist"]);
