@@ -36,7 +36,7 @@ pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), WriteError> {
 /// Writes `bytes` to `path` if nothing has that name yet; says whether it did.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_new(path: impl AsRef<Path>, bytes: &[u8]) -> Result<bool, WriteError> {
     let path = path.as_ref();
     let new = || {
@@ -60,7 +60,7 @@ pub fn write_new(path: impl AsRef<Path>, bytes: &[u8]) -> Result<bool, WriteErro
 /// Whether `path` can be written, as far as can be told without doing so: a file beside it is made and removed.
 ///
 /// # Errors
-/// [`WriteError`] as [`write`] would give it.
+/// [`WriteError`] as [`write()`] would give it.
 pub fn check(path: impl AsRef<Path>) -> Result<(), WriteError> {
     let path = path.as_ref();
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());

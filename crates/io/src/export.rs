@@ -1,6 +1,6 @@
 //! Pictures as files of PNG, JPEG or WebP that carry the text of how they were made.
 //!
-//! PNG has text chunks ([`png`](crate::png)). JPEG and WebP have EXIF, where web interfaces for diffusion models keep the same
+//! PNG has text chunks ([`png`](mod@crate::png)). JPEG and WebP have EXIF, where web interfaces for diffusion models keep the same
 //! text as `UserComment`.
 
 use std::io::Cursor;

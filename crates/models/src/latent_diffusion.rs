@@ -13,7 +13,7 @@
 //! | [`denoise`] | x, t, tokens, mask, pooled | sample |
 //!
 //! Shapes: picture `[B, S, S, 3]` in −1..1; latent, x and sample `[B, S/4, S/4, Z]`, standardised;
-//! caption `I32 [B, L]` as [`ids`](crate::text_encoder::ids) gives it; key `U32 [2]`, another
+//! caption `I32 [B, L]` as [`Tokenizer::ids`](crate::tokenizer::Tokenizer::ids) gives it; key `U32 [2]`, another
 //! for every step; hyper `[4]` as [`Optimizer::hyper`] gives it; tokens `[B, L, D]`, mask `[B, L]`,
 //! pooled `[B, D]`; t `[B]`.
 //!
