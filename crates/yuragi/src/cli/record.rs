@@ -55,7 +55,8 @@ mod tests {
     use super::*;
 
     fn record<'a>(negative: &'a str, model: &'a str) -> Record<'a> {
-        Record { prompt: "a red cat", negative, seed: u64::MAX, sampling: Sampling::default(), size: 64, model }
+        let sampling = Sampling { steps: 16, ..Sampling::default() };
+        Record { prompt: "a red cat", negative, seed: u64::MAX, sampling, size: 64, model }
     }
 
     #[test]
