@@ -7,6 +7,7 @@ use std::{
     fs, io,
     path::PathBuf,
     process::Command,
+    sync::{Mutex, PoisonError},
 };
 
 /// Set in a process that was started with a driver.
@@ -23,6 +24,9 @@ pub fn has_driver() -> bool {
 /// # Errors
 /// No such library, or no folder for links to it.
 fn library_folder() -> io::Result<PathBuf> {
+    // Tests are threads of one process, and each asks.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let program = env::current_exe()?;
     let places = ["libyuragi_emulator.so", "deps/libyuragi_emulator.so"].map(|name| program.with_file_name(name));
     let Some(library) = places.iter().find(|place| place.is_file()) else {
