@@ -92,7 +92,7 @@ impl Schedule {
         let mut deferred = Vec::new();
         loop {
             let fusion = Fusion::new(graph, halves, &deferred);
-            let mut scheduler = Scheduler::new(graph, &fusion, halves);
+            let mut scheduler = Scheduler::new(graph, &fusion);
             scheduler.emit_all();
             let overwritten = scheduler.overwritten_too_early();
             if overwritten.is_empty() {
@@ -107,9 +107,9 @@ impl Schedule {
         }
     }
 
-    /// The times at which each buffer is alive, with sizes in units of so many bytes, rounded up.
-    pub fn lifetimes(&self, unit: impl Fn(&Buffer) -> usize) -> Vec<Lifetime> {
-        let lifetime = |b: &Buffer| Lifetime { size: unit(b), first: b.first, last: b.last };
+    /// The times at which each buffer is alive, with the size that a backend gives it.
+    pub fn lifetimes(&self, size: impl Fn(&Buffer) -> usize) -> Vec<Lifetime> {
+        let lifetime = |b: &Buffer| Lifetime { size: size(b), first: b.first, last: b.last };
         self.buffers.iter().map(lifetime).collect()
     }
 }
@@ -118,7 +118,6 @@ impl Schedule {
 pub(super) struct Scheduler<'a> {
     pub graph: &'a Graph,
     pub fusion: &'a Fusion<'a>,
-    halves: Halves,
     steps: Vec<Step>,
     buffers: Vec<Buffer>,
     of_node: Vec<Option<usize>>,
@@ -129,11 +128,10 @@ pub(super) struct Scheduler<'a> {
 }
 
 impl<'a> Scheduler<'a> {
-    fn new(graph: &'a Graph, fusion: &'a Fusion<'a>, halves: Halves) -> Scheduler<'a> {
+    fn new(graph: &'a Graph, fusion: &'a Fusion<'a>) -> Scheduler<'a> {
         let mut scheduler = Scheduler {
             graph,
             fusion,
-            halves,
             steps: Vec::new(),
             buffers: Vec::new(),
             of_node: vec![None; graph.nodes().len()],
@@ -331,7 +329,6 @@ impl<'a> Scheduler<'a> {
         for (buffer, _) in &outputs {
             self.buffers[*buffer].last = end;
         }
-        debug_assert!(self.halves == Halves::Widened || !self.steps.iter().any(|s| matches!(s, Step::Decode { .. })));
         Schedule { steps: self.steps, buffers: self.buffers, inputs: self.of_input, outputs }
     }
 }
