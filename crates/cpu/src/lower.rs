@@ -107,6 +107,8 @@ impl Lowering<'_> {
         let node = self.graph.node(id);
         let shape = |place: usize| self.graph.node(node.inputs[place]).shape;
         let batch = |place: usize| shape(place)[..shape(place).rank() - 2].iter().product::<usize>();
+        let pairs =
+            level.has_pairs() && node.inputs.iter().take(2).all(|&input| self.graph.node(input).dtype == DType::BF16);
         let kernel: Box<dyn Kernel> = match node.op {
             Op::MatMul(op) => {
                 let (m, n, k) = op.extents(&shape(0), &shape(1)).ok_or(CompileError::Unsupported(id, "matmul"))?;
@@ -122,6 +124,7 @@ impl Lowering<'_> {
                         a_stride: m * k,
                         b_stride: k * n,
                         bias: step.bias.is_some(),
+                        pairs,
                     },
                 ))
             }
@@ -142,6 +145,7 @@ impl Lowering<'_> {
                     kernel: [kernel[0], kernel[1]],
                     stride: window.stride,
                     padding: [[top, bottom], [left, right]],
+                    pairs,
                 };
                 Box::new(kernels::Conv::new(level, direction, geometry, step.bias.is_some()))
             }

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::{Buffers, Kernel, Scratch, align, reduce::SumParts};
-use crate::simd::{Base, Level, Pack, Panels, Segment, Tile};
+use crate::simd::{Base, Level, Narrow, Pack, Panels, Segment, Tile};
 
 /// Rows of the left operand that share a panel of the right one in cache.
 const BLOCK: usize = 128;
@@ -32,13 +32,15 @@ pub(crate) struct Product {
     pub b_stride: usize,
     /// A third input of n elements is added to every row.
     pub bias: bool,
+    /// The factors are bfloat16, and multiplied as pairs.
+    pub pairs: bool,
 }
 
 /// A batched matrix product: inputs A, B and perhaps the bias, output C.
 ///
 /// The right operand is packed into panels: all of it once, or, where few rows
 /// share it, block by block as it is used. Blocks of a left operand that is
-/// far from contiguous are copied.
+/// far from contiguous, or becomes pairs, are copied.
 #[derive(Debug)]
 pub(crate) struct Gemm {
     level: Level,
@@ -55,6 +57,8 @@ pub(crate) struct Gemm {
     packed: bool,
     /// Blocks of the left operand are copied.
     copied: bool,
+    /// Elements of the sum over k, pairs counting as one.
+    terms: usize,
     /// Fixed parts of the sum over k, added up at the end.
     parts: usize,
 }
@@ -84,7 +88,7 @@ impl Gemm {
             (product.a_stride, product.b_stride) = (b_stride, a_stride);
             operands = [1, 0];
         }
-        let Product { batch, m, n, k, ta, .. } = product;
+        let Product { batch, m, n, k, ta, pairs, .. } = product;
         let panels = Panels::new(level, n);
         let whole = |rows: usize| rows.next_multiple_of(level.tile_rows());
         // A long sum into few rows, or too few rows, do not pay for a pass of packing.
@@ -99,8 +103,9 @@ impl Gemm {
             group = group.div_ceil(2);
         }
         let parts = TASKS.checked_div(tasks(block, group)).unwrap_or(1).min(k / 1024).max(1);
-        let copied = if ta { m > 2 * BLOCK } else { k > 2 * DEPTH && m > BLOCK };
-        Self { level, product, operands, panels, block, group, packed, copied, parts }
+        let copied = pairs || if ta { m > 2 * BLOCK } else { k > 2 * DEPTH && m > BLOCK };
+        let terms = if pairs { k.div_ceil(2) } else { k };
+        Self { level, product, operands, panels, block, group, packed, copied, terms, parts }
     }
 
     fn stage(&self, phase: usize) -> Stage {
@@ -118,13 +123,18 @@ impl Gemm {
 
     /// Blocks of the sum over k: at least one, so that an empty sum is written.
     fn depths(&self) -> usize {
-        self.product.k.div_ceil(DEPTH).max(1)
+        self.terms.div_ceil(DEPTH).max(1)
     }
 
     /// The terms of one block of the sum.
     fn terms(&self, depth: usize) -> Range<usize> {
-        let Product { k, .. } = self.product;
-        k * depth / self.depths()..k * (depth + 1) / self.depths()
+        self.terms * depth / self.depths()..self.terms * (depth + 1) / self.depths()
+    }
+
+    /// The factors in some terms.
+    fn factors(&self, terms: &Range<usize>) -> Range<usize> {
+        let Product { k, pairs, .. } = self.product;
+        if pairs { 2 * terms.start..k.min(2 * terms.end) } else { terms.clone() }
     }
 
     /// How many right operands there are.
@@ -134,7 +144,7 @@ impl Gemm {
 
     /// Elements of a packed right operand.
     fn packed_len(&self) -> usize {
-        self.product.k * self.panels.width()
+        self.terms * self.panels.width()
     }
 
     /// Elements of all packed right operands.
@@ -145,7 +155,7 @@ impl Gemm {
     /// Elements of a copied block of the left operand.
     fn copied_len(&self) -> usize {
         let rows = self.block.min(self.product.m).next_multiple_of(self.level.tile_rows());
-        if self.copied { align(rows * self.product.k.min(DEPTH)) } else { 0 }
+        if self.copied { align(rows * self.terms.min(DEPTH)) } else { 0 }
     }
 
     fn work(&self, index: usize) -> Work {
@@ -164,56 +174,69 @@ impl Gemm {
 
     /// Packs the block of the right operand `b` that a panel multiplies.
     unsafe fn pack(&self, b: *const f32, panel: usize, terms: &Range<usize>, to: *mut f32) {
-        let Product { n, k, tb, .. } = self.product;
+        let Product { n, k, tb, pairs, .. } = self.product;
         let columns = self.panels.columns(panel);
+        let factors = self.factors(terms);
         let (offset, stride) =
-            if tb { (columns.start * k + terms.start, k) } else { (terms.start * n + columns.start, n) };
+            if tb { (columns.start * k + factors.start, k) } else { (factors.start * n + columns.start, n) };
         let pack = Pack {
             from: b.wrapping_add(offset),
             stride,
             transposed: tb,
-            rows: terms.len(),
+            rows: factors.len(),
             cols: columns.len(),
             to,
             width: self.panels.padded(panel),
         };
         // SAFETY: the block lies in B, and `to` holds it by the caller's promise.
-        unsafe { pack.run(self.level) }
+        unsafe { if pairs { pack.run_pairs(self.level) } else { pack.run(self.level) } }
     }
 
     /// A block of the left operand `a`, perhaps copied.
-    unsafe fn left(&self, a: *const f32, work: &Work, terms: &Range<usize>, copy: *mut f32) -> Left {
-        let Product { m, k, ta, .. } = self.product;
-        let height = self.level.tile_rows();
+    unsafe fn left(&self, a: *const f32, work: &Work, terms: &Range<usize>, to: *mut f32) -> Left {
+        let Product { m, k, ta, pairs, .. } = self.product;
+        let level = self.level;
+        let height = level.tile_rows();
         let (begin, rows, len) = (work.rows.start, work.rows.len(), terms.len());
+        let factors = self.factors(terms);
         let (from, stride) = if ta {
-            (a.wrapping_add(terms.start * m + begin), m)
+            (a.wrapping_add(factors.start * m + begin), m)
         } else {
-            (a.wrapping_add(begin * k + terms.start), k)
+            (a.wrapping_add(begin * k + factors.start), k)
         };
-        let (to, transposed) = (copy, false);
-        let (pack, left) = match (self.copied, ta) {
-            (false, false) => return Left { from, row: k, tile: height * k, step: 1 },
-            (false, true) => return Left { from, row: 1, tile: height, step: m },
-            (true, false) => (
-                Pack { from, stride, transposed, rows, cols: len, to, width: len },
-                Left { from: to, row: len, tile: height * len, step: 1 },
-            ),
-            (true, true) => (
-                Pack { from, stride, transposed, rows: len, cols: rows, to, width: height },
-                Left { from: to, row: 1, tile: height * len, step: height },
-            ),
+        if !self.copied {
+            return if ta {
+                Left { from, row: 1, tile: height, step: m }
+            } else {
+                Left { from, row: k, tile: height * k, step: 1 }
+            };
+        }
+        let left = if ta {
+            Left { from: to, row: 1, tile: height * len, step: height }
+        } else {
+            Left { from: to, row: len, tile: height * len, step: 1 }
         };
-        if len > 0 {
-            // SAFETY: the block lies in A, and `copy` holds it by the caller's promise.
-            unsafe { pack.run(self.level) }
+        if factors.is_empty() {
+            return left;
+        }
+        let (transposed, factors) = (false, factors.len());
+        // SAFETY: the block lies in A, and `to` holds it by the caller's promise.
+        unsafe {
+            match (ta, pairs) {
+                (false, false) => Pack { from, stride, transposed, rows, cols: len, to, width: len }.run(level),
+                (false, true) => Narrow { from, stride, rows, cols: factors, to }.run(level),
+                (true, _) => {
+                    let pack = Pack { from, stride, transposed, rows: factors, cols: rows, to, width: height };
+                    if pairs { pack.run_pairs(level) } else { pack.run(level) }
+                }
+            }
         }
         left
     }
 
     /// Multiplies one block of rows with some panels, over one part of the sum.
     unsafe fn multiply(&self, index: usize, buffers: Buffers<'_>) {
-        let Product { m, n, k, a_stride, b_stride, bias, batch, .. } = self.product;
+        let Product { m, n, a_stride, b_stride, bias, batch, pairs, .. } = self.product;
         let work = self.work(index);
         let [a, b] = self.operands.map(|operand| buffers.inputs[operand]);
         let a = a.wrapping_add(work.item * a_stride);
@@ -234,7 +257,7 @@ impl Gemm {
                 let columns = self.panels.columns(panel);
                 let width = self.panels.padded(panel);
                 let right = if self.packed {
-                    packed.wrapping_add(columns.start * k + terms.start * width)
+                    packed.wrapping_add(columns.start * self.terms + terms.start * width)
                 } else {
                     let to = buffers.local.wrapping_add(self.copied_len());
                     // SAFETY: as above.
@@ -259,6 +282,7 @@ impl Gemm {
                         len: terms.len(),
                         step: left.step,
                         width,
+                        pairs,
                         base,
                         out: core::array::from_fn(|i| out.wrapping_add((first + row(i)) * n + columns.start)),
                         rows,
@@ -287,7 +311,7 @@ impl Kernel for Gemm {
     fn scratch(&self) -> Scratch {
         let Product { batch, m, n, .. } = self.product;
         let parts = if self.parts == 1 { 0 } else { self.parts * batch * m * n };
-        let right = if self.packed { 0 } else { self.product.k.min(DEPTH) * self.panels.widest() };
+        let right = if self.packed { 0 } else { self.terms.min(DEPTH) * self.panels.widest() };
         Scratch { shared: self.packed_total() + parts, local: self.copied_len() + right }
     }
 
@@ -305,14 +329,14 @@ impl Kernel for Gemm {
     }
 
     unsafe fn task(&self, phase: usize, index: usize, buffers: Buffers<'_>) {
-        let Product { batch, m, n, k, b_stride, .. } = self.product;
+        let Product { batch, m, n, b_stride, .. } = self.product;
         match self.stage(phase) {
             Stage::Pack => {
                 let (rest, depth) = (index / self.depths(), index % self.depths());
                 let (item, panel) = (rest / self.panels.count(), rest % self.panels.count());
                 let terms = self.terms(depth);
                 let b = buffers.inputs[self.operands[1]];
-                let offset = self.panels.columns(panel).start * k + terms.start * self.panels.padded(panel);
+                let offset = self.panels.columns(panel).start * self.terms + terms.start * self.panels.padded(panel);
                 let to = buffers.shared.wrapping_add(item * self.packed_len() + offset);
                 // SAFETY: this panel's place in the shared area.
                 unsafe { self.pack(b.wrapping_add(item * b_stride), panel, &terms, to) }
@@ -333,14 +357,15 @@ impl Kernel for Gemm {
 mod tests {
     use alloc::vec::Vec;
 
-    use super::super::testing::{Sum, check, numbers};
+    use super::super::testing::{Sum, check, halves, numbers};
     use super::*;
 
     fn case(product: Product) {
-        let Product { batch, m, n, k, ta, tb, a_stride, b_stride, bias } = product;
+        let Product { batch, m, n, k, ta, tb, a_stride, b_stride, bias, pairs } = product;
         let copies = |stride| if stride == 0 { 1 } else { batch };
-        let a = numbers(1, copies(a_stride) * m * k);
-        let b = numbers(2, copies(b_stride) * k * n);
+        let factors = if pairs { halves } else { numbers };
+        let a = factors(1, copies(a_stride) * m * k);
+        let b = factors(2, copies(b_stride) * k * n);
         let c = numbers(3, n);
         let mut expected = Vec::new();
         for item in 0..batch {
@@ -382,9 +407,9 @@ mod tests {
             (270, 60, 400),
         ];
         for (m, n, k) in sizes {
-            for flags in 0..8 {
-                let (ta, tb, bias) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
-                case(Product { batch: 1, m, n, k, ta, tb, a_stride: 0, b_stride: 0, bias });
+            for flags in 0..16 {
+                let [ta, tb, bias, pairs] = core::array::from_fn(|i| flags >> i & 1 == 1);
+                case(Product { batch: 1, m, n, k, ta, tb, a_stride: 0, b_stride: 0, bias, pairs });
             }
         }
     }
@@ -392,12 +417,12 @@ mod tests {
     #[test]
     fn matches_the_sum_in_batches() {
         for (m, n, k) in [(1, 1, 1), (5, 17, 9), (40, 50, 60), (33, 20, 1100)] {
-            for flags in 0..16 {
+            for flags in 0..32 {
                 let bit = |i: usize| flags >> i & 1;
                 let (a_stride, b_stride) = (bit(0) * m * k, bit(1) * k * n);
-                let (ta, tb) = (bit(2) == 1, bit(3) == 1);
+                let (ta, tb, pairs) = (bit(2) == 1, bit(3) == 1, bit(4) == 1);
                 for batch in [0, 1, 3] {
-                    case(Product { batch, m, n, k, ta, tb, a_stride, b_stride, bias: false });
+                    case(Product { batch, m, n, k, ta, tb, a_stride, b_stride, bias: false, pairs });
                 }
             }
         }

@@ -22,6 +22,11 @@ pub(super) fn numbers(seed: u64, len: usize) -> Vec<f32> {
     (0..len).map(|_| next()).collect()
 }
 
+/// The same as bfloat16.
+pub(super) fn halves(seed: u64, len: usize) -> Vec<f32> {
+    numbers(seed, len).iter().map(|x| f32::from_bits(x.to_bits() & 0xffff_0000)).collect()
+}
+
 /// A buffer on a cache line with a margin that nobody may touch.
 struct Guarded {
     memory: Vec<f32>,

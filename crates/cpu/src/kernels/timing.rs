@@ -1,7 +1,7 @@
 //! The speed of the kernels on typical sizes, by
 //! `cargo test --release -p yuragi-cpu timing -- --ignored --nocapture`; of
 //! those whose name contains `$ONLY`, at the level `$LEVEL`, where these are
-//! set.
+//! set, of pairs of bfloat16 with `$PAIRS`.
 
 use alloc::{boxed::Box, string::String, vec};
 use std::time::Instant;
@@ -45,8 +45,13 @@ fn level() -> Level {
     Level::available().find(|level| format!("{level:?}") == name).unwrap_or_else(Level::detect)
 }
 
+/// Whether factors are bfloat16: `$PAIRS` is set.
+fn pairs() -> bool {
+    std::env::var_os("PAIRS").is_some()
+}
+
 fn gemm(batch: usize, [m, n, k]: [usize; 3], ta: bool, tb: bool) {
-    let product = Product { batch, m, n, k, ta, tb, a_stride: m * k, b_stride: k * n, bias: false };
+    let product = Product { batch, m, n, k, ta, tb, a_stride: m * k, b_stride: k * n, bias: false, pairs: pairs() };
     let flag = |t, name: &str| if t { format!("{name}ᵀ") } else { name.into() };
     let name = format!("{} {} {batch}×{m}×{n}×{k}", flag(ta, "A"), flag(tb, "B"));
     report(&name, &Gemm::new(level(), product), 2 * batch * m * n * k, &[batch * m * k, batch * k * n], batch * m * n);
@@ -63,6 +68,7 @@ fn conv(batch: usize, size: usize, channels: usize, filters: usize, kernel: usiz
         kernel: [kernel; 2],
         stride: [stride; 2],
         padding: [pad; 2],
+        pairs: pairs(),
     };
     let [oh, ow] = geometry.output();
     let x = batch * size * size * channels;

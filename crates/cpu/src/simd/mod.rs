@@ -13,7 +13,7 @@ mod tile;
 mod x86;
 
 pub(crate) use functions::{exp, silu};
-pub(crate) use pack::{Pack, Panels};
+pub(crate) use pack::{Narrow, Pack, Panels};
 pub(crate) use tile::{Base, MAX_ROWS, Segment, Tile};
 
 use portable::Portable;
@@ -31,17 +31,32 @@ pub(crate) enum Level {
     /// x86-64 with AVX-512 F, BW, DQ and VL.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// The same with AVX-512 BF16: products of pairs.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
 }
 
 impl Level {
     /// The fastest level of this machine.
     pub fn detect() -> Self {
         let mut best = Self::Portable;
-        Self::available().for_each(|level| best = level);
+        Self::available().filter(|level| level.pays()).for_each(|level| best = level);
         best
     }
 
-    /// Every level of this machine, the fastest last. Without the feature
+    /// Whether the level is faster than those before it. AMD's processors multiply pairs at the rate of singles;
+    /// on an Emerald Rapids of Intel, pairs were counted at a quarter of that rate.
+    fn pays(self) -> bool {
+        match self {
+            Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 | Self::Avx512 => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 => x86::is_amd(),
+        }
+    }
+
+    /// Every level of this machine, each with more instructions than the one before. Without the feature
     /// `std`, those that the compilation target promises.
     pub fn available() -> impl Iterator<Item = Self> {
         #[cfg(all(target_arch = "x86_64", feature = "std"))]
@@ -56,7 +71,13 @@ impl Level {
         let levels = {
             let avx2 = has!("avx2", "fma");
             let avx512 = avx2 && has!("avx512f", "avx512bw", "avx512dq", "avx512vl");
-            [Some(Self::Portable), avx2.then_some(Self::Avx2), avx512.then_some(Self::Avx512)]
+            let pairs = avx512 && has!("avx512bf16");
+            [
+                Some(Self::Portable),
+                avx2.then_some(Self::Avx2),
+                avx512.then_some(Self::Avx512),
+                pairs.then_some(Self::Avx512Bf16),
+            ]
         };
         #[cfg(not(target_arch = "x86_64"))]
         let levels = [Some(Self::Portable)];
@@ -70,7 +91,18 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => Avx2::LANES,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => Avx512::LANES,
+            Self::Avx512 | Self::Avx512Bf16 => Avx512::LANES,
+        }
+    }
+
+    /// Whether the machine multiplies pairs of bfloat16 at once.
+    pub fn has_pairs(self) -> bool {
+        match self {
+            Self::Portable => false,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 | Self::Avx512 => false,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 => true,
         }
     }
 
@@ -83,7 +115,7 @@ impl Level {
             Self::Avx2 => unsafe { x86::run_avx2(op) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => unsafe { x86::run_avx512(op) },
+            Self::Avx512 | Self::Avx512Bf16 => unsafe { x86::run_avx512(op) },
         }
     }
 }
@@ -93,6 +125,15 @@ impl Level {
 pub(crate) trait Op {
     type Output;
     fn run<V: Vector>(self) -> Self::Output;
+}
+
+/// Sign, exponent and leading fraction: a bfloat16 as the upper half of a single.
+pub(crate) const UPPER: u32 = 0xffff_0000;
+
+/// The upper halves of two numbers as one word.
+#[inline(always)]
+fn pair(low: f32, high: f32) -> f32 {
+    f32::from_bits(low.to_bits() >> 16 | high.to_bits() & UPPER)
 }
 
 /// The most lanes of any vector.
@@ -122,6 +163,38 @@ pub(crate) trait Vector: Copy {
     /// self · a + b, rounded once where the machine can.
     fn mul_add(self, a: Self, b: Self) -> Self;
 
+    /// The lanes, then zeros.
+    #[inline(always)]
+    fn lanes(self) -> [f32; MAX_LANES] {
+        let mut lanes = [0.0; MAX_LANES];
+        // SAFETY: no vector is longer.
+        unsafe { self.store(lanes.as_mut_ptr()) };
+        lanes
+    }
+
+    /// Pairs of bfloat16: in each lane, the upper half of `self` below that of `other`.
+    #[inline(always)]
+    fn pair(self, other: Self) -> Self {
+        let (low, high) = (self.lanes(), other.lanes());
+        let pairs: [f32; MAX_LANES] = core::array::from_fn(|i| pair(low[i], high[i]));
+        // SAFETY: no vector is longer.
+        unsafe { Self::load(pairs.as_ptr()) }
+    }
+
+    /// Pairs of bfloat16: the upper halves of the lanes of `self` two by two, then of `other`.
+    #[inline(always)]
+    fn narrow(self, other: Self) -> Self {
+        let mut lanes = [0.0; 2 * MAX_LANES];
+        // SAFETY: no vector is longer.
+        unsafe {
+            self.store(lanes.as_mut_ptr());
+            other.store(lanes.as_mut_ptr().add(Self::LANES));
+        }
+        let pairs: [f32; MAX_LANES] = core::array::from_fn(|i| pair(lanes[2 * i], lanes[2 * i + 1]));
+        // SAFETY: as above.
+        unsafe { Self::load(pairs.as_ptr()) }
+    }
+
     /// The first `count` lanes, the others 0.
     fn first(self, count: usize) -> Self;
     /// Exchanges the lanes of `self` whose number has the bit `distance` with
@@ -145,9 +218,7 @@ pub(crate) trait Vector: Copy {
     /// All lanes together, pair by pair.
     #[inline(always)]
     fn fold(self, f: impl Fn(f32, f32) -> f32) -> f32 {
-        let mut lanes = [0.0; MAX_LANES];
-        // SAFETY: no vector is longer.
-        unsafe { self.store(lanes.as_mut_ptr()) };
+        let mut lanes = self.lanes();
         let mut half = Self::LANES / 2;
         while half > 0 {
             for i in 0..half {

@@ -68,6 +68,15 @@ impl Pack {
         level.run(self);
     }
 
+    /// The same of bfloat16 in single precision, which become pairs: each element holds those of two rows, the last
+    /// row alone with 0 where their number is odd.
+    ///
+    /// # Safety
+    /// As [`Pack::run`], for panels of half as many rows.
+    pub unsafe fn run_pairs(self, level: Level) {
+        level.run(Pairs(self));
+    }
+
     /// Copies rows.
     ///
     /// # Safety
@@ -136,5 +145,117 @@ impl Op for Pack {
     fn run<V: Vector>(self) {
         // SAFETY: the promise of `Pack::run`.
         unsafe { if self.transposed { self.transpose::<V>() } else { self.copy::<V>() } }
+    }
+}
+
+/// [`Pack::run_pairs`].
+struct Pairs(Pack);
+
+impl Pairs {
+    /// Copies rows, two by two.
+    ///
+    /// # Safety
+    /// As [`Pack::run_pairs`].
+    #[inline(always)]
+    unsafe fn copy<V: Vector>(&self) {
+        let Pack { from, stride, rows, cols, to, width, .. } = self.0;
+        for k in (0..rows).step_by(2) {
+            for first in (0..cols).step_by(width) {
+                let from = from.wrapping_add(k * stride + first);
+                let to = to.wrapping_add(first * rows.div_ceil(2) + k / 2 * width);
+                for j in (0..width).step_by(V::LANES) {
+                    let filled = V::LANES.min(cols.saturating_sub(first + j));
+                    let lower = if k + 1 < rows { filled } else { 0 };
+                    // SAFETY: within the source's columns and the panel's width.
+                    unsafe {
+                        let low = V::load_first(from.wrapping_add(j), filled);
+                        let high = V::load_first(from.wrapping_add(stride + j), lower);
+                        low.pair(high).store_first(to.add(j), V::LANES.min(width - j));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Copies columns, a square block at a time.
+    ///
+    /// # Safety
+    /// As [`Pack::run_pairs`].
+    #[inline(always)]
+    unsafe fn transpose<V: Vector>(&self) {
+        let Pack { from, stride, rows, cols, to, width, .. } = self.0;
+        for first in (0..cols).step_by(width) {
+            for j in (0..width).step_by(V::LANES) {
+                let filled = V::LANES.min(cols.saturating_sub(first + j));
+                for k in (0..rows).step_by(2 * V::LANES) {
+                    let height = (2 * V::LANES).min(rows - k);
+                    let mut block = [V::splat(0.0); MAX_LANES];
+                    // SAFETY: within the source's columns and the panel's rows.
+                    unsafe {
+                        for (i, column) in block[..filled].iter_mut().enumerate() {
+                            let from = from.wrapping_add((first + j + i) * stride + k);
+                            let low = V::load_first(from, V::LANES.min(height));
+                            let high = V::load_first(from.wrapping_add(V::LANES), height.saturating_sub(V::LANES));
+                            *column = low.narrow(high);
+                        }
+                        V::transpose(&mut block);
+                        for (i, row) in block[..height.div_ceil(2)].iter().enumerate() {
+                            let to = to.add(first * rows.div_ceil(2) + (k / 2 + i) * width + j);
+                            row.store_first(to, V::LANES.min(width - j));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Op for Pairs {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        // SAFETY: the promise of `Pack::run_pairs`.
+        unsafe { if self.0.transposed { self.transpose::<V>() } else { self.copy::<V>() } }
+    }
+}
+
+/// Copies rows of bfloat16 in single precision as pairs of neighbours; the last of a row of odd length stands with 0.
+pub(crate) struct Narrow {
+    pub from: *const f32,
+    /// Distance between the rows of the source.
+    pub stride: usize,
+    pub rows: usize,
+    pub cols: usize,
+    /// Rows of half as many elements, one after another.
+    pub to: *mut f32,
+}
+
+impl Narrow {
+    /// # Safety
+    /// The source can be read and the copy written.
+    pub unsafe fn run(self, level: Level) {
+        level.run(self);
+    }
+}
+
+impl Op for Narrow {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { from, stride, rows, cols, to } = self;
+        for row in 0..rows {
+            for j in (0..cols).step_by(2 * V::LANES) {
+                let from = from.wrapping_add(row * stride + j);
+                let rest = (2 * V::LANES).min(cols - j);
+                // SAFETY: within the source's and the copy's rows.
+                unsafe {
+                    let low = V::load_first(from, V::LANES.min(rest));
+                    let high = V::load_first(from.wrapping_add(V::LANES), rest.saturating_sub(V::LANES));
+                    low.narrow(high).store_first(to.add(row * cols.div_ceil(2) + j / 2), rest.div_ceil(2));
+                }
+            }
+        }
     }
 }

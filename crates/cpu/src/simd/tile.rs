@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
-use super::{Level, Vector, portable::Portable};
+use super::{Level, UPPER, Vector, portable::Portable};
 
 /// The most rows of a tile at any level.
 pub(crate) const MAX_ROWS: usize = 8;
@@ -13,7 +13,8 @@ pub(crate) const MAX_ROWS: usize = 8;
 ///
 /// with k in `0..len`, and s over the segments: the taps of a convolution, or
 /// the image rows of a sum over pixels. The double sum is taken from left to
-/// right, then added to the base.
+/// right, then added to the base. Where the factors are pairs of bfloat16, two
+/// in an element, a·b is the sum of both products.
 #[derive(Clone, Copy)]
 pub(crate) struct Tile<'a> {
     pub segments: &'a [Segment],
@@ -24,6 +25,8 @@ pub(crate) struct Tile<'a> {
     /// Distance between the right operand's rows, which are read in whole
     /// vectors.
     pub width: usize,
+    /// Both operands hold pairs.
+    pub pairs: bool,
     pub base: Base,
     /// Where the rows of the result begin.
     pub out: [*mut f32; MAX_ROWS],
@@ -66,7 +69,7 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => 6,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => 8,
+            Self::Avx512 | Self::Avx512Bf16 => 8,
         }
     }
 
@@ -77,7 +80,7 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => 2,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => 3,
+            Self::Avx512 | Self::Avx512Bf16 => 3,
         }
     }
 
@@ -98,11 +101,14 @@ impl Level {
             _ => 3,
         };
         let function = match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 if tile.pairs => AVX512_BF16[height][vectors - 1],
+            _ if tile.pairs => one_by_one,
             Self::Portable => PORTABLE[height][vectors - 1],
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => AVX2[height][vectors - 1],
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => AVX512[height][vectors - 1],
+            Self::Avx512 | Self::Avx512Bf16 => AVX512[height][vectors - 1],
         };
         // SAFETY: the caller's promise; the level is available.
         unsafe { function(tile) }
@@ -130,27 +136,69 @@ const AVX512: [[Function; 3]; 4] = [
     [avx512::<8, 1>, avx512::<8, 2>, avx512::<8, 3>],
 ];
 
+#[cfg(target_arch = "x86_64")]
+const AVX512_BF16: [[Function; 3]; 4] = [
+    [avx512_bf16::<1, 1>, avx512_bf16::<1, 2>, avx512_bf16::<1, 3>],
+    [avx512_bf16::<2, 1>, avx512_bf16::<2, 2>, avx512_bf16::<2, 3>],
+    [avx512_bf16::<4, 1>, avx512_bf16::<4, 2>, avx512_bf16::<4, 3>],
+    [avx512_bf16::<8, 1>, avx512_bf16::<8, 2>, avx512_bf16::<8, 3>],
+];
+
 unsafe fn portable<const ROWS: usize, const VECTORS: usize>(tile: &Tile<'_>) {
     // SAFETY: the caller's promise.
-    unsafe { compute::<Portable, ROWS, VECTORS>(tile) }
+    unsafe { compute::<Portable, ROWS, VECTORS>(tile, Vector::mul_add) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn avx2<const ROWS: usize, const VECTORS: usize>(tile: &Tile<'_>) {
     // SAFETY: the caller's promise.
-    unsafe { compute::<Avx2, ROWS, VECTORS>(tile) }
+    unsafe { compute::<Avx2, ROWS, VECTORS>(tile, Vector::mul_add) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
 unsafe fn avx512<const ROWS: usize, const VECTORS: usize>(tile: &Tile<'_>) {
     // SAFETY: the caller's promise.
-    unsafe { compute::<Avx512, ROWS, VECTORS>(tile) }
+    unsafe { compute::<Avx512, ROWS, VECTORS>(tile, Vector::mul_add) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
+unsafe fn avx512_bf16<const ROWS: usize, const VECTORS: usize>(tile: &Tile<'_>) {
+    // SAFETY: the caller's promise.
+    unsafe { compute::<Avx512, ROWS, VECTORS>(tile, Avx512::add_pairs) }
+}
+
+/// A tile of pairs where no instruction multiplies them.
+unsafe fn one_by_one(tile: &Tile<'_>) {
+    let half = |x: f32, shift: u32| f32::from_bits((x.to_bits() << shift) & UPPER);
+    for (i, out) in tile.out.iter().enumerate().take(tile.rows) {
+        for j in 0..tile.cols {
+            let mut sum = 0.0;
+            // SAFETY: reads and writes what the formula names.
+            unsafe {
+                for segment in tile.segments {
+                    for k in 0..tile.len {
+                        let a = *segment.a[i].wrapping_add(k * tile.step);
+                        let b = *segment.b.wrapping_add(k * tile.width + j);
+                        sum += half(a, 0) * half(b, 0);
+                        sum += half(a, 16) * half(b, 16);
+                    }
+                }
+                let out = out.add(j);
+                *out = match tile.base {
+                    Base::Zero => sum,
+                    Base::Row(row) => *row.add(j) + sum,
+                    Base::Out => *out + sum,
+                };
+            }
+        }
+    }
 }
 
 #[inline(always)]
-unsafe fn compute<V: Vector, const ROWS: usize, const VECTORS: usize>(tile: &Tile<'_>) {
+unsafe fn compute<V: Vector, const ROWS: usize, const VECTORS: usize>(tile: &Tile<'_>, add: impl Fn(V, V, V) -> V) {
     let mut sum = [[V::splat(0.0); VECTORS]; ROWS];
     // SAFETY: reads what the formula names; rows beyond `tile.rows` repeat the last.
     unsafe {
@@ -166,7 +214,7 @@ unsafe fn compute<V: Vector, const ROWS: usize, const VECTORS: usize>(tile: &Til
                 for i in 0..ROWS {
                     let left = V::splat(*rows[i].wrapping_add(k));
                     for j in 0..VECTORS {
-                        sum[i][j] = left.mul_add(right[j], sum[i][j]);
+                        sum[i][j] = add(left, right[j], sum[i][j]);
                     }
                 }
                 k += tile.step;

@@ -18,6 +18,12 @@ pub(super) unsafe fn run_avx512<O: Op>(op: O) -> O::Output {
     op.run::<Avx512>()
 }
 
+/// Whether the processor calls itself `AuthenticAMD`.
+pub(super) fn is_amd() -> bool {
+    let vendor = __cpuid(0);
+    [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes) == [*b"Auth", *b"enti", *b"cAMD"]
+}
+
 #[derive(Clone, Copy)]
 pub(super) struct Avx2(__m256);
 
@@ -39,6 +45,20 @@ const EXCHANGES: [[[i32; 16]; 2]; 4] = {
         i += 1;
     }
     exchanges
+};
+
+/// The upper half of each lane, of 32 short integers.
+const ODD: u32 = 0xaaaa_aaaa;
+
+/// Where the upper halves of the lanes of two vectors stand.
+const UPPER_HALVES: [u16; 32] = {
+    let mut places = [0; 32];
+    let mut i = 0;
+    while i < 32 {
+        places[i] = 2 * i as u16 + 1;
+        i += 1;
+    }
+    places
 };
 
 impl Avx2 {
@@ -64,6 +84,17 @@ impl Avx2 {
 }
 
 impl Avx512 {
+    /// sum + the products of the pairs of bfloat16 in the lanes, one after the other, on a machine with AVX-512 BF16.
+    /// Subnormal factors and sums count as 0.
+    #[inline(always)]
+    pub(super) fn add_pairs(self, other: Self, sum: Self) -> Self {
+        // SAFETY: see `vector`; 32 bfloat16 have the bits of 16 singles.
+        unsafe {
+            let halves = |x: __m512| core::mem::transmute::<__m512, __m512bh>(x);
+            Self(_mm512_dpbf16_ps(sum.0, halves(self.0), halves(other.0)))
+        }
+    }
+
     /// The first `count` lanes.
     #[inline(always)]
     fn mask(count: usize) -> __mmask16 {
@@ -229,6 +260,25 @@ impl Vector for Avx512 {
             let high = _mm512_loadu_si512(high.as_ptr().cast());
             (Self(_mm512_permutex2var_ps(self.0, low, other.0)), Self(_mm512_permutex2var_ps(self.0, high, other.0)))
         }
+    }
+
+    #[inline(always)]
+    fn pair(self, other: Self) -> Self {
+        // SAFETY: see `vector`.
+        Self(unsafe {
+            let (low, high) = (_mm512_castps_si512(self.0), _mm512_castps_si512(other.0));
+            _mm512_castsi512_ps(_mm512_mask_blend_epi16(ODD, _mm512_srli_epi32::<16>(low), high))
+        })
+    }
+
+    #[inline(always)]
+    fn narrow(self, other: Self) -> Self {
+        // SAFETY: see `vector`; an array of 32 short integers is as large as a vector.
+        Self(unsafe {
+            let (low, high) = (_mm512_castps_si512(self.0), _mm512_castps_si512(other.0));
+            let upper = _mm512_loadu_si512(UPPER_HALVES.as_ptr().cast());
+            _mm512_castsi512_ps(_mm512_permutex2var_epi16(low, upper, high))
+        })
     }
 
     #[inline(always)]

@@ -7,7 +7,7 @@ use core::ops::Range;
 use super::super::gemm::{DEPTH, TASKS};
 use super::super::{Buffers, Kernel, Scratch, align};
 use super::Geometry;
-use crate::simd::{Base, Level, MAX_ROWS, Op, Pack, Panels, Segment, Tile, Vector};
+use crate::simd::{Base, Level, MAX_ROWS, Narrow, Op, Pack, Panels, Segment, Tile, Vector};
 
 /// The most output pixels that share a panel of weights in cache.
 const BLOCK: usize = 128;
@@ -33,6 +33,8 @@ pub(crate) struct Correlation {
     output: [usize; 2],
     /// Channels of the input.
     channels: usize,
+    /// The factors are bfloat16 and become pairs of channels.
+    pairs: bool,
     panels: Panels,
     /// Channels of the output.
     filters: usize,
@@ -178,13 +180,14 @@ impl Op for Look<'_> {
 impl Correlation {
     pub fn forward(level: Level, geometry: &Geometry, bias: bool) -> Self {
         let axes = [Axis::forward(geometry, 0), Axis::forward(geometry, 1)];
-        let Geometry { batch, height, width, channels, filters, .. } = *geometry;
+        let Geometry { batch, height, width, channels, filters, pairs, .. } = *geometry;
         Self {
             level,
             batch,
             input: [height, width],
             output: geometry.output(),
             channels,
+            pairs,
             panels: Panels::new(level, filters),
             filters,
             classes: Vec::from([Class { axes, first_tap: 0 }]),
@@ -196,7 +199,7 @@ impl Correlation {
     }
 
     pub fn input_grad(level: Level, geometry: &Geometry) -> Self {
-        let Geometry { batch, height, width, channels, filters, stride, .. } = *geometry;
+        let Geometry { batch, height, width, channels, filters, stride, pairs, .. } = *geometry;
         let mut classes = Vec::with_capacity(stride[0] * stride[1]);
         let mut first_tap = 0;
         for y in 0..stride[0] {
@@ -213,6 +216,7 @@ impl Correlation {
             input: geometry.output(),
             output: [height, width],
             channels: filters,
+            pairs,
             panels: Panels::new(level, channels),
             filters: channels,
             classes,
@@ -250,9 +254,14 @@ impl Correlation {
         self.classes.iter().map(Class::taps).sum()
     }
 
+    /// Elements of a pixel of the input, pairs counting as one.
+    fn depth(&self) -> usize {
+        if self.pairs { self.channels.div_ceil(2) } else { self.channels }
+    }
+
     /// Elements of the packed weights of one tap.
     fn tap_len(&self) -> usize {
-        self.channels * self.panels.width()
+        self.depth() * self.panels.width()
     }
 
     /// Where the zeros that stand for pixels outside lie in the shared area.
@@ -260,10 +269,44 @@ impl Correlation {
         align(self.taps() * self.tap_len())
     }
 
+    /// Where the input as pairs lies in the shared area.
+    fn image(&self) -> usize {
+        self.zeros() + align(self.depth())
+    }
+
+    /// Pixels of the input.
+    fn pixels(&self) -> usize {
+        self.batch * self.input[0] * self.input[1]
+    }
+
+    /// Tasks that make pairs of the input.
+    fn pairings(&self) -> usize {
+        if self.pairs { self.pixels().div_ceil(BLOCK) } else { 0 }
+    }
+
+    /// Tasks that pack weights.
+    fn packings(&self) -> usize {
+        self.taps() * self.panels.count()
+    }
+
+    /// Makes pairs of a block of pixels of the input.
+    unsafe fn pair(&self, index: usize, buffers: Buffers<'_>) {
+        let first = index * BLOCK;
+        let narrow = Narrow {
+            from: buffers.inputs[0].wrapping_add(first * self.channels),
+            stride: self.channels,
+            rows: BLOCK.min(self.pixels() - first),
+            cols: self.channels,
+            to: buffers.shared.wrapping_add(self.image() + first * self.depth()),
+        };
+        // SAFETY: pixels of the input, and their place in the shared area.
+        unsafe { narrow.run(self.level) }
+    }
+
     /// Where the packed weights of a tap of a class and panel begin.
     fn weights(&self, class: &Class, panel: usize, tap: usize) -> usize {
         let start = self.panels.columns(panel).start * class.taps();
-        class.first_tap * self.tap_len() + (start + tap * self.panels.padded(panel)) * self.channels
+        class.first_tap * self.tap_len() + (start + tap * self.panels.padded(panel)) * self.depth()
     }
 
     /// Packs the weights of one tap for one panel.
@@ -291,7 +334,7 @@ impl Correlation {
             width: self.panels.padded(panel),
         };
         // SAFETY: the tap lies in w, its panel in the shared area.
-        unsafe { pack.run(self.level) }
+        unsafe { if self.pairs { pack.run_pairs(self.level) } else { pack.run(self.level) } }
     }
 
     fn kernel_width(&self) -> usize {
@@ -320,7 +363,7 @@ impl Correlation {
                 }
                 rows.y[i] = vertical.origin + (vertical.step * y) as isize;
                 rows.x[i] = horizontal.origin + (horizontal.step * x) as isize;
-                rows.input[i] = ((n as isize * height + rows.y[i]) * width + rows.x[i]) * self.channels as isize;
+                rows.input[i] = ((n as isize * height + rows.y[i]) * width + rows.x[i]) * self.depth() as isize;
                 let line = n * self.output[0] + vertical.begin + vertical.stride * y;
                 let column = horizontal.begin + horizontal.stride * x;
                 rows.output[i] = (line * self.output[1] + column) * self.filters;
@@ -336,9 +379,9 @@ impl Correlation {
         count
     }
 
-    /// The parts of the sum: a range of taps and a range of channels each.
+    /// The parts of the sum: a range of taps and a range of a pixel's elements each.
     fn depths(&self, class: &Class) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
-        let (taps, channels) = (class.taps(), self.channels);
+        let (taps, channels) = (class.taps(), self.depth());
         let pieces = channels.div_ceil(DEPTH).max(1);
         let group = (DEPTH / channels.max(1)).clamp(1, MAX_TAPS);
         let groups = taps.div_ceil(group).max(1);
@@ -363,10 +406,11 @@ impl Correlation {
         let columns = self.panels.columns(panel);
         let width = self.panels.padded(panel);
         let out = buffers.outputs[0].wrapping_add(columns.start);
+        let image = if self.pairs { buffers.shared.wrapping_add(self.image()).cast_const() } else { buffers.inputs[0] };
         for (part, (taps, channels)) in self.depths(class).enumerate() {
             for (seen, tap) in seen.iter_mut().zip(taps.clone()) {
                 let (y, x) = ((tap / class.axes[1].taps) as isize, (tap % class.axes[1].taps) as isize);
-                let shift = (y * self.input[1] as isize + x) * self.channels as isize + channels.start as isize;
+                let shift = (y * self.input[1] as isize + x) * self.depth() as isize + channels.start as isize;
                 let weights = self.weights(class, panel, tap) + channels.start * width;
                 *seen = Tap { y, x, shift, weights: buffers.shared.wrapping_add(weights) };
             }
@@ -380,7 +424,7 @@ impl Correlation {
                     rows,
                     taps: &seen[..taps.len()],
                     input: self.input,
-                    image: buffers.inputs[0],
+                    image,
                     zeros: buffers.shared.wrapping_add(self.zeros()),
                     segments: &mut segments,
                 });
@@ -389,6 +433,7 @@ impl Correlation {
                     len: channels.len(),
                     step: 1,
                     width,
+                    pairs: self.pairs,
                     base,
                     out: rows.output.map(|pixel| out.wrapping_add(pixel)),
                     rows: rows.count,
@@ -404,7 +449,8 @@ impl Correlation {
 
 impl Kernel for Correlation {
     fn scratch(&self) -> Scratch {
-        Scratch { shared: self.zeros() + self.channels, local: 0 }
+        let image = if self.pairs { self.pixels() * self.depth() } else { 0 };
+        Scratch { shared: self.image() + image, local: 0 }
     }
 
     fn phases(&self) -> usize {
@@ -414,21 +460,20 @@ impl Kernel for Correlation {
     fn tasks(&self, phase: usize) -> usize {
         match phase {
             // One more, for the zeros.
-            0 => self.taps() * self.panels.count() + 1,
+            0 => self.packings() + self.pairings() + 1,
             _ => self.multiplications(),
         }
     }
 
     unsafe fn task(&self, phase: usize, index: usize, buffers: Buffers<'_>) {
-        match phase {
-            0 if index == self.taps() * self.panels.count() => {
-                // SAFETY: the zeros' place in the shared area.
-                unsafe { buffers.shared.add(self.zeros()).write_bytes(0, self.channels) }
+        // SAFETY: passed on; the zeros have their place in the shared area.
+        unsafe {
+            match phase {
+                0 if index < self.packings() => self.pack(index, buffers),
+                0 if index < self.packings() + self.pairings() => self.pair(index - self.packings(), buffers),
+                0 => buffers.shared.add(self.zeros()).write_bytes(0, self.depth()),
+                _ => self.multiply(index, buffers),
             }
-            // SAFETY: passed on.
-            0 => unsafe { self.pack(index, buffers) },
-            // SAFETY: passed on.
-            _ => unsafe { self.multiply(index, buffers) },
         }
     }
 }

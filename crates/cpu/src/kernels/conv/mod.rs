@@ -22,6 +22,8 @@ pub(crate) struct Geometry {
     pub stride: [usize; 2],
     /// Rows above and below, columns left and right.
     pub padding: [[usize; 2]; 2],
+    /// The factors are bfloat16, and where they meet along channels they are multiplied as pairs.
+    pub pairs: bool,
 }
 
 impl Geometry {
@@ -84,7 +86,7 @@ impl Conv {
 
 /// The matrix product that a 1×1 convolution is.
 fn pointwise(direction: Direction, geometry: &Geometry, bias: bool) -> Product {
-    let Geometry { batch, height, width, channels: c, filters: o, .. } = *geometry;
+    let Geometry { batch, height, width, channels: c, filters: o, pairs, .. } = *geometry;
     let pixels = batch * height * width;
     let (m, k, n) = match direction {
         Direction::Forward => (pixels, c, o),
@@ -93,7 +95,7 @@ fn pointwise(direction: Direction, geometry: &Geometry, bias: bool) -> Product {
     };
     let ta = direction == Direction::WeightGrad;
     let tb = direction == Direction::InputGrad;
-    Product { batch: 1, m, n, k, ta, tb, a_stride: 0, b_stride: 0, bias }
+    Product { batch: 1, m, n, k, ta, tb, a_stride: 0, b_stride: 0, bias, pairs }
 }
 
 impl Kernel for Conv {
@@ -119,7 +121,7 @@ impl Kernel for Conv {
 mod tests {
     use alloc::vec::Vec;
 
-    use super::super::testing::{Sum, check, numbers};
+    use super::super::testing::{Sum, check, halves, numbers};
     use super::*;
 
     /// Calls `f` with the indices of x, w and y for every product of the sum.
@@ -150,9 +152,10 @@ mod tests {
     fn case(geometry: Geometry) {
         let Geometry { batch, height, width, channels, filters, kernel, .. } = geometry;
         let [oh, ow] = geometry.output();
-        let x = numbers(1, batch * height * width * channels);
-        let w = numbers(2, kernel[0] * kernel[1] * channels * filters);
-        let dy = numbers(3, batch * oh * ow * filters);
+        let factors = if geometry.pairs { halves } else { numbers };
+        let x = factors(1, batch * height * width * channels);
+        let w = factors(2, kernel[0] * kernel[1] * channels * filters);
+        let dy = factors(3, batch * oh * ow * filters);
         let bias = numbers(4, filters);
         let zeros = |len| (0..len).map(|_| Sum::starting_at(0.0)).collect::<Vec<_>>();
         let bounded = |sums: Vec<Sum>| sums.into_iter().map(Sum::bounded).collect::<Vec<_>>();
@@ -205,7 +208,9 @@ mod tests {
             (1, 0, 7, 2, 2, [3, 3], [1, 1], same(3)),
         ];
         for (batch, height, width, channels, filters, kernel, stride, padding) in shapes {
-            case(Geometry { batch, height, width, channels, filters, kernel, stride, padding });
+            for pairs in [false, true] {
+                case(Geometry { batch, height, width, channels, filters, kernel, stride, padding, pairs });
+            }
         }
     }
 }

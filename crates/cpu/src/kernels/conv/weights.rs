@@ -155,6 +155,7 @@ impl WeightGrad {
                         len,
                         step: stride[1] * channels,
                         width: padded,
+                        pairs: false,
                         base,
                         out: at.map(|channel| out.wrapping_add(to(channel))),
                         rows,
