@@ -12,6 +12,7 @@
 //! | [`forward`] | q(z_t \| x), the posterior q(z_s \| z_t, x), the terms of the bound |
 //! | [`parameterization`] | x₀, ε, v, u and score, with exact conversions |
 //! | [`sampler`] | one stepping machine for every sampler |
+//! | [`rng`] | the generators that noise comes from, PyTorch's among them |
 //! | [`guidance`] | classifier-free and classifier guidance |
 //! | [`sde`] | the continuous VP and VE processes; Langevin dynamics |
 //!
@@ -42,12 +43,14 @@ mod error;
 pub mod forward;
 pub mod guidance;
 pub mod parameterization;
+pub mod rng;
 pub mod sampler;
 pub mod schedule;
 pub mod sde;
 
 pub use error::Error;
 pub use parameterization::Prediction;
+pub use rng::{Rng, Source};
 pub use sampler::{Kind, Noise, Sampler};
 pub use schedule::{Coordinate, Discrete, Ladder, Point, Spacing};
 pub use sde::Sde;

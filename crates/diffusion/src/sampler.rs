@@ -111,8 +111,9 @@ fn check_eta(eta: f64) -> Result<(), Error> {
 ///
 /// Stream 0 is the noise that a sampler starts from; stream k + 1 is that of
 /// its k-th evaluation. A key is a source, so one seed gives one picture; a
-/// [`Batch`] of keys gives each picture the noise it would have alone; a
-/// closure brings noise from elsewhere.
+/// [`Batch`] of sources gives each picture the noise it would have alone; a
+/// [`Source`](crate::Source) is a seed of any generator, and a closure brings
+/// noise from elsewhere.
 pub trait Noise {
     /// Fills `out` with elements `first..` of `stream`.
     fn fill(&mut self, stream: u32, first: usize, out: &mut [f32]);
@@ -130,31 +131,31 @@ impl<F: FnMut(u32, usize, &mut [f32])> Noise for F {
     }
 }
 
-/// One key a picture, the pictures standing one after another in the state.
-#[derive(Clone, Copy, Debug)]
-pub struct Batch<'a> {
-    keys: &'a [[u32; 2]],
+/// One source a picture, the pictures standing one after another in the state.
+#[derive(Debug)]
+pub struct Batch<'a, N> {
+    sources: &'a mut [N],
     len: usize,
 }
 
-impl<'a> Batch<'a> {
-    /// The noise of `keys.len()` pictures of `len` values each. Values past
+impl<'a, N: Noise> Batch<'a, N> {
+    /// The noise of `sources.len()` pictures of `len` values each. Values past
     /// the last picture get no noise.
     ///
     /// # Errors
     /// `len` is 0.
-    pub fn new(keys: &'a [[u32; 2]], len: usize) -> Result<Self, Error> {
+    pub fn new(sources: &'a mut [N], len: usize) -> Result<Self, Error> {
         range("the picture's length", len as f64, len > 0, "at least 1")?;
-        Ok(Self { keys, len })
+        Ok(Self { sources, len })
     }
 }
 
-impl Noise for Batch<'_> {
+impl<N: Noise> Noise for Batch<'_, N> {
     fn fill(&mut self, stream: u32, first: usize, mut out: &mut [f32]) {
         let mut inside = first % self.len;
-        for key in self.keys.iter().skip(first / self.len) {
+        for source in self.sources.iter_mut().skip(first / self.len) {
             let (part, rest) = out.split_at_mut(out.len().min(self.len - inside));
-            fill::normal(*key, stream, inside as u64, part);
+            source.fill(stream, inside, part);
             (inside, out) = (0, rest);
         }
         out.fill(0.0);

@@ -258,11 +258,11 @@ fn t30_noise_comes_from_numbered_streams() {
 fn t30_a_picture_in_a_batch_is_the_picture_alone() {
     let data = mixture();
     let ladder = schedule().ladder(5, Spacing::Trailing).unwrap();
-    let keys = [[1, 0], [2, 0], [3, 9]];
+    let mut keys = [[1, 0], [2, 0], [3, 9]];
     const EACH: usize = 345;
     for kind in KINDS {
         let mut together = vec![0.0; 3 * EACH];
-        let mut batch = Batch::new(&keys, EACH).unwrap();
+        let mut batch = Batch::new(&mut keys, EACH).unwrap();
         let mut sampler = Sampler::new(kind, &ladder, together.len()).unwrap();
         sampler.start(&mut together, &mut batch).unwrap();
         run(&mut sampler, &mut together, &mut batch, |at, x| data.denoise_all(at, x));
@@ -275,11 +275,11 @@ fn t30_a_picture_in_a_batch_is_the_picture_alone() {
         }
     }
     let mut out = [9.0; 10];
-    Batch::new(&keys[..1], 4).unwrap().fill(3, 2, &mut out);
+    Batch::new(&mut keys[..1], 4).unwrap().fill(3, 2, &mut out);
     let mut expected = [0.0; 2];
     normal([1, 0], 3, 2, &mut expected);
     assert_eq!((&out[..2], &out[2..]), (&expected[..], &[0.0; 8][..]));
-    assert!(Batch::new(&keys, 0).is_err());
+    assert!(Batch::new(&mut keys, 0).is_err());
 }
 
 /// The start has the standard deviation √(α² + σ²) of unit-variance data.

@@ -10,7 +10,7 @@ mod job;
 use alloc::vec::Vec;
 use core::borrow::Borrow;
 
-use yuragi_diffusion::Kind;
+use yuragi_diffusion::{Kind, Rng};
 use yuragi_graph::{Backend, Plan};
 
 pub use self::{
@@ -46,11 +46,13 @@ pub struct Sampling {
     pub guidance: f32,
     /// More than 1 spends more of the steps on noisy latents.
     pub shift: f64,
+    /// The generator that a request's seed is for.
+    pub rng: Rng,
 }
 
 impl Default for Sampling {
     fn default() -> Sampling {
-        Sampling { sampler: Kind::Euler, steps: 8, guidance: 1.5, shift: 1.0 }
+        Sampling { sampler: Kind::Euler, steps: 8, guidance: 1.5, shift: 1.0, rng: Rng::Yuragi }
     }
 }
 

@@ -100,7 +100,7 @@ fn run(graph: Graph, params: &Params, inputs: &[Slice<'_>]) -> Vec<Vec<f32>> {
 fn two_guided_euler_steps_by_hand() {
     let params = params(&settings());
     let generator = generator(&params, 1);
-    let how = Sampling { sampler: Kind::Euler, steps: 2, guidance: 3.0, shift: 1.0 };
+    let how = Sampling { sampler: Kind::Euler, steps: 2, guidance: 3.0, ..Sampling::default() };
     let drawn = picture(&generator, &[BLUE], 0, &how);
 
     let settings = generator.settings();

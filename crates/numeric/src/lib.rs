@@ -2,12 +2,15 @@
 //! platform.
 //!
 //! Everything here that is in f32 uses only `+ − × ÷ √` in a fixed order,
-//! never a fused multiply-add, so x86, ARM, wasm and CUDA (`--fmad=false`)
+//! never a fused multiply-add (but for [`torch`], which computes each in
+//! software as another library's hardware did), so x86, ARM, wasm and CUDA (`--fmad=false`)
 //! agree to the last bit.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`philox`] | the counter-based generator Philox4x32-10 |
+//! | [`mt19937`] | the Mersenne Twister |
+//! | [`torch`] | the normal numbers that PyTorch draws from a seed |
 //! | [`fill`] | uniform and normal noise as a pure function of (key, stream, index) |
 //! | [`elementary`] | branch-free f32 `exp ln sin cos tanh sigmoid erf` that vectorise |
 //! | [`Real`], [`Single`] | what formulas are written in, so that they can be computed or recorded |
@@ -25,11 +28,13 @@ pub mod double;
 pub mod elementary;
 pub mod fill;
 pub mod linalg;
+pub mod mt19937;
 pub mod philox;
 mod real;
 pub mod simd;
 mod single;
 pub mod special;
+pub mod torch;
 
 pub use half::{bf16, f16};
 pub use rand_core;

@@ -1,7 +1,7 @@
 use alloc::{vec, vec::Vec};
 use core::borrow::Borrow;
 
-use yuragi_diffusion::{Ladder, Sampler, guidance::classifier_free, sampler::Batch};
+use yuragi_diffusion::{Ladder, Sampler, Source, guidance::classifier_free, sampler::Batch};
 use yuragi_graph::{Backend, Plan, Progress, Slice, SliceMut};
 
 use super::{Error, Generator, Sampling};
@@ -18,7 +18,7 @@ pub struct Job<'a, B: Backend, S: Borrow<B::Store> = <B as Backend>::Store> {
     remaining: Option<usize>,
     done: usize,
     sampler: Sampler,
-    keys: Vec<[u32; 2]>,
+    noise: Vec<Source>,
     captions: Vec<i32>,
     tokens: Vec<f32>,
     mask: Vec<f32>,
@@ -69,6 +69,8 @@ impl<'a, B: Backend, S: Borrow<B::Store>> Job<'a, B, S> {
         let guided = sampling.guidance != 1.0;
         let rows = if guided { 2 * n } else { n };
         let ladder = Ladder::flow(sampling.steps, sampling.shift)?;
+        let seed = |place: usize| seeds.get(place).copied().unwrap_or(0);
+        let source = |place| Source::new(sampling.rng, seed(place), latent, settings.autoencoder.latent);
         let state = |stage| generator.plan(stage, guided).state(generator.store.borrow());
         let mut job = Job {
             generator,
@@ -79,7 +81,7 @@ impl<'a, B: Backend, S: Borrow<B::Store>> Job<'a, B, S> {
             remaining: None,
             done: 0,
             sampler: Sampler::new(sampling.sampler, &ladder, n * latent)?,
-            keys: (0..n).map(|i| seeds.get(i).map_or([0; 2], |seed| [*seed as u32, (seed >> 32) as u32])).collect(),
+            noise: (0..n).map(source).collect::<Result<_, _>>()?,
             captions: vec![PAD.cast_signed(); 2 * n * text.length],
             tokens: vec![0.0; 2 * n * text.length * text.width],
             mask: vec![0.0; 2 * n * text.length],
@@ -96,7 +98,7 @@ impl<'a, B: Backend, S: Borrow<B::Store>> Job<'a, B, S> {
                 row.iter_mut().zip(caption[place]).for_each(|(to, from)| *to = *from);
             }
         }
-        job.sampler.start(&mut job.latents, &mut Batch::new(&job.keys, latent)?)?;
+        job.sampler.start(&mut job.latents, &mut Batch::new(&mut job.noise, latent)?)?;
         Ok(job)
     }
 
@@ -202,7 +204,7 @@ impl<'a, B: Backend, S: Borrow<B::Store>> Job<'a, B, S> {
                 if !negative.is_empty() {
                     classifier_free(negative, sample, self.guidance)?;
                 }
-                let mut noise = Batch::new(&self.keys, self.generator.settings.latent_len())?;
+                let mut noise = Batch::new(&mut self.noise, self.generator.settings.latent_len())?;
                 self.sampler.advance(&mut self.latents, sample, &mut noise)?;
                 if self.sampler.request().is_none() {
                     self.stage = Stage::Decode;

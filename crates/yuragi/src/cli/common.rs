@@ -17,7 +17,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use yuragi::{
     Failure,
     cpu::Cpu,
-    diffusion::Kind,
+    diffusion::{Kind, Rng},
     graph::Precision,
     io::{Picture, atomic, checkpoint::Archive, picture::contact_sheet},
     machine::{Choice, Machine},
@@ -194,13 +194,16 @@ pub struct SamplingFlags {
     /// ddpm, ddim, ddim:ETA, euler, euler-a, heun, dpm++2m, dpm++2m-sde or lcm
     #[arg(long, default_value_t = Sampling::default().sampler)]
     sampler: Kind,
+    /// What turns a seed into noise: yuragi, torch-cpu, torch-cuda, or torch-cuda:SMSxTHREADS for a smaller card's numbers
+    #[arg(long, default_value_t = Sampling::default().rng, value_name = "GENERATOR")]
+    rng: Rng,
 }
 
 impl SamplingFlags {
     /// As the generator takes them.
     pub fn sampling(&self) -> Sampling {
-        let &SamplingFlags { steps, guidance, sampler } = self;
-        Sampling { sampler, steps: steps.into(), guidance, ..Sampling::default() }
+        let &SamplingFlags { steps, guidance, sampler, rng } = self;
+        Sampling { sampler, steps: steps.into(), guidance, rng, ..Sampling::default() }
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use yuragi::{diffusion::Kind, models::generator::Sampling};
+use yuragi::{
+    diffusion::{Kind, Rng, rng::Launch},
+    models::generator::Sampling,
+};
 
 /// The settings of one picture.
 pub struct Record<'a> {
@@ -18,13 +21,19 @@ pub struct Record<'a> {
 impl fmt::Display for Record<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let &Record { prompt, negative, seed, sampling, size, model } = self;
-        let Sampling { sampler, steps, guidance, .. } = sampling;
+        let Sampling { sampler, steps, guidance, rng, .. } = sampling;
         writeln!(f, "{prompt}")?;
         if !negative.is_empty() {
             writeln!(f, "Negative prompt: {negative}")?;
         }
         let (sampler, model) = (quoted(&label(sampler)), quoted(model));
         write!(f, "Steps: {steps}, Sampler: {sampler}, CFG scale: {guidance}, Seed: {seed}, Size: {size}x{size}, ")?;
+        match rng {
+            Rng::Yuragi => {}
+            Rng::TorchCpu => write!(f, "RNG: CPU, ")?,
+            Rng::TorchCuda(Launch::UNLIMITED) => write!(f, "RNG: NV, ")?,
+            Rng::TorchCuda(_) => write!(f, "RNG: {}, ", quoted(&rng.to_string()))?,
+        }
         write!(f, "Model: {model}, Version: yuragi {}", env!("CARGO_PKG_VERSION"))
     }
 }
@@ -72,6 +81,17 @@ mod tests {
         let text = record("", "a, \"b\": c").to_string();
         assert!(text.starts_with("a red cat\nSteps: 16, "), "{text}");
         assert!(text.contains(r#"Model: "a, \"b\": c", Version"#), "{text}");
+    }
+
+    #[test]
+    fn other_generators_are_named_as_web_interfaces_name_them() {
+        for (rng, name) in
+            [("torch-cpu", "CPU"), ("torch-cuda", "NV"), ("torch-cuda:28x1536", "\"torch-cuda:28x1536\"")]
+        {
+            let sampling = Sampling { rng: rng.parse().unwrap(), ..Sampling::default() };
+            let text = Record { sampling, ..record("", "m") }.to_string();
+            assert!(text.contains(&format!("Size: 64x64, RNG: {name}, Model: m")), "{text}");
+        }
     }
 
     #[test]
