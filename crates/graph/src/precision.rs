@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
 use core::{fmt, str::FromStr};
 
-use crate::{DType, Graph, Op, op::Fused};
+use crate::{DType, Graph, Node, NodeId, Op, ParamSpec, op::Fused};
 
 /// Added to a score, it leaves nothing of its weight, and it fits into 16 bits.
 const MASKED: f32 = -3e4;
@@ -72,6 +72,49 @@ impl FromStr for Precision {
 }
 
 impl Graph {
+    /// The graph with parameters of other element types than it declares: each is read as the type that `of` gives it
+    /// and made single where it is used, as 16-bit weights of a mapped file are. `None` leaves a parameter alone, and so
+    /// does an integer.
+    ///
+    /// ```
+    /// use yuragi_graph::{Builder, DType, Init};
+    /// let b = Builder::new();
+    /// let w = b.param("w", &[2], DType::F32, Init::Constant(0.5));
+    /// let graph = b.finish(&[("y", w * 2.0)])?.with_stored(|_| Some(DType::F16));
+    /// assert_eq!(graph.params()[0].dtype, DType::F16);
+    /// assert_eq!(graph.node(graph.outputs()[0].node).dtype, DType::F32);
+    /// # Ok::<(), yuragi_graph::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn with_stored(&self, of: impl Fn(&ParamSpec) -> Option<DType>) -> Graph {
+        let updated = |place: usize| self.updates().iter().any(|update| update.param == place);
+        let mut graph = self.clone();
+        for (place, spec) in graph.params.iter_mut().enumerate() {
+            if let Some(dtype) = of(spec).filter(|dtype| dtype.is_float() && spec.dtype.is_float() && !updated(place)) {
+                spec.dtype = dtype;
+            }
+        }
+        let mut nodes = Vec::with_capacity(graph.nodes.len());
+        let mut places: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
+        for mut node in core::mem::take(&mut graph.nodes) {
+            node.inputs.iter_mut().for_each(|input| *input = places[input.index()]);
+            let declared = node.dtype;
+            if let Op::Param(place) = node.op {
+                node.dtype = graph.params[place as usize].dtype;
+            }
+            let (stored, shape, id) = (node.dtype, node.shape, NodeId(nodes.len() as u32));
+            nodes.push(node);
+            if stored != declared {
+                nodes.push(Node { op: Op::Cast, inputs: [id].to_vec(), shape, dtype: declared });
+            }
+            places.push(NodeId(nodes.len() as u32 - 1));
+        }
+        graph.nodes = nodes;
+        graph.outputs.iter_mut().for_each(|output| output.node = places[output.node.index()]);
+        graph.updates.iter_mut().for_each(|update| update.node = places[update.node.index()]);
+        graph
+    }
+
     /// The graph with single-precision products of another precision: their factors are rounded, their sums kept in
     /// single precision and rounded once (Micikevicius et al. 2018, "Mixed precision training", with the parameters
     /// themselves as the master weights). A training graph's gradients are products like others; in `F16` they need a

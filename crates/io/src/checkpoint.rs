@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 pub use archive::Archive;
+pub(crate) use archive::Place;
 pub use tensor::{DType, Element, Tensor};
 
 use crate::atomic::{self, WriteError};

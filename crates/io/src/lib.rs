@@ -16,6 +16,7 @@
 //! | [`problem`] | problems to anneal: models, graphs and matrices in JSON, text and binary files |
 //! | [`checkpoint`] | named tensors and settings in a safetensors file |
 //! | [`quantize`] | storage of weights in 4 to 8 bits |
+//! | [`stable_diffusion`] | checkpoints of Stable Diffusion: folders and single files |
 //! | [`terminal`] | pictures in the terminal |
 //! | [`plot`] | line charts |
 //! | [`atomic`] | write beside, then rename |
@@ -34,6 +35,7 @@ pub mod quantize;
 mod read;
 mod resample;
 mod sequence;
+pub mod stable_diffusion;
 pub mod table;
 pub mod terminal;
 

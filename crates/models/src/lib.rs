@@ -10,6 +10,7 @@
 //! | [`unet`] | the denoiser of latents, steered by text |
 //! | [`latents`] | what is measured on latents |
 //! | [`latent_diffusion`] | the three together: their training steps and their use, as graphs |
+//! | [`stable_diffusion`] | the networks of Stable Diffusion checkpoints
 //! | [`generator`] | pictures from words on any backend, in slices of any size |
 //!
 //! No module here knows a backend.
@@ -21,6 +22,7 @@ pub mod generator;
 pub mod latent_diffusion;
 pub mod latents;
 pub mod settings;
+pub mod stable_diffusion;
 pub mod text_encoder;
 pub mod tokenizer;
 pub mod unet;

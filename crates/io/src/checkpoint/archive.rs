@@ -1,12 +1,14 @@
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use half::f16;
 use memmap2::Mmap;
-use safetensors::SafeTensorError;
 use safetensors::tensor::{Metadata, SafeTensors};
+use safetensors::{Dtype, SafeTensorError};
 
 use super::fault;
 use super::{CheckpointError, DType, Tensor, check_finite};
@@ -19,10 +21,18 @@ const MAX_HEADER: u64 = 100_000_000;
 #[derive(Debug)]
 pub struct Archive {
     origin: String,
-    bytes: Bytes,
+    bytes: Arc<Bytes>,
     data: usize,
     header: Metadata,
     settings: BTreeMap<String, String>,
+}
+
+/// A tensor as it lies in its file.
+pub(crate) struct Place<'a> {
+    pub dtype: Dtype,
+    pub shape: &'a [usize],
+    /// Its bytes in the file.
+    pub range: Range<usize>,
 }
 
 #[derive(Debug)]
@@ -90,10 +100,28 @@ impl Archive {
         match SafeTensors::read_metadata(bytes.as_ref()) {
             Ok((length, header)) => {
                 let settings = header.metadata().clone().unwrap_or_default().into_iter().collect();
-                Ok(Self { origin, bytes, data: length + size_of::<u64>(), header, settings })
+                Ok(Self { origin, bytes: Arc::new(bytes), data: length + size_of::<u64>(), header, settings })
             }
             Err(error) => Err(explain(origin, bytes.as_ref(), &error)),
         }
+    }
+
+    /// What it was opened from, for messages.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// All bytes of the file, to be borrowed from for as long as anybody needs them.
+    pub(crate) fn shared(&self) -> Arc<dyn AsRef<[u8]> + Send + Sync> {
+        self.bytes.clone()
+    }
+
+    /// Where the tensor `name` is, of any type that the format has; `None` if there is no such tensor.
+    pub(crate) fn place(&self, name: &str) -> Option<Place<'_>> {
+        let info = self.header.info(name)?;
+        let (start, end) = info.data_offsets;
+        Some(Place { dtype: info.dtype, shape: &info.shape, range: self.data + start..self.data + end })
     }
 
     /// All settings, by key.
@@ -138,7 +166,7 @@ impl Archive {
             .map_err(|have| CheckpointError::Type { name: name.to_owned(), have: have.to_string() })?;
         let (start, end) = info.data_offsets;
         // The header was checked against the length of the bytes when it was opened.
-        let bytes = self.bytes.as_ref().get(self.data + start..self.data + end).ok_or_else(missing)?;
+        let bytes = (*self.bytes).as_ref().get(self.data + start..self.data + end).ok_or_else(missing)?;
         Tensor::new(dtype, info.shape.clone(), bytes)
     }
 
