@@ -15,6 +15,7 @@
 //! | [`table`] | rows of numbers: IDX, `.npy`, `.npz` and CSV |
 //! | [`problem`] | problems to anneal: models, graphs and matrices in JSON, text and binary files |
 //! | [`checkpoint`] | named tensors and settings in a safetensors file |
+//! | [`Vocabulary`] | the tokens and merges of a tokenizer's folder |
 //! | [`quantize`] | storage of weights in 4 to 8 bits |
 //! | [`stable_diffusion`] | checkpoints of Stable Diffusion: folders and single files |
 //! | [`terminal`] | pictures in the terminal |
@@ -38,12 +39,14 @@ mod sequence;
 pub mod stable_diffusion;
 pub mod table;
 pub mod terminal;
+mod vocabulary;
 
 pub use checkpoint::{Checkpoint, CheckpointError, DType, Tensor};
 pub use dataset::{Caption, CaptionKind, Dataset, DatasetError, Item};
 pub use picture::{Fit, Picture, PictureError};
 pub use read::ReadError;
 pub use table::{Table, TableError};
+pub use vocabulary::Vocabulary;
 
 #[cfg(test)]
 mod testing;

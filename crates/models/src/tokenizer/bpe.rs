@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::fmt::{self, Write};
 
+use super::merges::{Merges, Pair};
 use super::split::{WORD_CHARS, Word, split};
 
 /// The id that fills the rest of a sequence.
@@ -54,10 +55,8 @@ pub struct Bpe {
     /// The pairs that merge, in the order of their ids.
     merges: Vec<Pair>,
     char_ids: BTreeMap<char, u32>,
-    merge_ids: BTreeMap<Pair, u32>,
+    merge_ids: Merges,
 }
-
-type Pair = (u32, u32);
 
 /// Why a tokenizer could not be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +130,10 @@ impl Bpe {
     fn new(chars: Vec<char>, merges: Vec<Pair>) -> Self {
         let char_ids: BTreeMap<_, _> = chars.iter().copied().zip(FIRST_LEARNED..).collect();
         let first = FIRST_LEARNED + chars.len() as u32;
-        let merge_ids = merges.iter().copied().zip(first..).collect();
+        let mut merge_ids = Merges::default();
+        for (pair, id) in merges.iter().zip(first..) {
+            merge_ids.push(*pair, id);
+        }
         Self { chars, merges, char_ids, merge_ids }
     }
 
@@ -161,7 +163,7 @@ impl Bpe {
             }
             let mut symbols = [0; WORD_BYTES];
             let count = self.symbols(word, &mut symbols);
-            let count = self.merge(&mut symbols[..count]).min(room - length);
+            let count = self.merge_ids.apply(&mut symbols[..count], &mut [0; WORD_BYTES]).min(room - length);
             rest[length..length + count].copy_from_slice(&symbols[..count]);
             length += count;
         }
@@ -237,7 +239,7 @@ impl Bpe {
             };
             let (Some((left, a)), Some((right, b))) = (id(), id()) else { return Err(Error::Merge(index)) };
             let new = bpe.vocab_size() as u32;
-            if a + b > WORD_BYTES || bpe.merge_ids.insert((left, right), new).is_some() {
+            if a + b > WORD_BYTES || !bpe.merge_ids.push((left, right), new) {
                 return Err(Error::Merge(index));
             }
             bpe.merges.push((left, right));
@@ -267,20 +269,6 @@ impl Bpe {
             }
         }
         length
-    }
-
-    /// Merges `symbols` in place, earliest learned first; gives the new length.
-    fn merge(&self, symbols: &mut [u32]) -> usize {
-        let mut length = symbols.len();
-        loop {
-            let pairs = symbols[..length].windows(2);
-            let known = pairs.filter_map(|pair| {
-                let pair = (pair[0], pair[1]);
-                self.merge_ids.get(&pair).map(|id| (*id, pair))
-            });
-            let Some((id, pair)) = known.min() else { return length };
-            length = merge_pair(&mut symbols[..length], pair, id);
-        }
     }
 
     fn piece(&self, id: u32) -> Piece {

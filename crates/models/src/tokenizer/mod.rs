@@ -2,11 +2,13 @@
 //! [byte pairs](Bpe).
 //!
 //! Training, evaluation and generation all read through a [`Tokenizer`], so that `A cat.` and `🐱` mean to a model what they
-//! meant when it learned.
+//! meant when it learned. Stable Diffusion reads by another vocabulary, [`Clip`]'s.
 
 mod bpe;
+mod clip;
 mod emoji;
 mod lexicon;
+mod merges;
 mod nearest;
 mod normal;
 mod split;
@@ -15,6 +17,7 @@ mod variants;
 use alloc::{string::String, vec::Vec};
 
 pub use bpe::{BEGIN, Bpe, END, Error, PAD};
+pub use clip::{BEGIN as CLIP_BEGIN, Clip, ClipError, END as CLIP_END, LENGTH as CLIP_LENGTH, Special};
 pub use lexicon::{Lexicon, Unknown};
 pub use normal::normal;
 
