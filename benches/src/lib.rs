@@ -61,12 +61,28 @@ impl Work {
     /// # Errors
     /// None with these settings.
     pub fn graph(self) -> Result<Graph, BuildError> {
-        let settings = settings();
+        self.of(&settings(), 16)
+    }
+
+    /// The same of small networks and batches, which the emulator computes in seconds.
+    ///
+    /// # Errors
+    /// None.
+    pub fn small(self) -> Result<Graph, BuildError> {
+        let mut small = settings();
+        small.size = 16;
+        small.autoencoder.channels = [8, 16];
+        (small.text.length, small.text.width) = (12, 16);
+        (small.unet.channels, small.unet.condition) = ([8, 16, 16], 16);
+        self.of(&small, 1)
+    }
+
+    fn of(self, settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
         match self {
-            Work::AutoencoderTraining => autoencoder_training(&settings, 16),
-            Work::DiffusionTraining => diffusion_training(&settings, 16),
-            Work::Denoise => denoise(&settings, 2),
-            Work::Decode => decode(&settings, 1),
+            Work::AutoencoderTraining => autoencoder_training(settings, batch),
+            Work::DiffusionTraining => diffusion_training(settings, batch),
+            Work::Denoise => denoise(settings, 2),
+            Work::Decode => decode(settings, 1),
         }
     }
 }
@@ -190,6 +206,11 @@ impl<B: Backend> Session<B> {
     /// The plan, its state and the parameters.
     pub fn parts(&mut self) -> (&B::Plan, &mut <B::Plan as Plan>::State, &mut B::Store) {
         (&self.plan, &mut self.state, &mut self.store)
+    }
+
+    /// The parameters.
+    pub fn store(&self) -> &B::Store {
+        &self.store
     }
 
     /// The outputs of the last run, in the graph's order.

@@ -23,7 +23,7 @@ pub fn has_driver() -> bool {
 ///
 /// # Errors
 /// No such library, or no folder for links to it.
-fn library_folder() -> io::Result<PathBuf> {
+pub fn driver_folder() -> io::Result<PathBuf> {
     // Tests are threads of one process, and each asks.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,7 +55,7 @@ pub fn again<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>, emulated: 
     let mut command = Command::new(env::current_exe()?);
     command.args(arguments).env(READY, "1");
     if emulated {
-        let mut path = OsString::from(library_folder()?);
+        let mut path = OsString::from(driver_folder()?);
         if let Some(more) = env::var_os("LD_LIBRARY_PATH") {
             path.push(":");
             path.push(more);

@@ -7,36 +7,61 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::shell::{Outcome, cargo, cargo_command, release_folder};
+use crate::shell::{Outcome, cargo, cargo_command, release_folder, root};
 
-/// Builds the program of a visit, and the emulator's test programs beside it, stripped.
+/// Bytes that are carried at most.
+const MOST: u64 = 64 << 20;
+
+/// Test programs that can run on a machine's own driver: package and name.
+const PROGRAMS: [(&str, &[&str]); 2] = [
+    ("yuragi-emulator", &["semantics", "cudarc", "kernels", "operations"]),
+    ("yuragi-tests", &["cuda", "cuda_replicas"]),
+];
+
+/// What the comparison with PyTorch needs beside the program.
+const PEERS: [&str; 3] =
+    ["benches/peers/gpu_torch.py", "benches/peers/latent_diffusion_torch.py", "benches/src/gpu/shapes.tsv"];
+
+/// Builds the program of a visit, and beside it test programs, stripped, and scripts.
 pub fn build() -> Outcome {
     cargo(["build", "--release", "--package", "yuragi-benches", "--bin", "gpu"])?;
     let release = release_folder()?;
     let folder = release.with_file_name("gpu");
-    let programs = folder.join("emulator");
+    let [programs, peers] = ["programs", "peers"].map(|name| folder.join(name));
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(|error| format!("cannot empty {}: {error}", folder.display()))?;
     }
-    fs::create_dir_all(&programs).map_err(|error| format!("cannot make {}: {error}", programs.display()))?;
+    for folder in [&programs, &peers] {
+        fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    }
     let main = folder.join(format!("gpu{EXE_SUFFIX}"));
     let mut size = stripped(&release.join(format!("gpu{EXE_SUFFIX}")), &main)?;
-    for (name, program) in emulator_tests()? {
-        size += stripped(&program, &programs.join(name))?;
+    for (package, names) in PROGRAMS {
+        for (name, program) in tests(package, names)? {
+            size += stripped(&program, &programs.join(name))?;
+        }
+    }
+    for peer in PEERS.map(|peer| root().join(peer)) {
+        let place = peers.join(peer.file_name().unwrap_or_default());
+        size += fs::copy(&peer, place).map_err(|error| format!("cannot copy {}: {error}", peer.display()))?;
+    }
+    if size > MOST {
+        return Err(format!("{}: {size} bytes, more than {MOST} to carry", folder.display()));
     }
     println!("{}: {:.1} MB", folder.display(), size as f64 * 1e-6);
-    println!("on the machine with the GPU: ./gpu --emulator (./gpu --help says more)");
+    println!("on the machine with the GPU: ./gpu (five minutes; ./gpu --help says more)");
     Ok(())
 }
 
-/// The emulator's integration tests: name and program.
-fn emulator_tests() -> Outcome<Vec<(String, PathBuf)>> {
+/// Integration tests of a package: name and program.
+fn tests(package: &str, names: &[&str]) -> Outcome<Vec<(String, PathBuf)>> {
     let mut command = cargo_command();
-    let test = ["test", "--release", "--no-run", "--message-format", "json", "--package", "yuragi-emulator"];
-    let output = command.args(test).stderr(Stdio::inherit()).output();
+    command.args(["test", "--release", "--no-run", "--message-format", "json", "--package", package]);
+    command.args(names.iter().flat_map(|name| ["--test", name]));
+    let output = command.stderr(Stdio::inherit()).output();
     let output = output.map_err(|error| format!("cannot start cargo: {error}"))?;
     if !output.status.success() {
-        return Err("the emulator's tests do not build".into());
+        return Err(format!("the tests of {package} do not build"));
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let message = |line: &str| serde_json::from_str::<Value>(line).ok();

@@ -1,8 +1,17 @@
 //! What a visit to a GPU leaves behind.
 
-use std::{fmt::Write as _, fs, io, path::Path};
+use std::{
+    error::Error,
+    fmt::Write as _,
+    fs, io,
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use serde_json::{Value, json};
+
+/// A part, or why there is none.
+pub type Outcome<T = Part> = Result<T, Box<dyn Error>>;
 
 /// A part of a visit: whether it passed, and a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +31,12 @@ pub struct Part {
 }
 
 impl Part {
+    /// A part with a table; whoever ran it gives it its name and time.
+    pub fn new(passed: bool, summary: String, columns: &[&str], rows: Vec<Vec<String>>) -> Part {
+        let columns = columns.iter().map(|&column| column.into()).collect();
+        Part { name: String::new(), passed, seconds: 0.0, summary, columns, rows }
+    }
+
     /// The part as JSON.
     pub fn to_json(&self) -> Value {
         json!({
@@ -50,7 +65,8 @@ impl Part {
         let verdict = if *passed { "passed" } else { "FAILED" };
         let mut text = format!("\n## {name}: {verdict}\n\n{summary} ({seconds:.1} s)\n");
         if !rows.is_empty() {
-            let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+            let cell = |text: &String| text.replace('|', "\\|").replace('\n', " ");
+            let line = |cells: &[String]| format!("| {} |\n", cells.iter().map(cell).collect::<Vec<_>>().join(" | "));
             let _ = write!(text, "\n{}|{}\n", line(columns), " --- |".repeat(columns.len()));
             rows.iter().for_each(|row| text += &line(row));
         }
@@ -74,6 +90,22 @@ pub fn write(folder: &Path, date: &str, device: &str, command: &str, parts: &[Pa
     fs::write(folder.join(format!("{stem}.json")), format!("{whole:#}\n"))?;
     fs::write(folder.join(format!("{stem}.md")), text)?;
     Ok(format!("{stem}.md"))
+}
+
+/// The date, as 2026-01-31.
+pub fn today() -> String {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    // Days since 0000-03-01 of the proleptic Gregorian calendar (Hinnant, "chrono-compatible low-level date algorithms").
+    let days = seconds / 86_400 + 719_468;
+    let era = days / 146_097;
+    let day_of_era = days % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
 }
 
 #[cfg(test)]

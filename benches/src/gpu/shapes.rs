@@ -1,6 +1,6 @@
 //! The operations of Stable Diffusion's networks, each as a graph whose operands and result stay on the device.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use yuragi_graph::{BuildError, Builder, DType, Graph, Init, Tensor, op::Window};
 
@@ -14,7 +14,7 @@ pub struct Shape {
     /// The operation.
     pub kind: &'static str,
     /// Its extents, as the table writes them.
-    pub text: &'static str,
+    pub text: Cow<'static, str>,
     /// How often an evaluation of the network calls it.
     pub calls: u32,
     /// The fastest library's microseconds on an H100.
@@ -30,7 +30,7 @@ impl Shape {
             Some(Shape {
                 model: next()?,
                 kind: next()?,
-                text: next()?,
+                text: next()?.into(),
                 calls: next()?.parse().ok()?,
                 library: next()?.parse().ok()?,
             })
@@ -38,10 +38,17 @@ impl Shape {
         TABLE.lines().filter(|line| !line.starts_with('#')).filter_map(row).collect()
     }
 
-    fn extents(&self) -> HashMap<&'static str, usize> {
-        let pair =
-            |word: &'static str| word.split_once('=').and_then(|(name, value)| Some((name, value.parse().ok()?)));
-        self.text.split(' ').filter_map(pair).collect()
+    /// The same with small extents, which the emulator computes in seconds.
+    pub fn shrink(&mut self) {
+        let word = |word| match extent(word) {
+            Some((name, extent)) => format!("{name}={}", extent.min(if matches!(name, "h" | "w") { 8 } else { 64 })),
+            None => word.to_owned(),
+        };
+        self.text = self.text.split(' ').map(word).collect::<Vec<_>>().join(" ").into();
+    }
+
+    fn extents(&self) -> HashMap<&str, usize> {
+        self.text.split(' ').filter_map(extent).collect()
     }
 
     /// Floating-point operations, and bytes of operands and result.
@@ -110,6 +117,12 @@ impl Shape {
     }
 }
 
+/// `name=8`.
+fn extent(word: &str) -> Option<(&str, usize)> {
+    let (name, value) = word.split_once('=')?;
+    Some((name, value.parse().ok()?))
+}
+
 fn written(b: &Builder, result: Tensor<'_>, dtype: DType) {
     let target = b.param("result", &result.shape(), dtype, Init::Constant(0.0));
     b.update(target, result);
@@ -129,7 +142,7 @@ mod tests {
 
     #[test]
     fn costs_are_those_of_the_definition() {
-        let shape = |kind, text| Shape { model: "", kind, text, calls: 1, library: 1.0 };
+        let shape = |kind, text: &'static str| Shape { model: "", kind, text: text.into(), calls: 1, library: 1.0 };
         let conv = shape("conv", "ci=320 co=320 h=64 k=3 n=2 p=1 s=1 w=64");
         let graph = conv.graph(DType::F16).unwrap().unwrap();
         assert_eq!(conv.cost(&graph), (15_099_494_400.0, 2.0 * (2.0 * 2_621_440.0 + 921_600.0)));

@@ -1,0 +1,76 @@
+//! Whole plans of the built-in model beside the processor.
+
+use std::time::Instant;
+
+use yuragi_cpu::Cpu;
+use yuragi_cuda::Cuda;
+use yuragi_graph::{Plan, Precision};
+
+use crate::{
+    Session, Values, Work,
+    gpu::{
+        effort::{Effort, cut},
+        record::{Outcome, Part},
+    },
+};
+
+/// The largest difference of an output in single precision, relative to its size, as between the processor and PyTorch.
+const SAME: f32 = 1e-4;
+/// What rounding of all factors may do.
+const NEAR: f32 = 0.1;
+
+pub(super) fn alone(effort: Effort) -> Outcome {
+    let (cuda, cpu) = (Cuda::new()?, Cpu::new());
+    let (mut rows, mut same) = (Vec::new(), true);
+    let left = effort.each(Work::ALL, |work| -> Outcome<()> {
+        let graph = if effort.small { work.small() } else { work.graph() }?;
+        let mut session = Session::new(graph.clone(), &cpu)?;
+        let inputs = session.inputs();
+        session.run(&inputs)?;
+        let truth = session.outputs().to_vec();
+        let start = Instant::now();
+        session.run(&inputs)?;
+        let processor = start.elapsed().as_secs_f64();
+        let precisions: &[Precision] =
+            if effort.small { &[Precision::F32] } else { &[Precision::F32, Precision::Tf32, Precision::BF16] };
+        for &precision in precisions {
+            let graph = graph.in_precision(precision);
+            let mut session = Session::new(graph, &cuda.clone().tf32(precision == Precision::Tf32))?;
+            session.run(&inputs)?;
+            let difference = session.outputs().iter().zip(&truth).map(|(have, want)| relative(have, want));
+            let difference = difference.fold(0.0, f32::max);
+            same &= difference <= if precision == Precision::F32 { SAME } else { NEAR };
+            let views: Vec<_> = inputs.iter().map(Values::view).collect();
+            let (plan, state, store) = session.parts();
+            let seconds = plan.seconds(state, store, &views, if effort.small { 1 } else { 20 })?;
+            let launches = plan.launches().to_string();
+            let [processor_ms, gpu_ms] = [processor, seconds].map(|s| format!("{:.3}", s * 1e3));
+            let ratio = format!("{:.1}", processor / seconds);
+            let names = [work.name().into(), precision.to_string()];
+            let figures = [launches, processor_ms, gpu_ms, ratio, format!("{difference:.1e}")];
+            rows.push(names.into_iter().chain(figures).collect());
+        }
+        Ok(())
+    })?;
+    let summary = format!("{} plans; the processor has {} threads{}", rows.len(), cpu.threads(), cut(left));
+    let columns = ["plan", "precision", "launches", "processor ms", "GPU ms", "ratio", "relative difference"];
+    Ok(Part::new(same && left == 0, summary, &columns, rows))
+}
+
+/// The largest difference over the largest value; infinite if a number is none.
+pub(super) fn relative(have: &[f32], want: &[f32]) -> f32 {
+    let size = want.iter().map(|x| x.abs()).fold(f32::MIN_POSITIVE, f32::max);
+    let apart = |(a, b): (&f32, &f32)| if a.is_finite() && b.is_finite() { (a - b).abs() } else { f32::INFINITY };
+    have.iter().zip(want).map(apart).fold(0.0, f32::max) / size
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_are_relative_to_the_largest_value() {
+        assert_eq!(relative(&[1.0, -3.5], &[1.0, -4.0]), 0.125);
+        assert_eq!(relative(&[f32::NAN], &[1.0]), f32::INFINITY);
+    }
+}
