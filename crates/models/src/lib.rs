@@ -11,6 +11,7 @@
 //! | [`latents`] | what is measured on latents |
 //! | [`latent_diffusion`] | the three together: their training steps and their use, as graphs |
 //! | [`stable_diffusion`] | the networks of Stable Diffusion checkpoints
+//! | [`prompt`] | prompts as web interfaces write them: stress, changes, rows of tokens |
 //! | [`generator`] | pictures from words on any backend, in slices of any size |
 //!
 //! No module here knows a backend.
@@ -21,6 +22,7 @@ pub mod autoencoder;
 pub mod generator;
 pub mod latent_diffusion;
 pub mod latents;
+pub mod prompt;
 pub mod settings;
 pub mod stable_diffusion;
 pub mod text_encoder;
