@@ -143,6 +143,7 @@ fn recorded<'g>(b: &'g Builder, node: &Node, x: &[Tensor<'g>]) -> Tensor<'g> {
             Fused::LayerNorm { eps } => x[0].layer_norm(x[1], x[2], eps.get()),
             Fused::GroupNorm { groups, eps } => x[0].group_norm(groups, x[1], x[2], eps.get()),
             Fused::Attention { scale } => x[0].attention(x[1], x[2], x.get(3).copied(), scale.get()),
+            Fused::Winograd { padding } => x[0].winograd(x[1], padding),
         },
     }
 }

@@ -66,3 +66,30 @@ fn the_threads_of_the_cpu_change_no_bit() {
     }
     assert!(Program::new(&graph).graph().nodes().len() > graph.nodes().len());
 }
+
+/// Residual blocks of norms and convolutions, as in a U-Net's.
+#[test]
+fn minimal_filtering_is_as_good_as_plain_single_precision() {
+    let b = Builder::new();
+    let x = b.input("x", &[1, 16, 16, 64], DType::F32);
+    let gain = b.param("gain", &[64], DType::F32, Init::Constant(1.0));
+    let bias = b.param("bias", &[64], DType::F32, Init::Constant(0.1));
+    let y = (0..6).fold(x, |x, i| {
+        let weight = b.param(&format!("{i}"), &[3, 3, 64, 64], DType::F32, Init::Normal(1.0 / 24.0));
+        x + x.group_norm(8, gain, bias, 1e-5).silu().conv2d(weight, Window::same(3))
+    });
+    let graph = b.finish(&[("y", y)]).unwrap();
+    assert_eq!(graph.with_winograd(|_, _| true).nodes().iter().filter(|node| node.op.name() == "winograd").count(), 6);
+    let mut params = Params::new();
+    params.initialise(graph.params(), 5);
+    let mut picture = vec![0.0; 16 * 16 * 64];
+    yuragi_numeric::fill::normal([3, 4], 0, 0, &mut picture);
+    let error = |cpu: Cpu| whole_model(&cpu, &graph, &params, &[View::F32(&picture)]).unwrap();
+    let (direct, minimal) = (error(Cpu::new()), error(Cpu::new().winograd(true)));
+    assert!(minimal != direct, "the convolutions were direct");
+    assert!(
+        minimal <= WHOLE_MODEL,
+        "{minimal} times the error of the reference in single precision, directly {direct}"
+    );
+    println!("{minimal} times the error of the reference in single precision, directly {direct}");
+}

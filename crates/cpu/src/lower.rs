@@ -200,6 +200,21 @@ impl Lowering<'_> {
                 };
                 Box::new(kernels::Attention::new(level, shape))
             }
+            Fused::Winograd { padding: [top, bottom, left, right] } => {
+                let (image, kernel) = (shape(0), shape(1));
+                let geometry = Geometry {
+                    batch: image[0],
+                    height: image[1],
+                    width: image[2],
+                    channels: image[3],
+                    filters: kernel[3],
+                    kernel: [3, 3],
+                    stride: [1, 1],
+                    padding: [[top, bottom], [left, right]],
+                    pairs: false,
+                };
+                Box::new(kernels::Winograd::new(level, geometry, step.bias.is_some()))
+            }
         }
     }
 

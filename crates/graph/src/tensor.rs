@@ -304,6 +304,13 @@ impl<'g> Tensor<'g> {
         }
     }
 
+    /// [`conv2d`](Tensor::conv2d) of stride 1 with a 3×3 kernel, these zeros above, below, left and right, by minimal
+    /// filtering: see [`Fused::Winograd`].
+    #[track_caller]
+    pub fn winograd(self, kernel: Tensor<'g>, padding: [usize; 4]) -> Tensor<'g> {
+        self.fused(Fused::Winograd { padding }, &[kernel])
+    }
+
     #[track_caller]
     fn fused(self, op: Fused, others: &[Tensor<'g>]) -> Tensor<'g> {
         self.push(Op::Fused(op), others, self.shape())

@@ -64,6 +64,9 @@ pub(super) fn cases(cases: &mut Vec<Case>) {
         }
 
         attention(dtype, cases);
+        if dtype == DType::F32 {
+            winograd(cases);
+        }
         for feed in Feed::ALL {
             let shape = [2, 3, 4];
             let case =
@@ -74,6 +77,35 @@ pub(super) fn cases(cases: &mut Vec<Case>) {
             });
             cases.push(case.input(&feed.before(&shape), Law::Normal).input(&[6], Law::Normal).smooth(Smooth::Twice));
         }
+    }
+}
+
+/// Convolutions by minimal filtering: whole tiles and parts of them, any padding, sums in several steps.
+fn winograd(cases: &mut Vec<Case>) {
+    for (picture, filters, padding) in [
+        ([1, 4, 4, 1], 1, [1; 4]),
+        ([2, 5, 3, 3], 2, [1; 4]),
+        ([1, 3, 3, 2], 3, [0; 4]),
+        ([1, 6, 9, 5], 4, [0, 2, 3, 1]),
+        ([2, 8, 8, 33], 17, [1; 4]),
+        ([1, 17, 9, 130], 50, [1; 4]),
+        ([0, 4, 4, 2], 2, [1; 4]),
+        ([1, 4, 4, 2], 0, [1; 4]),
+        ([1, 4, 4, 0], 2, [1; 4]),
+    ] {
+        let kernel = [3, 3, picture[3], filters];
+        let smooth = if picture.iter().product::<usize>() < 100 { Smooth::Twice } else { Smooth::No };
+        for (detail, law) in [("", Law::Normal), (" wide", Law::Wide)] {
+            let detail = format!("{picture:?} {kernel:?} {padding:?}{detail}");
+            let case = Case::new("winograd", DType::F32, detail, move |_, x| vec![x[0].winograd(x[1], padding)]);
+            let smooth = if law == Law::Normal { smooth } else { Smooth::No };
+            cases.push(case.input(&picture, law).input(&kernel, law).smooth(smooth));
+        }
+        let biased = Case::new("winograd", DType::F32, format!("{picture:?} {kernel:?} and a bias"), move |_, x| {
+            let y = x[0].winograd(x[1], padding);
+            vec![y + x[2].broadcast(&y.shape())]
+        });
+        cases.push(biased.input(&picture, Law::Normal).input(&kernel, Law::Normal).input(&[filters], Law::Normal));
     }
 }
 

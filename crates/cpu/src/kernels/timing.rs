@@ -83,6 +83,44 @@ fn conv(batch: usize, size: usize, channels: usize, filters: usize, kernel: usiz
     }
 }
 
+/// The 3×3 convolutions of Stable Diffusion 1.5 at 512×512, of the U-Net for two and of the decoder, directly and by
+/// minimal filtering.
+#[test]
+#[ignore = "a measurement"]
+fn stable_diffusion() {
+    eprintln!("GFLOP/s of the direct form, on one thread and on two");
+    for (batch, size, channels, filters) in [
+        (2, 64, 320, 320),
+        (2, 64, 960, 320),
+        (2, 32, 640, 640),
+        (2, 32, 1920, 640),
+        (2, 16, 1280, 1280),
+        (2, 16, 2560, 1280),
+        (2, 8, 1280, 1280),
+        (1, 64, 512, 512),
+        (1, 128, 512, 512),
+        (1, 256, 256, 256),
+        (1, 512, 128, 128),
+    ] {
+        let geometry = Geometry {
+            batch,
+            height: size,
+            width: size,
+            channels,
+            filters,
+            kernel: [3, 3],
+            stride: [1, 1],
+            padding: [[1, 1], [1, 1]],
+            pairs: false,
+        };
+        let (x, w, y) = (channels * size * size * batch, 9 * channels * filters, filters * size * size * batch);
+        let work = 2 * 9 * channels * y;
+        let name = |form: &str| format!("{batch}×{size}×{size}×{channels}→{filters} {form}");
+        report(&name("direct"), &Conv::new(level(), Direction::Forward, geometry, false), work, &[x, w], y);
+        report(&name("minimal"), &Winograd::new(level(), geometry, false), work, &[x, w], y);
+    }
+}
+
 #[test]
 #[ignore = "a measurement"]
 fn timing() {

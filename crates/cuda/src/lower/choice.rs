@@ -51,6 +51,7 @@ pub fn claims(op: &Fused, node: &Node, operands: &[Shape]) -> bool {
             let mask = operands.get(3).is_none_or(|mask| masks(&operands[0], mask).is_some());
             depth > 0 && keys > 0 && fits && mask
         }
+        Fused::Winograd { .. } => false,
     }
 }
 
@@ -178,6 +179,7 @@ pub(super) fn launches(graph: &Graph, target: Target, step: &lowering::Kernel) -
                     y,
                 }
                 .launches(),
+                Fused::Winograd { .. } => return Err(unsupported()),
                 Fused::Attention { scale } => {
                     let [q, k, v] = [0, 1, 2].map(shape);
                     let (heads, outer) = heads(&q);

@@ -10,7 +10,7 @@ use alloc::{vec, vec::Vec};
 use super::{Halves, View};
 use crate::{
     DType, Graph, Node, NodeId, Op,
-    op::{Binary, Conv, Movement, Unary},
+    op::{Binary, Conv, Fused, Movement, Unary},
 };
 
 /// Where a loop leaves a value.
@@ -162,7 +162,9 @@ impl<'g> Fusion<'g> {
                     product = graph.node(product).inputs[0];
                 }
                 let wide = graph.node(product);
-                let fits = matches!(wide.op, Op::MatMul(_) | Op::Conv(Conv::Forward(_))) && uses[product.index()] == 1;
+                let sums =
+                    matches!(wide.op, Op::MatMul(_) | Op::Conv(Conv::Forward(_)) | Op::Fused(Fused::Winograd { .. }));
+                let fits = sums && uses[product.index()] == 1;
                 let (base, view) = self.trace_stored(bias);
                 let columns = wide.shape.last().copied().unwrap_or(0);
                 if fits && view.is_row(columns) && !matches!(graph.node(base).op, Op::Fill(_)) {

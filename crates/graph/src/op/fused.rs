@@ -1,5 +1,6 @@
 use alloc::vec::Vec;
 
+use super::winograd;
 use crate::{Tensor, op::Scalar};
 
 /// An operation that many backends compute at once. Its meaning is its expansion.
@@ -25,6 +26,12 @@ pub enum Fused {
         /// Usually 1/√D.
         scale: Scalar,
     },
+    /// `(x [N, H, W, C], w [3, 3, C, O])`, in single precision: the convolution with stride 1 by minimal filtering
+    /// F(4×4, 3×3) (Lavin & Gray 2016): a quarter of the multiplications, with larger rounding errors.
+    Winograd {
+        /// Zeros above, below, left and right.
+        padding: [usize; 4],
+    },
 }
 
 impl Fused {
@@ -35,6 +42,7 @@ impl Fused {
             Fused::LayerNorm { .. } => "layer_norm",
             Fused::GroupNorm { .. } => "group_norm",
             Fused::Attention { .. } => "attention",
+            Fused::Winograd { .. } => "winograd",
         }
     }
 
@@ -58,6 +66,7 @@ impl Fused {
                 let scores = if let Some(&mask) = x.get(3) { scores + mask } else { scores };
                 scores.softmax().matmul(x[2])
             }
+            Fused::Winograd { padding } => winograd::expand(x[0], x[1], padding),
         }
     }
 
@@ -71,6 +80,10 @@ impl Fused {
             Fused::LayerNorm { eps } => Some(layer_norm_grad(g, x, eps.get())),
             Fused::GroupNorm { groups, eps } => Some(group_norm_grad(g, x, groups, eps.get())),
             Fused::Attention { .. } => None,
+            Fused::Winograd { padding } => {
+                let [dx, dw] = winograd::grad(g, x[0], x[1], padding);
+                Some([dx, dw, dw])
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 use alloc::{format, string::String};
 
-use super::{Conv, Fused, Movement, Op};
+use super::{Conv, Fused, Movement, Op, winograd};
 use crate::{DType, Shape};
 
 /// The shape and element type of an operation's result. `want` is the shape that the caller asks
@@ -220,6 +220,13 @@ pub(crate) fn infer(op: &Op, x: &[(Shape, DType)], want: Shape) -> Result<(Shape
                         )?;
                     }
                     return Ok((q.with(r - 1, v[r - 1]), floats()?));
+                }
+                Fused::Winograd { padding } => {
+                    count(2)?;
+                    let shape = winograd::infer(x[0].0, x[1].0, padding);
+                    expect(shape.is_some(), "x is [N, H, W, C], w [3, 3, C, O], inside the padded picture")?;
+                    expect(floats()? == DType::F32, "minimal filtering is of f32")?;
+                    return Ok((shape.unwrap_or(x[0].0), DType::F32));
                 }
             }
             Ok((x[0].0, floats()?))

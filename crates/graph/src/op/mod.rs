@@ -11,6 +11,7 @@ mod movement;
 mod random;
 mod reduce;
 mod unary;
+pub(crate) mod winograd;
 
 pub use binary::Binary;
 pub use conv::{Conv, Window};

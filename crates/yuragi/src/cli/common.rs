@@ -84,7 +84,8 @@ impl ModelFlags {
 
     /// The machine that computes.
     pub fn machine(&self) -> Result<Machine, Failure> {
-        self.device.machine(self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into())))
+        self.device
+            .machine(self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into())).winograd(true))
     }
 }
 

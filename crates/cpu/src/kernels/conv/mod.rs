@@ -2,11 +2,13 @@
 
 mod data;
 mod weights;
+mod winograd;
 
 use super::{Buffers, Gemm, Kernel, Product, Scratch};
 use crate::simd::Level;
 use data::Correlation;
 use weights::WeightGrad;
+pub(crate) use winograd::Winograd;
 
 /// The sizes of a convolution x\[N,H,W,C\] * w\[KH,KW,C,O\] → y\[N,OH,OW,O\].
 #[derive(Clone, Copy, Debug)]
