@@ -96,19 +96,19 @@ fn close(what: &str, have: &[f32], want: &[f32], bound: f32) {
 /// Runs every network of a pipeline on the script's inputs.
 fn holds(name: &str, model: &Checkpoint, params: impl Fn(&Graph) -> Params) {
     let values = Values::of(name);
-    let texts = Batch { pictures: 2, size: [0, 0], chunks: 1 };
+    let texts = Batch { pictures: 2, size: [0, 0], chunks: 1, skip: 0 };
     let ids = values.i32("ids");
     let clip = model.text.iter().flatten().next().unwrap();
     let ends = clip.ends(&ids);
-    let graph = sd::encode_text(model, texts, 0).unwrap();
-    let inputs = [Slice::I32(&ids), Slice::I32(&ends), Slice::I32(&ids), Slice::I32(&ends)];
+    let graph = sd::encode_text(model, texts).unwrap();
+    let inputs = [Slice::I32(&ids), Slice::F32(&ends), Slice::I32(&ids), Slice::F32(&ends)];
     let text = run(&graph, &params(&graph), &inputs[..graph.inputs().len()]);
     close(&format!("{name}: tokens"), &text[0], &values.f32("tokens"), BOUND);
     close(&format!("{name}: pooled"), &text[1], &values.f32("pooled"), BOUND);
 
     let factor = model.step();
     let size = [6 * factor, 8 * factor];
-    let graph = sd::denoise(model, Batch { pictures: 2, size, chunks: 1 }).unwrap();
+    let graph = sd::denoise(model, Batch { pictures: 2, size, chunks: 1, skip: 0 }).unwrap();
     let (t, tokens, pooled) = (values.f32("t"), values.f32("tokens"), values.f32("pooled"));
     let all = values.last("x");
     let channels = model.unet.inputs;
@@ -136,7 +136,7 @@ fn holds(name: &str, model: &Checkpoint, params: impl Fn(&Graph) -> Params) {
     close(&format!("{name}: prediction"), &prediction, &values.last("prediction"), BOUND);
 
     if values.0.contains("latent") {
-        let batch = Batch { pictures: 1, size, chunks: 1 };
+        let batch = Batch { pictures: 1, size, chunks: 1, skip: 0 };
         let graph = sd::encode(model, batch).unwrap();
         let encoded = run(&graph, &params(&graph), &[Slice::F32(&values.last("picture"))]);
         close(&format!("{name}: mean"), &encoded[0], &values.last("mean"), BOUND);
@@ -155,11 +155,20 @@ fn t32_a_folder_in_half_precision_is_what_diffusers_reads() {
     holds("sd15", &opened.model, |_| opened.params.clone());
 
     let values = Values::of("sd15");
-    let graph = sd::encode_text(&opened.model, Batch { pictures: 2, size: [0, 0], chunks: 1 }, 1).unwrap();
+    let graph = sd::encode_text(&opened.model, Batch { pictures: 2, size: [0, 0], chunks: 1, skip: 1 }).unwrap();
     let ids = values.i32("ids");
     let ends = opened.model.text[0].unwrap().ends(&ids);
-    let text = run(&graph, &opened.params, &[Slice::I32(&ids), Slice::I32(&ends)]);
+    let text = run(&graph, &opened.params, &[Slice::I32(&ids), Slice::F32(&ends)]);
     close("sd15: tokens of the last block but one", &text[0], &values.f32("skipped"), BOUND);
+}
+
+#[test]
+fn t32_a_single_file_with_other_names_is_what_diffusers_reads() {
+    let opened = files::open(&golden("single.safetensors")).unwrap();
+    assert_eq!(opened.unused, ["model_ema.decay"]);
+    holds("single", &opened.model, |_| opened.params.clone());
+    // What was stored in 8 bits is kept in 16.
+    assert!(opened.params.iter().all(|(_, tensor)| tensor.dtype() == yuragi_graph::DType::F16));
 }
 
 #[test]

@@ -1,70 +1,42 @@
 //! Pictures from words, on any backend, in slices of any size.
 //!
-//! A [`Generator`] compiles the networks once; a [`Job`] is one batch of pictures under way. A game
+//! A [`Generator`] compiles the networks of a [`Pipeline`] once; a [`Job`] is one batch of pictures under way. A game
 //! gives it a few launches per frame; dropping it cancels it. After [`start`](Generator::start)
-//! nothing is allocated.
+//! nothing is allocated, unless the generator is [frugal](Generator::frugal).
 
+mod beginning;
 mod error;
 mod job;
+mod pipeline;
+mod request;
+mod stages;
 
 use alloc::vec::Vec;
 use core::borrow::Borrow;
 
-use yuragi_diffusion::{Kind, Rng};
-use yuragi_graph::{Backend, Plan};
+use yuragi_graph::Backend;
 
+use self::stages::Plans;
 pub use self::{
     error::Error,
-    job::{Done, Job},
+    job::Job,
+    pipeline::{Batch, Network, Pipeline, Side, Words},
+    request::{Begin, MOST_STEPS, Request, Sampling},
+    stages::Done,
 };
-use crate::{Settings, latent_diffusion as graphs, tokenizer::Tokenizer};
+use crate::{Settings, latent_diffusion::Drawing, tokenizer::Tokenizer};
 
 /// The most pictures in a batch.
 pub const MOST_PICTURES: usize = 1024;
-/// The most steps of a sampler.
-pub const MOST_STEPS: usize = 10_000;
-
-/// What to draw.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Request<'a> {
-    /// What the picture shows.
-    pub prompt: &'a str,
-    /// What guidance leads away from; usually nothing.
-    pub negative: &'a str,
-    /// The picture's noise: equal requests with equal seeds give equal pictures, whatever stands beside them.
-    pub seed: u64,
-}
-
-/// How to draw.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sampling {
-    /// The sampler.
-    pub sampler: Kind,
-    /// Its steps, 1 to [`MOST_STEPS`].
-    pub steps: usize,
-    /// The weight of classifier-free guidance, finite; 1 is none and takes half the time.
-    pub guidance: f32,
-    /// More than 1 spends more of the steps on noisy latents.
-    pub shift: f64,
-    /// The generator that a request's seed is for.
-    pub rng: Rng,
-}
-
-impl Default for Sampling {
-    fn default() -> Sampling {
-        Sampling { sampler: Kind::Euler, steps: 8, guidance: 1.5, shift: 1.0, rng: Rng::Yuragi }
-    }
-}
-
-/// The networks of a latent diffusion model, compiled for a number of pictures at a time. The store
-/// of parameters may be owned, borrowed or shared.
+/// The networks of a model, compiled for a number of pictures at a time. The store of parameters may be owned, borrowed
+/// or shared.
 ///
 /// ```
 /// use yuragi_graph::Backend;
 /// use yuragi_models::generator::{Error, Generator, Request, Sampling};
 ///
 /// fn draw<B: Backend>(generator: &Generator<B>, prompt: &str) -> Result<Option<Vec<u8>>, Error> {
-///     let request = Request { prompt, negative: "", seed: 42 };
+///     let request = Request { prompt, seed: 42, ..Request::default() };
 ///     let mut job = generator.start(&[request], &Sampling::default())?;
 ///     while !job.advance(50)?.is_all() {
 ///         // the rest of a frame
@@ -72,70 +44,144 @@ impl Default for Sampling {
 ///     Ok(job.rgb8(0))
 /// }
 /// ```
-pub struct Generator<B: Backend, S: Borrow<B::Store> = <B as Backend>::Store> {
-    settings: Settings,
-    tokenizer: Tokenizer,
-    count: usize,
+pub struct Generator<B: Backend, S: Borrow<B::Store> = <B as Backend>::Store, P: Pipeline = Drawing> {
+    pipeline: P,
+    batch: Batch,
     store: S,
-    text: B::Plan,
-    denoise: B::Plan,
-    guided: B::Plan,
-    decode: B::Plan,
+    plans: Plans<B>,
+    frugal: bool,
 }
 
-impl<B: Backend, S: Borrow<B::Store>> Generator<B, S> {
-    /// Compiles the networks for batches of `count` pictures.
+impl<B: Backend, S: Borrow<B::Store>, P: Pipeline> Generator<B, S, P> {
+    /// Compiles a pipeline's networks for batches of pictures.
     ///
     /// # Errors
-    /// Settings that cannot be built, a tokenizer with more ids than the text encoder knows, a count
-    /// outside 1 to [`MOST_PICTURES`], or a backend that lacks a kernel.
-    pub fn new(backend: &B, store: S, settings: Settings, tokenizer: Tokenizer, count: usize) -> Result<Self, Error> {
-        settings.check()?;
-        let (have, known) = (tokenizer.vocab_size(), settings.text.vocabulary);
-        if have > known {
-            return Err(Error::Vocabulary { have, known });
+    /// What the pipeline refuses, 0 pictures or more than [`MOST_PICTURES`], or a backend that lacks a kernel.
+    pub fn of(backend: &B, store: S, pipeline: P, batch: Batch) -> Result<Self, Error> {
+        if !(1..=MOST_PICTURES).contains(&batch.pictures) {
+            return Err(Error::Count { have: batch.pictures, most: MOST_PICTURES });
         }
-        if !(1..=MOST_PICTURES).contains(&count) {
-            return Err(Error::Count { have: count, most: MOST_PICTURES });
-        }
-        Ok(Generator {
-            text: backend.compile(&graphs::encode_text(&settings, 2 * count)?)?,
-            denoise: backend.compile(&graphs::denoise(&settings, count)?)?,
-            guided: backend.compile(&graphs::denoise(&settings, 2 * count)?)?,
-            decode: backend.compile(&graphs::decode(&settings, count)?)?,
-            settings,
-            tokenizer,
-            count,
-            store,
-        })
+        let plans = Plans::new(backend, &pipeline, batch)?;
+        Ok(Generator { pipeline, batch, store, plans, frugal: false })
     }
 
-    /// The model's extents.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+    /// With the encoder of pictures, which jobs need that begin at one.
+    ///
+    /// # Errors
+    /// As for [`of`](Generator::of).
+    pub fn with_encoder(mut self, backend: &B) -> Result<Self, Error> {
+        self.plans.add_encoder(backend, &self.pipeline, self.batch)?;
+        Ok(self)
+    }
+
+    /// Whether a job keeps only the arena of the network that runs, taking and giving back memory as it goes on.
+    #[must_use]
+    pub fn frugal(self, frugal: bool) -> Self {
+        Generator { frugal, ..self }
+    }
+
+    /// What is drawn with.
+    pub fn pipeline(&self) -> &P {
+        &self.pipeline
     }
 
     /// Pictures in a batch.
     pub fn count(&self) -> usize {
-        self.count
+        self.batch.pictures
     }
 
-    /// The bytes of a guided [`Job`]'s arenas.
+    /// Width and height of a picture in pixels.
+    pub fn size(&self) -> [usize; 2] {
+        self.batch.size
+    }
+
+    /// The most bytes of a guided [`Job`]'s arenas at a time.
     pub fn memory(&self) -> usize {
-        [&self.text, &self.guided, &self.decode].iter().map(|plan| plan.memory().arena).sum()
+        let arenas = self.plans.arenas();
+        if self.frugal { arenas.into_iter().max().unwrap_or(0) } else { arenas.into_iter().sum() }
     }
 
     /// Begins up to [`count`](Generator::count) pictures; nothing is computed yet.
     ///
     /// # Errors
-    /// No request or too many, a sampler that refuses its settings, or a store that lacks a parameter.
-    pub fn start(&self, requests: &[Request<'_>], sampling: &Sampling) -> Result<Job<'_, B, S>, Error> {
-        let length = self.settings.text.length;
-        let tokens = |text: &str| self.tokenizer.ids(text, length);
-        let captions: Vec<[Vec<i32>; 2]> = requests.iter().map(|r| [tokens(r.negative), tokens(r.prompt)]).collect();
-        let captions: Vec<[&[i32]; 2]> = captions.iter().map(|[n, p]| [n.as_slice(), p.as_slice()]).collect();
-        let seeds: Vec<u64> = requests.iter().map(|r| r.seed).collect();
-        self.start_ids(&captions, &seeds, sampling)
+    /// No request or too many, latents, pictures or masks of another size, a sampler that refuses its settings, or a
+    /// store that lacks a parameter.
+    pub fn start(&self, requests: &[Request<'_>], sampling: &Sampling) -> Result<Job<'_, B, S, P>, Error> {
+        let guided = self.is_guided(sampling);
+        let words: Vec<[Vec<Words>; 2]> = requests
+            .iter()
+            .map(|request| [request.negative, request.prompt].map(|text| self.pipeline.read(text, self.batch.chunks)))
+            .collect();
+        self.check(requests, sampling)?;
+        Job::new(self, requests, words, sampling, guided)
+    }
+
+    /// Whether the denoiser runs for both prompts.
+    fn is_guided(&self, sampling: &Sampling) -> bool {
+        sampling.guidance != 1.0 && !self.pipeline.guides_itself()
+    }
+
+    /// As [`start`](Generator::start), with each text read already.
+    pub(crate) fn start_read(
+        &self,
+        requests: &[Request<'_>],
+        words: Vec<[Vec<Words>; 2]>,
+        sampling: &Sampling,
+    ) -> Result<Job<'_, B, S, P>, Error> {
+        self.check(requests, sampling)?;
+        Job::new(self, requests, words, sampling, self.is_guided(sampling))
+    }
+
+    fn check(&self, requests: &[Request<'_>], sampling: &Sampling) -> Result<(), Error> {
+        if requests.is_empty() || requests.len() > self.batch.pictures {
+            return Err(Error::Count { have: requests.len(), most: self.batch.pictures });
+        }
+        let range = |what, value, legal, ok: bool| {
+            ok.then_some(()).ok_or(yuragi_diffusion::Error::Range { what, value, legal })
+        };
+        let (steps, strength) = (sampling.steps, sampling.strength);
+        range("the number of steps", steps as f64, "from 1 to 10000", (1..=MOST_STEPS).contains(&steps))?;
+        range("the guidance", sampling.guidance.into(), "finite", sampling.guidance.is_finite())?;
+        range("the strength", strength, "from 0 to 1", (0.0..=1.0).contains(&strength))?;
+        let [width, height] = self.batch.size;
+        let latent: usize = self.pipeline.latent(self.batch.size).iter().product();
+        let pictures = requests.iter().filter(|request| matches!(request.begin, Begin::Picture(..))).count();
+        if pictures > 0 && pictures < requests.len() {
+            return Err(Error::Mixed);
+        }
+        let length = |what, have: usize, want: usize| match have == want {
+            true => Ok(()),
+            false => Err(Error::Length { what, have, want }),
+        };
+        for request in requests {
+            match request.begin {
+                Begin::Noise => {}
+                Begin::Latents(latents) => length("the latents to begin with", latents.len(), latent)?,
+                Begin::Picture(picture, mask) => {
+                    length("the picture to begin with", picture.len(), width * height * 3)?;
+                    length("the mask", mask.map_or(width * height, <[f32]>::len), width * height)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<B: Backend, S: Borrow<B::Store>> Generator<B, S> {
+    /// Compiles the networks of a latent diffusion model for batches of `count` pictures.
+    ///
+    /// # Errors
+    /// Settings that cannot be built, a tokenizer with more ids than the text encoder knows, a count
+    /// outside 1 to [`MOST_PICTURES`], or a backend that lacks a kernel.
+    pub fn new(backend: &B, store: S, settings: Settings, tokenizer: Tokenizer, count: usize) -> Result<Self, Error> {
+        let size = [settings.size; 2];
+        let batch = Batch { pictures: count, size, chunks: 1, skip: 0 };
+        Generator::of(backend, store, Drawing::new(settings, tokenizer)?, batch)
+    }
+
+    /// The model's extents.
+    pub fn settings(&self) -> &Settings {
+        self.pipeline.settings()
     }
 
     /// As [`start`](Generator::start), from the ids of each picture's negative prompt and prompt and its seed.
@@ -148,19 +194,11 @@ impl<B: Backend, S: Borrow<B::Store>> Generator<B, S> {
         seeds: &[u64],
         sampling: &Sampling,
     ) -> Result<Job<'_, B, S>, Error> {
-        if captions.is_empty() || captions.len() > self.count || seeds.len() != captions.len() {
-            return Err(Error::Count { have: captions.len(), most: self.count });
+        if seeds.len() != captions.len() {
+            return Err(Error::Count { have: captions.len(), most: self.count() });
         }
-        let range = |what, value, legal, ok: bool| {
-            ok.then_some(()).ok_or(yuragi_diffusion::Error::Range { what, value, legal })
-        };
-        range(
-            "the number of steps",
-            sampling.steps as f64,
-            "from 1 to 10000",
-            (1..=MOST_STEPS).contains(&sampling.steps),
-        )?;
-        range("the guidance", sampling.guidance.into(), "finite", sampling.guidance.is_finite())?;
-        Job::new(self, captions, seeds, sampling)
+        let requests: Vec<Request<'_>> = seeds.iter().map(|&seed| Request { seed, ..Request::default() }).collect();
+        let words = captions.iter().map(|both| both.map(|ids| alloc::vec![Words::I32(ids.into())])).collect();
+        self.start_read(&requests, words, sampling)
     }
 }

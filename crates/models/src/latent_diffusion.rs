@@ -26,6 +26,8 @@
 //! # Ok::<(), yuragi_graph::BuildError>(())
 //! ```
 
+mod drawing;
+
 use alloc::string::ToString;
 use core::panic::Location;
 
@@ -35,6 +37,7 @@ use yuragi_nn::{
     optim::{Group, Optimizer, Rule},
 };
 
+pub use self::drawing::Drawing;
 use crate::{Settings, latents::Latents, text_encoder::Features};
 
 /// How both stages step: AdamW, with averaged weights.

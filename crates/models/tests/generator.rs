@@ -7,7 +7,7 @@ use yuragi_diffusion::Kind;
 use yuragi_graph::{Backend, Graph, Params, Plan, Slice, SliceMut};
 use yuragi_models::{
     Generator,
-    generator::{Error, Request, Sampling},
+    generator::{Begin, Error, Request, Sampling},
     latent_diffusion as graphs,
     tokenizer::Tokenizer,
 };
@@ -29,8 +29,8 @@ fn generator(params: &Params, count: usize) -> Generator<Backing, &Params> {
     Generator::new(&BACKEND, params, settings, tokenizer(), count).unwrap()
 }
 
-const RED: Request<'_> = Request { prompt: "red cat", negative: "", seed: 7 };
-const BLUE: Request<'_> = Request { prompt: "blue fish", negative: "red", seed: (3 << 32) + 1 };
+const RED: Request<'_> = Request { prompt: "red cat", seed: 7, negative: "", begin: Begin::Noise };
+const BLUE: Request<'_> = Request { prompt: "blue fish", negative: "red", seed: (3 << 32) + 1, begin: Begin::Noise };
 
 fn sampling(steps: usize, guidance: f32) -> Sampling {
     Sampling { sampler: Kind::EulerAncestral, steps, guidance, ..Sampling::default() }

@@ -117,13 +117,9 @@ fn single(path: &Path, tensors: &mut Tensors) -> Result<Checkpoint, ModelError> 
 
 /// Every parameter of a model.
 fn parameters(origin: &str, model: &Checkpoint) -> Result<Vec<ParamSpec>, ModelError> {
-    let batch = Batch { pictures: 1, size: [8 * model.step(); 2], chunks: 1 };
-    let graphs = [
-        sd::encode_text(model, batch, 0),
-        sd::denoise(model, batch),
-        sd::encode(model, batch),
-        sd::decode(model, batch),
-    ];
+    let batch = Batch { pictures: 1, size: [8 * model.step(); 2], chunks: 1, skip: 0 };
+    let graphs =
+        [sd::encode_text(model, batch), sd::denoise(model, batch), sd::encode(model, batch), sd::decode(model, batch)];
     let mut names = BTreeSet::new();
     let mut specs = Vec::new();
     for graph in graphs {

@@ -1,3 +1,4 @@
+use alloc::string::String;
 use core::fmt;
 
 use yuragi_graph::{BuildError, CompileError, RunError};
@@ -32,6 +33,26 @@ pub enum Error {
         /// The most that the generator was made for.
         most: usize,
     },
+    /// A size that the model does not draw.
+    Size {
+        /// Width and height asked for.
+        have: [usize; 2],
+        /// The legal ones.
+        legal: String,
+    },
+    /// Values to begin with that are too few or too many.
+    Length {
+        /// What they are.
+        what: &'static str,
+        /// How many there are.
+        have: usize,
+        /// How many are needed.
+        want: usize,
+    },
+    /// Some pictures of a batch begin at pictures and others do not.
+    Mixed,
+    /// A network that the model, or the generator, lacks.
+    Lacks(&'static str),
 }
 
 impl fmt::Display for Error {
@@ -45,6 +66,12 @@ impl fmt::Display for Error {
             Error::Vocabulary { have, known } => {
                 write!(f, "the tokenizer has {have} ids, but the text encoder knows {known}")
             }
+            Error::Size { have: [width, height], legal } => {
+                write!(f, "the model does not draw {width}x{height} pixels; legal is {legal}")
+            }
+            Error::Length { what, have, want } => write!(f, "{what} has {have} values, not {want}"),
+            Error::Mixed => f.write_str("either all pictures of a batch begin at pictures, or none"),
+            Error::Lacks(what) => write!(f, "the model has no {what}"),
             Error::Count { have, most } => write!(f, "{have} pictures were asked for; legal is 1 to {most}"),
         }
     }

@@ -1,104 +1,161 @@
-use alloc::{vec, vec::Vec};
+use alloc::{string::String, vec, vec::Vec};
 use core::borrow::Borrow;
 
-use yuragi_diffusion::{Ladder, Sampler, Source, guidance::classifier_free, sampler::Batch};
+use yuragi_diffusion::{Noise, Prediction, Sampler, Source, guidance::classifier_free, sampler::Batch as Sources};
 use yuragi_graph::{Backend, Plan, Progress, Slice, SliceMut};
 
-use super::{Error, Generator, Sampling};
-use crate::tokenizer::PAD;
+use super::{
+    Begin, Done, Error, Generator, Pipeline, Request, Sampling, Side, Words,
+    beginning::Beginning,
+    stages::{Compiled, Stage},
+};
+use crate::latent_diffusion::Drawing;
+
+/// The most inputs and outputs of a network.
+const MOST: usize = 12;
 
 /// A batch of pictures under way. Batches hold negative prompts first, then prompts.
-pub struct Job<'a, B: Backend, S: Borrow<B::Store> = <B as Backend>::Store> {
-    generator: &'a Generator<B, S>,
+pub struct Job<'a, B: Backend, S: Borrow<B::Store> = <B as Backend>::Store, P: Pipeline = Drawing> {
+    generator: &'a Generator<B, S, P>,
     requests: usize,
+    guided: bool,
     guidance: f32,
     stage: Stage,
-    states: [<B::Plan as Plan>::State; 3],
+    /// The arenas of the text network, the encoder, the denoiser and the decoder.
+    states: [Option<<B::Plan as Plan>::State>; 4],
     /// Launches left of the network that runs; `None` before it has begun.
     remaining: Option<usize>,
     done: usize,
     sampler: Sampler,
+    prediction: Prediction,
     noise: Vec<Source>,
-    captions: Vec<i32>,
-    tokens: Vec<f32>,
-    mask: Vec<f32>,
-    pooled: Vec<f32>,
+    /// The inputs of the text network.
+    words: Vec<Words>,
+    /// The texts that it reads, for what is revised afterwards.
+    texts: Vec<[String; 2]>,
+    /// Its outputs.
+    features: Vec<Vec<f32>>,
+    /// Where the denoiser's inputs come from, and what else it is told.
+    feeds: Vec<Feed>,
+    told: Vec<Vec<f32>>,
     latents: Vec<f32>,
     /// The latents, once for each half of the batch.
     x: Vec<f32>,
     t: Vec<f32>,
     samples: Vec<f32>,
     pictures: Vec<f32>,
+    begin: Option<Beginning>,
 }
 
-/// The networks in the order in which they run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Text = 0,
-    Denoise = 1,
-    Decode = 2,
-    Done = 3,
+/// An input of the denoiser.
+#[derive(Clone, Copy)]
+enum Feed {
+    Latents,
+    Time,
+    Feature(usize),
+    Told(usize),
+    Given,
 }
 
-/// How far a [`Job`] is, in launches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Done {
-    /// Launches made.
-    pub done: usize,
-    /// Launches from start to end.
-    pub total: usize,
-}
-
-impl Done {
-    /// Whether the pictures are there.
-    pub fn is_all(self) -> bool {
-        self.done == self.total
-    }
-}
-
-impl<'a, B: Backend, S: Borrow<B::Store>> Job<'a, B, S> {
-    /// A job for 1 to `generator.count` pairs of captions.
+impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
+    /// A job for 1 to `generator.count` requests that were checked.
     pub(super) fn new(
-        generator: &'a Generator<B, S>,
-        captions: &[[&[i32]; 2]],
-        seeds: &[u64],
+        generator: &'a Generator<B, S, P>,
+        requests: &[Request<'_>],
+        words: Vec<[Vec<Words>; 2]>,
         sampling: &Sampling,
-    ) -> Result<Job<'a, B, S>, Error> {
-        let (settings, n) = (&generator.settings, generator.count);
-        let (text, latent) = (&settings.text, settings.latent_len());
-        let guided = sampling.guidance != 1.0;
+        guided: bool,
+    ) -> Result<Job<'a, B, S, P>, Error> {
+        let (pipeline, n, size) = (&generator.pipeline, generator.batch.pictures, generator.batch.size);
+        let [height, width, channels] = pipeline.latent(size);
+        let latent = height * width * channels;
         let rows = if guided { 2 * n } else { n };
-        let ladder = Ladder::flow(sampling.steps, sampling.shift)?;
-        let seed = |place: usize| seeds.get(place).copied().unwrap_or(0);
-        let source = |place| Source::new(sampling.rng, seed(place), latent, settings.autoencoder.latent);
-        let state = |stage| generator.plan(stage, guided).state(generator.store.borrow());
+        let from_pictures = requests.iter().any(|request| matches!(request.begin, Begin::Picture(..)));
+        if from_pictures && !generator.plans.has_encoder() {
+            return Err(Error::Lacks("encoder of pictures in this generator"));
+        }
+        let mut ladder = pipeline.ladder(sampling)?;
+        if from_pictures {
+            let steps = (ladder.steps() as f64 * sampling.strength) as usize;
+            ladder = ladder.tail(steps.max(1))?;
+        }
+        let seed = |place: usize| requests.get(place).map_or(0, |request| request.seed);
+        let source = |place| Source::new(sampling.rng, seed(place), latent, channels);
+        let denoise = generator.plans.get(Stage::Denoise, guided);
+        let text = generator.plans.get(Stage::Text, guided);
+        let mut told = Vec::new();
+        let mut feeds = Vec::new();
+        for (name, count) in &denoise.inputs {
+            let feature = text.outputs.iter().position(|(output, _)| output == name);
+            feeds.push(match (name.as_str(), feature) {
+                ("x", _) => Feed::Latents,
+                ("t", _) => Feed::Time,
+                ("given", _) => Feed::Given,
+                (_, Some(feature)) => Feed::Feature(feature),
+                (name, None) => {
+                    let row = |row: usize| {
+                        let side = if guided && row < n { Side::Negative } else { Side::Prompt };
+                        pipeline.told(name, side, size, sampling.guidance)
+                    };
+                    let mut values: Vec<f32> = (0..rows).filter_map(row).flatten().collect();
+                    values.resize(*count, 0.0);
+                    told.push(values);
+                    Feed::Told(told.len() - 1)
+                }
+            });
+        }
+        let wants_given = denoise.inputs.iter().find(|(name, _)| name == "given").map(|(_, count)| *count);
+        if wants_given.is_some() && !from_pictures {
+            return Err(Error::Lacks("use for words alone: it paints into pictures, so name one and a mask"));
+        }
+        let first = ladder.points().first().copied();
         let mut job = Job {
             generator,
-            requests: captions.len(),
+            requests: requests.len(),
+            guided,
             guidance: sampling.guidance,
             stage: Stage::Text,
-            states: [state(Stage::Text)?, state(Stage::Denoise)?, state(Stage::Decode)?],
+            states: [None, None, None, None],
             remaining: None,
             done: 0,
             sampler: Sampler::new(sampling.sampler, &ladder, n * latent)?,
+            prediction: pipeline.prediction(),
             noise: (0..n).map(source).collect::<Result<_, _>>()?,
-            captions: vec![PAD.cast_signed(); 2 * n * text.length],
-            tokens: vec![0.0; 2 * n * text.length * text.width],
-            mask: vec![0.0; 2 * n * text.length],
-            pooled: vec![0.0; 2 * n * text.width],
+            words: arranged(&text.inputs, &words, n),
+            texts: requests.iter().map(|r| [r.negative.into(), r.prompt.into()]).collect(),
+            features: text.outputs.iter().map(|(_, count)| vec![0.0; *count]).collect(),
+            feeds,
+            told,
             latents: vec![0.0; n * latent],
             x: vec![0.0; rows * latent],
             t: vec![0.0; rows],
             samples: vec![0.0; rows * latent],
-            pictures: vec![0.0; n * settings.picture_len()],
+            pictures: vec![0.0; n * size[0] * size[1] * 3],
+            begin: None,
         };
-        let (negative, positive) = job.captions.split_at_mut(n * text.length);
-        for (place, half) in [negative, positive].into_iter().enumerate() {
-            for (row, caption) in half.chunks_exact_mut(text.length).zip(captions) {
-                row.iter_mut().zip(caption[place]).for_each(|(to, from)| *to = *from);
+        if let (true, Some(first)) = (from_pictures, first) {
+            let whole = sampling.strength >= 1.0;
+            let mut begin = Beginning::new(requests, n, size, [height, width, channels], whole, first);
+            if let Some(count) = wants_given {
+                begin.give(count);
+            }
+            Sources::new(&mut job.noise, latent)?.fill(0, 0, &mut begin.noise);
+            job.sampler.restart();
+            job.begin = Some(begin);
+        } else {
+            job.sampler.start(&mut job.latents, &mut Sources::new(&mut job.noise, latent)?)?;
+            let scale = first.map_or(1.0, |point| libm::hypot(point.alpha, point.sigma)) as f32;
+            for (to, request) in job.latents.chunks_exact_mut(latent.max(1)).zip(requests) {
+                if let Begin::Latents(from) = request.begin {
+                    to.iter_mut().zip(from).for_each(|(to, from)| *to = from * scale);
+                }
             }
         }
-        job.sampler.start(&mut job.latents, &mut Batch::new(&mut job.noise, latent)?)?;
+        if !generator.frugal {
+            let mut stages = vec![Stage::Text, Stage::Denoise, Stage::Decode];
+            stages.extend(from_pictures.then_some(Stage::Encode { kept: false }));
+            stages.into_iter().try_for_each(|stage| job.furnish(stage))?;
+        }
         Ok(job)
     }
 
@@ -114,8 +171,8 @@ impl<'a, B: Backend, S: Borrow<B::Store>> Job<'a, B, S> {
                 Some(remaining) => remaining,
                 None => self.begin()?,
             };
-            let plan = generator.plan(self.stage, self.is_guided());
-            let state = &mut self.states[self.stage.network()];
+            let plan = &self.network().plan;
+            let Some(state) = &mut self.states[self.stage.arena()] else { break };
             let after = match plan.advance(state, generator.store.borrow(), left)? {
                 Progress::Running(remaining) => remaining,
                 Progress::Done => 0,
@@ -124,8 +181,12 @@ impl<'a, B: Backend, S: Borrow<B::Store>> Job<'a, B, S> {
             (self.done, left) = (self.done + made, left.saturating_sub(made.max(1)));
             self.remaining = Some(after);
             if after == 0 {
+                let ended = self.stage;
                 self.finish()?;
                 self.remaining = None;
+                if generator.frugal && self.stage.arena() != ended.arena() {
+                    self.states[ended.arena()] = None;
+                }
             }
         }
         Ok(self.progress())
@@ -133,16 +194,19 @@ impl<'a, B: Backend, S: Borrow<B::Store>> Job<'a, B, S> {
 
     /// How far the job is.
     pub fn progress(&self) -> Done {
-        let launches = |stage| self.generator.plan(stage, self.is_guided()).launches();
+        let launches = |stage| self.generator.plans.get(stage, self.guided).plan.launches();
         let denoise = launches(Stage::Denoise) * self.sampler.evaluations();
-        Done { done: self.done, total: launches(Stage::Text) + denoise + launches(Stage::Decode) }
+        let encoded = self.begin.as_ref().map_or(0, |begin| 1 + usize::from(!begin.given.is_empty()));
+        let encode = encoded * launches(Stage::Encode { kept: false });
+        Done { done: self.done, total: launches(Stage::Text) + encode + denoise + launches(Stage::Decode) }
     }
 
-    /// The picture of a request: `[S, S, 3]` in 0..1, row by row. `None` before the end and for
+    /// The picture of a request: `[H, W, 3]` in 0..1, row by row. `None` before the end and for
     /// requests that were not made.
     pub fn picture(&self, request: usize) -> Option<&[f32]> {
         let there = self.stage == Stage::Done && request < self.requests;
-        self.pictures.chunks_exact(self.generator.settings.picture_len()).nth(request).filter(|_| there)
+        let [width, height] = self.generator.batch.size;
+        self.pictures.chunks_exact((width * height * 3).max(1)).nth(request).filter(|_| there)
     }
 
     /// [`picture`](Job::picture) in bytes.
@@ -150,90 +214,202 @@ impl<'a, B: Backend, S: Borrow<B::Store>> Job<'a, B, S> {
         Some(self.picture(request)?.iter().map(|x| libm::roundf(x * 255.0) as u8).collect())
     }
 
-    /// The latents under way, `[count, S/4, S/4, Z]`, standardised.
+    /// The latents under way, `[count, h, w, Z]`, as the denoiser has them.
     pub fn latents(&self) -> &[f32] {
         &self.latents
     }
 
-    /// A guess of a request's picture while it is drawn: `[S/4, S/4, 3]` in 0..1. `None` before the
-    /// first step, and where the settings have no colours of latents.
-    pub fn preview(&self, request: usize) -> Option<Vec<f32>> {
-        let settings = &self.generator.settings;
-        let guesses = self.samples.get(self.samples.len() - self.latents.len()..)?;
-        let there = self.sampler.done() > 0 && request < self.requests;
-        let guess = guesses.chunks_exact(settings.latent_len()).nth(request).filter(|_| there)?;
-        settings.latents.colours(guess)
+    /// Height, width and channels of each latent.
+    pub fn latent(&self) -> [usize; 3] {
+        self.generator.pipeline.latent(self.generator.batch.size)
     }
 
-    fn is_guided(&self) -> bool {
-        self.x.len() > self.latents.len()
+    /// A guess of a request's picture while it is drawn: `[h, w, 3]` in 0..1. `None` before the
+    /// first step, and where nothing is known of the latents' colours.
+    pub fn preview(&self, request: usize) -> Option<Vec<f32>> {
+        let guesses = self.samples.get(self.samples.len() - self.latents.len()..)?;
+        let there = self.sampler.done() > 0 && request < self.requests;
+        let latent: usize = self.latent().iter().product();
+        let guess = guesses.chunks_exact(latent.max(1)).nth(request).filter(|_| there)?;
+        self.generator.pipeline.colours(guess)
+    }
+
+    fn network(&self) -> &'a Compiled<B::Plan> {
+        self.generator.plans.get(self.stage, self.guided)
+    }
+
+    /// Makes the arena of a stage, if it is not there.
+    fn furnish(&mut self, stage: Stage) -> Result<(), Error> {
+        let plan = &self.generator.plans.get(stage, self.guided).plan;
+        let state = &mut self.states[stage.arena()];
+        if state.is_none() {
+            *state = Some(plan.state(self.generator.store.borrow())?);
+        }
+        Ok(())
     }
 
     /// Begins the stage's network; returns its launches.
     fn begin(&mut self) -> Result<usize, Error> {
-        let guided = self.is_guided();
-        let plan = self.generator.plan(self.stage, guided);
-        let state = &mut self.states[self.stage.network()];
-        match self.stage {
-            Stage::Text => plan.begin(state, &[Slice::I32(&self.captions)])?,
-            Stage::Denoise => {
-                self.t.fill(self.sampler.request().map_or(0.0, |point| point.time as f32));
-                self.x.chunks_exact_mut(self.latents.len()).for_each(|half| half.copy_from_slice(&self.latents));
-                let of = |all| Slice::F32(if guided { all } else { all.split_at(all.len() / 2).1 });
-                let text: [Slice<'_>; 3] = [&self.tokens, &self.mask, &self.pooled].map(|all| of(all.as_slice()));
-                plan.begin(state, &[Slice::F32(&self.x), Slice::F32(&self.t), text[0], text[1], text[2]])?;
-            }
-            Stage::Decode | Stage::Done => plan.begin(state, &[Slice::F32(&self.latents)])?,
+        self.furnish(self.stage)?;
+        let plan = &self.network().plan;
+        if self.stage == Stage::Denoise {
+            self.t.fill(self.sampler.request().map_or(0.0, |point| point.time as f32));
+            self.x.chunks_exact_mut(self.latents.len()).for_each(|half| half.copy_from_slice(&self.latents));
         }
+        let Job { states, words, feeds, features, told, x, t, guided, begin, latents, stage, .. } = self;
+        let Some(state) = &mut states[stage.arena()] else { return Ok(0) };
+        let mut views = [Slice::F32(&[]); MOST];
+        let count = match *stage {
+            Stage::Text => {
+                let views = views.iter_mut().zip(words.iter());
+                views.fold(0, |count, (view, words)| {
+                    *view = match words {
+                        Words::I32(values) => Slice::I32(values),
+                        Words::F32(values) => Slice::F32(values),
+                    };
+                    count + 1
+                })
+            }
+            Stage::Denoise => {
+                let half = |all: &'_ Vec<f32>| if *guided { 0 } else { all.len() / 2 };
+                let given = begin.as_ref().map_or(&[][..], |begin| &begin.given);
+                for (view, feed) in views.iter_mut().zip(feeds.iter()) {
+                    *view = Slice::F32(match *feed {
+                        Feed::Latents => x,
+                        Feed::Time => t,
+                        Feed::Feature(place) => &features[place][half(&features[place])..],
+                        Feed::Told(place) => &told[place],
+                        Feed::Given => given,
+                    });
+                }
+                feeds.len().min(MOST)
+            }
+            Stage::Encode { kept } => {
+                let of = begin.as_ref().map(|begin| if kept { &begin.kept } else { &begin.pictures });
+                views[0] = Slice::F32(of.map_or(&[], Vec::as_slice));
+                1
+            }
+            Stage::Decode | Stage::Done => {
+                views[0] = Slice::F32(latents);
+                1
+            }
+        };
+        plan.begin(state, &views[..count])?;
         Ok(plan.launches())
     }
 
     /// Takes in what the stage's network gave.
     fn finish(&mut self) -> Result<(), Error> {
-        let plan = self.generator.plan(self.stage, self.is_guided());
-        let state = &self.states[self.stage.network()];
+        let compiled = self.network();
+        let Some(state) = &self.states[self.stage.arena()] else { return Ok(()) };
         match self.stage {
             Stage::Text => {
-                let Job { tokens, mask, pooled, .. } = self;
-                plan.finish(state, &mut [SliceMut::F32(tokens), SliceMut::F32(mask), SliceMut::F32(pooled)])?;
-                self.stage = Stage::Denoise;
+                let mut views: [SliceMut<'_>; MOST] = core::array::from_fn(|_| SliceMut::F32(&mut []));
+                let count = self.features.len().min(MOST);
+                views.iter_mut().zip(&mut self.features).for_each(|(view, values)| *view = SliceMut::F32(values));
+                compiled.plan.finish(state, &mut views[..count])?;
+                self.revise();
+                self.stage = if self.begin.is_some() { Stage::Encode { kept: false } } else { Stage::Denoise };
+            }
+            Stage::Encode { kept } => {
+                let Some(begin) = &mut self.begin else { return Ok(()) };
+                let deviation = &mut self.samples[..self.latents.len()];
+                let latents = if kept { &mut begin.kept_latents } else { &mut begin.latents };
+                let mut views = [SliceMut::F32(latents), SliceMut::F32(deviation)];
+                let count = compiled.outputs.len().min(2);
+                compiled.plan.finish(state, &mut views[..count])?;
+                if !begin.given.is_empty() && !kept {
+                    self.stage = Stage::Encode { kept: true };
+                } else {
+                    begin.start(&mut self.latents);
+                    self.samples.fill(0.0);
+                    self.stage = Stage::Denoise;
+                }
             }
             Stage::Denoise => {
-                plan.finish(state, &mut [SliceMut::F32(&mut self.samples)])?;
-                let (negative, sample) = self.samples.split_at_mut(self.x.len() - self.latents.len());
-                if !negative.is_empty() {
-                    classifier_free(negative, sample, self.guidance)?;
-                }
-                let mut noise = Batch::new(&mut self.noise, self.generator.settings.latent_len())?;
-                self.sampler.advance(&mut self.latents, sample, &mut noise)?;
-                if self.sampler.request().is_none() {
-                    self.stage = Stage::Decode;
-                }
+                compiled.plan.finish(state, &mut [SliceMut::F32(&mut self.samples)])?;
+                self.step()?;
             }
             Stage::Decode | Stage::Done => {
-                plan.finish(state, &mut [SliceMut::F32(&mut self.pictures)])?;
+                compiled.plan.finish(state, &mut [SliceMut::F32(&mut self.pictures)])?;
                 self.pictures.iter_mut().for_each(|x| *x = (*x * 0.5 + 0.5).clamp(0.0, 1.0));
                 self.stage = Stage::Done;
             }
         }
         Ok(())
     }
+
+    /// One step of the sampler with the denoiser's prediction.
+    fn step(&mut self) -> Result<(), Error> {
+        let latent: usize = self.latent().iter().product();
+        let (negative, prediction) = self.samples.split_at_mut(self.x.len() - self.latents.len());
+        if !negative.is_empty() {
+            classifier_free(negative, prediction, self.guidance)?;
+        }
+        if let Some(point) = self.sampler.request() {
+            self.prediction.convert(Prediction::Sample, point, &self.latents, prediction)?;
+        }
+        self.sampler.advance(&mut self.latents, prediction, &mut Sources::new(&mut self.noise, latent)?)?;
+        let next = self.sampler.request();
+        if let Some(begin) = &self.begin {
+            begin.keep(&mut self.latents, next);
+        }
+        if next.is_none() {
+            self.stage = Stage::Decode;
+        }
+        Ok(())
+    }
+
+    /// Lets the pipeline revise what the text network gave, text by text.
+    fn revise(&mut self) {
+        let n = self.generator.batch.pictures;
+        let outputs = &self.network().outputs;
+        for ((name, _), values) in outputs.iter().zip(&mut self.features) {
+            let row = values.len() / (2 * n);
+            for (place, values) in values.chunks_exact_mut(row.max(1)).enumerate() {
+                let (side, half) = if place < n { (Side::Negative, 0) } else { (Side::Prompt, 1) };
+                if let Some(texts) = self.texts.get(place % n) {
+                    self.generator.pipeline.revise(name, &texts[half], side, values);
+                }
+            }
+        }
+    }
 }
 
 impl Stage {
-    /// The place of the network's state.
-    fn network(self) -> usize {
-        (self as usize).min(Stage::Decode as usize)
+    /// The place of the network's arena.
+    fn arena(self) -> usize {
+        match self {
+            Stage::Text => 0,
+            Stage::Encode { .. } => 1,
+            Stage::Denoise => 2,
+            Stage::Decode | Stage::Done => 3,
+        }
     }
 }
 
-impl<B: Backend, S: Borrow<B::Store>> Generator<B, S> {
-    fn plan(&self, stage: Stage, guided: bool) -> &B::Plan {
-        match stage {
-            Stage::Text => &self.text,
-            Stage::Denoise if guided => &self.guided,
-            Stage::Denoise => &self.denoise,
-            Stage::Decode | Stage::Done => &self.decode,
+/// The words of all pictures, negative prompts first, input by input; missing pictures have zeros.
+fn arranged(inputs: &[(String, usize)], words: &[[Vec<Words>; 2]], n: usize) -> Vec<Words> {
+    let input = |(place, (_, count)): (usize, &(String, usize))| {
+        let row = count / (2 * n).max(1);
+        let is_float = words.iter().any(|both| matches!(both[0].get(place), Some(Words::F32(_))));
+        let mut ids = if is_float { Vec::new() } else { vec![0; *count] };
+        let mut numbers = if is_float { vec![0.0; *count] } else { Vec::new() };
+        for (picture, both) in words.iter().enumerate() {
+            for (half, words) in both.iter().enumerate() {
+                let start = (half * n + picture) * row;
+                match words.get(place) {
+                    Some(Words::I32(from)) => {
+                        ids.iter_mut().skip(start).take(row).zip(from).for_each(|(to, from)| *to = *from);
+                    }
+                    Some(Words::F32(from)) => {
+                        numbers.iter_mut().skip(start).take(row).zip(from).for_each(|(to, from)| *to = *from);
+                    }
+                    None => {}
+                }
+            }
         }
-    }
+        if is_float { Words::F32(numbers) } else { Words::I32(ids) }
+    };
+    inputs.iter().enumerate().map(input).collect()
 }

@@ -76,8 +76,7 @@ pub struct TextFeatures<'g> {
 }
 
 impl Clip {
-    /// The features of `ids I32 [B, L]`; `ends I32 [B]` are the places b·L + p of each text's end in the flattened
-    /// batch.
+    /// The features of `ids I32 [B, L]`; `ends [B, L]` is 1 where a text ends, and 0 elsewhere.
     #[track_caller]
     pub fn encode<'g>(&self, s: &Scope<'g>, ids: Tensor<'g>, ends: Tensor<'g>, depth: Depth) -> TextFeatures<'g> {
         let (batch, length) = (ids.dim(0), ids.dim(1));
@@ -106,7 +105,7 @@ impl Clip {
             tokens = x;
         }
         let last = norm("final_layer_norm", s, x);
-        let pooled = last.reshape(&[batch * length, self.width]).gather(ends);
+        let pooled = ends.reshape(&[batch, 1, length]).matmul(last).reshape(&[batch, self.width]);
         let pooled = match self.projection {
             Some(width) => linear(&s.enter("text_projection"), pooled, width, Bias::No),
             None => pooled,
@@ -119,14 +118,15 @@ impl Clip {
         TextFeatures { tokens, pooled }
     }
 
-    /// Where each text of the flattened batch ends: the places that [`encode`](Clip::encode) takes.
+    /// Where texts of [`length`](Clip::length) ids end, as [`encode`](Clip::encode) takes it; one without an end is read
+    /// at its first place.
     #[must_use]
-    pub fn ends(&self, ids: &[i32]) -> Vec<i32> {
+    pub fn ends(&self, ids: &[i32]) -> Vec<f32> {
+        let mut ends = vec![0.0; ids.len()];
         let length = self.length.max(1);
-        let mut ends = vec![0; ids.len() / length];
-        for ((end, text), first) in ends.iter_mut().zip(ids.chunks_exact(length)).zip((0..).step_by(length)) {
+        for (ends, text) in ends.chunks_exact_mut(length).zip(ids.chunks_exact(length)) {
             let place = text.iter().position(|id| id.cast_unsigned() == self.end).unwrap_or(0);
-            *end = first + place as i32;
+            ends[place] = 1.0;
         }
         ends
     }

@@ -14,13 +14,14 @@
 //! | [`preview_encode`] | picture | latent |
 //!
 //! Shapes, for B pictures of W×H pixels in latents of w×h, with words in C chunks of L tokens: ids `I32 [B·C, L]` and
-//! ends `I32 [B·C]` as [`Clip::ends`] gives them; tokens `[B, C·L, D]`; pooled `[B, P]`, of each first chunk; x, latent,
+//! ends `[B·C, L]` as [`Clip::ends`] gives them; tokens `[B, C·L, D]`; pooled `[B, P]`, of each first chunk; x, latent,
 //! mean, deviation and prediction `[B, h, w, Z]`, scaled as the denoiser has them; t `[B]`, in steps of the training
 //! schedule; numbers `[B, 6]`; guidance `[B, G]` as [`guidance_embedding`] gives it; given `[B, h, w, inputs − Z]`: for
 //! inpainting the mask and the latent of the masked picture; picture `[B, H, W, 3]`, about −1..1.
 
 mod autoencoder;
 mod clip;
+mod drawing;
 mod extents;
 mod layers;
 mod tiny;
@@ -35,9 +36,11 @@ use yuragi_nn::Scope;
 pub use self::{
     autoencoder::KlAutoencoder,
     clip::{Activation, Clip, Depth, TextFeatures},
+    drawing::{Drawing, Tokens},
     tiny::TinyAutoencoder,
     unet::{Addition, Level, Told, UNet},
 };
+pub use crate::generator::Batch;
 
 /// The names of the text encoders' parameters begin so.
 pub const ENCODERS: [&str; 2] = ["text_encoder", "text_encoder_2"];
@@ -61,17 +64,6 @@ pub struct Checkpoint {
     pub size: usize,
 }
 
-/// What a graph is made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Batch {
-    /// Pictures; with guidance, each counts twice.
-    pub pictures: usize,
-    /// Width and height in pixels, multiples of [`Checkpoint::step`].
-    pub size: [usize; 2],
-    /// Chunks of words.
-    pub chunks: usize,
-}
-
 impl Checkpoint {
     /// Width and height of pictures are multiples of it.
     #[must_use]
@@ -93,20 +85,20 @@ impl Checkpoint {
     }
 }
 
-/// Words to what the denoiser reads of them; `skip` more blocks are left out at the end of each encoder.
+/// Words to what the denoiser reads of them.
 ///
 /// # Errors
 /// Extents that [`Checkpoint::check`] refuses, or a batch too large to be addressed.
 #[track_caller]
-pub fn encode_text(model: &Checkpoint, batch: Batch, skip: usize) -> Result<Graph, BuildError> {
+pub fn encode_text(model: &Checkpoint, batch: Batch) -> Result<Graph, BuildError> {
     let b = Builder::new();
     let rows = batch.pictures * batch.chunks;
-    let depth = Depth { skipped: model.depth.skipped + skip, ..model.depth };
+    let depth = Depth { skipped: model.depth.skipped + batch.skip, ..model.depth };
     let mut features: Vec<TextFeatures<'_>> = Vec::new();
     for ((clip, name), [ids, ends]) in model.text.iter().zip(ENCODERS).zip([["ids", "ends"], ["ids_2", "ends_2"]]) {
         let Some(clip) = clip else { continue };
         let ids = b.input(ids, &[rows, clip.length], DType::I32);
-        let ends = b.input(ends, &[rows], DType::I32);
+        let ends = b.input(ends, &[rows, clip.length], DType::F32);
         features.push(clip.encode(&Scope::new(&b).enter(name), ids, ends, depth));
     }
     let Some((first, rest)) = features.split_first() else {

@@ -90,7 +90,7 @@ impl Generate {
             let seed = seed.wrapping_add(number as u64);
             let record = Record { prompt, negative, seed, sampling, size, model: &name }.to_string();
             output.format().check_text(&record)?;
-            let request = Request { prompt, negative, seed };
+            let request = Request { prompt, negative, seed, ..Request::default() };
             let mut job = generator.start(&[request], &sampling)?;
             loop {
                 if interrupted.load(Ordering::Relaxed) {

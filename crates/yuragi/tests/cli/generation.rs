@@ -39,7 +39,7 @@ fn equal_seeds_give_equal_bytes_for_any_number_of_threads() {
 #[test]
 fn the_library_gives_the_same_picture_for_any_threads_and_company() {
     let sampling = Sampling { steps: 2, guidance: 3.0, ..Sampling::default() };
-    let request = |prompt, seed| Request { prompt, negative: "blue", seed };
+    let request = |prompt, seed| Request { prompt, negative: "blue", seed, ..Request::default() };
     let draw = |threads, requests: &[Request<'_>]| {
         let model = yuragi::builtin().unwrap();
         let cpu = Cpu::with_threads(threads);
