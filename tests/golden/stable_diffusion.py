@@ -1,4 +1,4 @@
-"""Writes the goldens of tests/tests/stable_diffusion.rs: tiny pipelines of diffusers, and what they compute.
+"""Writes the goldens of crates/io/tests/stable_diffusion.rs: tiny pipelines of diffusers, and what they compute.
 
     python tests/golden/stable_diffusion.py        # diffusers 0.42.1, transformers 5.23.0, torch 2.15.0
 

@@ -11,7 +11,7 @@ use yuragi_models::stable_diffusion::{self as sd, Batch, Checkpoint, TinyAutoenc
 const BOUND: f32 = 1e-5;
 
 fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/stable_diffusion").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/stable_diffusion").join(name)
 }
 
 /// Numbers in −1..1 that follow from a name, as `uniform` of the goldens' script gives them.
