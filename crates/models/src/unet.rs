@@ -25,7 +25,7 @@ use yuragi_nn::{
 use crate::text_encoder::Features;
 
 /// Groups of every normalisation.
-const GROUPS: usize = 8;
+pub(crate) const GROUPS: usize = 8;
 
 /// The extents of a U-Net.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl UNet {
     pub fn denoise<'g>(&self, s: &Scope<'g>, x: Tensor<'g>, t: Tensor<'g>, text: Features<'g>) -> Tensor<'g> {
         let [full, half, quarter] = self.channels;
         let context = Context { condition: self.condition(s, t, text.pooled), text, heads: self.heads };
-        let residual = |name: &str, x, outputs| context.residual(&s.enter(name), x, outputs);
+        let residual = |name: &str, x, outputs| residual(&s.enter(name), x, outputs, context.condition);
         let attend = |name: &str, x| context.attend(&s.enter(name), x);
         let down = |name: &str, x: Tensor<'g>| Conv2d::new(x.dim(-1), 3).stride(2).apply(&s.enter(name), x);
         let up = |name: &str, x: Tensor<'g>, outputs| upsample(linear(&s.enter(name), x, outputs));
@@ -93,19 +93,20 @@ fn grid<'g>(s: &Scope<'g>, pooled: Tensor<'g>, like: Tensor<'g>) -> Tensor<'g> {
     Linear::new(shape.iter().skip(1).product()).zero().apply(s, pooled).reshape(&shape)
 }
 
-impl<'g> Context<'g> {
-    /// x + conv(silu(modulated(conv(silu(norm(x)))))); where the channels change, x is mapped linearly.
-    #[track_caller]
-    fn residual(&self, s: &Scope<'g>, x: Tensor<'g>, outputs: usize) -> Tensor<'g> {
-        let conv = |name: &str, x: Tensor<'g>, init: Init| Conv2d::new(outputs, 3).init(init).apply(&s.enter(name), x);
-        let h = group_norm(&s.enter("norm1"), x, GROUPS).silu();
-        let h = conv("conv1", h, init::standard(9 * x.dim(-1)));
-        let h = modulated_group_norm(&s.enter("norm2"), h, self.condition, GROUPS).silu();
-        let h = conv("conv2", h, init::ZERO);
-        let x = if x.dim(-1) == outputs { x } else { linear(&s.enter("shortcut"), x, outputs) };
-        x + h
-    }
+/// x + conv(silu(modulated(conv(silu(norm(x)))))), modulated by `condition [N, E]`; where the channels change, x is mapped
+/// linearly.
+#[track_caller]
+pub(crate) fn residual<'g>(s: &Scope<'g>, x: Tensor<'g>, outputs: usize, condition: Tensor<'g>) -> Tensor<'g> {
+    let conv = |name: &str, x: Tensor<'g>, init: Init| Conv2d::new(outputs, 3).init(init).apply(&s.enter(name), x);
+    let h = group_norm(&s.enter("norm1"), x, GROUPS).silu();
+    let h = conv("conv1", h, init::standard(9 * x.dim(-1)));
+    let h = modulated_group_norm(&s.enter("norm2"), h, condition, GROUPS).silu();
+    let h = conv("conv2", h, init::ZERO);
+    let x = if x.dim(-1) == outputs { x } else { linear(&s.enter("shortcut"), x, outputs) };
+    x + h
+}
 
+impl<'g> Context<'g> {
     /// x + attention to itself, + attention to the caption: pixels are tokens.
     #[track_caller]
     fn attend(&self, s: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {

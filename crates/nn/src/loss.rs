@@ -30,10 +30,16 @@ pub fn edges<'g>(a: Tensor<'g>, b: Tensor<'g>) -> Tensor<'g> {
 }
 
 /// The cross-entropy of Bernoulli variables, −t·ln p − (1 − t)·ln(1 − p) with p = sigmoid(logit),
-/// computed as max(x, 0) − x·t + ln(1 + e^−|x|), which never overflows. Elementwise.
+/// computed as softplus(x) − x·t. Elementwise.
 #[track_caller]
 pub fn bernoulli<'g>(logits: Tensor<'g>, targets: Tensor<'g>) -> Tensor<'g> {
-    logits.relu() - logits * targets + ((-logits.abs()).exp() + 1.0).ln()
+    softplus(logits) - logits * targets
+}
+
+/// ln(1 + eˣ), computed as max(x, 0) + ln(1 + e^−|x|), which never overflows. Elementwise.
+#[track_caller]
+pub fn softplus(x: Tensor<'_>) -> Tensor<'_> {
+    x.relu() + ((-x.abs()).exp() + 1.0).ln()
 }
 
 /// The mean of [`bernoulli`].

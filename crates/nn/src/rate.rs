@@ -32,6 +32,27 @@ pub fn one_cycle(step: u64, total: u64, share: f32) -> f32 {
     }
 }
 
+/// Eight rungs of 1, 3, 9, .., 3⁷ of 3280 parts of the steps, at 10^(−i/7): from 1 down to 1/10 (Burda, Grosse &
+/// Salakhutdinov 2016).
+///
+/// ```
+/// use yuragi_nn::rate::ladder;
+/// assert_eq!(ladder(0, 3280), 1.0);
+/// assert!((ladder(1, 3280) - 0.7197).abs() < 1e-4);
+/// assert!((ladder(1092, 3280) - 0.1389).abs() < 1e-4);
+/// assert!((ladder(1093, 3280) - 0.1).abs() < 1e-6);
+/// ```
+pub fn ladder(step: u64, total: u64) -> f32 {
+    let part = step as f64 / total.max(1) as f64 * 3280.0;
+    let (mut rung, mut end, mut length) = (0, 1.0, 1.0);
+    while part + 1e-9 >= end && rung < 7 {
+        rung += 1;
+        length *= 3.0;
+        end += length;
+    }
+    libm::powf(10.0, -(rung as f32) / 7.0)
+}
+
 /// From 1 at 0 to 0 at 1, and 0 beyond.
 fn half_cosine(x: f32) -> f32 {
     if x < 1.0 { 0.5 * (1.0 + libm::cosf(PI * x)) } else { 0.0 }

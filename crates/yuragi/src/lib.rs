@@ -32,6 +32,8 @@ pub mod machine;
 pub mod model;
 #[cfg(feature = "std")]
 pub mod train;
+#[cfg(feature = "std")]
+pub mod variational;
 
 #[cfg(feature = "builtin")]
 pub use builtin::{builtin, builtin_file};

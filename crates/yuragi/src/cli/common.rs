@@ -24,6 +24,7 @@ use yuragi::{
     model::{Model, Storage},
     models::generator::Sampling,
     train::{Run, Stage},
+    variational::pictures,
 };
 
 use super::INTERRUPTED;
@@ -163,22 +164,9 @@ pub fn print_with(fill: impl FnOnce(&mut StdoutLock<'_>) -> io::Result<()>) -> R
     }
 }
 
-/// Rows as grey pictures on one sheet; of rows without two axes, each is a square with as many pixels as fit in it.
+/// Rows as pictures on one sheet, grey unless they have three colours; see [`pictures`].
 pub fn sheet(grey: &[f32], shape: &[usize]) -> Result<Picture, Failure> {
-    let columns: usize = shape.iter().product();
-    let (height, width) = match *shape {
-        [height, width] => (height, width),
-        _ => {
-            let side = columns.isqrt();
-            if side * side != columns {
-                return Err(Failure::new(format!("rows of {columns} numbers are no pictures")));
-            }
-            (side, side)
-        }
-    };
-    let level = |value: &f32| (255.0 * value.clamp(0.0, 1.0)).round() as u8;
-    let picture = |row: &[f32]| Picture::new(width, height, row.iter().flat_map(|v| [level(v); 3]).collect());
-    let pictures: Vec<Picture> = grey.chunks(columns).map(picture).collect::<Result<_, _>>()?;
+    let pictures = pictures(grey, shape)?;
     let across = pictures.len().isqrt() + usize::from(pictures.len().isqrt().pow(2) < pictures.len());
     Ok(contact_sheet(&pictures, across, 2)?)
 }
@@ -307,4 +295,10 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Hours, minutes and seconds.
+pub fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }

@@ -19,6 +19,7 @@ use yuragi::{
     models::Settings,
     nn::optim,
     train::{Run, Stage},
+    variational,
 };
 
 use super::common::{file_of, print};
@@ -40,7 +41,13 @@ impl Info {
                 let checkpoint = Run::checkpoint(path);
                 let file = if checkpoint.exists() { checkpoint } else { file_of(path) };
                 let (name, archive) = (file.display().to_string(), Archive::open(&file)?);
-                if Fitted::is_in(&archive) { of_table(&name, &archive)? } else { model(&name, &archive)? }
+                if Fitted::is_in(&archive) {
+                    of_table(&name, &archive)?
+                } else if variational::Model::is_in(&archive) {
+                    of_bound(&name, &archive)?
+                } else {
+                    model(&name, &archive)?
+                }
             }
             None => {
                 let (version, devices) = (env!("CARGO_PKG_VERSION"), machine::devices().join("\n"));
@@ -121,6 +128,20 @@ fn layer(name: &str, rbm: &Rbm) -> String {
     let parameters = visible * hidden + visible + hidden;
     let [below, above] = [rbm.visible_units(), rbm.hidden_units()];
     format!("{name}{visible} visible units ({below:?}), {hidden} hidden units ({above:?}), {parameters} parameters\n")
+}
+
+/// A model that learned through a bound, or its training.
+fn of_bound(name: &str, file: &Archive) -> Result<String, Failure> {
+    let model = variational::Model::read(file).map_err(|why| Failure::new(format!("{name}: {why}")))?;
+    let mut lines = vec![format!("{name}: a {}, {} parameters", model.network.kind(), model.weights())];
+    if let Some(step) = file.settings().get("step") {
+        lines.push(format!("  {:20}{}", "steps done", harmless(step)));
+    }
+    let training = file.settings().iter().filter(|(key, _)| key.starts_with("train."));
+    let own = model.network.to_pairs().into_iter().skip(1);
+    lines.extend(own.map(|(key, value)| format!("  {key:20}{value}")));
+    lines.extend(training.map(|(key, value)| format!("  {:20}{}", harmless(key), harmless(value))));
+    Ok(lines.join("\n") + "\n")
 }
 
 /// What a file holds of one part of a model.

@@ -11,6 +11,7 @@ mod output;
 mod record;
 mod sample;
 mod train;
+mod variational;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,7 @@ enum Command {
     #[command(subcommand)]
     Fit(fit::Fit),
     Sample(sample::Sample),
+    Bound(variational::Bound),
 }
 
 /// Runs the command that the process was called with.
@@ -49,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::Anneal(command) => command.run(),
         Command::Fit(command) => command.run(),
         Command::Sample(command) => command.run(),
+        Command::Bound(command) => command.run(),
     };
     result.unwrap_or_else(|failure| {
         eprintln!("yuragi: {failure}");

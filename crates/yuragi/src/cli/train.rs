@@ -20,7 +20,8 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{DeviceFlags, bits, file_of, flow, interruption, open},
+    common::{DeviceFlags, bits, clock, file_of, flow, interruption, open},
+    variational::Bounded,
 };
 
 /// Files left out that are named.
@@ -30,8 +31,12 @@ const MOST_NAMED: usize = 20;
 ///
 /// Writes checkpoint, log, loss curve and sample sheet into a folder, and the model when it is done.
 /// Ctrl-C saves; `--resume` goes on to the very weights that an undisturbed training reaches.
+/// `train vae` and `train hvae` learn from tables and plain pictures.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Train {
+    #[command(subcommand)]
+    bounded: Option<Bounded>,
     /// `emoji` for those of the installed colour font, `emoji:FONT` for those of another, or a folder
     /// of pictures with captions (`picture.txt` or `.caption` beside `picture.png`, or `metadata.jsonl` or `.csv`); with
     /// `--resume`, where the same pictures are now [default: emoji]
@@ -91,6 +96,9 @@ pub struct Train {
 impl Train {
     /// Trains until done or interrupted.
     pub fn run(self) -> Result<ExitCode, Failure> {
+        if let Some(bounded) = self.bounded {
+            return bounded.run();
+        }
         let interrupted = interruption("saving; once more to stop without")?;
         let cpu = self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into()));
         let machine = self.device.trainer(cpu)?;
@@ -274,10 +282,4 @@ impl Drop for Bar {
             bar.abandon();
         }
     }
-}
-
-/// Hours, minutes and seconds.
-fn clock(time: Duration) -> String {
-    let seconds = time.as_secs();
-    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }

@@ -70,7 +70,8 @@ impl Meaning {
         Meaning { bytes: scale.or(bytes), others: scale.unwrap_or(1.0), signed: units == Units::Spin && negative }
     }
 
-    fn scale(self, table: &Table) -> f64 {
+    /// What the numbers of a table are divided by.
+    pub(crate) fn scale(self, table: &Table) -> f64 {
         match table.values() {
             Values::Bytes(_) => self.bytes.or(Self::of(table, Units::Binary, None).bytes).unwrap_or(self.others),
             _ => self.others,
@@ -153,6 +154,12 @@ impl Rows {
     pub fn alike(&self, table: Table) -> Result<Rows, Failure> {
         let rows = Rows::with_meaning(table, self.meaning, self.units, self.binarize, self.seed)?;
         Ok(Rows { moments: self.moments.clone(), ..rows })
+    }
+
+    /// The same, each column shifted and scaled by a mean and deviation that are given, for Gaussian units.
+    #[must_use]
+    pub(crate) fn standardised_by(self, moments: Vec<(f64, f64)>) -> Rows {
+        Rows { moments, ..self }
     }
 
     fn check(&self) -> Result<(), Failure> {

@@ -28,7 +28,7 @@ pub use run::{Run, Stage};
 
 use crate::{Failure, machine::Machine, model::Storage};
 use data::Data;
-use monitor::Monitor;
+pub(crate) use monitor::Monitor;
 
 /// Between two checkpoints.
 const SAVE_EVERY: Duration = Duration::from_secs(240);
@@ -140,7 +140,7 @@ pub fn train(mut run: Run, data: &Data, machine: &Machine, tell: Tell<'_>) -> Re
             }
             Stage::Diffusion | Stage::Done => 0.0,
         };
-        let monitor = Monitor::new(&run.folder, run.stage, run.step, steps, batch, later)?;
+        let monitor = Monitor::new(&run.folder, run.stage.name(), run.step, steps, batch, later)?;
         let ending = learn(&mut run, &mut *learner, steps, monitor, tell)?;
         if ending == Ending::Interrupted {
             return Ok(ending);
@@ -173,8 +173,10 @@ fn learn(
     let sheet = run.folder.join(format!("{}-samples.png", run.stage.name()));
     let (mut saved, mut shown) = (Instant::now(), Instant::now());
     let mut watch = Watch::default();
+    let stage = run.stage;
+    let news = |monitor: &Monitor, step| News::Step(Progress { stage, step, steps, pace: monitor.pace() });
     while run.step < steps {
-        if tell(&News::Step(monitor.progress(run.step))).is_break() {
+        if tell(&news(&monitor, run.step)).is_break() {
             run.params = learner.params()?;
             run.save()?;
             monitor.flush()?;
@@ -208,7 +210,7 @@ fn learn(
         }
     }
     // The stage is over: there is nothing left to interrupt.
-    let _ = tell(&News::Step(monitor.progress(run.step)));
+    let _ = tell(&news(&monitor, run.step));
     monitor.flush()?;
     run.params = learner.params()?;
     run.save()?;
@@ -238,14 +240,21 @@ fn write_sheet(path: &Path, sheet: &Picture) -> Result<(), Failure> {
 
 /// Sees when a loss runs away.
 #[derive(Debug, Default)]
-struct Watch {
+pub(crate) struct Watch {
+    /// What the best average counts as, at least, where losses may be small or negative.
+    scale: f64,
     steps: u64,
     sum: f64,
     best: Option<f64>,
 }
 
 impl Watch {
-    fn problem(&mut self, report: Report) -> Option<String> {
+    /// Of losses that may be negative: none that rises by less than some times this has diverged.
+    pub(crate) fn of_scale(scale: f64) -> Watch {
+        Watch { scale, ..Watch::default() }
+    }
+
+    pub(crate) fn problem(&mut self, report: Report) -> Option<String> {
         if !report.loss.is_finite() || !report.norm.is_finite() {
             return Some(format!("the loss is {}, the gradient's norm {}", report.loss, report.norm));
         }
@@ -258,7 +267,8 @@ impl Watch {
         (self.steps, self.sum) = (0, 0.0);
         let best = self.best.map_or(mean, |best| best.min(mean));
         self.best = Some(best);
-        (mean > DIVERGED * best).then(|| format!("the mean loss rose from {best:.4} to {mean:.4}"))
+        (mean - best > (DIVERGED - 1.0) * best.abs().max(self.scale))
+            .then(|| format!("the mean loss rose from {best:.4} to {mean:.4}"))
     }
 }
 

@@ -8,11 +8,12 @@ use std::{
 
 use yuragi_io::{atomic, plot, png};
 
-use super::{Pace, Progress, Stage};
+use super::Pace;
 use crate::Failure;
 
-/// Between two lines of the log.
+/// Steps between two lines of the log, at least, and the most lines.
 const LOG_EVERY: u64 = 25;
+const MOST_LINES: u64 = 4000;
 /// Between two drawings of the curve.
 const CURVE_EVERY: Duration = Duration::from_secs(60);
 
@@ -24,9 +25,9 @@ struct Sums {
     norm: f64,
 }
 
-/// Keeps the course of one stage.
+/// Keeps the course of a training, or of one stage of it.
 pub struct Monitor {
-    stage: Stage,
+    name: &'static str,
     log: PathBuf,
     curve: PathBuf,
     lines: Vec<String>,
@@ -48,13 +49,13 @@ impl Monitor {
     /// one.
     pub fn new(
         folder: &Path,
-        stage: Stage,
+        name: &'static str,
         step: u64,
         steps: u64,
         batch: usize,
         later: f64,
     ) -> Result<Monitor, Failure> {
-        let log = folder.join(format!("{}.tsv", stage.name()));
+        let log = folder.join(format!("{name}.tsv"));
         let old = fs::read_to_string(&log).unwrap_or_default();
         let step_of = |line: &str| line.split('\t').next().and_then(|s| s.parse::<u64>().ok());
         let mut lines = vec!["step\tloss\tgradient_norm\tlearning_rate".to_owned()];
@@ -67,9 +68,9 @@ impl Monitor {
             }
         }
         let now = Instant::now();
-        let curve = folder.join(format!("{}.png", stage.name()));
+        let curve = folder.join(format!("{name}.png"));
         let monitor = Monitor {
-            stage,
+            name,
             log,
             curve,
             lines,
@@ -92,7 +93,7 @@ impl Monitor {
         self.sums.steps += 1;
         self.sums.loss += loss;
         self.sums.norm += norm;
-        if step.is_multiple_of(LOG_EVERY) || step == self.steps {
+        if step.is_multiple_of((self.steps / MOST_LINES).max(LOG_EVERY)) || step == self.steps {
             let n = self.sums.steps as f64;
             let (loss, norm) = (self.sums.loss / n, self.sums.norm / n);
             self.sums = Sums::default();
@@ -109,9 +110,9 @@ impl Monitor {
         Ok(())
     }
 
-    /// How far the stage is after so many steps.
-    pub fn progress(&self, step: u64) -> Progress {
-        Progress { stage: self.stage, step, steps: self.steps, pace: self.pace }
+    /// What the log's last line knows; nothing before this run wrote one.
+    pub fn pace(&self) -> Option<Pace> {
+        self.pace
     }
 
     /// Writes log and curve.
@@ -121,10 +122,10 @@ impl Monitor {
         if self.points.len() > 1 {
             let series = [plot::Series { points: self.points.clone(), ..Default::default() }];
             let chart = plot::Chart {
-                title: self.stage.name().into(),
+                title: self.name.into(),
                 x_label: "step".into(),
                 y_label: "loss".into(),
-                log_y: true,
+                log_y: self.points.iter().all(|point| point.1 > 0.0),
                 ..plot::Chart::default()
             };
             png::save(&self.curve, &chart.draw(&series)?, &[])?;

@@ -1,6 +1,7 @@
 //! The program as people meet it: what it writes, what it refuses, and what a signal leaves behind.
 
 mod annealing;
+mod bounds;
 mod conversion;
 mod evaluation;
 mod generation;

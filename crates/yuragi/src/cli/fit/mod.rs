@@ -3,7 +3,7 @@
 mod deep;
 mod gmm;
 mod rbm;
-mod table;
+pub mod table;
 
 use std::{
     path::{Path, PathBuf},
@@ -190,7 +190,7 @@ struct Judging {
     chains: u32,
 }
 
-fn scale(text: &str) -> Result<f64, String> {
+pub fn scale(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|scale: &f64| scale.is_finite() && *scale > 0.0);
     number.ok_or_else(|| "it must be a number above 0".to_owned())
 }

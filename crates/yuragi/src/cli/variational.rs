@@ -1,0 +1,414 @@
+//! `yuragi train vae|hvae`, `yuragi bound`, and draws from their models.
+
+use std::{
+    io::{self, IsTerminal},
+    path::{self, Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use clap::{Args, Subcommand, value_parser};
+use serde_json::json;
+use yuragi::{
+    Failure,
+    cpu::Cpu,
+    energy::statistics::Estimate,
+    io::{Picture, Table, folder, table::Values},
+    machine::Machine,
+    models::{
+        likelihood::Likelihood,
+        vae::{Layer, Vae},
+    },
+    variational::{Ending, Examples, Model, Network, News, Options, Run, judge, train},
+};
+
+use super::{
+    INTERRUPTED,
+    common::{DeviceFlags, Progress, abandonment, clock, file_of, flow, interruption, print},
+    fit::{scale, table::TableFlags},
+};
+
+/// Models that learn through a bound of the log-likelihood, from a table (CSV and its kin, .npy, .npz, IDX) or a folder
+/// of pictures.
+#[derive(Subcommand)]
+pub enum Bounded {
+    Vae(VaeFlags),
+    Hvae(HvaeFlags),
+}
+
+impl Bounded {
+    /// Learns until done or interrupted.
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Bounded::Vae(flags) => {
+                let layers = vec![Layer { hidden: flags.hidden.0.clone(), latent: flags.latent as usize }];
+                flags
+                    .training
+                    .run(|shape, likelihood| Network::Vae(Vae { shape, likelihood, layers, convolutional: flags.conv }))
+            }
+            Bounded::Hvae(flags) => {
+                let (latents, hidden) = (flags.latent.0, flags.hidden);
+                if latents.len() < 2 {
+                    return Err(Failure::new(
+                        "`--latent` has 1 layer; a hierarchical model has at least 2, such as 100,50",
+                    ));
+                }
+                if hidden.len() != 1 && hidden.len() != latents.len() {
+                    return Err(Failure::new(format!(
+                        "`--hidden` is given {} times; it must be once, or once for each of the {} layers of latents",
+                        hidden.len(),
+                        latents.len()
+                    )));
+                }
+                let units = hidden.iter().cycle();
+                let layers =
+                    latents.iter().zip(units).map(|(&latent, hidden)| Layer { hidden: hidden.0.clone(), latent });
+                let layers = layers.collect();
+                flags
+                    .training
+                    .run(|shape, likelihood| Network::Vae(Vae { shape, likelihood, layers, convolutional: flags.conv }))
+            }
+        }
+    }
+}
+
+/// Learn a variational autoencoder: one layer of latents.
+#[derive(Args)]
+pub struct VaeFlags {
+    #[command(flatten)]
+    training: Training,
+    /// Units of the layers between data and latents, from the data up; with `--conv`, channels at half and at a quarter
+    /// of the width
+    #[arg(long, default_value = "200,200", value_name = "UNITS")]
+    hidden: Widths,
+    /// Latents
+    #[arg(long, default_value_t = 50, value_parser = value_parser!(u32).range(1..=65_536))]
+    latent: u32,
+    /// Convolutional networks, for pictures whose sides are multiples of 4
+    #[arg(long)]
+    conv: bool,
+}
+
+/// Learn a hierarchical variational autoencoder: a Markov chain of latents.
+#[derive(Args)]
+pub struct HvaeFlags {
+    #[command(flatten)]
+    training: Training,
+    /// Units between two layers of latents, from the data up; once for all layers, or once for each, from the data up
+    #[arg(long, default_values = ["200,200", "100,100"], value_name = "UNITS")]
+    hidden: Vec<Widths>,
+    /// Latents of each layer, from the data up
+    #[arg(long, default_value = "100,50", value_name = "LATENTS")]
+    latent: Widths,
+    /// Convolutional networks below the first latents, for pictures whose sides are multiples of 4
+    #[arg(long)]
+    conv: bool,
+}
+
+/// Numbers of units, parted by commas.
+#[derive(Clone, Debug)]
+struct Widths(Vec<usize>);
+
+impl std::str::FromStr for Widths {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Widths, String> {
+        let widths = text.split(',').map(|part| part.trim().parse().ok().filter(|width| (1..=65_536).contains(width)));
+        widths
+            .collect::<Option<_>>()
+            .map(Widths)
+            .ok_or_else(|| "it must be numbers from 1 to 65536, such as 200,200".into())
+    }
+}
+
+/// How data are read.
+#[derive(Args)]
+struct DataFlags {
+    /// What numbers are divided by [default: 255 for bytes if one is above 1, else 1]
+    #[arg(long, value_parser = scale)]
+    scale: Option<f64>,
+    /// The side to which pictures of a folder are cropped and scaled
+    #[arg(long, default_value_t = 32, value_parser = value_parser!(u16).range(4..=512))]
+    size: u16,
+    /// Use at most so many examples, the first ones
+    #[arg(long, value_name = "ROWS", value_parser = value_parser!(u64).range(1..))]
+    rows: Option<u64>,
+    #[command(flatten)]
+    table: TableFlags,
+}
+
+impl DataFlags {
+    /// The table of a file, or of a folder's pictures.
+    fn open(&self, path: &Path) -> Result<Table, Failure> {
+        let table = if path.is_dir() {
+            self.pictures(path)?
+        } else {
+            let opened = self.table.open(path)?;
+            opened.notes.iter().for_each(|note| eprintln!("{}: {note}", path.display()));
+            opened.table
+        };
+        Ok(self.rows.map_or(table.clone(), |rows| table.first(rows as usize)))
+    }
+
+    /// A folder's pictures; where all are grey, of one channel.
+    fn pictures(&self, path: &Path) -> Result<Table, Failure> {
+        let size = usize::from(self.size);
+        let dataset = folder::load(path, &folder::Options { size, ..folder::Options::default() })?;
+        for skipped in &dataset.skipped {
+            eprintln!("skipped {}: {}", skipped.path.display(), skipped.reason);
+        }
+        let pictures: Vec<&Picture> = dataset.items.iter().map(|item| &item.picture).collect();
+        let grey = pictures.iter().all(|p| p.rgb().chunks_exact(3).all(|c| c[0] == c[1] && c[1] == c[2]));
+        let (shape, step) = if grey { (vec![size, size], 3) } else { (vec![size, size, 3], 1) };
+        let bytes = pictures.iter().flat_map(|p| p.rgb().iter().step_by(step).copied()).collect();
+        Table::new(shape, Values::Bytes(bytes)).ok_or_else(|| Failure::new("the folder has no pictures"))
+    }
+
+    /// The examples of a file or folder.
+    fn examples(
+        &self,
+        path: &Path,
+        likelihood: Likelihood,
+        scale: Option<f64>,
+        moments: &[(f64, f64)],
+    ) -> Result<Examples, Failure> {
+        Examples::new(self.open(path)?, likelihood, scale, moments)
+            .map_err(|why| Failure::new(format!("{}: {why}", path.display())))
+    }
+
+    /// The same, for a model that is there.
+    fn examples_of(&self, path: &Path, model: &Model, scale: Option<f64>) -> Result<Examples, Failure> {
+        let table = self.open(path)?;
+        let (have, want) = (table.columns(), model.network.columns());
+        if have != want {
+            let shapes = [table.shape(), model.network.shape()].map(shape);
+            return Err(Failure::new(format!(
+                "{}: its examples have {have} numbers ({}); the model's have {want} ({})",
+                path.display(),
+                shapes[0],
+                shapes[1]
+            )));
+        }
+        let examples = Examples::new(table, model.network.likelihood(), scale, &model.moments);
+        examples.map_err(|why| Failure::new(format!("{}: {why}", path.display())))
+    }
+}
+
+fn shape(sides: &[usize]) -> String {
+    sides.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
+}
+
+/// What every training takes.
+#[derive(Args)]
+struct Training {
+    /// The data: a .csv, .npy, .npz or IDX file, or a folder of pictures; with `--resume`, where they are now
+    #[arg(required_unless_present = "resume")]
+    data: Option<PathBuf>,
+    /// What the data's numbers are: bernoulli (0 to 1, drawn anew whenever they are seen), gaussian (any, standardised) or
+    /// logistic (8-bit levels)
+    #[arg(long, default_value_t = Likelihood::Bernoulli)]
+    likelihood: Likelihood,
+    /// The folder to write into
+    #[arg(long, default_value = "runs/bound")]
+    out: PathBuf,
+    /// Go on with the training in this folder, with its own settings
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["out", "likelihood", "hidden", "latent", "conv", "passes", "batch", "samples", "rate", "seed", "scale"])]
+    resume: Option<PathBuf>,
+    /// Data to measure the bound on, along the way and at the end
+    #[arg(long, value_name = "DATA")]
+    test: Option<PathBuf>,
+    /// Passes over the data
+    #[arg(long, default_value_t = 100, value_parser = value_parser!(u32).range(1..))]
+    passes: u32,
+    /// Examples of one step
+    #[arg(long, default_value_t = 100)]
+    batch: usize,
+    /// Draws of the bound: 1 for the evidence lower bound, k for the importance-weighted one
+    #[arg(short = 'k', long, default_value_t = 1)]
+    samples: usize,
+    /// Learning rate at the beginning; it falls to a tenth, over 8 rungs of thrice the length each
+    #[arg(long, default_value_t = 1e-3)]
+    rate: f64,
+    /// Decides initial weights, order and noise
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    reading: DataFlags,
+    #[command(flatten)]
+    machine: MachineFlags,
+}
+
+/// On how much of the machine.
+#[derive(Args)]
+pub struct MachineFlags {
+    /// Threads; results do not depend on them
+    #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    #[command(flatten)]
+    device: DeviceFlags,
+}
+
+impl MachineFlags {
+    fn cpu(&self) -> Cpu {
+        self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into()))
+    }
+
+    /// The machine asked for.
+    pub fn open(&self) -> Result<Machine, Failure> {
+        self.device.machine(self.cpu())
+    }
+}
+
+impl Training {
+    fn run(self, network: impl FnOnce(Vec<usize>, Likelihood) -> Network) -> Result<ExitCode, Failure> {
+        let interrupted = interruption("saving; once more to stop without")?;
+        let machine = self.machine.device.trainer(self.machine.cpu())?;
+        let (run, examples) = match &self.resume {
+            Some(folder) => {
+                let mut run = Run::load(folder)?;
+                if let Some(data) = &self.data {
+                    run.options.data = path::absolute(data).unwrap_or(data.clone());
+                }
+                let examples = self.reading.examples_of(&run.options.data, &run.model, run.options.scale)?;
+                (run, examples)
+            }
+            None => {
+                let data = self.data.as_deref().ok_or_else(|| Failure::new("the data are not named"))?;
+                let options = Options {
+                    data: path::absolute(data).unwrap_or(data.to_owned()),
+                    scale: self.reading.scale,
+                    passes: self.passes,
+                    batch: self.batch,
+                    samples: self.samples,
+                    rate: self.rate,
+                    seed: self.seed,
+                }
+                .checked()?;
+                let examples = self.reading.examples(data, self.likelihood, options.scale, &[])?;
+                let network = network(examples.shape().to_vec(), self.likelihood);
+                (Run::begin(&self.out, options, network, &examples)?, examples)
+            }
+        };
+        let test = self.test.as_ref().map(|path| self.reading.examples_of(path, &run.model, run.options.scale));
+        let test = test.transpose()?;
+        let (folder, file) = (run.folder.clone(), run.file());
+        let command = if let Network::Vae(vae) = &run.model.network
+            && vae.layers.len() > 1
+        {
+            "hvae"
+        } else {
+            "vae"
+        };
+        let parameters: usize = run.model.weights();
+        eprintln!(
+            "{} examples of {}, a {} of {parameters} parameters, {} steps; {machine}",
+            examples.len(),
+            shape(examples.shape()),
+            run.model.network.kind(),
+            run.options.steps(examples.len()),
+        );
+        let mut bar = Progress::new("learning")?;
+        let mut printed = Instant::now();
+        let ending = train(run, &examples, test.as_ref(), &machine, &mut |news| {
+            match *news {
+                News::Step { step, steps, pace } => {
+                    bar.set(step as f64 / steps.max(1) as f64);
+                    if let Some(pace) = pace.filter(|_| printed.elapsed() >= LINE_EVERY && !io::stderr().is_terminal())
+                    {
+                        printed = Instant::now();
+                        let left = clock(pace.left);
+                        eprintln!(
+                            "step {step}/{steps}: loss {:.3}, {:.0} examples/s, {left} left",
+                            pace.loss, pace.pictures
+                        );
+                    }
+                }
+                News::Test { passes, elbo } => bar.aside(|| {
+                    eprintln!(
+                        "after {passes:.1} passes: bound {:.3} ± {:.3} nats on test data",
+                        elbo.value, elbo.error
+                    );
+                }),
+            }
+            flow(&interrupted)
+        })?;
+        drop(bar);
+        Ok(match ending {
+            Ending::Complete => {
+                print(format_args!("{}\n", file.display()))?;
+                ExitCode::SUCCESS
+            }
+            Ending::Interrupted => {
+                eprintln!("interrupted and saved; go on with: yuragi train {command} --resume {}", folder.display());
+                ExitCode::from(INTERRUPTED)
+            }
+        })
+    }
+}
+
+/// Between two lines where there is no terminal for a bar.
+const LINE_EVERY: Duration = Duration::from_secs(30);
+
+/// Measure the bounds of a model on data.
+///
+/// The evidence lower bound and the importance-weighted one of k draws, in nats an example and bits a number, each with its
+/// standard error over the examples. Numbers between 0 and 1 of Bernoulli data are drawn once: the same for every model.
+#[derive(Args)]
+pub struct Bound {
+    /// The model, or the folder of its training
+    model: PathBuf,
+    /// The data: a table or a folder of pictures
+    data: PathBuf,
+    /// Draws for each example
+    #[arg(short = 'k', long, default_value_t = 100, value_parser = value_parser!(u32).range(1..=10_000_000))]
+    samples: u32,
+    /// Decides every draw
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    reading: DataFlags,
+    #[command(flatten)]
+    machine: MachineFlags,
+}
+
+impl Bound {
+    /// Measures and tells.
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let (interrupted, _) = abandonment("stopping")?;
+        let model = Model::open(&file_of(&self.model))?;
+        let examples = self.reading.examples_of(&self.data, &model, self.reading.scale)?;
+        let machine = self.machine.open()?;
+        let (samples, mut bar) = (self.samples as usize, Progress::new("measuring")?);
+        let bounds = judge(&model, &examples, (examples.len(), samples), self.seed, &machine, &mut |share| {
+            bar.set(share);
+            flow(&interrupted)
+        })?;
+        drop(bar);
+        let Some(bounds) = bounds else { return Ok(ExitCode::from(INTERRUPTED)) };
+        let all = [("elbo", bounds.elbo), ("importance", bounds.importance)];
+        if self.json {
+            let of = |e: Estimate| json!({"value": e.value, "error": e.error});
+            let [elbo, importance] = all.map(|(_, e)| json!({"nats": of(e), "bits": of(bounds.bits(e))}));
+            let report = json!({
+                "model": self.model, "kind": model.network.kind(), "data": self.data, "examples": bounds.examples,
+                "numbers": bounds.columns, "samples": samples, "elbo": elbo, "importance": importance,
+            });
+            print(format_args!("{report:#}\n"))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let (data, count) = (self.data.display(), bounds.examples);
+        let mut text = format!("{count} examples of {data}, {samples} draws each\n");
+        for ((_, nats), name) in all.into_iter().zip(["evidence lower bound", "importance-weighted"]) {
+            let bits = bounds.bits(nats);
+            text += &format!(
+                "{name:22}{:>11.3} ± {:.3} nats an example {:>10.4} ± {:.4} bits a number\n",
+                nats.value, nats.error, bits.value, bits.error
+            );
+        }
+        print(text)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,178 @@
+use yuragi_graph::{Backend, Graph, Plan, Slice, SliceMut};
+use yuragi_io::{Picture, picture::contact_sheet};
+use yuragi_nn::optim;
+use yuragi_numeric::{fill, philox};
+
+use super::{
+    Examples, Model, Network,
+    examples::{grey, restored},
+};
+use crate::{Failure, machine::Machine};
+
+/// Examples of one run of a drawing.
+const BATCH: usize = 64;
+/// Apart from other draws' streams.
+const STREAM: u32 = 0x7761_6c6b;
+
+/// Examples that were drawn from a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drawn {
+    /// The examples as a table holds them; bytes as shares of 255.
+    pub values: Vec<f64>,
+    /// Grey levels or colours, 0 to 1: the means that they were drawn from.
+    pub grey: Vec<f32>,
+}
+
+/// Rows of levels from 0 to 1 as pictures: of two axes, or three with 1 or 3 colours; of other rows, each is a square
+/// with as many pixels as fit in it.
+///
+/// # Errors
+/// Rows that are no pictures.
+pub fn pictures(levels: &[f32], shape: &[usize]) -> Result<Vec<Picture>, Failure> {
+    let columns: usize = shape.iter().product();
+    let (height, width, colours) = match *shape {
+        [height, width] => (height, width, 1),
+        [height, width, colours @ (1 | 3)] => (height, width, colours),
+        _ => {
+            let side = columns.isqrt();
+            if side * side != columns {
+                return Err(Failure::new(format!("rows of {columns} numbers are no pictures")));
+            }
+            (side, side, 1)
+        }
+    };
+    let level = |value: &f32| (255.0 * value.clamp(0.0, 1.0)).round() as u8;
+    let rgb = |row: &[f32]| match colours {
+        3 => row.iter().map(level).collect(),
+        _ => row.iter().flat_map(|value| [level(value); 3]).collect(),
+    };
+    Ok(levels.chunks(columns).map(|row| Picture::new(width, height, rgb(row))).collect::<Result<_, _>>()?)
+}
+
+/// A sheet that shows what a model has learned: two rows of examples, each above its reconstruction, and four of draws.
+/// `None` where examples are no pictures.
+///
+/// # Errors
+/// What the machine reports.
+pub fn progress_sheet(
+    model: &Model,
+    examples: &Examples,
+    seed: u64,
+    machine: &Machine,
+) -> Result<Option<Picture>, Failure> {
+    const ACROSS: usize = 12;
+    let shape = model.network.shape();
+    if !matches!(shape, [_, _] | [_, _, 1 | 3]) {
+        return Ok(None);
+    }
+    let (shown, again) = reconstructions(model, examples, 2 * ACROSS, machine)?;
+    let drawn = draw(model, 4 * ACROSS, seed, machine, &mut |_| true)?;
+    let [shown, again] = [pictures(&shown, shape)?, pictures(&again, shape)?];
+    let mut all = Vec::new();
+    for (shown, again) in shown.chunks(ACROSS).zip(again.chunks(ACROSS)) {
+        all.extend(shown.iter().chain(again).cloned());
+    }
+    all.extend(pictures(&drawn.grey, shape)?);
+    Ok(Some(contact_sheet(&all, ACROSS.min(examples.len()), 2)?))
+}
+
+/// Draws `count` examples; `tell` hears the number done and may end it.
+///
+/// # Errors
+/// What the machine reports, or an interruption.
+pub fn draw(
+    model: &Model,
+    count: usize,
+    seed: u64,
+    machine: &Machine,
+    tell: &mut dyn FnMut(usize) -> bool,
+) -> Result<Drawn, Failure> {
+    let Network::Vae(vae) = &model.network;
+    let (batch, columns) = (BATCH.min(count.max(1)), vae.columns());
+    let plan = machine.compile(&vae.sample(batch)?)?;
+    let store = machine.upload(optim::averaged(&model.params))?;
+    let mut state = plan.state(&store)?;
+    let (mut xs, mut means) = (Vec::new(), Vec::new());
+    let mut number = 0u32;
+    while xs.len() < count * columns {
+        if !tell(xs.len() / columns) {
+            return Err(Failure::new("interrupted"));
+        }
+        let [low, high] = philox::key(seed);
+        let key = [low.wrapping_add(number.wrapping_mul(0x9e37_79b9)), high ^ number];
+        let (mut x, mut mean) = (vec![0.0f32; batch * columns], vec![0.0f32; batch * columns]);
+        plan.run(&mut state, &store, &[Slice::U32(&key)], &mut [SliceMut::F32(&mut x), SliceMut::F32(&mut mean)])?;
+        xs.extend(x);
+        means.extend(mean);
+        number += 1;
+    }
+    xs.truncate(count * columns);
+    means.truncate(count * columns);
+    let law = model.network.likelihood();
+    Ok(Drawn { values: restored(law, &model.moments, &xs), grey: grey(law, &model.moments, &means) })
+}
+
+/// The first examples as grey levels, and what becomes of each through the means of its latents.
+///
+/// # Errors
+/// What the machine reports.
+pub fn reconstructions(
+    model: &Model,
+    examples: &Examples,
+    count: usize,
+    machine: &Machine,
+) -> Result<(Vec<f32>, Vec<f32>), Failure> {
+    let Network::Vae(vae) = &model.network;
+    let count = count.min(examples.len());
+    let mut x = Vec::new();
+    (0..count).for_each(|row| examples.push_fixed(row, &mut x));
+    let z = once(model, &vae.encode(count)?, &x, count * vae.top(), machine)?;
+    Ok((grey(vae.likelihood, &model.moments, &x), decoded(model, &z, machine)?))
+}
+
+/// Means of examples for top latents, as grey levels.
+///
+/// # Errors
+/// What the machine reports.
+pub fn decoded(model: &Model, z: &[f32], machine: &Machine) -> Result<Vec<f32>, Failure> {
+    let Network::Vae(vae) = &model.network;
+    let count = z.len() / vae.top().max(1);
+    let x = once(model, &vae.decode(count)?, z, count * vae.columns(), machine)?;
+    Ok(grey(vae.likelihood, &model.moments, &x))
+}
+
+/// Walks through the space of latents, as grey levels, row by row. With two latents, a grid of their quantiles
+/// (side×side); otherwise `side` walks of `side` steps from one draw of the prior to another along a great circle.
+///
+/// # Errors
+/// What the machine reports.
+pub fn walk(model: &Model, side: usize, seed: u64, machine: &Machine) -> Result<Vec<f32>, Failure> {
+    let Network::Vae(vae) = &model.network;
+    let share = |i: usize| i as f32 / (side.max(2) - 1) as f32;
+    let mut z = Vec::new();
+    if vae.top() == 2 {
+        for row in 0..side {
+            (0..side).for_each(|column| z.extend([4.0 * share(column) - 2.0, 2.0 - 4.0 * share(row)]));
+        }
+    } else {
+        let mut ends = vec![0.0f32; 2 * vae.top() * side];
+        fill::normal(philox::key(seed), STREAM, 0, &mut ends);
+        for pair in ends.chunks(2 * vae.top()) {
+            let (from, to) = pair.split_at(vae.top());
+            for step in 0..side {
+                let (sine, cosine) = (share(step) * std::f32::consts::FRAC_PI_2).sin_cos();
+                z.extend(from.iter().zip(to).map(|(a, b)| a * cosine + b * sine));
+            }
+        }
+    }
+    decoded(model, &z, machine)
+}
+
+/// One run of a graph with one input and one output.
+fn once(model: &Model, graph: &Graph, input: &[f32], outputs: usize, machine: &Machine) -> Result<Vec<f32>, Failure> {
+    let plan = machine.compile(graph)?;
+    let store = machine.upload(optim::averaged(&model.params))?;
+    let mut out = vec![0.0; outputs];
+    plan.run(&mut plan.state(&store)?, &store, &[Slice::F32(input)], &mut [SliceMut::F32(&mut out)])?;
+    Ok(out)
+}

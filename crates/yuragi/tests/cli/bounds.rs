@@ -1,0 +1,103 @@
+use std::fs;
+
+use serde_json::Value;
+use yuragi::io::Picture;
+
+use crate::program::Scratch;
+
+/// Eighty pictures of 4×4 pixels, each one bright row, as IDX; `level` is the brightness.
+fn stripes(scratch: &Scratch, name: &str, level: u8) {
+    let mut bytes = vec![0, 0, 8, 3, 0, 0, 0, 80, 0, 0, 0, 4, 0, 0, 0, 4];
+    bytes.extend((0..80 * 16).map(|i| if i / 4 % 4 == i / 16 % 4 { level } else { 0 }));
+    fs::write(scratch.join(name), bytes).unwrap();
+}
+
+const SMALL: [&str; 8] = ["--hidden", "32", "--batch", "20", "--rate", "0.01", "--passes", "500"];
+
+fn nats(report: &str, bound: &str) -> f64 {
+    let report: Value = serde_json::from_str(report).unwrap();
+    report[bound]["nats"]["value"].as_f64().unwrap()
+}
+
+#[test]
+fn t24_an_autoencoder_learns_stripes_and_is_judged_and_drawn_from() {
+    let scratch = Scratch::new();
+    stripes(&scratch, "stripes", 255);
+    let begin = ["train", "vae", "stripes", "--latent", "2", "--test", "stripes", "--out", "run"];
+    let ended = scratch.succeed(begin.into_iter().chain(SMALL));
+    assert_eq!(ended.out, "run/model.safetensors\n");
+    assert!(ended.err.contains("80 examples of 4x4, a variational autoencoder of"), "{}", ended.err);
+    for file in ["checkpoint.safetensors", "bound.tsv", "bound.png", "bound-samples.png", "test.tsv"] {
+        assert!(scratch.join("run").join(file).exists(), "{file}");
+    }
+    // Four patterns have ln p = −ln 4 = −1.386 at best; sixteen independent pixels, −9.0.
+    let [one, many] = ["1", "64"].map(|k| scratch.succeed(["bound", "run", "stripes", "-k", k, "--json"]).out);
+    let [elbo, importance] = [nats(&many, "elbo"), nats(&many, "importance")];
+    assert!(elbo > -3.0 && elbo <= importance && importance < -1.38, "{many}");
+    assert_eq!(nats(&one, "elbo"), nats(&one, "importance"));
+    let told = scratch.succeed(["bound", "run/model.safetensors", "stripes"]).out;
+    assert!(told.contains("80 examples of stripes, 100 draws each") && told.contains("bits a number"), "{told}");
+    let drawn = scratch.succeed(["sample", "run", "-n", "30", "--seed", "4"]).out;
+    assert!(drawn.lines().all(|line| line.split(',').all(|x| ["0", "1"].contains(&x))), "{drawn}");
+    let bright = drawn.lines().filter(|line| line.matches('1').count() == 4).count();
+    assert!(drawn.lines().count() >= 30 && bright >= 20, "{drawn}");
+    for more in [&["-n", "9"][..], &["--walk", "5"]] {
+        scratch.succeed([&["sample", "run", "-o", "sheet.png"], more].concat());
+        assert!(Picture::open(scratch.join("sheet.png")).unwrap().width() > 3 * 4);
+    }
+    let told = scratch.succeed(["info", "run/model.safetensors"]).out;
+    assert!(told.contains("variational autoencoder") && told.contains("32-2"), "{told}");
+}
+
+#[test]
+fn t25_a_resumed_training_of_a_chain_has_the_same_weights() {
+    let scratch = Scratch::new();
+    stripes(&scratch, "stripes", 200);
+    let begin = |out| {
+        let flags = ["--latent", "3,2", "--batch", "20", "--passes", "400", "-k", "3", "--hidden", "8", "--out", out];
+        ["train", "hvae", "stripes"].into_iter().chain(flags).collect::<Vec<_>>()
+    };
+    scratch.succeed(begin("whole"));
+    let result = |run: &str, file: &str| fs::read(scratch.join(run).join(file)).unwrap();
+    #[cfg(unix)]
+    {
+        let mut running = scratch.start(&begin("cut"), "80 examples");
+        running.until(|| scratch.join("cut/checkpoint.safetensors").exists());
+        running.signal("INT");
+        let ended = running.end();
+        assert_eq!(ended.code, Some(130), "{}", ended.err);
+        assert!(ended.err.contains("yuragi train hvae --resume cut"), "{}", ended.err);
+        scratch.succeed(["train", "hvae", "--resume", "cut", "--threads", "1"]);
+        for file in ["checkpoint.safetensors", "model.safetensors"] {
+            assert!(result("cut", file) == result("whole", file), "{file}");
+        }
+    }
+    assert!(!result("whole", "model.safetensors").is_empty());
+}
+
+#[test]
+fn t24_what_does_not_fit_is_refused_in_one_line() {
+    let scratch = Scratch::new();
+    stripes(&scratch, "stripes", 255);
+    fs::write(scratch.join("wide.csv"), "0,1,1\n1,0,0\n").unwrap();
+    fs::write(scratch.join("many.csv"), "0,3\n1,0\n").unwrap();
+    fs::write(scratch.join("parts.csv"), "0,0.3\n1,0\n").unwrap();
+    scratch.succeed(["train", "vae", "stripes", "--passes", "1", "--latent", "2", "--hidden", "4", "--out", "run"]);
+    let sixteen = "its examples have 3 numbers (3); the model's have 16 (4x4)";
+    scratch.refuse(["bound", "run", "wide.csv"], &["wide.csv", sixteen]);
+    scratch.refuse(["train", "vae", "many.csv", "--out", "new"], &["many.csv", "row 1, column 2 is 3", "from 0 to 1"]);
+    let levels = ["train", "vae", "parts.csv", "--likelihood", "logistic", "--out", "new"];
+    scratch.refuse(levels, &["parts.csv", "row 1, column 2", "multiple of 1/255"]);
+    scratch.refuse(["train", "vae", "stripes", "-k", "0", "--out", "new"], &["the number of samples is 0", "from 1"]);
+    scratch.refuse(["train", "vae", "wide.csv", "--conv", "--out", "new"], &["multiples of 4"]);
+    scratch.refuse(["train", "vae", "stripes", "--out", "run"], &["run/checkpoint.safetensors exists", "--resume"]);
+    scratch.refuse(["train", "hvae", "stripes", "--latent", "5", "--out", "new"], &["1 layer", "at least 2"]);
+    scratch.refuse(["train", "vae", "--resume", "new"], &["nothing to resume"]);
+    let other = scratch.run(["train", "vae", "--resume", "run", "stripes", "--rows", "40"]);
+    assert!(other.err.contains("began with other data") && other.code == Some(1), "{}", other.err);
+    fs::write(scratch.join("rows.csv"), "1,2\n2,3\n3,1\n").unwrap();
+    scratch.succeed(["fit", "gmm", "rows.csv", "-k", "1"]);
+    scratch.refuse(["bound", "gmm.safetensors", "rows.csv"], &["gmm.safetensors is no model with a bound"]);
+    scratch.refuse(["sample", "gmm.safetensors", "--walk", "4", "-o", "a.png"], &["`--walk` needs latents"]);
+    assert_eq!(scratch.run(["bound", "run", "stripes", "-k", "0"]).code, Some(2));
+}
