@@ -48,7 +48,7 @@ fn bound(
     let b = Builder::new();
     let x = b.input("x", &[EXAMPLES, 2], DType::F32);
     let key = b.input("key", &[2], DType::U32);
-    let each = terms(&Scope::new(&b), x, key, (gamma, Likelihood::Gaussian), (DRAWS, steps), |z, at| denoise(z, at));
+    let each = terms(&Scope::new(&b), x, key, (gamma, Likelihood::Gaussian), (DRAWS, steps), denoise);
     let graph = b.finish(&[("total", each.total()), ("diffusion", each.diffusion)]).unwrap();
     let x: Vec<f32> =
         normals(0, 2 * EXAMPLES).iter().enumerate().map(|(i, z)| MEAN[i % 2] + DEVIATION[i % 2] * z).collect();
