@@ -29,7 +29,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Generate(generate::Generate),
-    Train(train::Train),
+    Train(Box<train::Train>),
     Evaluate(evaluate::Evaluate),
     Info(info::Info),
     Convert(convert::Convert),
