@@ -35,7 +35,7 @@ pub enum Error {
         /// The noise's coefficient σ.
         sigma: f64,
     },
-    /// A name that is no sampler's or prediction's.
+    /// A name that is no sampler's, prediction's or schedule's.
     Name {
         /// What was to be named.
         what: &'static str,
@@ -43,6 +43,26 @@ pub enum Error {
         got: String,
         /// The legal names.
         legal: &'static str,
+    },
+    /// A configuration's value that its key cannot have.
+    Setting {
+        /// The key.
+        key: String,
+        /// The value given.
+        got: String,
+        /// The legal values, in words.
+        legal: &'static str,
+    },
+    /// The network gave a number that is not finite.
+    Output {
+        /// The evaluation, counted from 1.
+        evaluation: usize,
+        /// The number of evaluations.
+        of: usize,
+        /// The place of the first such number.
+        index: usize,
+        /// That number.
+        value: f32,
     },
     /// A sampler was advanced after its last step.
     Finished,
@@ -57,6 +77,10 @@ impl fmt::Display for Error {
                 write!(f, "{from} does not determine {to} at alpha {alpha}, sigma {sigma}")
             }
             Self::Name { what, got, legal } => write!(f, "unknown {what} {got:?}; legal are {legal}"),
+            Self::Setting { key, got, legal } => write!(f, "{key} is {got}; it must be {legal}"),
+            Self::Output { evaluation, of, index, value } => {
+                write!(f, "the network's output {index} at evaluation {evaluation} of {of} is {value}")
+            }
             Self::Finished => write!(f, "the sampler has already taken its last step"),
         }
     }

@@ -8,10 +8,11 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`schedule`] | points; discrete VP schedules; Karras and flow-matching ladders |
+//! | [`schedule`] | points; discrete VP schedules; the ladders that samplers walk down |
 //! | [`forward`] | q(z_t \| x), the posterior q(z_s \| z_t, x), the terms of the bound |
 //! | [`parameterization`] | x₀, ε, v, u and score, with exact conversions |
 //! | [`sampler`] | one stepping machine for every sampler |
+//! | [`config`] | generations as diffusers' configurations mean them |
 //! | [`rng`] | the generators that noise comes from, PyTorch's among them |
 //! | [`guidance`] | classifier-free and classifier guidance |
 //! | [`sde`] | the continuous VP and VE processes; Langevin dynamics |
@@ -39,18 +40,22 @@
 
 extern crate alloc;
 
+pub mod clip;
+pub mod config;
 mod error;
 pub mod forward;
 pub mod guidance;
+mod names;
 pub mod parameterization;
 pub mod rng;
 pub mod sampler;
 pub mod schedule;
 pub mod sde;
 
+pub use clip::Clip;
+pub use config::Config;
 pub use error::Error;
 pub use parameterization::Prediction;
 pub use rng::{Rng, Source};
-pub use sampler::{Kind, Noise, Sampler};
-pub use schedule::{Coordinate, Discrete, Ladder, Point, Spacing};
-pub use sde::Sde;
+pub use sampler::{Choice, Kind, Noise, Sampler};
+pub use schedule::{Coordinate, Discrete, Input, Ladder, Point, Sde, Spacing};

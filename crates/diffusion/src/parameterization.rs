@@ -22,10 +22,13 @@ pub enum Prediction {
     Flow,
     /// The score ∇ ln q(x) = −ε/σ.
     Score,
+    /// −v: the F of elucidated diffusion (Karras et al. 2022), behind
+    /// [`Input::Scaled`](crate::Input::Scaled).
+    Edm,
 }
 
 /// The names of [`Prediction`]s, as [`FromStr`] reads them.
-const NAMES: &str = "sample, epsilon, velocity, flow, score";
+const NAMES: &str = "sample, epsilon, velocity, flow, score, edm";
 
 impl Prediction {
     /// The name, as [`FromStr`] reads it.
@@ -36,6 +39,7 @@ impl Prediction {
             Self::Velocity => "velocity",
             Self::Flow => "flow",
             Self::Score => "score",
+            Self::Edm => "edm",
         }
     }
 
@@ -47,6 +51,7 @@ impl Prediction {
             Self::Velocity => (-point.sigma, point.alpha),
             Self::Flow => (-1.0, 1.0),
             Self::Score => (0.0, -1.0 / point.sigma),
+            Self::Edm => (point.sigma, -point.alpha),
         }
     }
 
@@ -130,7 +135,7 @@ impl FromStr for Prediction {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
-        let all = [Self::Sample, Self::Epsilon, Self::Velocity, Self::Flow, Self::Score];
+        let all = [Self::Sample, Self::Epsilon, Self::Velocity, Self::Flow, Self::Score, Self::Edm];
         let found = all.into_iter().find(|kind| kind.name().eq_ignore_ascii_case(name.trim()));
         found.ok_or_else(|| Error::Name { what: "prediction", got: name.into(), legal: NAMES })
     }

@@ -1,235 +1,166 @@
 //! Samplers as one stepping machine, driven from outside.
 //!
-//! On a ladder of points (α, σ), with x₀ what the network makes of x and
-//! ε = (x − α·x₀)/σ, one step from (α, σ) to (α′, σ′) is
+//! Every evaluation of the network is followed by one [`Update`]: the state
+//! and a few vectors of memory become linear combinations of the state, the
+//! network's output, the memory and fresh noise. The samplers differ in the
+//! coefficients alone, which are derived in f64 beforehand:
 //!
-//! ```text
-//! x′ = α′·D + d·ε(D) + u·n,    d² + u² = σ′²,    n standard normal,
-//! ```
-//!
-//! and the samplers differ only in the part u of the noise that is fresh and
-//! in the estimate D:
-//!
-//! | sampler | u | D |
+//! | sampler | source | order |
 //! |---|---|---|
-//! | DDIM (Song et al. 2020) | η·σ′·√(1 − ρ²), ρ = σ′α/(α′σ) | x₀ |
-//! | Euler | 0 | x₀ |
-//! | DDPM (Ho et al. 2020), Euler ancestral | σ′·√(1 − ρ²) | x₀ |
-//! | DPM-Solver++ 2M (Lu et al. 2022) | 0 | x₀ + κ·(x₀ − previous x₀) |
-//! | DPM-Solver++ 2M SDE | σ′·√(1 − ρ²) | x₀ + κ·(x₀ − previous x₀) |
-//! | LCM (Luo et al. 2023) | σ′ | x₀ |
+//! | DDPM | Ho et al. 2020 | SDE |
+//! | DDIM(η) | Song et al. 2020 | 1; SDE with η > 0 |
+//! | Euler, Euler a | Karras et al. 2022; k-diffusion | 1; SDE |
+//! | Heun | Karras et al. 2022 | 2 |
+//! | DPM2, DPM2 a | Lu et al. 2022; k-diffusion | 2; SDE |
+//! | LMS, PLMS, PNDM | k-diffusion; Liu et al. 2022 | 4, with a start of lower order |
+//! | DPM 2M, 3M; DPM++ 2M, 3M | Lu et al. 2022 | 2, 3 |
+//! | DPM++ 2M SDE, 3M SDE | Lu et al. 2022; k-diffusion | SDE |
+//! | DPM++ 2S, 3S | Lu et al. 2022 | 2, 3 |
+//! | DPM++ 2S a, DPM++ SDE | k-diffusion | SDE |
+//! | DEIS | Zhang and Chen 2023 | 2 |
+//! | UniPC | Zhao et al. 2023 | 3 (2, corrected) |
+//! | LCM, TCD | Luo et al. 2023; Zheng et al. 2024 | for consistency models |
 //!
-//! with κ = ln ρ/(2 ln ρ₋), ρ₋ of the step before. Thus Euler is DDIM with
-//! η = 0, and Euler ancestral is DDPM: in this view they are the same step.
-//! Heun's method (Karras et al. 2022, algorithm 1) evaluates twice.
-//!
-//! Every evaluation is one [`Update`], its coefficients computed in f64
-//! beforehand.
+//! Euler is DDIM with η = 0, and Euler ancestral is DDPM: in this view they
+//! are the same step. A sampler as a diffusers configuration means it, which
+//! may differ at the ends, comes from [`Config`](crate::Config).
 
-use crate::error::{Error, length, range};
-use crate::schedule::{Coordinate, Ladder, Point};
+mod kind;
+mod linear;
+mod method;
+mod multistep;
+mod noise;
+mod onestep;
+mod pndm;
+mod program;
+mod unipc;
+
+pub use self::{
+    kind::{Choice, Kind, NAMES},
+    linear::Register,
+    noise::{Batch, Noise},
+    program::Term,
+};
+use self::{
+    linear::MEMORY,
+    program::{Program, Step},
+};
+pub(crate) use self::{
+    method::Method,
+    multistep::{Ends, Form, Solver},
+    onestep::Variance,
+    pndm::{Move, Moves},
+    unipc::UniPc,
+};
+use crate::clip::Clip;
+use crate::error::{Error, length};
+use crate::parameterization::Prediction;
+use crate::schedule::{Ladder, Point};
 use alloc::vec::Vec;
-use core::fmt;
-use core::str::FromStr;
-use yuragi_numeric::fill;
-
-/// The samplers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
-    /// Ancestral sampling from the posterior q(z_s | z_t, x₀).
-    Ddpm,
-    /// Denoising diffusion implicit models; deterministic at `eta` 0.
-    Ddim {
-        /// The share of the ancestral noise, 0 to 1.
-        eta: f64,
-    },
-    /// Euler's method on the probability-flow ODE: first order.
-    Euler,
-    /// Euler's method with ancestral noise.
-    EulerAncestral,
-    /// Heun's method: second order, two evaluations a step.
-    Heun,
-    /// The second-order multistep DPM-Solver++.
-    DpmPlusPlus2M,
-    /// The same for the reverse SDE, with ancestral noise.
-    DpmPlusPlus2MSde,
-    /// Latent consistency models: back to x₀ and fresh noise at every step.
-    Lcm,
-}
-
-/// The names of samplers, as [`FromStr`] reads them.
-pub const NAMES: &str = "ddpm, ddim, ddim:ETA, euler, euler-a, heun, dpm++2m, dpm++2m-sde, lcm";
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ddpm => "ddpm",
-            Self::Ddim { eta: 0.0 } => "ddim",
-            Self::Ddim { eta } => return write!(f, "ddim:{eta}"),
-            Self::Euler => "euler",
-            Self::EulerAncestral => "euler-a",
-            Self::Heun => "heun",
-            Self::DpmPlusPlus2M => "dpm++2m",
-            Self::DpmPlusPlus2MSde => "dpm++2m-sde",
-            Self::Lcm => "lcm",
-        })
-    }
-}
-
-/// Reads a name however its letters are cased and its words are joined:
-/// `Euler a`, `euler_a` and `euler-a` are one.
-impl FromStr for Kind {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self, Error> {
-        let plain: alloc::string::String =
-            name.chars().filter(|c| !matches!(c, ' ' | '-' | '_')).map(|c| c.to_ascii_lowercase()).collect();
-        let unknown = || Error::Name { what: "sampler", got: name.into(), legal: NAMES };
-        Ok(match plain.as_str() {
-            "ddpm" => Self::Ddpm,
-            "ddim" => Self::Ddim { eta: 0.0 },
-            "euler" => Self::Euler,
-            "eulera" | "eulerancestral" => Self::EulerAncestral,
-            "heun" => Self::Heun,
-            "dpm++2m" | "dpmpp2m" => Self::DpmPlusPlus2M,
-            "dpm++2msde" | "dpmpp2msde" => Self::DpmPlusPlus2MSde,
-            "lcm" => Self::Lcm,
-            other => {
-                let eta = other.strip_prefix("ddim:").and_then(|eta| eta.parse().ok()).ok_or_else(unknown)?;
-                check_eta(eta)?;
-                Self::Ddim { eta }
-            }
-        })
-    }
-}
-
-fn check_eta(eta: f64) -> Result<(), Error> {
-    range("eta", eta, (0.0..=1.0).contains(&eta), "from 0 to 1")
-}
-
-/// A source of standard normal noise.
-///
-/// Stream 0 is the noise that a sampler starts from; stream k + 1 is that of
-/// its k-th evaluation. A key is a source, so one seed gives one picture; a
-/// [`Batch`] of sources gives each picture the noise it would have alone; a
-/// [`Source`](crate::Source) is a seed of any generator, and a closure brings
-/// noise from elsewhere.
-pub trait Noise {
-    /// Fills `out` with elements `first..` of `stream`.
-    fn fill(&mut self, stream: u32, first: usize, out: &mut [f32]);
-}
-
-impl Noise for [u32; 2] {
-    fn fill(&mut self, stream: u32, first: usize, out: &mut [f32]) {
-        fill::normal(*self, stream, first as u64, out);
-    }
-}
-
-impl<F: FnMut(u32, usize, &mut [f32])> Noise for F {
-    fn fill(&mut self, stream: u32, first: usize, out: &mut [f32]) {
-        self(stream, first, out);
-    }
-}
-
-/// One source a picture, the pictures standing one after another in the state.
-#[derive(Debug)]
-pub struct Batch<'a, N> {
-    sources: &'a mut [N],
-    len: usize,
-}
-
-impl<'a, N: Noise> Batch<'a, N> {
-    /// The noise of `sources.len()` pictures of `len` values each. Values past
-    /// the last picture get no noise.
-    ///
-    /// # Errors
-    /// `len` is 0.
-    pub fn new(sources: &'a mut [N], len: usize) -> Result<Self, Error> {
-        range("the picture's length", len as f64, len > 0, "at least 1")?;
-        Ok(Self { sources, len })
-    }
-}
-
-impl<N: Noise> Noise for Batch<'_, N> {
-    fn fill(&mut self, stream: u32, first: usize, mut out: &mut [f32]) {
-        let mut inside = first % self.len;
-        for source in self.sources.iter_mut().skip(first / self.len) {
-            let (part, rest) = out.split_at_mut(out.len().min(self.len - inside));
-            source.fill(stream, inside, part);
-            (inside, out) = (0, rest);
-        }
-        out.fill(0.0);
-    }
-}
 
 /// What becomes of the network's answer at one evaluation, for an engine that
-/// keeps the state on a device:
-///
-/// ```text
-/// state  ← x·state + sample·x₀ + memory·m + noise·n
-/// m      ← keep_x·state + keep_sample·x₀          (the state before)
-/// ```
+/// keeps the state on a device: every register that `terms` write becomes the
+/// sum of their products, all of them read before any is written.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Update {
+pub struct Update<'a> {
     /// Where the network is evaluated.
     pub at: Point,
-    /// The coefficient of the state.
-    pub x: f32,
-    /// The coefficient of the network's x₀.
-    pub sample: f32,
-    /// The coefficient of the memory.
-    pub memory: f32,
-    /// The coefficient of fresh standard normal noise.
-    pub noise: f32,
-    /// The state's coefficient in the new memory.
-    pub keep_x: f32,
-    /// The coefficient of x₀ in the new memory.
-    pub keep_sample: f32,
+    /// The factor between the state and what the network reads.
+    pub scale: f32,
+    /// [`Register::Sample`] is `estimate.0`·state + `estimate.1`·output,
+    /// clipped.
+    pub estimate: (f32, f32),
+    /// The terms, those of a register together.
+    pub terms: &'a [Term],
 }
 
 /// A sampler in progress.
 ///
 /// Drive it with [`start`](Self::start) once, then
-/// [`request`](Self::request), evaluate the network, and
-/// [`advance`](Self::advance) until `request` gives `None`. After
-/// construction nothing is allocated.
+/// [`request`](Self::request), evaluate the network on the state times
+/// [`scale`](Self::scale), and [`advance`](Self::advance) until `request`
+/// gives `None`. After construction nothing is allocated.
+///
+/// What a sampler has done is in the state, [`done`](Self::done) and
+/// [`memory`](Self::memory): saved with them, it goes on from
+/// [`resume`](Self::resume) with the same bits.
 #[derive(Clone, Debug)]
 pub struct Sampler {
-    updates: Vec<Update>,
+    steps: Vec<Step>,
+    terms: Vec<Term>,
     next: usize,
-    memory: Vec<f32>,
+    start: f32,
+    clip: Clip,
     len: usize,
+    memory: Vec<f32>,
+    /// Clipped estimates, and what clipping works on.
+    samples: Vec<f32>,
+    scratch: Vec<f32>,
 }
 
-/// Values that are updated together, with their noise on the stack.
+/// Values that are updated together, on the stack.
 const CHUNK: usize = 256;
 
 impl Sampler {
-    /// A sampler for states of `len` values.
+    /// A sampler for states of `len` values, of a network that predicts x₀.
     ///
     /// # Errors
-    /// An η outside 0 to 1; or a first point with α = 0 for Heun's method on a
-    /// ladder in [`Coordinate::Sigma`], where σ/α is infinite.
+    /// An η or γ outside 0 to 1, or a ladder on which the sampler is not
+    /// defined.
     pub fn new(kind: Kind, ladder: &Ladder, len: usize) -> Result<Self, Error> {
-        let updates = match kind {
-            Kind::Ddpm | Kind::EulerAncestral => one_evaluation(ladder, fresh(1.0), false),
-            Kind::Ddim { eta } => {
-                check_eta(eta)?;
-                one_evaluation(ladder, fresh(eta), false)
-            }
-            Kind::Euler => one_evaluation(ladder, fresh(0.0), false),
-            Kind::DpmPlusPlus2M => one_evaluation(ladder, fresh(0.0), true),
-            Kind::DpmPlusPlus2MSde => one_evaluation(ladder, fresh(1.0), true),
-            Kind::Lcm => one_evaluation(ladder, |_, to| to.sigma, false),
-            Kind::Heun => heun(ladder)?,
-        };
-        let remembers = updates.iter().any(|update| update.memory != 0.0);
-        Ok(Self { updates, next: 0, memory: alloc::vec![0.0; if remembers { len } else { 0 }], len })
+        Self::predicting(kind, ladder, Prediction::Sample, Clip::None, len)
     }
 
-    /// Fills `state` with the noise to begin from and returns to the first
-    /// step: standard deviation √(α² + σ²), which data of unit variance have
-    /// at the first point.
+    /// A sampler of a network that predicts `prediction`, whose estimates of
+    /// x₀ are clipped.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); [`Error::Singular`] where the prediction says
+    /// nothing of x₀, as ε does where there is no signal; clipping with
+    /// numbers outside their range.
+    pub fn predicting(
+        kind: Kind,
+        ladder: &Ladder,
+        prediction: Prediction,
+        clip: Clip,
+        len: usize,
+    ) -> Result<Self, Error> {
+        kind.check()?;
+        Self::derived(&kind.into(), ladder, prediction, clip, len)
+    }
+
+    pub(crate) fn derived(
+        method: &Method,
+        ladder: &Ladder,
+        prediction: Prediction,
+        clip: Clip,
+        len: usize,
+    ) -> Result<Self, Error> {
+        clip.check(len)?;
+        let clips = clip != Clip::None;
+        let mut program = Program::new(ladder, prediction, clips);
+        method.derive(&mut program)?;
+        let Program { steps, terms, .. } = program;
+        let slots = terms.iter().map(|term| match term.to {
+            Register::Memory(slot) => usize::from(slot) + 1,
+            _ => 0,
+        });
+        let slots = slots.max().unwrap_or(0);
+        Ok(Self {
+            steps,
+            terms,
+            next: 0,
+            start: ladder.start() as f32,
+            clip,
+            len,
+            memory: alloc::vec![0.0; slots * len],
+            samples: alloc::vec![0.0; if clips { len } else { 0 }],
+            scratch: alloc::vec![0.0; clip.scratch()],
+        })
+    }
+
+    /// Fills `state` with the noise to begin from, of the ladder's
+    /// [`start`](Ladder::start), and returns to the first step.
     ///
     /// # Errors
     /// A state of the wrong length.
@@ -237,10 +168,8 @@ impl Sampler {
         length("the state", state.len(), self.len)?;
         self.restart();
         noise.fill(0, 0, state);
-        if let Some(update) = self.updates.first() {
-            let scale = libm::hypot(update.at.alpha, update.at.sigma) as f32;
-            state.iter_mut().for_each(|x| *x *= scale);
-        }
+        let scale = self.start;
+        state.iter_mut().for_each(|x| *x *= scale);
         Ok(())
     }
 
@@ -253,18 +182,37 @@ impl Sampler {
     /// The noise level at which the network must now be evaluated on the
     /// state, or `None` when the state is finished.
     pub fn request(&self) -> Option<Point> {
-        self.updates.get(self.next).map(|update| update.at)
+        self.steps.get(self.next).map(|step| step.at)
+    }
+
+    /// The factor between the state and what the network must now read; 1
+    /// unless the ladder's [`Input`](crate::Input) is scaled.
+    pub fn scale(&self) -> f32 {
+        self.steps.get(self.next).map_or(1.0, |step| step.scale)
+    }
+
+    /// The estimate of x₀ is `estimate().0`·state + `estimate().1`·output for
+    /// the output at [`request`](Self::request), before it is clipped: a
+    /// preview.
+    pub fn estimate(&self) -> (f32, f32) {
+        self.steps.get(self.next).map_or((1.0, 0.0), |step| step.estimate)
     }
 
     /// The update that [`advance`](Self::advance) will apply, or `None` when
     /// the state is finished.
-    pub fn update(&self) -> Option<Update> {
-        self.updates.get(self.next).copied()
+    pub fn update(&self) -> Option<Update<'_>> {
+        let step = self.steps.get(self.next)?;
+        Some(Update { at: step.at, scale: step.scale, estimate: step.estimate, terms: self.terms(self.next) })
+    }
+
+    fn terms(&self, step: usize) -> &[Term] {
+        let end = |step: usize| self.steps.get(step).map_or(self.terms.len(), |step| step.end);
+        &self.terms[step.checked_sub(1).map_or(0, end)..end(step)]
     }
 
     /// How many times the network is evaluated from start to end.
     pub fn evaluations(&self) -> usize {
-        self.updates.len()
+        self.steps.len()
     }
 
     /// How many evaluations are done.
@@ -272,113 +220,90 @@ impl Sampler {
         self.next
     }
 
-    /// Takes in `sample`, the network's x₀ for the state at
+    /// What is remembered of earlier evaluations: vectors as long as the
+    /// state, one after another.
+    pub fn memory(&self) -> &[f32] {
+        &self.memory
+    }
+
+    /// Goes on where a sampler of the same making was after `done`
+    /// evaluations, with its memory then; the caller restores the state.
+    ///
+    /// # Errors
+    /// More evaluations than there are, or memory of another length.
+    pub fn resume(&mut self, done: usize, memory: &[f32]) -> Result<(), Error> {
+        length("the memory", memory.len(), self.memory.len())?;
+        let legal = done <= self.steps.len();
+        crate::error::range("the evaluations done", done as f64, legal, "at most those of the sampler")?;
+        self.memory.copy_from_slice(memory);
+        self.next = done;
+        Ok(())
+    }
+
+    /// Takes in the network's output for the state at
     /// [`request`](Self::request), and moves the state on.
     ///
     /// # Errors
-    /// A slice of the wrong length, or [`Error::Finished`]; nothing is changed
-    /// then.
-    pub fn advance(&mut self, state: &mut [f32], sample: &[f32], noise: &mut impl Noise) -> Result<(), Error> {
+    /// A slice of the wrong length, an output that is not finite, or
+    /// [`Error::Finished`]; nothing is changed then.
+    pub fn advance(&mut self, state: &mut [f32], output: &[f32], noise: &mut impl Noise) -> Result<(), Error> {
         length("the state", state.len(), self.len)?;
-        length("the network's sample", sample.len(), self.len)?;
-        let update = *self.updates.get(self.next).ok_or(Error::Finished)?;
-        let stream = self.next as u32 + 1;
-        let mut fresh = [0.0; CHUNK];
-        for (i, (state, sample)) in state.chunks_mut(CHUNK).zip(sample.chunks(CHUNK)).enumerate() {
-            let fresh = &mut fresh[..state.len()];
-            if update.noise != 0.0 {
-                noise.fill(stream, i * CHUNK, fresh);
+        length("the network's output", output.len(), self.len)?;
+        let step = *self.steps.get(self.next).ok_or(Error::Finished)?;
+        if let Some(index) = output.iter().position(|value| !value.is_finite()) {
+            return Err(Error::Output { evaluation: self.next + 1, of: self.steps.len(), index, value: output[index] });
+        }
+        if self.clip != Clip::None {
+            let (x, p) = step.estimate;
+            for ((sample, state), output) in self.samples.iter_mut().zip(&*state).zip(output) {
+                *sample = x * state + p * output;
             }
-            if self.memory.is_empty() {
-                for ((x, x0), n) in state.iter_mut().zip(sample).zip(fresh) {
-                    *x = update.x * *x + update.sample * x0 + update.noise * *n;
-                }
-            } else {
-                let memory = &mut self.memory[i * CHUNK..][..state.len()];
-                for (((x, x0), n), m) in state.iter_mut().zip(sample).zip(fresh).zip(memory) {
-                    let kept = update.keep_x * *x + update.keep_sample * x0;
-                    *x = update.x * *x + update.sample * x0 + update.memory * *m + update.noise * *n;
-                    *m = kept;
-                }
-            }
+            self.clip.apply(&mut self.samples, &mut self.scratch);
+        }
+        for first in (0..self.len).step_by(CHUNK) {
+            self.update_chunk(first, state, output, noise);
         }
         self.next += 1;
         Ok(())
     }
-}
 
-/// ρ = σ′α/(α′σ) = e^(−h) with h = λ′ − λ; in [0, 1) on any ladder.
-fn rho(from: Point, to: Point) -> f64 {
-    to.sigma * from.alpha / (to.alpha * from.sigma)
-}
-
-/// u = η·σ′·√(1 − ρ²): the standard deviation of the posterior, times η.
-fn fresh(eta: f64) -> impl Fn(Point, Point) -> f64 {
-    move |from, to| {
-        let rho = rho(from, to);
-        eta * to.sigma * libm::sqrt((1.0 - rho) * (1.0 + rho))
-    }
-}
-
-/// The updates of the samplers with one evaluation a step; see the table above.
-fn one_evaluation(ladder: &Ladder, fresh: impl Fn(Point, Point) -> f64, multistep: bool) -> Vec<Update> {
-    let mut previous = None;
-    let update = |pair: &[Point]| {
-        let (from, to) = (pair[0], pair[1]);
-        let u = fresh(from, to);
-        let d = libm::sqrt((to.sigma - u) * (to.sigma + u)).max(0.0);
-        let x = d / from.sigma;
-        let log_rho = libm::log(rho(from, to));
-        let kappa = match previous.replace(log_rho) {
-            Some(previous) if multistep && to.sigma > 0.0 => log_rho / (2.0 * previous),
-            _ => 0.0,
-        };
-        let sample = to.alpha - from.alpha * x;
-        Update {
-            at: from,
-            x: x as f32,
-            sample: (sample * (1.0 + kappa)) as f32,
-            memory: (-sample * kappa) as f32,
-            noise: u as f32,
-            keep_x: 0.0,
-            keep_sample: 1.0,
+    /// Applies the update to the values from `first` on.
+    fn update_chunk(&mut self, first: usize, state: &mut [f32], output: &[f32], noise: &mut impl Noise) {
+        let len = CHUNK.min(self.len - first);
+        let mut fresh = [0.0; CHUNK];
+        let mut sums = [[0.0; CHUNK]; 1 + MEMORY];
+        let (mut drawn, mut written) = (false, [None; 1 + MEMORY]);
+        let mut count = 0;
+        for &Term { to, from: register, factor } in self.terms(self.next) {
+            let begins = count == 0 || written[count - 1] != Some(to);
+            if begins {
+                written[count] = Some(to);
+                count += 1;
+            }
+            if register == Register::Noise && !drawn {
+                noise.fill(self.next as u32 + 1, first, &mut fresh[..len]);
+                drawn = true;
+            }
+            let source = match register {
+                Register::State => &state[first..],
+                Register::Output => &output[first..],
+                Register::Sample => &self.samples[first..],
+                Register::Noise => &fresh[..],
+                Register::Memory(slot) => &self.memory[usize::from(slot) * self.len + first..],
+            };
+            let sum = &mut sums[count - 1][..len];
+            if begins {
+                sum.iter_mut().zip(source).for_each(|(sum, x)| *sum = factor * x);
+            } else {
+                sum.iter_mut().zip(source).for_each(|(sum, x)| *sum += factor * x);
+            }
         }
-    };
-    ladder.points().windows(2).map(update).collect()
-}
-
-/// Heun's method in the ladder's coordinate τ: with z = x/k, dz/dτ = ε − c·x₀
-/// where k = α + c·σ and τ = σ/k; c is 0 for σ/α and 1 for flow.
-fn heun(ladder: &Ladder) -> Result<Vec<Update>, Error> {
-    let c = match ladder.coordinate() {
-        Coordinate::Sigma => 0.0,
-        Coordinate::Flow => 1.0,
-    };
-    let k = |point: Point| point.alpha + c * point.sigma;
-    let alpha = ladder.points()[0].alpha;
-    range("the first alpha", alpha, alpha + c > 0.0, "positive for this sampler")?;
-    let euler = one_evaluation(ladder, |_, _| 0.0, false);
-    let mut updates = Vec::with_capacity(2 * euler.len());
-    for (mut euler, pair) in euler.into_iter().zip(ladder.points().windows(2)) {
-        let (from, to) = (pair[0], pair[1]);
-        if to.sigma == 0.0 {
-            updates.push(euler);
-            continue;
+        for (to, sum) in written.iter().flatten().zip(&sums) {
+            let target = match to {
+                Register::Memory(slot) => &mut self.memory[usize::from(*slot) * self.len + first..],
+                _ => &mut state[first..],
+            };
+            target.iter_mut().zip(&sum[..len]).for_each(|(to, x)| *to = *x);
         }
-        // x′ = k′·(x/k + h/2·(slope + slope′)), slope = x/σ − (α/σ + c)·x₀
-        let half = 0.5 * (to.sigma / k(to) - from.sigma / k(from)) * k(to);
-        euler.keep_x = (k(to) / k(from) + half / from.sigma) as f32;
-        euler.keep_sample = (-half * (from.alpha / from.sigma + c)) as f32;
-        let corrector = Update {
-            at: to,
-            x: (half / to.sigma) as f32,
-            sample: (-half * (to.alpha / to.sigma + c)) as f32,
-            memory: 1.0,
-            noise: 0.0,
-            keep_x: 0.0,
-            keep_sample: 0.0,
-        };
-        updates.extend([euler, corrector]);
     }
-    Ok(updates)
 }

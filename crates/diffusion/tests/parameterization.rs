@@ -3,8 +3,14 @@
 use yuragi_diffusion::{Error, Point, Prediction};
 use yuragi_numeric::fill::normal;
 
-const ALL: [Prediction; 5] =
-    [Prediction::Sample, Prediction::Epsilon, Prediction::Velocity, Prediction::Flow, Prediction::Score];
+const ALL: [Prediction; 6] = [
+    Prediction::Sample,
+    Prediction::Epsilon,
+    Prediction::Velocity,
+    Prediction::Flow,
+    Prediction::Score,
+    Prediction::Edm,
+];
 
 const POINTS: [Point; 4] = [
     Point { time: 0.0, alpha: 0.8, sigma: 0.6 },
@@ -32,6 +38,7 @@ fn t27_every_conversion_gives_the_definition() {
             Prediction::Velocity => a * e - s * x0,
             Prediction::Flow => e - x0,
             Prediction::Score => -e / s,
+            Prediction::Edm => s * x0 - a * e,
         };
         for from in ALL {
             let mut target = [0.0; 64];
@@ -109,5 +116,8 @@ fn t27_names() {
         assert_eq!(kind.to_string().parse(), Ok(kind));
     }
     let error = "noise".parse::<Prediction>().unwrap_err();
-    assert_eq!(error.to_string(), "unknown prediction \"noise\"; legal are sample, epsilon, velocity, flow, score");
+    assert_eq!(
+        error.to_string(),
+        "unknown prediction \"noise\"; legal are sample, epsilon, velocity, flow, score, edm"
+    );
 }

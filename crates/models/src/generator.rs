@@ -142,6 +142,7 @@ impl<B: Backend, S: Borrow<B::Store>, P: Pipeline> Generator<B, S, P> {
         let (steps, strength) = (sampling.steps, sampling.strength);
         range("the number of steps", steps as f64, "from 1 to 10000", (1..=MOST_STEPS).contains(&steps))?;
         range("the guidance", sampling.guidance.into(), "finite", sampling.guidance.is_finite())?;
+        range("the rescaling", sampling.rescale.into(), "from 0 to 1", (0.0..=1.0).contains(&sampling.rescale))?;
         range("the strength", strength, "from 0 to 1", (0.0..=1.0).contains(&strength))?;
         let [width, height] = self.batch.size;
         let latent: usize = self.pipeline.latent(self.batch.size).iter().product();

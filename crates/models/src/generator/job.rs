@@ -1,7 +1,11 @@
 use alloc::{string::String, vec, vec::Vec};
 use core::borrow::Borrow;
 
-use yuragi_diffusion::{Noise, Prediction, Sampler, Source, guidance::classifier_free, sampler::Batch as Sources};
+use yuragi_diffusion::{
+    Noise, Prediction, Sampler, Source,
+    guidance::{Interval, classifier_free_rescaled},
+    sampler::Batch as Sources,
+};
 use yuragi_graph::{Backend, Plan, Progress, Slice, SliceMut};
 
 use super::{
@@ -20,6 +24,8 @@ pub struct Job<'a, B: Backend, S: Borrow<B::Store> = <B as Backend>::Store, P: P
     requests: usize,
     guided: bool,
     guidance: f32,
+    rescale: f32,
+    interval: Interval,
     stage: Stage,
     /// The arenas of the text network, the encoder, the denoiser and the decoder.
     states: [Option<<B::Plan as Plan>::State>; 4],
@@ -114,6 +120,8 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
             requests: requests.len(),
             guided,
             guidance: sampling.guidance,
+            rescale: sampling.rescale,
+            interval: sampling.interval,
             stage: Stage::Text,
             states: [None, None, None, None],
             remaining: None,
@@ -343,8 +351,11 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
     fn step(&mut self) -> Result<(), Error> {
         let latent: usize = self.latent().iter().product();
         let (negative, prediction) = self.samples.split_at_mut(self.x.len() - self.latents.len());
-        if !negative.is_empty() {
-            classifier_free(negative, prediction, self.guidance)?;
+        let acts = self.sampler.request().is_some_and(|point| self.interval.contains(point));
+        if !negative.is_empty() && acts {
+            for (negative, prediction) in negative.chunks_exact(latent).zip(prediction.chunks_exact_mut(latent)) {
+                classifier_free_rescaled(negative, prediction, self.guidance, self.rescale)?;
+            }
         }
         if let Some(point) = self.sampler.request() {
             self.prediction.convert(Prediction::Sample, point, &self.latents, prediction)?;

@@ -1,6 +1,6 @@
 //! What to draw, and how.
 
-use yuragi_diffusion::{Kind, Rng};
+use yuragi_diffusion::{Kind, Rng, Spacing, guidance::Interval};
 
 /// The most steps of a sampler.
 pub const MOST_STEPS: usize = 10_000;
@@ -42,6 +42,12 @@ pub struct Sampling {
     pub guidance: f32,
     /// More than 1 spends more of the steps on noisy latents.
     pub shift: f64,
+    /// Where the steps lie, if not where the model has them.
+    pub spacing: Option<Spacing>,
+    /// How far guidance keeps the deviation of what it guides, 0 to 1.
+    pub rescale: f32,
+    /// The noise levels at which guidance acts.
+    pub interval: Interval,
     /// The generator that a request's seed is for.
     pub rng: Rng,
     /// The share of the steps that a picture goes through which does not begin at noise, 0 to 1.
@@ -50,6 +56,16 @@ pub struct Sampling {
 
 impl Default for Sampling {
     fn default() -> Sampling {
-        Sampling { sampler: Kind::Euler, steps: 8, guidance: 1.5, shift: 1.0, rng: Rng::Yuragi, strength: 1.0 }
+        Sampling {
+            sampler: Kind::Euler,
+            steps: 8,
+            guidance: 1.5,
+            shift: 1.0,
+            spacing: None,
+            rescale: 0.0,
+            interval: Interval::default(),
+            rng: Rng::Yuragi,
+            strength: 1.0,
+        }
     }
 }

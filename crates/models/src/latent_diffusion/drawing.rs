@@ -76,7 +76,10 @@ impl Pipeline for Drawing {
     }
 
     fn ladder(&self, sampling: &Sampling) -> Result<Ladder, Error> {
-        Ok(Ladder::flow(sampling.steps, sampling.shift)?)
+        Ok(match sampling.spacing {
+            None => Ladder::flow(sampling.steps, sampling.shift)?,
+            Some(spacing) => Ladder::flow_spaced(sampling.steps, sampling.shift, spacing)?,
+        })
     }
 
     fn prediction(&self) -> Prediction {

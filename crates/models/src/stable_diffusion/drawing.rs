@@ -159,7 +159,7 @@ impl Pipeline for Drawing {
 
     fn ladder(&self, sampling: &Sampling) -> Result<Ladder, Error> {
         let schedule = Discrete::scaled_linear(1000, 0.00085, 0.012)?;
-        Ok(schedule.ladder(sampling.steps, Spacing::Trailing)?)
+        Ok(schedule.ladder(sampling.steps, sampling.spacing.unwrap_or(Spacing::Trailing))?)
     }
 
     fn prediction(&self) -> Prediction {

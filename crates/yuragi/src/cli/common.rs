@@ -17,7 +17,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use yuragi::{
     Failure,
     cpu::Cpu,
-    diffusion::{Kind, Rng},
+    diffusion::{self, Rng, Spacing, guidance::Interval},
     graph::Precision,
     io::{Picture, atomic, checkpoint::Archive, picture::contact_sheet},
     machine::{Choice, Machine},
@@ -180,9 +180,21 @@ pub struct SamplingFlags {
     /// How much the words count, 0 to 30; 1 takes half the time
     #[arg(long, default_value_t = Sampling::default().guidance, value_parser = guidance, allow_negative_numbers = true)]
     guidance: f32,
-    /// ddpm, ddim, ddim:ETA, euler, euler-a, heun, dpm++2m, dpm++2m-sde or lcm
-    #[arg(long, default_value_t = Sampling::default().sampler)]
-    sampler: Kind,
+    /// The sampler, by its name here or in web interfaces, with or without a schedule behind it: euler, "Euler a",
+    /// dpm++2m-karras. One of: ddpm, ddim, ddim:ETA, pndm, plms, euler, euler-a, heun, lms, dpm2, dpm2-a, dpm++2m, dpm++3m,
+    /// dpm++2m-sde, dpm++3m-sde, dpm++2s, dpm++3s, dpm++2s-a, dpm++sde, dpm2m, dpm3m, unipc, deis, lcm, tcd, tcd:GAMMA
+    #[arg(long, default_value_t = Sampling::default().sampler.into())]
+    sampler: diffusion::Choice,
+    /// Where the steps lie, if the sampler's name does not say: trailing, leading, linspace, sgm-uniform, karras,
+    /// exponential or beta [default: evenly]
+    #[arg(long, value_name = "SPACING")]
+    schedule: Option<Spacing>,
+    /// How far guidance keeps the deviation of what it guides, 0 to 1, against washed-out or burnt colours
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE", value_parser = share)]
+    guidance_rescale: f32,
+    /// The noise levels at which guidance acts, as shares of noise from 0 (none) to 1 (the beginning)
+    #[arg(long, default_value_t, value_name = "LOW:HIGH")]
+    guidance_interval: Interval,
     /// What turns a seed into noise: yuragi, torch-cpu, torch-cuda, or torch-cuda:SMSxTHREADS for a smaller card's numbers
     #[arg(long, default_value_t = Sampling::default().rng, value_name = "GENERATOR")]
     rng: Rng,
@@ -191,9 +203,23 @@ pub struct SamplingFlags {
 impl SamplingFlags {
     /// As the generator takes them.
     pub fn sampling(&self) -> Sampling {
-        let &SamplingFlags { steps, guidance, sampler, rng } = self;
-        Sampling { sampler, steps: steps.into(), guidance, rng, ..Sampling::default() }
+        let &SamplingFlags { steps, guidance, sampler, schedule, guidance_rescale, guidance_interval, rng } = self;
+        Sampling {
+            sampler: sampler.kind,
+            steps: steps.into(),
+            guidance,
+            spacing: schedule.or(sampler.spacing),
+            rescale: guidance_rescale,
+            interval: guidance_interval,
+            rng,
+            ..Sampling::default()
+        }
     }
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    let value = text.parse().ok().filter(|value| (0.0..=1.0).contains(value));
+    value.ok_or_else(|| "it must be a number from 0 to 1".to_owned())
 }
 
 /// The bits of a stored weight.

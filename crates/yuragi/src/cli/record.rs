@@ -3,7 +3,7 @@
 use std::fmt;
 
 use yuragi::{
-    diffusion::{Kind, Rng, rng::Launch},
+    diffusion::{Rng, guidance::Interval, rng::Launch, sampler::Choice},
     models::generator::Sampling,
 };
 
@@ -21,13 +21,19 @@ pub struct Record<'a> {
 impl fmt::Display for Record<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let &Record { prompt, negative, seed, sampling, size, model } = self;
-        let Sampling { sampler, steps, guidance, rng, .. } = sampling;
+        let Sampling { sampler, steps, guidance, spacing, rescale, interval, rng, .. } = sampling;
         writeln!(f, "{prompt}")?;
         if !negative.is_empty() {
             writeln!(f, "Negative prompt: {negative}")?;
         }
-        let (sampler, model) = (quoted(&label(sampler)), quoted(model));
+        let (sampler, model) = (quoted(&Choice { kind: sampler, spacing }.label()), quoted(model));
         write!(f, "Steps: {steps}, Sampler: {sampler}, CFG scale: {guidance}, Seed: {seed}, Size: {size}x{size}, ")?;
+        if rescale != 0.0 {
+            write!(f, "CFG Rescale: {rescale}, ")?;
+        }
+        if interval != Interval::default() {
+            write!(f, "Guidance interval: {}, ", quoted(&interval.to_string()))?;
+        }
         match rng {
             Rng::Yuragi => {}
             Rng::TorchCpu => write!(f, "RNG: CPU, ")?,
@@ -35,21 +41,6 @@ impl fmt::Display for Record<'_> {
             Rng::TorchCuda(_) => write!(f, "RNG: {}, ", quoted(&rng.to_string()))?,
         }
         write!(f, "Model: {model}, Version: yuragi {}", env!("CARGO_PKG_VERSION"))
-    }
-}
-
-/// A sampler's name in web interfaces, which [`Kind`] reads too.
-fn label(sampler: Kind) -> String {
-    match sampler {
-        Kind::Ddpm => "DDPM".into(),
-        Kind::Ddim { eta: 0.0 } => "DDIM".into(),
-        Kind::Euler => "Euler".into(),
-        Kind::EulerAncestral => "Euler a".into(),
-        Kind::Heun => "Heun".into(),
-        Kind::DpmPlusPlus2M => "DPM++ 2M".into(),
-        Kind::DpmPlusPlus2MSde => "DPM++ 2M SDE".into(),
-        Kind::Lcm => "LCM".into(),
-        Kind::Ddim { .. } => sampler.to_string(),
     }
 }
 
@@ -61,6 +52,8 @@ fn quoted(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use yuragi::diffusion::Spacing;
+
     use super::*;
 
     fn record<'a>(negative: &'a str, model: &'a str) -> Record<'a> {
@@ -95,20 +88,15 @@ mod tests {
     }
 
     #[test]
-    fn samplers_are_read_back() {
-        let kinds = [
-            Kind::Ddpm,
-            Kind::Ddim { eta: 0.0 },
-            Kind::Ddim { eta: 0.25 },
-            Kind::Euler,
-            Kind::EulerAncestral,
-            Kind::Heun,
-            Kind::DpmPlusPlus2M,
-            Kind::DpmPlusPlus2MSde,
-            Kind::Lcm,
-        ];
-        for kind in kinds {
-            assert_eq!(label(kind).parse(), Ok(kind));
-        }
+    fn what_differs_from_the_usual_is_told() {
+        let sampling = Sampling {
+            spacing: Some(Spacing::Karras { rho: 7.0 }),
+            rescale: 0.7,
+            interval: "0.1:0.9".parse().unwrap(),
+            ..Sampling::default()
+        };
+        let text = Record { sampling, ..record("", "m") }.to_string();
+        assert!(text.contains("Sampler: Euler Karras, CFG scale: 1.5"), "{text}");
+        assert!(text.contains("Size: 64x64, CFG Rescale: 0.7, Guidance interval: \"0.1:0.9\", Model: m"), "{text}");
     }
 }
