@@ -1,14 +1,15 @@
 // Attention on tensor cores: softmax(scale · Q·Kᵀ + mask) · V, without a matrix of scores (Dao et al. 2022, 2023).
 //
-//   attention_T_DEPTH(const T* q, const T* k, const T* v, const T* mask, T* y, u32 queries, u32 keys, u32 depth,
-//                     u32 value_depth, u32 heads, float scale, u64 q_outer, u64 q_inner, u64 q_pitch, .. of k, v, y,
-//                     u64 mask_outer, u64 mask_inner, u64 mask_query, u64 mask_key)
+//   attention_T_DEPTH(const T* q, const T* k, const T* v, const T* mask, T* y, float* log_sum, u32 queries, u32 keys,
+//                     u32 depth, u32 value_depth, u32 heads, float scale, u64 q_outer, u64 q_inner, u64 q_pitch,
+//                     .. of k, v, y, u64 mask_outer, u64 mask_inner, u64 mask_query, u64 mask_key)
 //
 // T: f16, bf16. DEPTH: the kernel for depth ≤ DEPTH and value_depth ≤ DEPTH.
 // Batch item b: q [queries, depth], k [keys, depth], v [keys, value_depth], y [queries, value_depth]. Rows are `pitch`
 // elements apart; a matrix begins at element b / heads · outer + b % heads · inner of its operand. The mask's number for
 // (query, key) lies `query·mask_query + key·mask_key` further; mask may be null. All extents ≥ 1 and below 2^24. y lies
-// apart from the others.
+// apart from the others. log_sum [batch, queries], if it is not null, becomes the logarithm of Σ e^score over the keys;
+// where that alone is wanted value_depth is 0, and v and y are null.
 // Launch: grid (batch · ⌈queries/Q⌉, 1, 1), Q = 128 for DEPTH = 80, else 64. Block (128, 1, 1).
 // Dynamic shared memory: 2·(Q + 2·K)·(DEPTH + 8) + 2·Q·(K + 8) bytes, K = 32 for DEPTH = 256, else 64.
 // Alignment: that of T. An operand whose matrices begin at multiples of 16 bytes, with a width and a pitch that are
@@ -16,29 +17,13 @@
 // Contract: scores are sums of exact products, off by (5/4·depth + 4)·2^-23·|scale|·Σ|q·k| + 2^-22·(|score| + |mask|);
 // weights e^(score - M), M the largest so far, by another relative 2^-21, and are rounded to T for the product with v,
 // whose sums are off by (5/4·keys + 2·⌈keys/K⌉ + 4)·2^-23·Σ weight·|v|; their own sum is of floats. A query whose
-// scores hold NaN or +∞, or nothing but -∞, becomes NaN, as the formula has it.
+// scores hold NaN or +∞, or nothing but -∞, becomes NaN, as the formula has it, and so does its log_sum.
 //
 // A block computes Q queries, a warp a quarter of them, for K keys at a time. While the scores are computed the values
-// are copied, and the next keys while the values are multiplied. A thread's scores, two columns of rows g and g + 8 (as
-// mma.cuh names them), are already the fragments of the second product's left factor.
+// are copied, and the next keys while the values are multiplied.
 #pragma once
 
-#include "attention.cuh"
-#include "mma.cuh"
-
-enum : u32 { THREADS = 128 };
-
-// 2^x, within 2^-22; 0 below 2^-126.
-float exp2_fast(float x) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-}
-
-template <class T> u32 pair(float a, float b) {
-    const Pack<T, 2> both = {narrow<T>(a), narrow<T>(b)};
-    return *reinterpret_cast<const u32*>(&both);
-}
+#include "attention_tiles.cuh"
 
 template <class T, u32 DEPTH> struct Attention {
     enum : u32 {
@@ -48,66 +33,25 @@ template <class T, u32 DEPTH> struct Attention {
         LINE = DEPTH + 8,              // of shared memory: 8 lines meet all banks
         BIAS_LINE = KEYS + 8,
     };
-
-    // A matrix in global memory.
-    struct Matrix {
-        const T* from;
-        u64 pitch;
-        u32 rows, columns;
-        bool packed;
-
-        Matrix(const T* from, u64 pitch, u32 rows, u32 columns)
-            : from(from), pitch(pitch), rows(rows), columns(columns),
-              packed(aligned16(from) && pitch % 8 == 0 && columns % 8 == 0) {}
-
-        // Copies `lines` rows from `first` on to shared memory, their columns up to a multiple of 16; what lies beyond
-        // the matrix becomes 0.
-        void copy(T* to, u32 first, u32 lines) const {
-            const u32 width = (columns + 15) / 16 * 16;
-            if (packed) {
-                for (u32 line = threadIdx.x / 8; line < lines; line += THREADS / 8) {
-                    const T* row = from + (first + line) * pitch;
-                    const bool there = first + line < rows;
-#pragma unroll 1
-                    for (u32 column = threadIdx.x % 8 * 8; column < width; column += 64) {
-                        const bool copied = there && column < columns;
-                        copy_async(shared_address(to + line * LINE + column), copied ? row + column : from,
-                                   copied ? 16 : 0);
-                    }
-                }
-            } else {
-#pragma unroll 1
-                for (u32 line = threadIdx.x / 16; line < lines; line += THREADS / 16) {
-#pragma unroll 1
-                    for (u32 column = threadIdx.x % 16; column < width; column += 16) {
-                        const bool there = first + line < rows && column < columns;
-                        to[line * LINE + column] = there ? from[(first + line) * pitch + column] : narrow<T>(0);
-                    }
-                }
-            }
-            copy_commit();
-        }
-    };
+    using Rows = Matrix<T, LINE>;
 
     static void run(const T* q, u64 q_pitch, const T* k, u64 k_pitch, const T* v, u64 v_pitch, Mask<T> mask, T* y,
-                    u64 y_pitch, u32 block, u32 queries, u32 keys, u32 depth, u32 value_depth, float scale) {
-        constexpr float LOG2_E = 1.44269504f;
+                    u64 y_pitch, float* log_sum, u32 block, u32 queries, u32 keys, u32 depth, u32 value_depth,
+                    float scale) {
         extern __shared__ __align__(128) uint4 dynamic[];
         T *const shared_q = reinterpret_cast<T*>(dynamic), *const shared_k = shared_q + QUERIES * LINE;
         T *const shared_v = shared_k + KEYS * LINE, *const shared_bias = shared_v + KEYS * LINE;
         const u32 lane = threadIdx.x % 32, warp_row = threadIdx.x / 32 * 16 * TILES;
         const u32 first_query = block * QUERIES;
-        const Matrix matrix_k(k, k_pitch, keys, depth), matrix_v(v, v_pitch, keys, value_depth);
+        const Rows matrix_k(k, k_pitch, keys, depth), matrix_v(v, v_pitch, keys, value_depth);
 
-        Matrix(q, q_pitch, queries, depth).copy(shared_q, first_query, QUERIES);
+        Rows(q, q_pitch, queries, depth).copy(shared_q, first_query, QUERIES);
         matrix_k.copy(shared_k, 0, KEYS);
         copy_wait<0>();
         __syncthreads();
 
-        // Where lane `l` finds its rows of the 8×8 matrices of a left factor, of keys and of values.
-        const u32 left = shared_address(shared_q + (warp_row + lane % 16) * LINE + lane / 16 * 8);
-        const u32 right = shared_address(shared_k + (lane / 16 * 8 + lane % 8) * LINE + lane / 8 % 2 * 8);
-        const u32 value = shared_address(shared_v + lane % 16 * LINE + lane / 16 * 8);
+        const u32 left = left_rows<LINE>(shared_q + warp_row * LINE);
+        const u32 right = right_columns<LINE>(shared_k), value = right_terms<LINE>(shared_v);
 
         float sums[TILES][DEPTH / 8][4] = {};
         float largest[TILES][2], total[TILES][2] = {};
@@ -132,22 +76,7 @@ template <class T, u32 DEPTH> struct Attention {
             }
 
             float scores[TILES][KEYS / 8][4] = {};
-#pragma unroll 1
-            for (u32 d = 0; d < depth; d += 16) {
-                u32 a[TILES][4];
-#pragma unroll
-                for (u32 i = 0; i < TILES; i++) load_matrices(a[i], left + 2 * (i * 16 * LINE + d));
-#pragma unroll
-                for (u32 j = 0; j < KEYS / 8; j += 2) {
-                    u32 r[4];
-                    load_matrices(r, right + 2 * (j * 8 * LINE + d));
-#pragma unroll
-                    for (u32 i = 0; i < TILES; i++) {
-                        multiply_add<T>(scores[i][j], a[i], {r[0], r[1]});
-                        multiply_add<T>(scores[i][j + 1], a[i], {r[2], r[3]});
-                    }
-                }
-            }
+            multiply_rows<T, LINE>(scores, left, right, depth);
 
             u32 weights[TILES][KEYS / 8][2];
 #pragma unroll
@@ -155,7 +84,7 @@ template <class T, u32 DEPTH> struct Attention {
 #pragma unroll
                 for (u32 j = 0; j < KEYS / 8; j++) {
 #pragma unroll
-                    for (float& score : scores[i][j]) score *= scale * LOG2_E;
+                    for (float& score : scores[i][j]) score *= scale;
                 }
                 if (biased) {
                     const T* line = shared_bias + (warp_row + i * 16 + lane / 4) * BIAS_LINE + lane % 4 * 2;
@@ -165,8 +94,8 @@ template <class T, u32 DEPTH> struct Attention {
                         for (u32 e = 0; e < 4; e += 2) {
                             const T* from = line + e / 2 * 8 * BIAS_LINE + j * 8;
                             const Pack<T, 2> two = *reinterpret_cast<const Pack<T, 2>*>(from);
-                            scores[i][j][e] += widen(two.lane[0]) * LOG2_E;
-                            scores[i][j][e + 1] += widen(two.lane[1]) * LOG2_E;
+                            scores[i][j][e] += widen(two.lane[0]);
+                            scores[i][j][e + 1] += widen(two.lane[1]);
                         }
                     }
                 }
@@ -180,8 +109,8 @@ template <class T, u32 DEPTH> struct Attention {
                     most = fmaxf(most, __shfl_xor_sync(~0u, most, 1));
                     most = fmaxf(most, __shfl_xor_sync(~0u, most, 2));
                     // Where all scores are -∞, any finite shift gives weights 0.
-                    const float shift = fmaxf(most, -3.402823466e38f);
-                    const float factor = exp2_fast(largest[i][half] - shift);
+                    const float shift = fmaxf(most, -1e38f);
+                    const float factor = exp_fast(largest[i][half], shift);
                     largest[i][half] = most;
                     total[i][half] *= factor;
 #pragma unroll
@@ -191,8 +120,8 @@ template <class T, u32 DEPTH> struct Attention {
                     }
 #pragma unroll
                     for (u32 j = 0; j < KEYS / 8; j++) {
-                        const float a = exp2_fast(scores[i][j][2 * half] - shift);
-                        const float b = exp2_fast(scores[i][j][2 * half + 1] - shift);
+                        const float a = exp_fast(scores[i][j][2 * half], shift);
+                        const float b = exp_fast(scores[i][j][2 * half + 1], shift);
                         total[i][half] += a + b;
                         weights[i][j][half] = pair<T>(a, b);
                     }
@@ -202,61 +131,24 @@ template <class T, u32 DEPTH> struct Attention {
             copy_wait<0>();
             __syncthreads(); // the values are there, and nobody reads the keys any more
             if (first + KEYS < keys) matrix_k.copy(shared_k, first + KEYS, KEYS);
-#pragma unroll
-            for (u32 j = 0; j < DEPTH / 8; j += 2) {
-                if (j * 8 >= value_depth) break;
-#pragma unroll
-                for (u32 key = 0; key < KEYS; key += 16) {
-                    u32 r[4];
-                    load_matrices_transposed(r, value + 2 * (key * LINE + j * 8));
-#pragma unroll
-                    for (u32 i = 0; i < TILES; i++) {
-                        const u32(&low)[2] = weights[i][key / 8], (&high)[2] = weights[i][key / 8 + 1];
-                        multiply_add<T>(sums[i][j], {low[0], low[1], high[0], high[1]}, {r[0], r[1]});
-                        multiply_add<T>(sums[i][j + 1], {low[0], low[1], high[0], high[1]}, {r[2], r[3]});
-                    }
-                }
-            }
+            multiply_weights<T, LINE>(sums, weights, value, value_depth);
             copy_wait<0>();
             __syncthreads(); // the next keys are there, and nobody reads the values any more
         }
 
-        // A warp's results take the place of its queries, and go from there in whole lines.
 #pragma unroll
         for (u32 i = 0; i < TILES; i++) {
 #pragma unroll
             for (u32 half = 0; half < 2; half++) {
-                float sum = total[i][half];
+                float& sum = total[i][half];
                 sum += __shfl_xor_sync(~0u, sum, 1);
                 sum += __shfl_xor_sync(~0u, sum, 2);
-                const float factor = 1.0f / sum;
-                T* line = shared_q + (warp_row + i * 16 + half * 8 + lane / 4) * LINE + lane % 4 * 2;
-#pragma unroll
-                for (u32 j = 0; j < DEPTH / 8; j++) {
-                    const float a = sums[i][j][2 * half] * factor, b = sums[i][j][2 * half + 1] * factor;
-                    *reinterpret_cast<u32*>(line + j * 8) = pair<T>(a, b);
-                }
+                const u32 query = first_query + warp_row + i * 16 + half * 8 + lane / 4;
+                if (log_sum && lane % 4 == 0 && query < queries) log_sum[query] = log_of(sum) + largest[i][half];
             }
         }
-        __syncwarp();
-        const u32 last = min(first_query + warp_row + 16 * TILES, queries);
-        if (Matrix(y, y_pitch, queries, value_depth).packed) {
-#pragma unroll 1
-            for (u32 query = first_query + warp_row + lane / 8; query < last; query += 4) {
-                for (u32 column = lane % 8 * 8; column < value_depth; column += 64) {
-                    const Pack<T> pack = *reinterpret_cast<Pack<T>*>(shared_q + (query - first_query) * LINE + column);
-                    *reinterpret_cast<Pack<T>*>(y + query * y_pitch + column) = pack;
-                }
-            }
-        } else {
-#pragma unroll 1
-            for (u32 query = first_query + warp_row; query < last; query++) {
-#pragma unroll 1
-                for (u32 column = lane; column < value_depth; column += 32) {
-                    y[query * y_pitch + column] = shared_q[(query - first_query) * LINE + column];
-                }
-            }
-        }
+        store_rows<T, LINE>(sums, shared_q + warp_row * LINE, y, y_pitch, first_query + warp_row, queries, value_depth,
+                            [&](u32 i, u32 half) { return 1.0f / total[i][half]; });
     }
 };
 

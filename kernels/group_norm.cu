@@ -8,6 +8,8 @@
 //   group_norm_moments_T(const T* x, Moments* partial, u32 pixels, u32 channels, u32 groups, u32 chunk, u32 slab)
 //   group_norm_combine_T(const T* x, const Moments* partial, Statistics* statistics,
 //                        u32 pixels, u32 channels, u32 groups, u32 chunk, float eps)
+//   group_moments_combine_T(const T* x, const Moments* partial, float* moments,
+//                           u32 pixels, u32 channels, u32 groups, u32 chunk, float eps)
 //   group_norm_apply_T, group_norm_apply_silu_T(const T* x, const T* gain, const T* bias, const Statistics* statistics,
 //                                               T* y, u32 pixels, u32 channels, u32 groups, u32 chunk, u32 slab)
 //
@@ -15,7 +17,8 @@
 // [channels]. `groups` divides `channels`; a group has fewer than 2^31 elements.
 // A sample's pixels are cut into chunks of `chunk` pixels, its channels into slabs of `slab` channels, whole groups;
 // there are C = ⌈pixels/chunk⌉ chunks and S = ⌈channels/slab⌉ slabs. A block has a chunk of a slab.
-// partial: [samples, groups, C], 8 bytes each. statistics: [samples, groups], 16 bytes each.
+// partial: [samples, groups, C], 8 bytes each. statistics: [samples, groups], 16 bytes each. moments: [2, samples, groups],
+// μ and 1/√(σ² + eps).
 // Launch: moments and apply: grid (samples·C, S, 1), block (a, b, 1) with a·b a multiple of 32, at most 512, and a·L ≥
 // slab; a thread has L channels of every b-th pixel. combine: grid (samples·groups, 1, 1), block (32·w, 1, 1), w ≤ 32.
 // Dynamic shared memory: moments: 8·a·b·L bytes; the others none.
@@ -27,6 +30,7 @@
 // with s = gain/√(σ² + eps) rounds by at most 6u·(|x - K| + D)·|s| + 2u·|bias|. The bits depend on a, b, w, chunk and
 // slab.
 #include "activation.cuh"
+#include "picture.cuh"
 #include "reduce.cuh"
 
 struct alignas(8) Moments {
@@ -36,35 +40,6 @@ struct alignas(8) Moments {
 struct alignas(16) Statistics {
     float base, mean, rstd, unused; // μ = base + mean
 };
-
-// The pixels and channels of a thread.
-template <class T> struct Share {
-    enum : u32 { LANES = 16 / sizeof(T) };
-    u32 sample, chunk, first, last, channel, end;
-    u64 start; // of the sample
-    bool packed;
-
-    Share(u32 pixels, u32 channels, u32 chunk_pixels, u32 slab, bool aligned) {
-        const u32 chunks = (pixels + chunk_pixels - 1) / chunk_pixels;
-        sample = blockIdx.x / chunks, chunk = blockIdx.x % chunks;
-        first = chunk * chunk_pixels + threadIdx.y, last = min(pixels, (chunk + 1) * chunk_pixels);
-        channel = blockIdx.y * slab + threadIdx.x * LANES, end = min(channels, (blockIdx.y + 1) * slab);
-        start = u64(sample) * pixels * channels;
-        packed = aligned && channels % LANES == 0 && slab % LANES == 0;
-    }
-
-    // Calls f(Pack<T, N>{}, channel) for the thread's channels within the slab, N at a time.
-    template <class F> void each(const F& f) const {
-        if (packed) {
-            if (channel < end) f(Pack<T>{}, channel);
-            return;
-        }
-#pragma unroll 1
-        for (u32 k = 0; k < LANES && channel + k < end; k++) f(Pack<T, 1>{}, channel + k);
-    }
-};
-
-template <class T, u32 N> Pack<T, N> load(const T* from) { return *reinterpret_cast<const Pack<T, N>*>(from); }
 
 template <class T>
 void moments(const T* x, Moments* partial, u32 pixels, u32 channels, u32 groups, u32 chunk_pixels, u32 slab) {
@@ -140,8 +115,8 @@ void moments(const T* x, Moments* partial, u32 pixels, u32 channels, u32 groups,
 }
 
 template <class T>
-void combine(const T* x, const Moments* partial, Statistics* statistics, u32 pixels, u32 channels, u32 groups,
-             u32 chunk_pixels, float eps) {
+Statistics combine(const T* x, const Moments* partial, u32 pixels, u32 channels, u32 groups, u32 chunk_pixels,
+                   float eps) {
     const u32 chunks = (pixels + chunk_pixels - 1) / chunk_pixels, width = channels / groups;
     const u32 sample = blockIdx.x / groups, group = blockIdx.x % groups;
     const float elements = float(pixels * width);
@@ -159,10 +134,7 @@ void combine(const T* x, const Moments* partial, Statistics* statistics, u32 pix
         squares += part.squares + n * (distance * distance);
     });
     const float variance = block_reduce<Sum>(squares) / elements;
-    if (threadIdx.x == 0) {
-        const float base = widen(x[u64(sample) * pixels * channels + group * width]);
-        statistics[blockIdx.x] = {base, mean, 1.0f / sqrtf(variance + eps), 0};
-    }
+    return {widen(x[u64(sample) * pixels * channels + group * width]), mean, 1.0f / sqrtf(variance + eps), 0};
 }
 
 template <bool SILU, class T>
@@ -201,7 +173,7 @@ void apply(const T* x, const T* gain, const T* bias, const Statistics* statistic
              u32 groups, u32 chunk, u32 slab) { \
         apply<SILU>(x, gain, bias, statistics, y, pixels, channels, groups, chunk, slab); \
     }
-#define GROUP_NORM(moments_name, combine_name, apply_name, apply_silu_name, T) \
+#define GROUP_NORM(moments_name, combine_name, combine_moments_name, apply_name, apply_silu_name, T) \
     extern "C" __global__ void __launch_bounds__(512) \
         moments_name(const T* x, Moments* partial, u32 pixels, u32 channels, u32 groups, u32 chunk, u32 slab) { \
         moments(x, partial, pixels, channels, groups, chunk, slab); \
@@ -209,12 +181,22 @@ void apply(const T* x, const T* gain, const T* bias, const Statistics* statistic
     extern "C" __global__ void __launch_bounds__(1024) \
         combine_name(const T* x, const Moments* partial, Statistics* statistics, u32 pixels, u32 channels, \
                      u32 groups, u32 chunk, float eps) { \
-        combine(x, partial, statistics, pixels, channels, groups, chunk, eps); \
+        const Statistics all = combine(x, partial, pixels, channels, groups, chunk, eps); \
+        if (threadIdx.x == 0) statistics[blockIdx.x] = all; \
+    } \
+    extern "C" __global__ void __launch_bounds__(1024) \
+        combine_moments_name(const T* x, const Moments* partial, float* moments, u32 pixels, u32 channels, \
+                             u32 groups, u32 chunk, float eps) { \
+        const Statistics all = combine(x, partial, pixels, channels, groups, chunk, eps); \
+        if (threadIdx.x == 0) moments[blockIdx.x] = all.base + all.mean, moments[gridDim.x + blockIdx.x] = all.rstd; \
     } \
     APPLY(apply_name, false, T) \
     APPLY(apply_silu_name, true, T)
 
 // budget: 112 registers
-GROUP_NORM(group_norm_moments_f32, group_norm_combine_f32, group_norm_apply_f32, group_norm_apply_silu_f32, float)
-GROUP_NORM(group_norm_moments_f16, group_norm_combine_f16, group_norm_apply_f16, group_norm_apply_silu_f16, f16)
-GROUP_NORM(group_norm_moments_bf16, group_norm_combine_bf16, group_norm_apply_bf16, group_norm_apply_silu_bf16, bf16)
+GROUP_NORM(group_norm_moments_f32, group_norm_combine_f32, group_moments_combine_f32, group_norm_apply_f32,
+           group_norm_apply_silu_f32, float)
+GROUP_NORM(group_norm_moments_f16, group_norm_combine_f16, group_moments_combine_f16, group_norm_apply_f16,
+           group_norm_apply_silu_f16, f16)
+GROUP_NORM(group_norm_moments_bf16, group_norm_combine_bf16, group_moments_combine_bf16, group_norm_apply_bf16,
+           group_norm_apply_silu_bf16, bf16)

@@ -7,8 +7,10 @@
 //
 //   group_norm_T, group_norm_silu_T(const T* x, const T* gain, const T* bias, T* y,
 //                                   u32 pixels, u32 channels, u32 groups, float eps)
+//   group_moments_T(const T* x, float* moments, u32 pixels, u32 channels, u32 groups, float eps)
 //
 // T: f32, f16, bf16. x, y: [samples, pixels, channels], contiguous; y may be x. gain, bias: [channels].
+// moments: [2, samples, groups], μ and 1/√(σ² + eps).
 // `groups` divides `channels`; a group has fewer than 2^31 elements.
 // Launch: grid (samples · groups, 1, 1). Block: (32·w, 1, 1), 1 ≤ w ≤ 32. No dynamic shared memory.
 // Alignment: that of T.
@@ -36,30 +38,46 @@ struct Walk {
     }
 };
 
+// A block's group.
+template <class T> struct Group {
+    u32 width, pixels, channels;
+    const T* x; // its first element
+
+    Group(const T* x, u32 pixels, u32 channels, u32 groups)
+        : width(channels / groups), pixels(pixels), channels(channels), x(x + start(groups)) {}
+
+    u64 start(u32 groups) const {
+        return u64(blockIdx.x / groups) * pixels * channels + blockIdx.x % groups * width;
+    }
+
+    u64 at(const Walk& walk) const { return u64(walk.pixel) * channels + walk.channel; }
+
+    // μ and 1/√(σ² + eps), for every thread.
+    void moments(float eps, float& mean, float& rstd) const {
+        const float count = float(pixels * width);
+        float sum = 0, squares = 0;
+        for (Walk walk(width); walk.pixel < pixels; walk.next()) sum += widen(x[at(walk)]);
+        mean = block_reduce<Sum>(sum) / count;
+        for (Walk walk(width); walk.pixel < pixels; walk.next()) {
+            const float distance = widen(x[at(walk)]) - mean;
+            squares += distance * distance;
+        }
+        rstd = 1.0f / sqrtf(block_reduce<Sum>(squares) / count + eps);
+    }
+};
+
 template <bool SILU, class T>
 void group_norm(const T* x, const T* gain, const T* bias, T* y, u32 pixels, u32 channels, u32 groups, float eps) {
-    const u32 width = channels / groups, group = blockIdx.x % groups;
-    const u64 start = u64(blockIdx.x / groups) * pixels * channels + group * width;
-    const auto at = [&](const Walk& walk) { return start + u64(walk.pixel) * channels + walk.channel; };
-    const float count = float(pixels * width);
-
-    float sum = 0;
-    for (Walk walk(width); walk.pixel < pixels; walk.next()) sum += widen(x[at(walk)]);
-    const float mean = block_reduce<Sum>(sum) / count;
-
-    float squares = 0;
-    for (Walk walk(width); walk.pixel < pixels; walk.next()) {
-        const float distance = widen(x[at(walk)]) - mean;
-        squares += distance * distance;
-    }
-    const float variance = block_reduce<Sum>(squares) / count;
-    const float scale = 1.0f / sqrtf(variance + eps);
-
-    for (Walk walk(width); walk.pixel < pixels; walk.next()) {
-        const u32 channel = group * width + walk.channel;
-        float z = (widen(x[at(walk)]) - mean) * scale * widen(gain[channel]) + widen(bias[channel]);
+    const Group<T> group(x, pixels, channels, groups);
+    float mean, scale;
+    group.moments(eps, mean, scale);
+    y += group.start(groups);
+    const u32 first = blockIdx.x % groups * group.width;
+    for (Walk walk(group.width); walk.pixel < pixels; walk.next()) {
+        const u32 channel = first + walk.channel;
+        float z = (widen(group.x[group.at(walk)]) - mean) * scale * widen(gain[channel]) + widen(bias[channel]);
         if (SILU) z = Silu::of(z);
-        y[at(walk)] = narrow<T>(z);
+        y[group.at(walk)] = narrow<T>(z);
     }
 }
 
@@ -69,7 +87,18 @@ void group_norm(const T* x, const T* gain, const T* bias, T* y, u32 pixels, u32 
         group_norm<SILU>(x, gain, bias, y, pixels, channels, groups, eps); \
     }
 
+#define GROUP_MOMENTS(name, T) \
+    extern "C" __global__ void __launch_bounds__(1024) \
+        name(const T* x, float* moments, u32 pixels, u32 channels, u32 groups, float eps) { \
+        float mean, rstd; \
+        Group<T>(x, pixels, channels, groups).moments(eps, mean, rstd); \
+        if (threadIdx.x == 0) moments[blockIdx.x] = mean, moments[gridDim.x + blockIdx.x] = rstd; \
+    }
+
 // budget: 32 registers
+GROUP_MOMENTS(group_moments_f32, float)
+GROUP_MOMENTS(group_moments_f16, f16)
+GROUP_MOMENTS(group_moments_bf16, bf16)
 GROUP_NORM(group_norm_f32, false, float)
 GROUP_NORM(group_norm_f16, false, f16)
 GROUP_NORM(group_norm_bf16, false, bf16)

@@ -138,13 +138,7 @@ fn recorded<'g>(b: &'g Builder, node: &Node, x: &[Tensor<'g>]) -> Tensor<'g> {
         Op::Gather => x[0].gather(x[1]),
         Op::ScatterAdd(rows) => x[0].scatter_add(x[1], rows),
         Op::Random(law, stream) => b.random(law, x[0], stream, &shape),
-        Op::Fused(op) => match op {
-            Fused::Softmax => x[0].softmax(),
-            Fused::LayerNorm { eps } => x[0].layer_norm(x[1], x[2], eps.get()),
-            Fused::GroupNorm { groups, eps } => x[0].group_norm(groups, x[1], x[2], eps.get()),
-            Fused::Attention { scale } => x[0].attention(x[1], x[2], x.get(3).copied(), scale.get()),
-            Fused::Winograd { padding } => x[0].winograd(x[1], padding),
-        },
+        Op::Fused(op) => x[0].fused(op, &x[1..]),
     }
 }
 

@@ -12,7 +12,12 @@ use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 use serde_json::json;
 use yuragi_benches::{Session, Values, Work, count, settings};
 use yuragi_cpu::Cpu;
-use yuragi_graph::Params;
+use yuragi_cuda::{
+    kernels::product::Machine,
+    launch::Code,
+    lower::{Target, claims, lower},
+};
+use yuragi_graph::{Params, Precision, op::Fused};
 use yuragi_io::{Checkpoint, Tensor};
 use yuragi_nn::optim;
 
@@ -51,6 +56,15 @@ enum Command {
         #[arg(long, default_value_t = 10)]
         steps: usize,
     },
+    /// Print what each plan is on a GPU: launches, kernels written for it, bytes of its arena
+    Launches {
+        /// Precision of products
+        #[arg(long, default_value_t)]
+        precision: Precision,
+        /// With the operations of this name replaced by their expansions, such as group_norm_grad
+        #[arg(long)]
+        expand: Vec<String>,
+    },
     /// Write weights, inputs, random draws and outputs of a few runs to a safetensors file
     Export {
         #[command(flatten)]
@@ -64,8 +78,29 @@ fn main() -> Result<(), Box<dyn Error>> {
     match Arguments::parse().command {
         Command::Time { chosen, seconds } => time(chosen.session()?, seconds),
         Command::Profile { chosen, steps } => profile(chosen.session()?, steps.max(1)),
+        Command::Launches { precision, expand } => launches(precision, &expand),
         Command::Export { chosen, file } => export(chosen.session()?, &file),
     }
+}
+
+/// No GPU is needed: an H100's number of multiprocessors is taken.
+fn launches(precision: Precision, expand: &[String]) -> Result<(), Box<dyn Error>> {
+    let target = Target { machine: Machine { multiprocessors: 132 }, tf32: precision == Precision::Tf32 };
+    println!(
+        "{:<22} {:>8} {:>8} {:>8} {:>10} {:>12}",
+        "plan", "launches", "written", "entries", "PTX bytes", "arena bytes"
+    );
+    for work in Work::ALL {
+        let expanded = |op: &Fused| expand.iter().any(|name| op.name() == name);
+        let graph = work.graph()?.in_precision(precision);
+        let graph = graph.expanded(|op, node, operands| !expanded(op) && claims(op, node, operands));
+        let lowered = lower(&graph, target)?;
+        let written = lowered.launches.iter().filter(|launch| launch.code == Code::Emitted).count();
+        let entries = lowered.module.matches(".entry ").count();
+        let (all, bytes) = (lowered.launches.len(), lowered.module.len());
+        println!("{:<22} {all:>8} {written:>8} {entries:>8} {bytes:>10} {:>12}", work.name(), lowered.arena);
+    }
+    Ok(())
 }
 
 impl Chosen {

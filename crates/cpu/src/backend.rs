@@ -69,6 +69,13 @@ impl Backend for Cpu {
             Fused::Softmax | Fused::LayerNorm { .. } | Fused::GroupNorm { .. } => true,
             Fused::Attention { .. } => node.inputs.len() == 3,
             Fused::Winograd { .. } => true,
+            Fused::LayerNormSums { .. }
+            | Fused::LayerNormGrad { .. }
+            | Fused::GroupMoments { .. }
+            | Fused::GroupNormSums { .. }
+            | Fused::GroupNormGrad { .. }
+            | Fused::AttentionLogSum { .. }
+            | Fused::AttentionGrad { .. } => false,
         }
     }
 

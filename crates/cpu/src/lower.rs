@@ -157,7 +157,7 @@ impl Lowering<'_> {
                 Box::new(ScatterAdd { rows, width: node.shape[1..].iter().product(), indices: shape(0).count() })
             }
             Op::Random(law, stream) => Box::new(Random { law, stream, count: node.shape.count() }),
-            Op::Fused(op) => self.fused(op, step),
+            Op::Fused(op) => self.fused(op, step)?,
             _ => return Err(CompileError::Unsupported(id, node.op.name())),
         };
         let operands = step.operands.iter().chain(&step.bias);
@@ -169,13 +169,13 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn fused(&self, op: Fused, step: &lowering::Kernel) -> Box<dyn Kernel> {
+    fn fused(&self, op: Fused, step: &lowering::Kernel) -> Result<Box<dyn Kernel>, CompileError> {
         let node = self.graph.node(step.node);
         let shape = |place: usize| self.graph.node(node.inputs[place]).shape;
         let level = self.level;
         let n = node.shape[node.shape.rank() - 1];
         let rows = node.shape[..node.shape.rank() - 1].iter().product();
-        match op {
+        Ok(match op {
             Fused::Softmax => Box::new(kernels::Softmax::new(level, rows, n)),
             Fused::LayerNorm { eps } => Box::new(kernels::LayerNorm::new(level, rows, n, eps.get())),
             Fused::GroupNorm { groups, eps } => {
@@ -215,7 +215,14 @@ impl Lowering<'_> {
                 };
                 Box::new(kernels::Winograd::new(level, geometry, step.bias.is_some()))
             }
-        }
+            Fused::LayerNormSums { .. }
+            | Fused::LayerNormGrad { .. }
+            | Fused::GroupMoments { .. }
+            | Fused::GroupNormSums { .. }
+            | Fused::GroupNormGrad { .. }
+            | Fused::AttentionLogSum { .. }
+            | Fused::AttentionGrad { .. } => return Err(CompileError::Unsupported(step.node, op.name())),
+        })
     }
 
     /// Rounds a kernel's result where it is of half precision.

@@ -79,7 +79,7 @@ impl Case {
             }
             (shared, numbers)
         });
-        let (got, [q, k, v]) =
+        let (got, log_sums, [q, k, v]) =
             self.run([seeds(1, queries, depth), seeds(2, keys, depth), seeds(3, keys, value_depth)], mask.as_ref());
         let scale = f64::from(self.scale());
         // What weights lose when they are rounded for tensor cores.
@@ -124,6 +124,9 @@ impl Case {
                 DType::F32 => (keys as f64 + 2.0 * steps) * U,
                 _ => (1.25 * keys as f64 + 2.0 * steps + 4.0) * 2.0 * U,
             };
+            let (got, want) = (log_sums[item * queries + query], most + total.ln());
+            let bound = 1.05 * (weight_error + sum_error + 2.0 * U * want.abs());
+            assert!((got - want).abs() <= bound, "{self:?} {item} {query}: {got}, want {want} ± {bound}");
             for (column, &got) in row.iter().enumerate() {
                 let value = |key: usize| v.at(item, heads, key, column);
                 let want: f64 = (0..keys).map(|key| weights[key] / total * value(key)).sum();
@@ -140,7 +143,7 @@ impl Case {
         1.5
     }
 
-    fn run(&self, values: [Vec<f64>; 3], mask: Option<&(Shared, Vec<f64>)>) -> (Vec<f64>, [Input; 3]) {
+    fn run(&self, values: [Vec<f64>; 3], mask: Option<&(Shared, Vec<f64>)>) -> (Vec<f64>, Vec<f64>, [Input; 3]) {
         let mut bench = Bench::new();
         let [outer, heads, queries, keys, depth, value_depth] = self.sizes;
         let [q, k, v] = values;
@@ -160,6 +163,7 @@ impl Case {
         let count = batch * queries * value_depth;
         let room = bench.room((self.skip + count) * self.dtype.size()).plus(self.skip * self.dtype.size());
         let y = self.operand(room, queries, value_depth);
+        let log_sum = bench.room(4 * batch * queries);
         let attention = Attention {
             batch,
             heads,
@@ -171,16 +175,24 @@ impl Case {
             dtype: self.dtype,
             q: q.operand,
             k: k.operand,
-            v: v.operand,
+            v: Some(v.operand),
             mask,
-            y,
+            y: Some(y),
+            log_sum: Some(log_sum),
         };
         bench.run(&attention.launches().unwrap());
         let stored = numbers(&bench.get(room, count * self.dtype.size()), self.dtype);
         let y = Input { operand: y, values: stored };
         let places = (0..batch).flat_map(|b| (0..queries).map(move |i| (b, i)));
         let got = places.flat_map(|(b, i)| (0..value_depth).map(move |d| (b, i, d)));
-        (got.map(|(b, i, d)| y.at(b, heads, i, d)).collect(), [q, k, v])
+        let log_sums = numbers(&bench.get(log_sum, 4 * batch * queries), DType::F32);
+        // Wanted alone, they are the same.
+        let alone =
+            Attention { value_depth: 0, v: None, y: None, log_sum: Some(bench.room(4 * batch * queries)), ..attention };
+        bench.run(&alone.launches().unwrap());
+        let same = numbers(&bench.get(alone.log_sum.unwrap(), 4 * batch * queries), DType::F32);
+        assert!(same.iter().zip(&log_sums).all(|(a, b)| a == b || a.is_nan() && b.is_nan()), "{self:?}");
+        (got.map(|(b, i, d)| y.at(b, heads, i, d)).collect(), log_sums, [q, k, v])
     }
 }
 
@@ -230,17 +242,17 @@ fn what_is_no_number_in_the_formula_is_none_here() {
         // The second query sees nothing.
         let mut mask = vec![0.0; 3 * 70];
         mask[70..140].fill(f64::NEG_INFINITY);
-        let (got, _) = case.run(plain(), Some(&(Shared::Keys, mask.clone())));
+        let (got, _, _) = case.run(plain(), Some(&(Shared::Keys, mask.clone())));
         assert_eq!([0, 1, 2].map(|row| of_row(&got, row)), [0, 8, 0], "{dtype:?}");
         // The second query has an infinite score, the third one that is no number.
         mask.fill(0.0);
         (mask[75], mask[209]) = (f64::INFINITY, f64::NAN);
-        let (got, _) = case.run(plain(), Some(&(Shared::Keys, mask)));
+        let (got, _, _) = case.run(plain(), Some(&(Shared::Keys, mask)));
         assert_eq!([0, 1, 2].map(|row| of_row(&got, row)), [0, 8, 8], "{dtype:?}");
         // An infinite value reaches every query, also those that give it a weight of 0.
         let mut values = plain();
         values[2][69 * 8] = f64::INFINITY;
-        let (got, _) = case.run(values, None);
+        let (got, _, _) = case.run(values, None);
         assert!((0..3).all(|row| got[row * 8] == f64::INFINITY && got[row * 8 + 1].is_finite()), "{dtype:?}");
     }
 }
@@ -252,7 +264,7 @@ fn scores_beyond_the_exponential_are_shifted() {
         // Each key's score is 16 · 1.5 times its number, so that the last key has nearly all weight.
         let keys: Vec<f64> = (0..140 * 16).map(|i| (i / 16) as f64).collect();
         let values: Vec<f64> = (0..140 * 4).map(|i| (i / 4) as f64).collect();
-        let (got, _) = case.run([vec![1.0; 4 * 16], keys, values], None);
+        let (got, _, _) = case.run([vec![1.0; 4 * 16], keys, values], None);
         assert!(got.iter().all(|&x| x == 139.0), "{dtype:?} {got:?}");
     }
 }

@@ -6,7 +6,9 @@ use common::{Bench, bytes, noise, numbers};
 use yuragi_cuda::{
     kernels::{
         group_norm::GroupNorm,
-        row::{LayerNorm, Softmax},
+        group_norm_grad::{GroupMoments, GroupNormGrad, GroupNormSums},
+        picture::Picture,
+        row::{LayerNorm, LayerNormGrad, LayerNormSums, Softmax},
     },
     launch::{Address, Launches},
 };
@@ -158,6 +160,126 @@ fn groups_of_any_size() {
                     check(&mut bench, &launches, y, dtype, &want, &what);
                 }
             }
+        }
+    }
+}
+
+/// What a norm's gradients are made of: g·x̂, g, and the gradient for x of one set of standardised numbers.
+struct Gradient {
+    normal: Vec<f64>,
+    rstd: f64,
+    x: Vec<f64>,
+}
+
+fn gradient(x: &[f64], h: &[f64], eps: f64) -> Gradient {
+    let (mean, deviation) = moments(x, eps);
+    let normal: Vec<f64> = x.iter().map(|x| (x - mean) / deviation).collect();
+    let count = x.len() as f64;
+    let alone = h.iter().sum::<f64>() / count;
+    let with = h.iter().zip(&normal).map(|(h, n)| h * n).sum::<f64>() / count;
+    let x = h.iter().zip(&normal).map(|(h, n)| (h - alone - n * with) / deviation).collect();
+    Gradient { normal, rstd: 1.0 / deviation, x }
+}
+
+#[test]
+fn gradients_of_groups() {
+    let mut bench = Bench::new();
+    for dtype in FLOATS {
+        for ([samples, pixels, channels, groups], skip) in [
+            ([1, 4, 1, 1], 0),
+            ([2, 49, 64, 32], 0),
+            ([3, 30, 30, 5], 0),
+            ([1, 100, 96, 32], 1),
+            ([1, 3, 2600, 5], 0),
+            ([2, 600, 40, 2], 0),
+            ([1, 9000, 16, 2], 0),
+        ] {
+            let picture = Picture { samples, pixels, channels, groups, dtype };
+            let what = format!("{picture:?} + {skip}");
+            let x: Vec<f64> = noise(1, samples * pixels * channels, dtype).iter().map(|x| 4.0 * x).collect();
+            let (g, gain) = (noise(2, x.len(), dtype), noise(3, channels, dtype));
+            let [at_x, at_g, at_gain] = [&x, &g, &gain].map(|values| put(&mut bench, values, skip, dtype));
+            let (width, eps) = (channels / groups, 1e-3_f32);
+            let single = DType::F32;
+            let mut want_moments = vec![(0.0, 0.0); 2 * samples * groups];
+            let mut want_sums = vec![(0.0, 0.0); 2 * samples * channels];
+            let mut want = vec![(0.0, 0.0); x.len()];
+            // No thread adds more numbers one after the other, and none of these is far from 1.
+            let steps = (64 + width + pixels / 4) as f64 * U;
+            for (sample, group) in (0..samples).flat_map(|n| (0..groups).map(move |g| (n, g))) {
+                let places: Vec<usize> = (0..pixels * width)
+                    .map(|i| (sample * pixels + i / width) * channels + group * width + i % width)
+                    .collect();
+                let values: Vec<f64> = places.iter().map(|&at| x[at]).collect();
+                let h: Vec<f64> = places.iter().map(|&at| g[at] * gain[at % channels]).collect();
+                let of = gradient(&values, &h, f64::from(eps));
+                let (mean, _) = moments(&values, f64::from(eps));
+                want_moments[sample * groups + group] = (mean, 4.0 * steps);
+                want_moments[(samples + sample) * groups + group] = (of.rstd, 16.0 * steps * of.rstd);
+                for (&at, normal) in places.iter().zip(&of.normal) {
+                    let channel = sample * channels + at % channels;
+                    let alone = samples * channels + channel;
+                    want_sums[channel].0 += g[at] * normal;
+                    want_sums[channel].1 += 16.0 * steps * (1.0 + of.rstd) * (g[at] * (normal.abs() + 1.0)).abs();
+                    want_sums[alone].0 += g[at];
+                    want_sums[alone].1 += steps * g[at].abs();
+                }
+                let size = h.iter().map(|h| h.abs()).sum::<f64>() / h.len() as f64;
+                let most = of.normal.iter().fold(1.0_f64, |m, n| m.max(n.abs()));
+                for ((&at, x), h) in places.iter().zip(&of.x).zip(&h) {
+                    let bound = 32.0 * steps * (1.0 + of.rstd) * of.rstd * (h.abs() + size * (1.0 + most * most));
+                    want[at] = (*x, bound);
+                }
+            }
+            let moments_at = bench.room(4 * want_moments.len());
+            let moments = GroupMoments { picture, eps, x: at_x, y: moments_at };
+            for launches in moments.variants().unwrap().into_iter().chain([moments.launches().unwrap()]) {
+                check(&mut bench, &launches, moments_at, single, &want_moments, &format!("moments {what}"));
+            }
+            let sums_at = bench.room(4 * want_sums.len());
+            let sums = GroupNormSums { picture, g: at_g, x: at_x, moments: moments_at, y: sums_at };
+            check(&mut bench, &sums.launches().unwrap(), sums_at, single, &want_sums, &format!("sums {what}"));
+            let y = bench.room((x.len() + skip) * dtype.size()).plus(skip * dtype.size());
+            let grad =
+                GroupNormGrad { picture, g: at_g, x: at_x, gain: at_gain, moments: moments_at, sums: sums_at, y };
+            check(&mut bench, &grad.launches().unwrap(), y, dtype, &want, &format!("gradient {what}"));
+        }
+    }
+}
+
+#[test]
+fn gradients_of_rows() {
+    let mut bench = Bench::new();
+    for dtype in FLOATS {
+        for (rows, width, skip) in
+            [(1, 4, 0), (300, 64, 0), (40, 10, 0), (3, 77, 3), (5, 1280, 0), (2, 2000, 1), (700, 16, 0)]
+        {
+            let (what, eps) = (format!("{rows}×{width} + {skip}"), 1e-3_f32);
+            let x: Vec<f64> = noise(1, rows * width, dtype).iter().map(|x| 4.0 * x).collect();
+            let (g, gain) = (noise(2, x.len(), dtype), noise(3, width, dtype));
+            let [at_x, at_g, at_gain] = [&x, &g, &gain].map(|values| put(&mut bench, values, skip, dtype));
+            let steps = (64 + width / 32) as f64 * U;
+            let (mut want, mut want_sums) = (Vec::new(), vec![(0.0, 0.0); 2 * width]);
+            for (x, g) in x.chunks(width).zip(g.chunks(width)) {
+                let h: Vec<f64> = g.iter().zip(&gain).map(|(g, gain)| g * gain).collect();
+                let of = gradient(x, &h, f64::from(eps));
+                let size = h.iter().map(|h| h.abs()).sum::<f64>() / width as f64;
+                let most = of.normal.iter().fold(1.0_f64, |m, n| m.max(n.abs()));
+                for (i, (dx, h)) in of.x.iter().zip(&h).enumerate() {
+                    let bound = 32.0 * steps * (1.0 + of.rstd) * of.rstd * (h.abs() + size * (1.0 + most * most));
+                    want.push((*dx, bound));
+                    want_sums[i].0 += g[i] * of.normal[i];
+                    want_sums[i].1 += 32.0 * steps * (1.0 + of.rstd) * (g[i] * (of.normal[i].abs() + 1.0)).abs();
+                    want_sums[width + i].0 += g[i];
+                    want_sums[width + i].1 += 2.0 * steps * g[i].abs();
+                }
+            }
+            let y = bench.room((x.len() + skip) * dtype.size()).plus(skip * dtype.size());
+            let grad = LayerNormGrad { rows, width, eps, dtype, g: at_g, x: at_x, gain: at_gain, y };
+            check(&mut bench, &grad.launches().unwrap(), y, dtype, &want, &format!("gradient {what}"));
+            let y = bench.room(8 * width);
+            let sums = LayerNormSums { rows, width, eps, dtype, g: at_g, x: at_x, y };
+            check(&mut bench, &sums.launches().unwrap(), y, DType::F32, &want_sums, &format!("sums {what}"));
         }
     }
 }

@@ -110,7 +110,7 @@ impl Builder {
             Op::Gather => vec![Some(gather_grad(g, x[0], x[1]))],
             Op::ScatterAdd(_) => vec![None, Some(scatter_add_grad(g, x[0]))],
             Op::Fused(op) => match op.grad(g, &x, y) {
-                Some(parts) => parts.into_iter().take(x.len()).map(Some).collect(),
+                Some(parts) => parts.into_iter().map(Some).collect(),
                 None => {
                     let mut operands = node.inputs.clone();
                     operands.sort_unstable();

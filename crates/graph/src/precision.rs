@@ -1,4 +1,3 @@
-use alloc::vec::Vec;
 use core::{fmt, str::FromStr};
 
 use crate::{DType, Graph, Node, NodeId, Op, ParamSpec, op::Fused};
@@ -137,14 +136,22 @@ impl Graph {
             return self.clone();
         }
         self.rebuilt(|node, operands| {
-            let product = matches!(node.op, Op::MatMul(_) | Op::Conv(_) | Op::Fused(Fused::Attention { .. }));
-            if !product || node.dtype != DType::F32 {
+            // How many operands are factors; what follows them is single, but for a mask.
+            let (factors_before, mask) = match node.op {
+                Op::MatMul(_) | Op::Conv(_) => (2, None),
+                Op::Fused(Fused::Attention { .. }) => (3, Some(3)),
+                Op::Fused(Fused::AttentionLogSum { .. }) => (2, Some(2)),
+                Op::Fused(Fused::AttentionGrad { .. }) => (4, Some(6)),
+                _ => return None,
+            };
+            if operands[0].dtype() != DType::F32 {
                 return None;
             }
-            let mut rounded: Vec<_> = operands.iter().map(|t| t.cast(factors)).collect();
-            if let (Some(mask), Some(plain)) = (rounded.get_mut(3), operands.get(3)) {
+            let mut rounded = operands.to_vec();
+            rounded[..factors_before].iter_mut().for_each(|t| *t = t.cast(factors));
+            if let Some(mask) = mask.and_then(|place| rounded.get_mut(place)) {
                 // What masks must not become infinite: a row of it alone has no softmax.
-                *mask = plain.maximum(plain.builder().fill(&plain.shape(), MASKED, DType::F32)).cast(factors);
+                *mask = mask.maximum(mask.builder().fill(&mask.shape(), MASKED, DType::F32)).cast(factors);
             }
             Some(rounded[0].push(node.op, &rounded[1..], node.shape).cast(DType::F32))
         })

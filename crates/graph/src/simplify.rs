@@ -64,6 +64,20 @@ impl Builder {
                 let inner = inner(0);
                 (inner.op == op).then(|| self.push(op, &inner.inputs, shape))
             }
+            Op::Move(Movement::Slice { axis, start }) => {
+                let inner = inner(0);
+                let i = usize::from(axis);
+                let mut first = 0;
+                for &part in inner.inputs.iter().filter(|_| inner.op == Op::Move(Movement::Concat(axis))) {
+                    let part = Tensor::new(self, part);
+                    let end = first + part.shape()[i];
+                    if first <= start && start + shape[i] <= end {
+                        return Some(part.slice(i, start - first, start - first + shape[i]));
+                    }
+                    first = end;
+                }
+                None
+            }
             Op::MatMul(MatMul { transpose_a, transpose_b }) => {
                 let untransposed = |id: NodeId| {
                     let node = self.node(id);

@@ -311,8 +311,9 @@ impl<'g> Tensor<'g> {
         self.fused(Fused::Winograd { padding }, &[kernel])
     }
 
+    /// Any fused operation on this and other operands, in the operation's order.
     #[track_caller]
-    fn fused(self, op: Fused, others: &[Tensor<'g>]) -> Tensor<'g> {
+    pub fn fused(self, op: Fused, others: &[Tensor<'g>]) -> Tensor<'g> {
         self.push(Op::Fused(op), others, self.shape())
     }
 

@@ -6,6 +6,7 @@ mod elementwise;
 mod feed;
 mod fused;
 mod gather;
+mod gradient;
 mod law;
 mod matmul;
 mod movement;
@@ -142,6 +143,7 @@ pub fn all() -> Vec<Case> {
     gather::cases(&mut cases);
     random::cases(&mut cases);
     fused::cases(&mut cases);
+    gradient::cases(&mut cases);
     composite::cases(&mut cases);
     cases
 }

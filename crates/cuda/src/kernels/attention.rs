@@ -58,7 +58,7 @@ pub struct Attention {
     pub keys: usize,
     /// Columns of Q and K, at least 1.
     pub depth: usize,
-    /// Columns of V; with 0 nothing is launched.
+    /// Columns of V; with 0 only `log_sum` is computed.
     pub value_depth: usize,
     /// Factor of the scores.
     pub scale: f32,
@@ -68,12 +68,14 @@ pub struct Attention {
     pub q: Operand,
     /// \[keys, depth\].
     pub k: Operand,
-    /// \[keys, value_depth\].
-    pub v: Operand,
+    /// \[keys, value_depth\]; `None` if that is 0.
+    pub v: Option<Operand>,
     /// \[queries, keys\].
     pub mask: Option<Mask>,
-    /// \[queries, value_depth\].
-    pub y: Operand,
+    /// \[queries, value_depth\]; `None` if that is 0.
+    pub y: Option<Operand>,
+    /// F32 \[batch, queries\], contiguous: the logarithm of the sum of e^score over the keys.
+    pub log_sum: Option<Address>,
 }
 
 /// A kernel.
@@ -108,6 +110,21 @@ impl Variant {
     }
 }
 
+/// A place, or none.
+pub(super) fn pointer(at: Option<Address>) -> Argument {
+    at.map_or(Argument::Null, Argument::Pointer)
+}
+
+/// The steps of operands and then of the mask, as kernels take them.
+pub(super) fn strides<const N: usize>(
+    operands: [Option<Operand>; N],
+    mask: Option<Mask>,
+) -> impl Iterator<Item = Argument> {
+    let operands = operands.map(|x| x.map_or([0; 3], |x| [x.outer, x.inner, x.pitch]));
+    let mask = mask.map_or([0; 4], |mask| [mask.outer, mask.inner, mask.query, mask.key]);
+    operands.into_iter().flatten().chain(mask).map(|stride| Argument::U64(stride as u64))
+}
+
 impl Attention {
     /// The launch of the smallest kernel that takes these depths.
     ///
@@ -140,21 +157,17 @@ impl Attention {
         let counts = [queries, keys, depth, value_depth, heads].map(|(what, extent)| at_most(what, extent, 0xff_ffff));
         let blocks = self.batch.saturating_mul(self.queries.div_ceil(variant.queries));
         let blocks = at_most("the number of blocks of an attention", blocks, (1 << 31) - 1)?;
-        if self.batch * self.queries * self.value_depth == 0 {
+        if self.batch * self.queries == 0 || self.value_depth == 0 && self.log_sum.is_none() {
             return Ok(Launches::default());
         }
-        let Attention { q, k, v, y, mask, .. } = *self;
-        let pointers = [q, k, v].map(|operand| Argument::Pointer(operand.at));
-        let mask_at = mask.map_or(Argument::Null, |mask| Argument::Pointer(mask.at));
-        let mut arguments: Vec<Argument> = pointers.into_iter().chain([mask_at, Argument::Pointer(y.at)]).collect();
+        let Attention { q, k, v, y, mask, log_sum, .. } = *self;
+        let pointers = [Some(q.at), Some(k.at), v.map(|v| v.at), mask.map(|mask| mask.at), y.map(|y| y.at), log_sum];
+        let mut arguments: Vec<Argument> = pointers.map(pointer).into();
         for count in counts {
             arguments.push(Argument::U32(count?));
         }
         arguments.push(Argument::F32(self.scale));
-        let strides = [q, k, v, y].map(|operand| [operand.outer, operand.inner, operand.pitch]);
-        let mask_strides = mask.map_or([0; 4], |mask| [mask.outer, mask.inner, mask.query, mask.key]);
-        let strides = strides.as_flattened().iter().chain(&mask_strides);
-        arguments.extend(strides.map(|&stride| Argument::U64(stride as u64)));
+        arguments.extend(strides([Some(q), Some(k), v, y], mask));
         let stem = match self.dtype {
             DType::F16 => "attention_f16",
             DType::BF16 => "attention_bf16",
@@ -191,9 +204,10 @@ mod tests {
             dtype,
             q: operand,
             k: operand,
-            v: operand,
+            v: Some(operand),
             mask: None,
-            y: operand,
+            y: Some(operand),
+            log_sum: None,
         }
     }
 

@@ -2,7 +2,10 @@
 
 use yuragi_graph::DType;
 
-use super::operand::{KernelError, at_most, extent, function, lanes};
+use super::{
+    operand::{KernelError, function},
+    picture::{Cut, Picture},
+};
 use crate::launch::{Address, Argument, Code, Home, Launch, Launches};
 
 /// Groups of channels of each sample standardised, then scaled and shifted by channel.
@@ -36,23 +39,64 @@ pub struct GroupNorm {
 const ALONE: usize = 8192;
 /// Elements of x up to which it matters little how they are read.
 const FEW: usize = 1 << 18;
-/// Threads of a block of three launches, and blocks that keep a GPU busy.
-const THREADS: usize = 256;
-const BLOCKS: usize = 2048;
-/// The most threads of a block that these kernels were compiled for.
-const MOST_THREADS: usize = 512;
-/// Pixels that a thread reads before it computes.
-const BATCH: usize = 4;
 
-/// How three launches cut a picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Cut {
-    /// Threads along channels and along pixels.
-    block: [usize; 2],
-    /// Pixels.
-    chunk: usize,
-    /// Channels.
-    slab: usize,
+/// Whether three launches are better than a block for each group.
+pub(super) fn is_large(picture: &Picture) -> bool {
+    let elements = picture.elements();
+    let sectors = picture.width() * picture.dtype.size() >= 32 || picture.samples * picture.groups * elements <= FEW;
+    elements > ALONE || !sectors
+}
+
+/// One block for each group.
+pub(super) fn alone(
+    picture: &Picture,
+    name: &'static str,
+    function: String,
+    mut arguments: Vec<Argument>,
+    eps: f32,
+) -> Launch {
+    let threads = (picture.elements().div_ceil(8)).clamp(32, 1024).next_multiple_of(32) as u32;
+    arguments.extend(picture.sizes());
+    arguments.push(Argument::F32(eps));
+    Launch {
+        name,
+        code: Code::Shipped("group_norm_silu"),
+        function,
+        grid: [(picture.samples * picture.groups) as u32, 1, 1],
+        block: [threads, 1, 1],
+        shared: 0,
+        arguments,
+    }
+}
+
+/// The moments of each chunk, and those of each group, which the kernel `combine` leaves at `to`; the working memory
+/// from `partial` on has as many bytes as are said.
+pub(super) fn moments(
+    picture: &Picture,
+    cut: Cut,
+    [x, partial, to]: [Address; 3],
+    combine: &'static str,
+    eps: f32,
+) -> Result<([Launch; 2], usize), KernelError> {
+    let (code, dtype) = (Code::Shipped("group_norm"), picture.dtype);
+    let (groups, chunks) = (picture.samples * picture.groups, picture.chunks(cut));
+    let [cut_pixels, cut_channels] = [cut.chunk, cut.slab].map(|n| Argument::U32(n as u32));
+    let arguments = |pointers: &[Address], rest: [Argument; 2]| {
+        pointers.iter().map(|&at| Argument::Pointer(at)).chain(picture.sizes()).chain(rest).collect::<Vec<_>>()
+    };
+    let first = arguments(&[x, partial], [cut_pixels, cut_channels]);
+    let mut first = picture.launch(cut, ("group_norm moments", code), function("group_norm_moments", dtype)?, first)?;
+    first.shared = picture.shared(cut);
+    let second = Launch {
+        name: "group_norm combine",
+        code,
+        function: function(combine, dtype)?,
+        grid: [groups as u32, 1, 1],
+        block: [chunks.clamp(32, 256).next_multiple_of(32) as u32, 1, 1],
+        shared: 0,
+        arguments: arguments(&[x, partial, to], [cut_pixels, Argument::F32(eps)]),
+    };
+    Ok(([first, second], 8 * groups * chunks))
 }
 
 impl GroupNorm {
@@ -62,14 +106,13 @@ impl GroupNorm {
     ///
     /// Integers; an extent of 2^31 or more; groups that do not divide the channels.
     pub fn launches(&self) -> Result<Launches, KernelError> {
-        let width = self.check()?;
-        if self.samples * self.pixels * self.channels == 0 {
+        let picture = self.picture();
+        picture.check()?;
+        if picture.is_empty() {
             return Ok(Launches::default());
         }
-        let elements = self.pixels * width;
-        let sectors = width * self.dtype.size() >= 32 || self.samples * self.groups * elements <= FEW;
-        match self.cut() {
-            Some(cut) if elements > ALONE || !sectors => self.three(cut),
+        match picture.cut() {
+            Some(cut) if is_large(&picture) => self.three(cut),
             _ => self.one(),
         }
     }
@@ -80,43 +123,20 @@ impl GroupNorm {
     ///
     /// As for [`GroupNorm::launches`].
     pub fn variants(&self) -> Result<Vec<Launches>, KernelError> {
-        self.check()?;
-        let three = self.cut().map(|cut| self.three(cut));
+        self.picture().check()?;
+        let three = self.picture().cut().map(|cut| self.three(cut));
         [self.one()].into_iter().chain(three).collect()
     }
 
-    /// Channels of a group.
-    fn check(&self) -> Result<usize, KernelError> {
-        if self.groups == 0 {
-            return Err(KernelError::Empty { what: "the number of groups of a group norm" });
-        }
-        extent("the number of channels of a group norm", self.channels)?;
-        extent("the number of pixels of a group norm", self.pixels)?;
-        extent("the number of groups of a group norm", self.samples.saturating_mul(self.groups))?;
-        let width = self.channels / self.groups;
-        extent("the number of elements of a group", self.pixels.saturating_mul(width))?;
-        Ok(width)
-    }
-
-    fn sizes(&self) -> [Argument; 3] {
-        [self.pixels, self.channels, self.groups].map(|n| Argument::U32(n as u32))
+    const fn picture(&self) -> Picture {
+        let Self { samples, pixels, channels, groups, dtype, .. } = *self;
+        Picture { samples, pixels, channels, groups, dtype }
     }
 
     fn one(&self) -> Result<Launches, KernelError> {
-        let elements = self.pixels * (self.channels / self.groups);
-        let threads = (elements.div_ceil(8)).clamp(32, 1024).next_multiple_of(32) as u32;
-        let mut arguments: Vec<Argument> = [self.x, self.gain, self.bias, self.y].map(Argument::Pointer).into();
-        arguments.extend(self.sizes());
-        arguments.push(Argument::F32(self.eps));
-        let launch = Launch {
-            name: self.name(),
-            code: Code::Shipped("group_norm_silu"),
-            function: function(self.name(), self.dtype)?,
-            grid: [(self.samples * self.groups) as u32, 1, 1],
-            block: [threads, 1, 1],
-            shared: 0,
-            arguments,
-        };
+        let arguments = [self.x, self.gain, self.bias, self.y].map(Argument::Pointer).into();
+        let function = function(self.name(), self.dtype)?;
+        let launch = alone(&self.picture(), self.name(), function, arguments, self.eps);
         Ok(Launches { launches: vec![launch], scratch: 0 })
     }
 
@@ -125,73 +145,20 @@ impl GroupNorm {
     }
 
     fn three(&self, cut: Cut) -> Result<Launches, KernelError> {
-        let Cut { block: [across, along], chunk, slab } = cut;
-        let groups = self.samples * self.groups;
-        let chunks = self.pixels.div_ceil(chunk);
-        let blocks = at_most("the number of blocks of a group norm", self.samples * chunks, (1 << 31) - 1)?;
+        let picture = self.picture();
         let statistics = Address::start(Home::Scratch(0));
-        let partial = statistics.plus(16 * groups);
-        let [cut_pixels, cut_channels] = [chunk, slab].map(|n| Argument::U32(n as u32));
-        let launch = |name, suffix: &'static str, from: &[Address], rest: &[Argument]| {
-            let pointers = from.iter().map(|&at| Argument::Pointer(at));
-            Ok(Launch {
-                name,
-                code: Code::Shipped("group_norm"),
-                function: function(suffix, self.dtype)?,
-                grid: [blocks, self.channels.div_ceil(slab) as u32, 1],
-                block: [across as u32, along as u32, 1],
-                shared: 0,
-                arguments: pointers.chain(self.sizes()).chain([cut_pixels]).chain(rest.iter().copied()).collect(),
-            })
-        };
-        let shared = (8 * across * along * lanes(self.dtype)) as u32;
-        let moments = launch("group_norm moments", "group_norm_moments", &[self.x, partial], &[cut_channels])?;
-        let combine = launch(
-            "group_norm combine",
-            "group_norm_combine",
-            &[self.x, partial, statistics],
-            &[Argument::F32(self.eps)],
-        )?;
-        let threads = chunks.clamp(32, 256).next_multiple_of(32) as u32;
-        let apply = launch(
-            self.name(),
-            if self.silu { "group_norm_apply_silu" } else { "group_norm_apply" },
-            &[self.x, self.gain, self.bias, statistics, self.y],
-            &[cut_channels],
-        )?;
-        let combine = Launch { grid: [groups as u32, 1, 1], block: [threads, 1, 1], ..combine };
-        Ok(Launches {
-            launches: vec![Launch { shared, ..moments }, combine, apply],
-            scratch: 16 * groups + 8 * groups * chunks,
-        })
+        let bytes = 16 * self.samples * self.groups;
+        let addresses = [self.x, statistics.plus(bytes), statistics];
+        let ([moments, combine], partial) = moments(&picture, cut, addresses, "group_norm_combine", self.eps)?;
+        let suffix = if self.silu { "group_norm_apply_silu" } else { "group_norm_apply" };
+        let mut arguments: Vec<Argument> =
+            [self.x, self.gain, self.bias, statistics, self.y].map(Argument::Pointer).into();
+        arguments.extend(picture.sizes());
+        arguments.extend([cut.chunk, cut.slab].map(|n| Argument::U32(n as u32)));
+        let named = (self.name(), Code::Shipped("group_norm"));
+        let apply = picture.launch(cut, named, function(suffix, self.dtype)?, arguments)?;
+        Ok(Launches { launches: vec![moments, combine, apply], scratch: bytes + partial })
     }
-
-    /// `None` where a group has more channels than a block can have.
-    fn cut(&self) -> Option<Cut> {
-        let (lanes, width) = (lanes(self.dtype), self.channels / self.groups);
-        // Slabs hold whole groups and, if pixels do, whole packs.
-        let packed = self.channels.is_multiple_of(lanes);
-        let unit = if packed { width * lanes / greatest_common_divisor(width, lanes) } else { width };
-        let most = if unit > THREADS * lanes { MOST_THREADS * lanes } else { THREADS * lanes };
-        if unit > most {
-            return None;
-        }
-        let slabs = self.channels.div_ceil(most / unit * unit);
-        let slab = self.channels.div_ceil(slabs).next_multiple_of(unit);
-        // Whole warps, with as few idle threads along the channels as a block of this size allows.
-        let rows = |across: usize| 32 / greatest_common_divisor(across, 32);
-        let candidates = [1, 2, 4, 8, 16, 32].map(|step| slab.div_ceil(lanes).next_multiple_of(step));
-        let first = |most| candidates.into_iter().find(|&across| across * rows(across) <= most);
-        let across = first(THREADS * 5 / 4).or_else(|| first(MOST_THREADS))?;
-        let along = rows(across) * (THREADS / (across * rows(across))).max(1);
-        let least = BATCH * along;
-        let chunk = least * (self.pixels * self.samples * slabs).div_ceil(BLOCKS * least).max(1);
-        Some(Cut { block: [across, along], chunk, slab })
-    }
-}
-
-fn greatest_common_divisor(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 #[cfg(test)]
@@ -202,27 +169,6 @@ mod tests {
         let at = Address::start(Home::Arena(0));
         let (eps, silu) = (1e-5, true);
         GroupNorm { samples, pixels, channels, groups, eps, silu, dtype, x: at, gain: at, bias: at, y: at }
-    }
-
-    fn cut(extents: [usize; 4], dtype: DType) -> ([usize; 2], usize, usize) {
-        let Cut { block, chunk, slab } = norm(extents, dtype).cut().unwrap();
-        (block, chunk, slab)
-    }
-
-    #[test]
-    fn pictures_are_cut_for_whole_warps() {
-        assert_eq!(cut([2, 4096, 320, 32], DType::F16), ([40, 4], 16, 320));
-        assert_eq!(cut([2, 256, 2560, 32], DType::F16), ([160, 1], 4, 1280));
-        assert_eq!(cut([1, 262_144, 256, 32], DType::F16), ([32, 8], 128, 256));
-        assert_eq!(cut([1, 100, 42, 6], DType::F32), ([12, 16], 64, 42));
-        for channels in (1..300).chain([2040, 2048, 2056, 4090]) {
-            for (groups, dtype) in [(1, DType::F16), (channels, DType::F32)] {
-                let ([across, along], chunk, slab) = cut([1, 50, channels, groups], dtype);
-                assert!(across * along % 32 == 0 && across * along <= MOST_THREADS, "{channels} {across} {along}");
-                assert!(across * lanes(dtype) >= slab && slab % (channels / groups) == 0 && chunk % along == 0);
-            }
-        }
-        assert_eq!(norm([1, 9, 5000, 1], DType::F16).cut(), None);
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! From sizes and addresses to launches: one file a family of kernels, each with its table of variants.
 
 pub mod attention;
+pub mod attention_grad;
 pub mod conv;
 pub mod gemm;
 pub mod group_norm;
+pub mod group_norm_grad;
 pub mod operand;
+pub mod picture;
 pub mod product;
 pub mod random;
 pub mod row;
@@ -24,6 +27,9 @@ shipped! {
     "attention_bf16"
     "attention_f16"
     "attention_f32"
+    "attention_grad_bf16"
+    "attention_grad_f16"
+    "attention_grad_f32"
     "conv_bf16"
     "conv_f16"
     "conv_f32"
@@ -33,10 +39,12 @@ shipped! {
     "gemm_f32"
     "gemm_tf32"
     "group_norm"
+    "group_norm_grad"
     "group_norm_silu"
     "ising"
     "ising_dense"
     "layer_norm"
+    "layer_norm_grad"
     "philox_normal"
     "rows"
     "shares"

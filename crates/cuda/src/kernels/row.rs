@@ -1,8 +1,11 @@
-//! Rows of the last axis: `kernels/softmax.cu` and `kernels/layer_norm.cu`.
+//! Rows of the last axis: `kernels/softmax.cu`, `kernels/layer_norm.cu` and `kernels/layer_norm_grad.cu`.
 
 use yuragi_graph::DType;
 
-use super::operand::{KernelError, extent, function, lanes, striding};
+use super::{
+    operand::{KernelError, extent, function, lanes, striding},
+    product::{SHARES, sum_shares},
+};
 use crate::launch::{Address, Argument, Code, Launch, Launches};
 
 /// e^x over its sum along each row.
@@ -38,6 +41,46 @@ pub struct LayerNorm {
     /// \[width\].
     pub bias: Address,
     /// \[rows, width\]; may be x.
+    pub y: Address,
+}
+
+/// The gradient for x of standardising each row, scaled by element.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LayerNormGrad {
+    /// Rows; with 0 nothing is launched.
+    pub rows: usize,
+    /// Elements of a row; with 0 nothing is launched.
+    pub width: usize,
+    /// Added to the variance.
+    pub eps: f32,
+    /// Of all operands.
+    pub dtype: DType,
+    /// \[rows, width\].
+    pub g: Address,
+    /// \[rows, width\].
+    pub x: Address,
+    /// \[width\].
+    pub gain: Address,
+    /// \[rows, width\]; may be g or x.
+    pub y: Address,
+}
+
+/// Sums over the rows of g·x̂ and of g, x̂ being the standardised x.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LayerNormSums {
+    /// Rows, at least 1.
+    pub rows: usize,
+    /// Elements of a row; with 0 nothing is launched.
+    pub width: usize,
+    /// Added to the variance.
+    pub eps: f32,
+    /// Of g and x.
+    pub dtype: DType,
+    /// \[rows, width\].
+    pub g: Address,
+    /// \[rows, width\].
+    pub x: Address,
+    /// F32 \[2, width\].
     pub y: Address,
 }
 
@@ -143,6 +186,76 @@ impl LayerNorm {
             arguments,
         };
         Ok(Launches { launches: vec![launch], scratch: 0 })
+    }
+}
+
+impl LayerNormGrad {
+    /// The launch, with the threads that suit the rows.
+    ///
+    /// # Errors
+    ///
+    /// Integers; 2^31 rows or elements of one.
+    pub fn launches(&self) -> Result<Launches, KernelError> {
+        let Self { rows, width, eps, dtype, g, x, gain, y } = *self;
+        let (m, n) = (extent("the number of rows of a layer norm", rows)?, extent("the width of a layer norm", width)?);
+        let function = function("layer_norm_grad", dtype)?;
+        if rows == 0 || width == 0 {
+            return Ok(Launches::default());
+        }
+        let team = Team::new(rows, width, packed(dtype, width, &[g, x, gain, y]));
+        let mut arguments: Vec<Argument> = [g, x, gain, y].map(Argument::Pointer).into();
+        arguments.extend([Argument::U32(m), Argument::U32(n), Argument::F32(eps), Argument::U32(team.team)]);
+        let launch = Launch {
+            name: "layer_norm_grad",
+            code: Code::Shipped("layer_norm_grad"),
+            function,
+            grid: team.grid(rows),
+            block: [team.threads, 1, 1],
+            shared: 0,
+            arguments,
+        };
+        Ok(Launches { launches: vec![launch], scratch: 0 })
+    }
+}
+
+impl LayerNormSums {
+    /// One launch, or two where several blocks share a sum.
+    ///
+    /// # Errors
+    ///
+    /// Integers; 2^31 rows or elements of one; no row.
+    pub fn launches(&self) -> Result<Launches, KernelError> {
+        /// Rows of a block, and blocks that keep a GPU busy.
+        const MOST: usize = 64;
+        const BLOCKS: usize = 512;
+        let Self { rows, width, eps, dtype, g, x, y } = *self;
+        let (m, n) = (extent("the number of rows of a layer norm", rows)?, extent("the width of a layer norm", width)?);
+        let function = function("layer_norm_sums", dtype)?;
+        if rows == 0 {
+            return Err(KernelError::Empty { what: "the number of rows of a layer norm" });
+        }
+        if width == 0 {
+            return Ok(Launches::default());
+        }
+        let chunk = rows.div_ceil(BLOCKS).clamp(8, MOST);
+        let chunks = rows.div_ceil(chunk);
+        let to = if chunks > 1 { SHARES } else { y };
+        let mut arguments: Vec<Argument> = [g, x, to].map(Argument::Pointer).into();
+        arguments.extend([Argument::U32(m), Argument::U32(n), Argument::F32(eps), Argument::U32(chunk as u32)]);
+        let mut launches = vec![Launch {
+            name: "layer_norm_sums",
+            code: Code::Shipped("layer_norm_grad"),
+            function,
+            grid: [chunks as u32, 1, 1],
+            block: [THREADS, 1, 1],
+            shared: 0,
+            arguments,
+        }];
+        if chunks == 1 {
+            return Ok(Launches { launches, scratch: 0 });
+        }
+        launches.push(sum_shares((y, DType::F32), None, 2 * width, 1, chunks));
+        Ok(Launches { launches, scratch: chunks * 2 * width * size_of::<f32>() })
     }
 }
 

@@ -1,6 +1,8 @@
 //! From steps to launches: kernels by sizes, loops as PTX of their own, and one arena. Knows no driver.
 
 mod choice;
+mod fused;
+mod operand;
 
 use yuragi_graph::{
     CompileError, Graph,
@@ -8,8 +10,9 @@ use yuragi_graph::{
     memory::{Lifetime, place},
 };
 
-use choice::unplaced;
-pub use choice::{Target, claims};
+pub use choice::Target;
+pub use fused::claims;
+use operand::unplaced;
 
 use crate::{
     batch,

@@ -1,6 +1,6 @@
 use alloc::{format, string::String};
 
-use super::{Conv, Fused, Movement, Op, winograd};
+use super::{Conv, Factor, Fused, Movement, Op, winograd};
 use crate::{DType, Shape};
 
 /// The shape and element type of an operation's result. `want` is the shape that the caller asks
@@ -180,7 +180,44 @@ pub(crate) fn infer(op: &Op, x: &[(Shape, DType)], want: Shape) -> Result<(Shape
             Ok((want, DType::F32))
         }
         Op::Fused(fused) => {
-            let channels = |axis: usize| x[1].0 == x[2].0 && *x[1].0 == [x[0].0[axis]];
+            let channels = |x: Shape, of: Shape| x.rank() >= 1 && *of == [x[x.rank() - 1]];
+            // Operands that several gradients share.
+            let single = |(have, dtype): (Shape, DType), want: &[usize]| *have == *want && dtype == DType::F32;
+            let alike = |count: usize| -> Result<DType, String> {
+                let dtype = x[0].1;
+                match x[..count].iter().chain(x.get(6)).find(|o| o.1 != dtype || !dtype.is_float()) {
+                    None => Ok(dtype),
+                    Some(other) => Err(format!("operands must share one floating type, got {dtype} and {}", other.1)),
+                }
+            };
+            let grouped = |x: Shape, groups: usize| -> Result<(usize, usize), String> {
+                let rank = x.rank();
+                expect(rank >= 2, "x is [N, .., C]")?;
+                let c = x[rank - 1];
+                expect(groups > 0 && c.is_multiple_of(groups), "the number of groups divides the channels")?;
+                Ok((x[0], c))
+            };
+            let summed =
+                |dims: &[usize]| Shape::new(dims).map(|s| (s, DType::F32)).ok_or("the result is too large".into());
+            let masked = |mask: Option<&(Shape, DType)>, q: Shape, keys: usize| -> Result<(), String> {
+                let scores = q.with(q.rank() - 1, keys);
+                expect(Shape::new(&scores).is_some(), "the scores [.., L, S] are too large")?;
+                match mask {
+                    Some((mask, _)) => expect(
+                        Shape::broadcast(mask, &scores) == Some(scores) && mask.rank() == q.rank(),
+                        "the mask broadcasts to [.., L, S]",
+                    ),
+                    None => Ok(()),
+                }
+            };
+            let crossed = |q: Shape, k: Shape| {
+                let r = q.rank();
+                r >= 2 && k.rank() == r && q[..r - 2] == k[..r - 2] && q[r - 1] == k[r - 1]
+            };
+            let attended = |q: Shape, k: Shape, v: Shape| {
+                let r = q.rank();
+                crossed(q, k) && v.rank() == r && q[..r - 2] == v[..r - 2] && k[r - 2] == v[r - 2]
+            };
             match *fused {
                 Fused::Softmax => {
                     count(1)?;
@@ -188,38 +225,78 @@ pub(crate) fn infer(op: &Op, x: &[(Shape, DType)], want: Shape) -> Result<(Shape
                 }
                 Fused::LayerNorm { .. } => {
                     count(3)?;
-                    expect(x[0].0.rank() >= 1 && channels(x[0].0.rank() - 1), "gain and bias are [C]")?;
+                    expect(channels(x[0].0, x[1].0) && x[1].0 == x[2].0, "gain and bias are [C]")?;
+                }
+                Fused::LayerNormSums { .. } => {
+                    count(2)?;
+                    expect(x[0].0.rank() >= 1, "the last axis must exist")?;
+                    same()?;
+                    floats()?;
+                    return summed(&[2, x[0].0[x[0].0.rank() - 1]]);
+                }
+                Fused::LayerNormGrad { .. } => {
+                    count(3)?;
+                    expect(x[0].0 == x[1].0 && channels(x[0].0, x[2].0), "g is as x [.., C], gain is [C]")?;
                 }
                 Fused::GroupNorm { groups, .. } => {
                     count(3)?;
-                    let rank = x[0].0.rank();
-                    expect(rank >= 2 && channels(rank - 1), "x is [N, .., C], gain and bias are [C]")?;
-                    let c = x[0].0[rank - 1];
-                    expect(groups > 0 && c.is_multiple_of(groups), "the number of groups divides the channels")?;
+                    grouped(x[0].0, groups)?;
+                    expect(channels(x[0].0, x[1].0) && x[1].0 == x[2].0, "x is [N, .., C], gain and bias are [C]")?;
+                }
+                Fused::GroupMoments { groups, .. } => {
+                    count(1)?;
+                    let (n, _) = grouped(x[0].0, groups)?;
+                    floats()?;
+                    return summed(&[2, n, groups]);
+                }
+                Fused::GroupNormSums { groups } => {
+                    count(3)?;
+                    let (n, c) = grouped(x[1].0, groups)?;
+                    let fits = x[0].0 == x[1].0 && single(x[2], &[2, n, groups]);
+                    expect(fits, "g is as x [N, .., C], moments are F32 [2, N, groups]")?;
+                    alike(2)?;
+                    return summed(&[2, n, c]);
+                }
+                Fused::GroupNormGrad { groups } => {
+                    count(5)?;
+                    let (n, c) = grouped(x[1].0, groups)?;
+                    let fits = x[0].0 == x[1].0 && channels(x[1].0, x[2].0);
+                    expect(fits, "g is as x [N, .., C], gain is [C]")?;
+                    let fits = single(x[3], &[2, n, groups]) && single(x[4], &[2, n, c]);
+                    expect(fits, "moments are F32 [2, N, groups], sums F32 [2, N, C]")?;
+                    return Ok((x[1].0, alike(3)?));
                 }
                 Fused::Attention { .. } => {
                     expect(x.len() == 3 || x.len() == 4, "attention takes q, k, v and perhaps a mask")?;
                     let (q, k, v) = (x[0].0, x[1].0, x[2].0);
                     let r = q.rank();
-                    expect(
-                        r >= 2
-                            && k.rank() == r
-                            && v.rank() == r
-                            && q[..r - 2] == k[..r - 2]
-                            && q[..r - 2] == v[..r - 2]
-                            && q[r - 1] == k[r - 1]
-                            && k[r - 2] == v[r - 2],
-                        "q [.., L, D], k [.., S, D], v [.., S, V]",
-                    )?;
-                    let scores = q.with(r - 1, k[r - 2]);
-                    expect(Shape::new(&scores).is_some(), "the scores [.., L, S] are too large")?;
-                    if let Some((mask, _)) = x.get(3) {
-                        expect(
-                            Shape::broadcast(mask, &scores) == Some(scores) && mask.rank() == r,
-                            "the mask broadcasts to [.., L, S]",
-                        )?;
-                    }
+                    expect(attended(q, k, v), "q [.., L, D], k [.., S, D], v [.., S, V]")?;
+                    masked(x.get(3), q, k[r - 2])?;
                     return Ok((q.with(r - 1, v[r - 1]), floats()?));
+                }
+                Fused::AttentionLogSum { .. } => {
+                    expect(x.len() == 2 || x.len() == 3, "takes q, k and perhaps a mask")?;
+                    let (q, k) = (x[0].0, x[1].0);
+                    expect(crossed(q, k), "q [.., L, D], k [.., S, D]")?;
+                    masked(x.get(2), q, k[q.rank() - 2])?;
+                    floats()?;
+                    return Ok((q.with(q.rank() - 1, 1), DType::F32));
+                }
+                Fused::AttentionGrad { of, .. } => {
+                    expect(x.len() == 6 || x.len() == 7, "takes g, q, k, v, log_sum, delta and perhaps a mask")?;
+                    let (q, k, v) = (x[1].0, x[2].0, x[3].0);
+                    expect(attended(q, k, v), "q [.., L, D], k [.., S, D], v [.., S, V]")?;
+                    let r = q.rank();
+                    let rows = q.with(r - 1, 1);
+                    let fits = x[0].0 == q.with(r - 1, v[r - 1]) && single(x[4], &rows) && single(x[5], &rows);
+                    expect(fits, "g [.., L, V], log_sum and delta F32 [.., L, 1]")?;
+                    masked(x.get(6), q, k[r - 2])?;
+                    let place = match of {
+                        Factor::Query => 1,
+                        Factor::Key => 2,
+                        Factor::Value => 3,
+                    };
+                    return Ok((x[place].0, alike(4)?));
                 }
                 Fused::Winograd { padding } => {
                     count(2)?;

@@ -1,0 +1,217 @@
+//! The kernels of fused operations, and which there are.
+
+use yuragi_graph::{
+    CompileError, DType, Graph, Node, Shape,
+    lowering::Kernel,
+    op::{Factor, Fused},
+};
+
+use super::operand::{address, before_last, last, unplaced};
+use crate::{
+    kernels::{
+        attention::{self, Attention, Mask},
+        attention_grad::{self, AttentionGrad},
+        group_norm::GroupNorm,
+        group_norm_grad::{self, GroupMoments, GroupNormGrad, GroupNormSums},
+        operand::KernelError,
+        picture::Picture,
+        row::{LayerNorm, LayerNormGrad, LayerNormSums, Softmax},
+    },
+    launch::{Address, Launches},
+};
+
+/// Columns of keys and values that the attention kernels take.
+const DEEPEST: usize = 256;
+
+/// Whether there are kernels for a fused operation whose operands have these shapes.
+pub fn claims(op: &Fused, node: &Node, operands: &[Shape]) -> bool {
+    let full = |shape: &Shape| shape.count() > 0;
+    // What is of single precision whatever the factors are says nothing about them; their widest kernels take less.
+    let factors = if node.dtype == DType::F32 { DType::F32 } else { DType::F16 };
+    match *op {
+        Fused::Softmax | Fused::LayerNorm { .. } | Fused::LayerNormGrad { .. } | Fused::GroupNorm { .. } => true,
+        Fused::LayerNormSums { .. } => full(&operands[1]),
+        Fused::GroupMoments { .. } => full(&operands[0]),
+        // The type of x is unknown where the result is single: a block has fewest channels of that type.
+        Fused::GroupNormSums { groups } => {
+            full(&operands[1]) && group_norm_grad::fits(&picture(&operands[1], groups, DType::F32))
+        }
+        Fused::GroupNormGrad { groups } => group_norm_grad::fits(&picture(&operands[1], groups, node.dtype)),
+        Fused::Attention { .. } => {
+            let (depth, keys, values) = (last(&operands[0]), before_last(&operands[1]), last(&operands[2]));
+            let fits = values <= DEEPEST && (depth <= DEEPEST || node.dtype == DType::F32);
+            depth > 0 && keys > 0 && fits && is_masked(&operands[0], operands.get(3))
+        }
+        Fused::Winograd { .. } => false,
+        Fused::AttentionLogSum { .. } => {
+            let (depth, keys) = (last(&operands[0]), before_last(&operands[1]));
+            (1..=DEEPEST).contains(&depth) && keys > 0 && is_masked(&operands[0], operands.get(2))
+        }
+        Fused::AttentionGrad { .. } => {
+            let (depth, keys, values) = (last(&operands[1]), before_last(&operands[2]), last(&operands[3]));
+            let fits = attention_grad::fits(factors, depth, values);
+            depth > 0 && keys > 0 && fits && is_masked(&operands[1], operands.get(6))
+        }
+    }
+}
+
+/// The launches of a claimed operation.
+pub(super) fn launches(graph: &Graph, step: &Kernel, op: Fused) -> Result<Result<Launches, KernelError>, CompileError> {
+    let node = graph.node(step.node);
+    let unsupported = || CompileError::Unsupported(step.node, op.name());
+    let shape = |place: usize| graph.node(node.inputs[place]).shape;
+    let at = |place: usize| address(&step.operands[place]);
+    let y = Address::start(unplaced(step.output));
+    // The type that varies, if any does.
+    let dtype = graph.node(node.inputs[0]).dtype;
+    let rows = |shape: &Shape| shape[..shape.rank() - 1].iter().product::<usize>();
+    let width = |shape: &Shape| last(shape);
+    let mask = |q: &Shape, place: usize| match step.operands.get(place) {
+        Some(operand) => {
+            let [outer, inner, query, key] = masks(q, &shape(place)).ok_or_else(unsupported)?;
+            Ok::<_, CompileError>(Some(Mask { at: address(operand), outer, inner, query, key }))
+        }
+        None => Ok(None),
+    };
+    Ok(match op {
+        Fused::Softmax => Softmax { rows: rows(&node.shape), width: width(&node.shape), dtype, x: at(0), y }.launches(),
+        Fused::LayerNorm { eps } => {
+            let (rows, width, eps) = (rows(&node.shape), width(&node.shape), eps.get());
+            LayerNorm { rows, width, eps, dtype, x: at(0), gain: at(1), bias: at(2), y }.launches()
+        }
+        Fused::LayerNormSums { eps } => {
+            let (rows, width, eps) = (rows(&shape(1)), width(&shape(1)), eps.get());
+            LayerNormSums { rows, width, eps, dtype, g: at(0), x: at(1), y }.launches()
+        }
+        Fused::LayerNormGrad { eps } => {
+            let (rows, width, eps) = (rows(&node.shape), width(&node.shape), eps.get());
+            LayerNormGrad { rows, width, eps, dtype, g: at(0), x: at(1), gain: at(2), y }.launches()
+        }
+        Fused::GroupNorm { groups, eps } => {
+            let Picture { samples, pixels, channels, .. } = picture(&node.shape, groups, dtype);
+            let (eps, silu) = (eps.get(), false);
+            let (x, gain, bias) = (at(0), at(1), at(2));
+            GroupNorm { samples, pixels, channels, groups, eps, silu, dtype, x, gain, bias, y }.launches()
+        }
+        Fused::GroupMoments { groups, eps } => {
+            GroupMoments { picture: picture(&shape(0), groups, dtype), eps: eps.get(), x: at(0), y }.launches()
+        }
+        Fused::GroupNormSums { groups } => {
+            let picture = picture(&shape(1), groups, dtype);
+            GroupNormSums { picture, g: at(0), x: at(1), moments: at(2), y }.launches()
+        }
+        Fused::GroupNormGrad { groups } => {
+            let picture = picture(&shape(1), groups, dtype);
+            let (g, x, gain, moments, sums) = (at(0), at(1), at(2), at(3), at(4));
+            GroupNormGrad { picture, g, x, gain, moments, sums, y }.launches()
+        }
+        Fused::Attention { scale } => {
+            let [q, k, v] = [0, 1, 2].map(shape);
+            attend(&q, &k, scale.get(), dtype, [at(0), at(1)], Some((at(2), last(&v), y)), mask(&q, 3)?, None)
+        }
+        Fused::AttentionLogSum { scale } => {
+            let [q, k] = [0, 1].map(shape);
+            attend(&q, &k, scale.get(), dtype, [at(0), at(1)], None, mask(&q, 2)?, Some(y))
+        }
+        Fused::Winograd { .. } => return Err(unsupported()),
+        Fused::AttentionGrad { scale, of } => {
+            let [g, q, k, v] = [0, 1, 2, 3].map(|place| (at(place), shape(place)));
+            let heads = heads(&q.1);
+            let operand = |(at, shape): (Address, Shape)| contiguous(at, heads.0, &shape);
+            let result = match of {
+                Factor::Query => q.1,
+                Factor::Key => k.1,
+                Factor::Value => v.1,
+            };
+            AttentionGrad {
+                of,
+                batch: heads.0 * heads.1,
+                heads: heads.0.max(1),
+                queries: before_last(&q.1),
+                keys: before_last(&k.1),
+                depth: last(&q.1),
+                value_depth: last(&v.1),
+                scale: scale.get(),
+                dtype,
+                g: operand(g),
+                q: operand(q),
+                k: operand(k),
+                v: operand(v),
+                log_sum: at(4),
+                delta: at(5),
+                mask: mask(&q.1, 6)?,
+                y: operand((y, result)),
+            }
+            .launches()
+        }
+    })
+}
+
+/// Attention, of which the values or the logarithms of the sums may not be wanted.
+#[allow(clippy::too_many_arguments)]
+fn attend(
+    q: &Shape,
+    k: &Shape,
+    scale: f32,
+    dtype: DType,
+    at: [Address; 2],
+    values: Option<(Address, usize, Address)>,
+    mask: Option<Mask>,
+    log_sum: Option<Address>,
+) -> Result<Launches, KernelError> {
+    let (heads, outer) = heads(q);
+    let (queries, keys) = (before_last(q), before_last(k));
+    let matrix = |at, rows, columns| attention::Operand::contiguous(at, heads, rows, columns);
+    Attention {
+        batch: outer * heads,
+        heads: heads.max(1),
+        queries,
+        keys,
+        depth: last(q),
+        value_depth: values.map_or(0, |(_, depth, _)| depth),
+        scale,
+        dtype,
+        q: matrix(at[0], queries, last(q)),
+        k: matrix(at[1], keys, last(q)),
+        v: values.map(|(v, depth, _)| matrix(v, keys, depth)),
+        mask,
+        y: values.map(|(_, depth, y)| matrix(y, queries, depth)),
+        log_sum,
+    }
+    .launches()
+}
+
+fn contiguous(at: Address, heads: usize, shape: &Shape) -> attention::Operand {
+    attention::Operand::contiguous(at, heads, before_last(shape), last(shape))
+}
+
+/// `[N, .., C]`.
+fn picture(shape: &Shape, groups: usize, dtype: DType) -> Picture {
+    let (samples, channels) = (shape[0], last(shape));
+    Picture { samples, pixels: shape[1..shape.rank() - 1].iter().product(), channels, groups, dtype }
+}
+
+/// Heads, as the innermost of the leading axes, and items outside of them.
+fn heads(shape: &Shape) -> (usize, usize) {
+    let leading = &shape[..shape.rank() - 2];
+    match leading.split_last() {
+        Some((&heads, outer)) => (heads, outer.iter().product()),
+        None => (1, 1),
+    }
+}
+
+/// The steps of a mask along outer items, heads, queries and keys; `None` if outer axes are broadcast in parts.
+fn masks(q: &Shape, mask: &Shape) -> Option<[usize; 4]> {
+    let (rows, columns) = (before_last(mask), last(mask));
+    let ((_, outer), (mask_heads, mask_outer)) = (heads(q), heads(mask));
+    if mask_outer != outer && mask_outer != 1 {
+        return None;
+    }
+    let step = |extent: usize, step: usize| if extent > 1 { step } else { 0 };
+    let head = rows * columns;
+    Some([step(mask_outer, mask_heads * head), step(mask_heads, head), step(rows, columns), step(columns, 1)])
+}
+
+fn is_masked(q: &Shape, mask: Option<&Shape>) -> bool {
+    mask.is_none_or(|mask| masks(q, mask).is_some())
+}
