@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 pub use archive::Archive;
-pub(crate) use archive::Place;
+pub(crate) use archive::{Bytes, Place};
 pub use tensor::{DType, Element, Tensor};
 
 use crate::atomic::{self, WriteError};

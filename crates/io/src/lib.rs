@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`picture`] | 8-bit RGB pictures: decode, resize, `[-1, 1]` tensors, contact sheets |
 //! | [`png`] | PNG files with text chunks, as web interfaces read them |
+//! | [`parameters`] | how a picture was made, as its text tells it |
 //! | [`export`] | PNG, JPEG and WebP files that tell how they were made |
 //! | [`dataset`] | pictures with captions, as a trainer sees them |
 //! | [`emoji`] | the emoji of an installed colour font, captioned in English and Japanese |
@@ -16,6 +17,9 @@
 //! | [`problem`] | problems to anneal: models, graphs and matrices in JSON, text and binary files |
 //! | [`checkpoint`] | named tensors and settings in a safetensors file |
 //! | [`Vocabulary`] | the tokens and merges of a tokenizer's folder |
+//! | [`gguf`] | tensors in GGUF files, in blocks of 2 to 8 bits a weight |
+//! | [`lora`] | low-rank adapters, added to a model's weights |
+//! | [`textual_inversion`] | words that stand for learnt vectors |
 //! | [`quantize`] | storage of weights in 4 to 8 bits |
 //! | [`stable_diffusion`] | checkpoints of Stable Diffusion: folders and single files |
 //! | [`terminal`] | pictures in the terminal |
@@ -28,6 +32,9 @@ pub mod dataset;
 pub mod emoji;
 pub mod export;
 pub mod folder;
+pub mod gguf;
+pub mod lora;
+pub mod parameters;
 pub mod picture;
 pub mod plot;
 pub mod png;
@@ -39,6 +46,7 @@ mod sequence;
 pub mod stable_diffusion;
 pub mod table;
 pub mod terminal;
+pub mod textual_inversion;
 mod vocabulary;
 
 pub use checkpoint::{Checkpoint, CheckpointError, DType, Tensor};

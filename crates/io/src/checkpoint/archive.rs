@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
@@ -35,11 +36,31 @@ pub(crate) struct Place<'a> {
     pub range: Range<usize>,
 }
 
+/// The bytes of a file.
 #[derive(Debug)]
-enum Bytes {
+pub(crate) enum Bytes {
     Mapped(Mmap),
     Static(&'static [u8]),
     Owned(Vec<u8>),
+}
+
+impl Bytes {
+    /// Maps a file into memory; see [`Archive::open`].
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let meta = file.metadata()?;
+        if meta.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        if meta.len() == 0 {
+            // An empty file cannot be mapped.
+            return Ok(Self::Static(&[]));
+        }
+        // SAFETY: the map is read-only and private to this value. Its bytes could only change if another program wrote
+        // into the file while it is open, which the documentation forbids; ours replace files by renaming.
+        #[allow(unsafe_code)]
+        Ok(Self::Mapped(unsafe { Mmap::map(&file) }?))
+    }
 }
 
 impl AsRef<[u8]> for Bytes {
@@ -62,21 +83,7 @@ impl Archive {
     /// [`CheckpointError::Read`], [`CheckpointError::Format`] or [`CheckpointError::Truncated`], naming the path.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
         let path = path.as_ref();
-        let read = |source| CheckpointError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(read)?;
-        let meta = file.metadata().map_err(read)?;
-        if meta.is_dir() {
-            return Err(read(std::io::ErrorKind::IsADirectory.into()));
-        }
-        let bytes = if meta.len() == 0 {
-            // An empty file cannot be mapped.
-            Bytes::Static(&[])
-        } else {
-            // SAFETY: the map is read-only and private to this value. Its bytes could only change if another program
-            // wrote into the file while it is open, which the documentation forbids; ours replace files by renaming.
-            #[allow(unsafe_code)]
-            Bytes::Mapped(unsafe { Mmap::map(&file) }.map_err(read)?)
-        };
+        let bytes = Bytes::open(path).map_err(|source| CheckpointError::Read { path: path.to_owned(), source })?;
         Self::new(path.display().to_string(), bytes)
     }
 
@@ -94,6 +101,11 @@ impl Archive {
     /// [`CheckpointError::Format`] or [`CheckpointError::Truncated`].
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, CheckpointError> {
         Self::new("the checkpoint in memory".to_owned(), Bytes::Owned(bytes))
+    }
+
+    /// The same under a name for messages.
+    pub(crate) fn from_named_bytes(origin: String, bytes: Vec<u8>) -> Result<Self, CheckpointError> {
+        Self::new(origin, Bytes::Owned(bytes))
     }
 
     fn new(origin: String, bytes: Bytes) -> Result<Self, CheckpointError> {

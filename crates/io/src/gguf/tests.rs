@@ -1,0 +1,133 @@
+use super::*;
+
+const KINDS: &[u8] = include_bytes!("../../tests/golden/kinds.gguf");
+const DECODED: &str = include_str!("../../tests/golden/kinds.txt");
+
+fn hash(values: &[f32]) -> u64 {
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// The goldens are made by `tests/golden/gguf_kinds.py` with the package gguf.
+#[test]
+fn every_kind_is_decoded_as_the_package_decodes_it() {
+    let file = Gguf::from_bytes(KINDS.to_vec()).unwrap();
+    assert_eq!(file.values()["general.name"], Value::Text("every kind".into()));
+    assert_eq!(file.values()["some.list"], Value::List(2));
+    assert_eq!(file.tensors().len(), DECODED.lines().count());
+    for line in DECODED.lines() {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let [name, columns, bits, first, last] = fields[..] else { panic!("{line}") };
+        let tensor = file.tensor(name).unwrap();
+        assert_eq!(tensor.shape, [3, columns.parse().unwrap()], "{name}");
+        assert_eq!(tensor.kind.to_string(), name);
+        let values = file.f32(name).unwrap();
+        let ends = [values[0], values[values.len() - 1]].map(|value| format!("{:08x}", value.to_bits()));
+        assert_eq!((format!("{:016x}", hash(&values)), ends), (bits.into(), [first.into(), last.into()]), "{name}");
+    }
+    assert_eq!(file.f32("q9").unwrap_err().to_string(), "the GGUF file in memory has no tensor `q9`");
+}
+
+#[test]
+fn it_is_handed_on_as_an_archive() {
+    let file = Gguf::from_bytes(KINDS.to_vec()).unwrap();
+    let archive = file.to_archive().unwrap();
+    assert_eq!(archive.settings()["general.name"], "every kind");
+    for tensor in file.tensors() {
+        let (have, want) = (archive.tensor(&tensor.name).unwrap(), file.f32(&tensor.name).unwrap());
+        assert_eq!(have.shape(), tensor.shape);
+        let exact = matches!(tensor.kind, Kind::F32 | Kind::F16 | Kind::Bf16);
+        for (have, want) in have.to_f32().into_iter().zip(want) {
+            assert_eq!(have, if exact { want } else { f16::from_f32(want).to_f32() }, "{}", tensor.name);
+        }
+    }
+}
+
+/// A file of the parts that a header is made of.
+#[derive(Clone)]
+struct Made(Vec<u8>);
+
+impl Made {
+    fn new(tensors: u64, values: u64) -> Self {
+        Made(Vec::from(*MAGIC)).u32(3).u64(tensors).u64(values)
+    }
+
+    fn u32(mut self, value: u32) -> Self {
+        self.0.extend(value.to_le_bytes());
+        self
+    }
+
+    fn u64(mut self, value: u64) -> Self {
+        self.0.extend(value.to_le_bytes());
+        self
+    }
+
+    fn text(mut self, text: &str) -> Self {
+        self = self.u64(text.len() as u64);
+        self.0.extend(text.as_bytes());
+        self
+    }
+
+    fn tensor(mut self, name: &str, shape: &[u64], kind: u32, offset: u64) -> Self {
+        self = self.text(name).u32(shape.len() as u32);
+        for extent in shape {
+            self = self.u64(*extent);
+        }
+        self.u32(kind).u64(offset)
+    }
+
+    /// The header padded to 32 bytes, and so many bytes of data.
+    fn data(mut self, bytes: usize) -> Self {
+        self.0.resize(self.0.len().next_multiple_of(32) + bytes, 0);
+        self
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_in_one_line() {
+    let one = |shape: &[u64], kind, offset| Made::new(1, 0).tensor("w", shape, kind, offset).data(64);
+    let room = Made::new(0, 0).data(40);
+    let cases: Vec<(Vec<u8>, &str)> = vec![
+        (Vec::new(), "it ends at byte 0, inside the magic number"),
+        (b"PK\x03\x04".to_vec(), "it does not begin with `GGUF`"),
+        (Made(MAGIC.to_vec()).u32(1).0, "its version is 1; legal are 2 and 3"),
+        (Made(MAGIC.to_vec()).u32(3 << 24).0, "it is big-endian"),
+        (
+            Made::new(1 << 60, 0).data(0).0,
+            "it promises 1152921504606846976 tensors, but there is no room for more than 0",
+        ),
+        (Made::new(0, u64::MAX).data(0).0, "it promises 18446744073709551615 values"),
+        (Made::new(1, 0).u64(u64::MAX).data(64).0, "a tensor's name has 18446744073709551615 bytes"),
+        (one(&[1 << 40, 1 << 40], 0, 0).0, "tensor `w` of shape [1099511627776, 1099511627776] at byte 0 ends behind"),
+        (one(&[0, 1 << 60], 0, 0).0, "tensor `w` of shape [0, 1152921504606846976] at byte 0 ends behind"),
+        (one(&[16], 0, 32).0, "tensor `w` ends behind the file's"),
+        (one(&[8], 0, 4).0, "tensor `w` begins at byte 4 of the data, no multiple of 32"),
+        (one(&[33], 8, 0).0, "tensor `w` has rows of 33 values, no multiple of the 32 of a block"),
+        (one(&[], 8, 0).0, "tensor `w` has rows of 1 values, no multiple of the 32 of a block"),
+        (one(&[8], 99, 0).0, "tensor `w` has the type 99, which is not known here"),
+        (one(&[1; 5], 0, 0).0, "tensor `w` has 5 axes; legal are 4"),
+        (Made::new(2, 0).tensor("w", &[8], 0, 0).tensor("w", &[8], 0, 32).data(64).0, "tensor `w` stands in it twice"),
+        (Made::new(2, 0).tensor("v", &[16], 0, 0).tensor("w", &[8], 0, 32).data(64).0, "tensors `v` and `w` overlap"),
+        (Made::new(0, 1).text("k").u32(77).data(32).0, "value `k`: it has the unknown type 77"),
+        (Made::new(0, 1).text("k").u32(9).u32(6).u64(1 << 61).data(32).0, "value `k`: it promises 2305843009213693952"),
+        (Made::new(0, 1).text("general.alignment").u32(4).u32(3).data(32).0, "its alignment is no power of two"),
+        (Made::new(0, 1).text("k").u32(8).u64(1 << 50).data(32).0, "value `k`: it ends at byte"),
+    ];
+    for (bytes, words) in cases {
+        let said = Gguf::from_bytes(bytes).unwrap_err().to_string();
+        assert!(said.contains(words) && !said.contains('\n'), "{said} should say {words}");
+    }
+    assert!(Gguf::from_bytes(room.0).is_ok());
+    let deep = (0..20).fold(Made::new(0, 1).text("k").u32(9), |deep, _| deep.u32(9).u64(1));
+    let said = Gguf::from_bytes(deep.data(64).0).unwrap_err().to_string();
+    assert!(said.ends_with("value `k`: lists lie more than 8 deep in it"), "{said}");
+}
+
+#[test]
+fn every_cut_is_an_error() {
+    let whole = Gguf::from_bytes(KINDS.to_vec()).unwrap();
+    let end = whole.tensors().iter().map(|tensor| tensor.range.end).max().unwrap();
+    for length in 0..end {
+        assert!(Gguf::from_bytes(KINDS[..length].to_vec()).is_err(), "{length}");
+    }
+}

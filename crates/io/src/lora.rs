@@ -1,0 +1,294 @@
+//! Low-rank adapters (Hu et al. 2021) for Stable Diffusion: small files that change a model's weights as it is opened,
+//!
+//! ```text
+//! W ← W + w·(α/r)·B·A,        A [r, inputs], B [outputs, r],
+//! ```
+//!
+//! with w what the user asks for, and α the file's own (r where it says none). Convolutions are adapted likewise (LoCon),
+//! also in Tucker's form with a core [r, r, h, w].
+//!
+//! | names | as in | written by |
+//! |---|---|---|
+//! | kohya's | `lora_unet_down_blocks_0_attentions_0_proj_in.lora_down.weight` | sd-scripts, most web sites; also with LDM's blocks |
+//! | PEFT's | `unet.down_blocks.0.attentions.0.proj_in.lora_A.weight`, also below `base_model.model.` | diffusers, PEFT |
+//! | diffusers' older | `unet.….attn1.processor.to_q_lora.down.weight` | diffusers before PEFT |
+
+mod names;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use yuragi_graph::{HostTensor, Params};
+
+use crate::checkpoint::{Archive, CheckpointError};
+use names::{Blocks, Role};
+
+/// The file of an adapter in PEFT's folder, and in diffusers'.
+const FILES: [&str; 2] = ["adapter_model.safetensors", "pytorch_lora_weights.safetensors"];
+
+/// An adapter could not be read or does not fit.
+#[derive(Debug, thiserror::Error)]
+pub enum LoraError {
+    /// The file is damaged or no safetensors file.
+    #[error(transparent)]
+    Archive(#[from] CheckpointError),
+    /// A folder's configuration cannot be understood.
+    #[error("{}: {reason}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The file holds no adapter.
+    #[error("{origin} holds no LoRA: none of its {count} tensors is named as one")]
+    Absent {
+        /// The file.
+        origin: String,
+        /// Its tensors.
+        count: usize,
+    },
+    /// The parts of a module do not fit each other.
+    #[error("{origin}: `{module}` {reason}")]
+    Module {
+        /// The file.
+        origin: String,
+        /// The module.
+        module: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Nothing in the file is for this model.
+    #[error("{origin} is for another model: none of its {count} modules fits, the first is `{first}`")]
+    Foreign {
+        /// The file.
+        origin: String,
+        /// Its modules.
+        count: usize,
+        /// The first of them.
+        first: String,
+    },
+}
+
+/// An adapter that was opened.
+#[derive(Debug)]
+pub struct Lora {
+    archive: Archive,
+    modules: BTreeMap<String, Module>,
+    /// Tensors that are no part of such a module.
+    unknown: Vec<String>,
+    /// What α is where the file's tensors do not say it, for each part of a model; an empty name is all.
+    alphas: BTreeMap<String, f64>,
+    /// Whether α is divided by √r (rank-stabilised).
+    rooted: bool,
+}
+
+/// The tensors of one module, by their roles.
+type Module = BTreeMap<Role, String>;
+
+/// What became of an adapter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Merged {
+    /// How many tensors of the model it changed.
+    pub changed: usize,
+    /// Its tensors that nothing was found for.
+    pub unused: Vec<String>,
+}
+
+impl Lora {
+    /// Opens a file, or a folder as PEFT or diffusers writes it.
+    ///
+    /// # Errors
+    /// Damaged files, and those without an adapter; nothing is said yet of whether it fits a model.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, LoraError> {
+        let path = path.as_ref();
+        let mut alphas = BTreeMap::new();
+        let mut rooted = false;
+        let file = if path.is_dir() {
+            let config = path.join("adapter_config.json");
+            if config.is_file() {
+                let wrong = |reason: String| LoraError::Config { path: config.clone(), reason };
+                let text = fs::read_to_string(&config).map_err(|error| wrong(error.to_string()))?;
+                let value: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+                alphas.extend(value["lora_alpha"].as_f64().map(|alpha| (String::new(), alpha)));
+                rooted = value["use_rslora"].as_bool() == Some(true);
+            }
+            FILES.map(|name| path.join(name)).into_iter().find(|file| file.exists()).unwrap_or(path.join(FILES[0]))
+        } else {
+            path.to_owned()
+        };
+        let mut lora = Self::new(Archive::open(file)?)?;
+        lora.alphas.extend(alphas);
+        lora.rooted |= rooted;
+        Ok(lora)
+    }
+
+    /// The adapter of an archive.
+    ///
+    /// # Errors
+    /// [`LoraError::Absent`].
+    pub fn new(archive: Archive) -> Result<Self, LoraError> {
+        let (mut modules, mut unknown) = (BTreeMap::<String, Module>::new(), Vec::new());
+        let stored = archive.names();
+        for name in &stored {
+            match names::module(name) {
+                // Of a second tensor of one role, in another spelling, the first is not used.
+                Some((module, role)) => unknown.extend(modules.entry(module).or_default().insert(role, name.clone())),
+                None => unknown.push(name.clone()),
+            }
+        }
+        if !modules.values().any(|module| module.contains_key(&Role::Down)) {
+            return Err(LoraError::Absent { origin: archive.origin().to_owned(), count: stored.len() });
+        }
+        // diffusers keeps PEFT's configuration in the header.
+        let told = archive.settings().get("lora_adapter_metadata").and_then(|text| serde_json::from_str(text).ok());
+        let told: Value = told.unwrap_or_default();
+        let alpha = |part: &str| Some((part.to_owned(), told.get(format!("{part}.lora_alpha"))?.as_f64()?));
+        let alphas = names::PARTS.iter().filter_map(|part| alpha(part)).collect();
+        let rooted = names::PARTS.iter().any(|part| told[format!("{part}.use_rslora")].as_bool() == Some(true));
+        Ok(Self { archive, modules, unknown, alphas, rooted })
+    }
+
+    /// What it was opened from, for messages.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        self.archive.origin()
+    }
+
+    /// How many weights it is for.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.modules.len()
+    }
+
+    /// Adds it, `weight` times, to the weights of a Stable Diffusion model under diffusers' names; they keep their
+    /// type, rounded anew. Either all that fits is added or, in an error, nothing.
+    ///
+    /// # Errors
+    /// [`LoraError::Module`] for parts that do not fit each other or the model, or that are not finite, and
+    /// [`LoraError::Foreign`].
+    pub fn merge(&self, params: &mut Params, weight: f32) -> Result<Merged, LoraError> {
+        let blocks = Blocks::of(params.iter().map(|(name, _)| name));
+        let (mut used, mut changed) = (BTreeSet::new(), Vec::new());
+        for (name, tensor) in params.iter() {
+            let Some(path) = name.strip_suffix(".weight") else { continue };
+            let keys = [Some(names::key(path)), blocks.ldm(path)].into_iter().flatten();
+            for key in keys {
+                let Some(module) = self.modules.get(&key) else { continue };
+                if let Some(merged) = self.adapted(&key, module, tensor, weight)? {
+                    changed.push((name.to_owned(), merged));
+                    used.insert(key);
+                }
+            }
+        }
+        if changed.is_empty() {
+            let (origin, count) = (self.origin().to_owned(), self.modules.len());
+            let first = self.modules.keys().next().cloned().unwrap_or_default();
+            return Err(LoraError::Foreign { origin, count, first });
+        }
+        let unused = self.modules.iter().filter(|(key, _)| !used.contains(*key));
+        let unused = unused.flat_map(|(_, module)| module.values()).chain(&self.unknown).cloned();
+        let mut merged = Merged { changed: changed.len(), unused: unused.collect() };
+        merged.unused.sort();
+        for (name, tensor) in changed {
+            params.insert(&name, tensor);
+        }
+        Ok(merged)
+    }
+
+    /// A weight with its module's change; `None` for a module of another kind.
+    fn adapted(
+        &self,
+        key: &str,
+        module: &Module,
+        tensor: &HostTensor,
+        weight: f32,
+    ) -> Result<Option<HostTensor>, LoraError> {
+        let fault = |reason: String| {
+            let module = crate::read::shown(key);
+            LoraError::Module { origin: self.origin().to_owned(), module, reason }
+        };
+        let (Some(down), Some(up)) = (module.get(&Role::Down), module.get(&Role::Up)) else { return Ok(None) };
+        if module.contains_key(&Role::Other) {
+            return Ok(None);
+        }
+        let (down, up) = (self.factor(down)?, self.factor(up)?);
+        let core = module.get(&Role::Core).map(|name| self.factor(name)).transpose()?;
+        let shape = tensor.shape();
+        let (outputs, rank) = (up.rows, down.rows);
+        let inputs = shape.get(1).copied().unwrap_or(1);
+        let taps: usize = shape.iter().skip(2).product();
+        let columns = if core.is_some() { inputs } else { inputs * taps };
+        let fits = shape.len() >= 2
+            && shape[0] == outputs
+            && up.columns == rank
+            && down.columns == columns
+            && rank > 0
+            && core.as_ref().is_none_or(|core| core.rows == rank && core.columns == rank * taps);
+        if !fits {
+            let parts = [&up.shape, &down.shape];
+            return Err(fault(format!("has parts of shapes {parts:?}, but the model's weight has {:?}", &*shape)));
+        }
+        let alpha = match module.get(&Role::Alpha) {
+            Some(name) => self.factor(name)?.values.first().map(|alpha| f64::from(*alpha)),
+            None => {
+                let part = names::PARTS.iter().rfind(|part| key.starts_with(&format!("{part}_")));
+                part.and_then(|part| self.alphas.get(*part)).or_else(|| self.alphas.get("")).copied()
+            }
+        };
+        let divisor = if self.rooted { (rank as f64).sqrt() } else { rank as f64 };
+        let scale = (f64::from(weight) * alpha.unwrap_or(rank as f64) / divisor) as f32;
+        let down = match core {
+            Some(core) => through(&core.values, &down.values, [rank, inputs, taps]),
+            None => down.values,
+        };
+        let mut values = tensor.to_f32();
+        let mut change = vec![0.0; values.len() / outputs.max(1)];
+        for (row, up) in values.chunks_exact_mut(change.len().max(1)).zip(up.values.chunks_exact(rank)) {
+            change.fill(0.0);
+            for (factor, down) in up.iter().zip(down.chunks_exact(row.len())) {
+                change.iter_mut().zip(down).for_each(|(sum, x)| *sum += factor * x);
+            }
+            row.iter_mut().zip(&change).for_each(|(x, change)| *x += scale * change);
+        }
+        if values.iter().any(|x| !x.is_finite()) {
+            return Err(fault("makes weights that are not finite".into()));
+        }
+        Ok(HostTensor::rounded(shape, tensor.dtype(), values))
+    }
+
+    fn factor(&self, name: &str) -> Result<Factor, LoraError> {
+        let tensor = self.archive.tensor(name)?;
+        let values = tensor.to_f32();
+        let rows = tensor.shape().first().copied().unwrap_or(1);
+        let columns = tensor.shape().iter().skip(1).product();
+        Ok(Factor { rows, columns, shape: tensor.shape().to_vec(), values })
+    }
+}
+
+/// A matrix of a module.
+struct Factor {
+    rows: usize,
+    columns: usize,
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+/// The core of Tucker's form `[r, r, taps]` taken through A `[r, inputs]`: `[r, inputs, taps]`.
+fn through(core: &[f32], down: &[f32], [rank, inputs, taps]: [usize; 3]) -> Vec<f32> {
+    let mut out = vec![0.0; rank * inputs * taps];
+    for (m, out) in out.chunks_exact_mut((inputs * taps).max(1)).enumerate() {
+        for n in 0..rank {
+            let core = &core[(m * rank + n) * taps..][..taps];
+            for (out, a) in out.chunks_exact_mut(taps.max(1)).zip(&down[n * inputs..]) {
+                out.iter_mut().zip(core).for_each(|(sum, x)| *sum += a * x);
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

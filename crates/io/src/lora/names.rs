@@ -1,0 +1,221 @@
+//! The names of adapters' tensors.
+//!
+//! A module is known by its part of the model and its path in it, joined by `_`: the spelling in which all of them agree.
+
+use std::collections::BTreeMap;
+
+/// The parts of a model, the longer name after the one that it begins with.
+pub(super) const PARTS: [&str; 3] = ["unet", "text_encoder", "text_encoder_2"];
+
+/// What a tensor is in its module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Role {
+    Down,
+    Up,
+    Core,
+    Alpha,
+    /// Part of an adapter of another kind.
+    Other,
+}
+
+/// How names end.
+const ENDS: [(&str, Role); 22] = [
+    (".lora_down.weight", Role::Down),
+    (".lora_up.weight", Role::Up),
+    (".lora_mid.weight", Role::Core),
+    (".alpha", Role::Alpha),
+    (".lora_A.weight", Role::Down),
+    (".lora_B.weight", Role::Up),
+    (".lora_A.default.weight", Role::Down),
+    (".lora_B.default.weight", Role::Up),
+    ("_lora.down.weight", Role::Down),
+    ("_lora.up.weight", Role::Up),
+    (".lora_linear_layer.down.weight", Role::Down),
+    (".lora_linear_layer.up.weight", Role::Up),
+    (".lora.down.weight", Role::Down),
+    (".lora.up.weight", Role::Up),
+    (".dora_scale", Role::Other),
+    (".lora_magnitude_vector", Role::Other),
+    (".lora_magnitude_vector.weight", Role::Other),
+    (".lora_down.bias", Role::Other),
+    (".lora_up.bias", Role::Other),
+    (".lora_B.bias", Role::Other),
+    (".diff_b", Role::Other),
+    (".bias", Role::Other),
+];
+
+/// How names begin.
+const STARTS: [(&str, &str); 7] = [
+    ("lora_unet_", "unet"),
+    ("lora_te1_", "text_encoder"),
+    ("lora_te2_", "text_encoder_2"),
+    ("lora_te_", "text_encoder"),
+    ("unet.", "unet"),
+    ("text_encoder_2.", "text_encoder_2"),
+    ("text_encoder.", "text_encoder"),
+];
+
+/// The module of a stored tensor, and what the tensor is in it.
+pub(super) fn module(stored: &str) -> Option<(String, Role)> {
+    let (path, role) = ENDS.iter().find_map(|(end, role)| Some((stored.strip_suffix(end)?, *role)))?;
+    let path = path.strip_prefix("base_model.model.").unwrap_or(path);
+    let found = STARTS.iter().find_map(|(start, part)| Some((*part, path.strip_prefix(start)?)));
+    let (part, path) = found.unwrap_or(("unet", path));
+    let path = path.replace(".processor.", ".").replace('.', "_");
+    let path = path.strip_prefix("text_model_").unwrap_or(&path);
+    // The older names leave the place in the sequence out.
+    let place = if path.ends_with("_to_out") { "_0" } else { "" };
+    Some((format!("{part}_{path}{place}"), role))
+}
+
+/// The module of a model's weight, by its name without `.weight`.
+pub(super) fn key(path: &str) -> String {
+    path.replace('.', "_")
+}
+
+/// How many layers the blocks of a U-Net have, by which LDM numbers them.
+#[derive(Debug, Default)]
+pub(super) struct Blocks {
+    /// Residual blocks of a level, on the way down and up.
+    layers: [usize; 2],
+    /// Whether the level of an upsampler has attention.
+    attends: BTreeMap<usize, bool>,
+}
+
+impl Blocks {
+    /// Reads them off the names of a model's weights.
+    pub(super) fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        let mut blocks = Self::default();
+        for name in names {
+            let parts: Vec<&str> = name.split('.').take(5).collect();
+            let ["unet", side, level, kind, layer] = parts[..] else { continue };
+            let (Ok(level), Ok(layer)) = (level.parse::<usize>(), layer.parse::<usize>()) else { continue };
+            match (side, kind) {
+                ("down_blocks", "resnets") => blocks.layers[0] = blocks.layers[0].max(layer + 1),
+                ("up_blocks", "resnets") => blocks.layers[1] = blocks.layers[1].max(layer + 1),
+                ("up_blocks", "attentions") => drop(blocks.attends.insert(level, true)),
+                _ => {}
+            }
+        }
+        blocks
+    }
+
+    /// The module of a weight of the U-Net by LDM's names; `None` for other weights.
+    pub(super) fn ldm(&self, path: &str) -> Option<String> {
+        const PLAIN: [(&str, &str); 6] = [
+            ("time_embedding.linear_1", "time_embed_0"),
+            ("time_embedding.linear_2", "time_embed_2"),
+            ("add_embedding.linear_1", "label_emb_0_0"),
+            ("add_embedding.linear_2", "label_emb_0_2"),
+            ("conv_in", "input_blocks_0_0"),
+            ("conv_out", "out_2"),
+        ];
+        let path = path.strip_prefix("unet.")?;
+        if let Some((_, name)) = PLAIN.iter().find(|(have, _)| *have == path) {
+            return Some(format!("unet_{name}"));
+        }
+        let mut parts = path.splitn(5, '.');
+        let side = parts.next()?;
+        if side == "mid_block" {
+            let (kind, layer) = (parts.next()?, parts.next()?.parse::<usize>().ok()?);
+            let rest: Vec<&str> = parts.collect();
+            let rest = rest.join(".");
+            return match kind {
+                "resnets" => Some(format!("unet_middle_block_{}_{}", 2 * layer, residual(&rest)?)),
+                "attentions" => Some(format!("unet_middle_block_1_{}", key(&rest))),
+                _ => None,
+            };
+        }
+        let (level, kind) = (parts.next()?.parse::<usize>().ok()?, parts.next()?);
+        let (layer, rest) = (parts.next()?.parse::<usize>().ok()?, parts.next()?);
+        let [down, up] = self.layers;
+        let (blocks, number) = match side {
+            "down_blocks" => ("input", 1 + level * (down + 1)),
+            "up_blocks" => ("output", level * up),
+            _ => return None,
+        };
+        let (number, rest) = match kind {
+            "resnets" => (number + layer, format!("0_{}", residual(rest)?)),
+            "attentions" => (number + layer, format!("1_{}", key(rest))),
+            "downsamplers" if rest == "conv" => (number + down, "0_op".to_owned()),
+            "upsamplers" if rest == "conv" => {
+                let piece = if self.attends.contains_key(&level) { 2 } else { 1 };
+                ((number + up).checked_sub(1)?, format!("{piece}_conv"))
+            }
+            _ => return None,
+        };
+        Some(format!("unet_{blocks}_blocks_{number}_{rest}"))
+    }
+}
+
+/// The layers of a residual block.
+fn residual(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "conv1" => "in_layers_2",
+        "time_emb_proj" => "emb_layers_1",
+        "conv2" => "out_layers_3",
+        "conv_shortcut" => "skip_connection",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_of_one_module_agree() {
+        let key = |stored: &str| module(stored).unwrap();
+        let q = "unet_down_blocks_0_attentions_1_transformer_blocks_0_attn1_to_q";
+        for stored in [
+            "lora_unet_down_blocks_0_attentions_1_transformer_blocks_0_attn1_to_q.lora_down.weight",
+            "unet.down_blocks.0.attentions.1.transformer_blocks.0.attn1.to_q.lora_A.weight",
+            "base_model.model.down_blocks.0.attentions.1.transformer_blocks.0.attn1.to_q.lora_A.weight",
+            "unet.down_blocks.0.attentions.1.transformer_blocks.0.attn1.processor.to_q_lora.down.weight",
+            "unet.down_blocks.0.attentions.1.transformer_blocks.0.attn1.to_q.lora.down.weight",
+        ] {
+            assert_eq!(key(stored), (q.to_owned(), Role::Down), "{stored}");
+        }
+        let out = key("unet.mid_block.attentions.0.transformer_blocks.0.attn2.processor.to_out_lora.up.weight");
+        assert_eq!(out, ("unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_out_0".into(), Role::Up));
+        let text = ("text_encoder_encoder_layers_3_mlp_fc1".to_owned(), Role::Alpha);
+        assert_eq!(key("lora_te_text_model_encoder_layers_3_mlp_fc1.alpha"), text);
+        assert_eq!(key("text_encoder.text_model.encoder.layers.3.mlp.fc1.alpha"), text);
+        let second = key("lora_te2_text_model_encoder_layers_3_mlp_fc1.lora_up.weight");
+        assert_eq!(second, ("text_encoder_2_encoder_layers_3_mlp_fc1".into(), Role::Up));
+        assert_eq!(module("model.diffusion_model.out.2.weight"), None);
+    }
+
+    /// The blocks of SDXL: 320, 640 and 1280 channels, two layers each, attention in the last two levels.
+    #[test]
+    fn blocks_are_numbered_as_ldm_numbers_them() {
+        let mut names = Vec::new();
+        for level in 0..3 {
+            (0..2).for_each(|layer| names.push(format!("unet.down_blocks.{level}.resnets.{layer}.conv1.weight")));
+            (0..3).for_each(|layer| names.push(format!("unet.up_blocks.{level}.resnets.{layer}.conv1.weight")));
+        }
+        for level in 0..2 {
+            names.push(format!("unet.up_blocks.{level}.attentions.0.proj_in.weight"));
+        }
+        let blocks = Blocks::of(names.iter().map(String::as_str));
+        for (path, want) in [
+            ("unet.conv_in", "unet_input_blocks_0_0"),
+            ("unet.down_blocks.0.resnets.1.conv1", "unet_input_blocks_2_0_in_layers_2"),
+            ("unet.down_blocks.0.downsamplers.0.conv", "unet_input_blocks_3_0_op"),
+            (
+                "unet.down_blocks.1.attentions.0.transformer_blocks.1.attn2.to_k",
+                "unet_input_blocks_4_1_transformer_blocks_1_attn2_to_k",
+            ),
+            ("unet.down_blocks.2.attentions.1.proj_in", "unet_input_blocks_8_1_proj_in"),
+            ("unet.mid_block.attentions.0.proj_out", "unet_middle_block_1_proj_out"),
+            ("unet.mid_block.resnets.1.conv2", "unet_middle_block_2_out_layers_3"),
+            ("unet.up_blocks.0.attentions.2.proj_in", "unet_output_blocks_2_1_proj_in"),
+            ("unet.up_blocks.0.upsamplers.0.conv", "unet_output_blocks_2_2_conv"),
+            ("unet.up_blocks.1.resnets.0.conv_shortcut", "unet_output_blocks_3_0_skip_connection"),
+            ("unet.up_blocks.2.resnets.2.time_emb_proj", "unet_output_blocks_8_0_emb_layers_1"),
+        ] {
+            assert_eq!(blocks.ldm(path).as_deref(), Some(want), "{path}");
+        }
+        assert_eq!(blocks.ldm("vae.decoder.conv_in"), None);
+    }
+}

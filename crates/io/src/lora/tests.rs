@@ -1,0 +1,130 @@
+use super::*;
+use crate::{Checkpoint, Tensor};
+use yuragi_graph::{DType, Shape};
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/lora").join(name)
+}
+
+fn params(file: &str, dtype: DType) -> Params {
+    let archive = Archive::open(golden(file)).unwrap();
+    let mut params = Params::new();
+    for name in archive.names() {
+        let tensor = archive.tensor(&name).unwrap();
+        let shape = Shape::new(tensor.shape()).unwrap();
+        params.insert(&name, HostTensor::rounded(shape, dtype, tensor.to_f32()).unwrap());
+    }
+    params
+}
+
+/// The largest difference beside the largest value.
+fn distance(have: &Params, want: &Params) -> f32 {
+    let mut worst = 0.0f32;
+    for (name, want) in want.iter() {
+        let (have, want) = (have.get(name).unwrap().to_f32(), want.to_f32());
+        let largest = want.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+        let differences = have.iter().zip(&want).map(|(a, b)| (a - b).abs() / largest);
+        worst = differences.fold(worst, f32::max);
+    }
+    worst
+}
+
+/// The goldens are made by `tests/golden/lora_merges.py` with PEFT.
+#[test]
+fn t33_merged_weights_are_pefts() {
+    let want = params("merged.safetensors", DType::F32);
+    let base = params("base.safetensors", DType::F32);
+    assert!(distance(&base, &want) > 0.1);
+    // A folder of PEFT's, whose factors are of 32 bits; kohya's file has 16.
+    for (path, tolerance) in [("", 1e-6), ("kohya.safetensors", 1e-3)] {
+        let mut have = base.clone();
+        let merged = Lora::open(golden(path)).unwrap().merge(&mut have, 1.0).unwrap();
+        assert_eq!((merged.changed, merged.unused), (5, Vec::new()));
+        assert!(distance(&have, &want) < tolerance, "{path}: {}", distance(&have, &want));
+    }
+    // Half of it twice is all of it, and weights of 16 bits stay so.
+    let lora = Lora::open(golden("")).unwrap();
+    let mut twice = base.clone();
+    (0..2).for_each(|_| drop(lora.merge(&mut twice, 0.5).unwrap()));
+    assert!(distance(&twice, &want) < 1e-6);
+    let mut short = params("base.safetensors", DType::F16);
+    lora.merge(&mut short, 1.0).unwrap();
+    assert!(short.iter().all(|(_, tensor)| tensor.dtype() == DType::F16));
+    assert!(distance(&short, &want) < 1e-3);
+}
+
+fn model() -> Params {
+    let mut params = Params::new();
+    let mut add = |name: &str, shape: &[usize]| {
+        let count = shape.iter().product();
+        params.insert(name, HostTensor::new(Shape::new(shape).unwrap(), vec![1.0; count]).unwrap());
+    };
+    add("unet.down_blocks.0.resnets.0.conv1.weight", &[2, 2, 1, 3]);
+    add("unet.down_blocks.1.attentions.0.proj_in.weight", &[2, 3]);
+    add("text_encoder.encoder.layers.0.mlp.fc1.weight", &[2, 2]);
+    params
+}
+
+fn lora(tensors: &[(&str, &[usize], &[f32])]) -> Result<Lora, LoraError> {
+    let mut checkpoint = Checkpoint::default();
+    for (name, shape, values) in tensors {
+        checkpoint.insert(*name, Tensor::from_values(shape, values).unwrap());
+    }
+    Lora::new(Archive::from_bytes(checkpoint.to_bytes().unwrap()).unwrap())
+}
+
+#[test]
+fn t33_parts_names_and_cores() {
+    let mut have = model();
+    let file = lora(&[
+        // By LDM's number: with one layer a level, level 1 begins at block 3.
+        ("lora_unet_input_blocks_3_1_proj_in.lora_down.weight", &[1, 3], &[1.0, 2.0, 3.0]),
+        ("lora_unet_input_blocks_3_1_proj_in.lora_up.weight", &[2, 1], &[1.0, -1.0]),
+        ("lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight", &[1, 2], &[1.0, 1.0]),
+        ("lora_te_text_model_encoder_layers_0_mlp_fc1.lora_up.weight", &[2, 1], &[1.0, 0.0]),
+        ("lora_te_text_model_encoder_layers_0_mlp_fc1.alpha", &[], &[0.5]),
+        // Tucker: core[m, n, tap] = tap for m = n = 0.
+        ("lora_unet_down_blocks_0_resnets_0_conv1.lora_down.weight", &[1, 2, 1, 1], &[1.0, 10.0]),
+        ("lora_unet_down_blocks_0_resnets_0_conv1.lora_up.weight", &[2, 1, 1, 1], &[1.0, 2.0]),
+        ("lora_unet_down_blocks_0_resnets_0_conv1.lora_mid.weight", &[1, 1, 1, 3], &[0.0, 1.0, 2.0]),
+        ("lora_unet_nowhere.lora_down.weight", &[1, 3], &[1.0, 2.0, 3.0]),
+        ("something", &[1], &[1.0]),
+    ])
+    .unwrap();
+    let merged = file.merge(&mut have, 2.0).unwrap();
+    assert_eq!(
+        (merged.changed, merged.unused),
+        (3, vec!["lora_unet_nowhere.lora_down.weight".into(), "something".into()])
+    );
+    let values = |name: &str| have.get(name).unwrap().to_f32();
+    assert_eq!(values("unet.down_blocks.1.attentions.0.proj_in.weight"), [3.0, 5.0, 7.0, -1.0, -3.0, -5.0]);
+    assert_eq!(values("text_encoder.encoder.layers.0.mlp.fc1.weight"), [2.0, 2.0, 1.0, 1.0]);
+    let conv = values("unet.down_blocks.0.resnets.0.conv1.weight");
+    assert_eq!(conv, [1.0, 3.0, 5.0, 1.0, 21.0, 41.0, 1.0, 5.0, 9.0, 1.0, 41.0, 81.0]);
+}
+
+#[test]
+fn t33_adapters_that_do_not_fit_change_nothing() {
+    let refused = |tensors: &[(&str, &[usize], &[f32])], weight| {
+        let mut have = model();
+        let said = lora(tensors).and_then(|lora| lora.merge(&mut have, weight)).unwrap_err().to_string();
+        let ones = have.iter().all(|(_, tensor)| tensor.to_f32().iter().all(|x| *x == 1.0));
+        assert!(ones && !said.contains('\n'), "{said}");
+        said
+    };
+    const Q: &str = "unet.down_blocks.1.attentions.0.proj_in";
+    let (a, b) = (format!("{Q}.lora_A.weight"), format!("{Q}.lora_B.weight"));
+    assert!(refused(&[("x", &[1], &[1.0])], 1.0).ends_with("holds no LoRA: none of its 1 tensors is named as one"));
+    let said = refused(&[(&a, &[1, 4], &[1.0; 4]), (&b, &[2, 1], &[1.0; 2])], 1.0);
+    assert!(said.ends_with("has parts of shapes [[2, 1], [1, 4]], but the model's weight has [2, 3]"), "{said}");
+    let said = refused(&[(&a, &[2, 3], &[1.0; 6]), (&b, &[2, 1], &[1.0; 2])], 1.0);
+    assert!(said.contains("has parts of shapes"), "{said}");
+    let said = refused(&[(&a, &[1, 3], &[f32::INFINITY; 3]), (&b, &[2, 1], &[1.0; 2])], 1.0);
+    assert!(said.ends_with("makes weights that are not finite"), "{said}");
+    let said = refused(&[("lora_unet_odd.lora_down.weight", &[1, 3], &[1.0; 3])], 1.0);
+    assert!(said.contains("is for another model: none of its 1 modules fits, the first is `unet_odd`"), "{said}");
+    // An adapter of another kind with the same names.
+    let scale = format!("{Q}.dora_scale");
+    let said = refused(&[(&a, &[1, 3], &[1.0; 3]), (&b, &[2, 1], &[1.0; 2]), (&scale, &[2], &[1.0; 2])], 1.0);
+    assert!(said.contains("is for another model"), "{said}");
+}

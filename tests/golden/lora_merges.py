@@ -1,0 +1,54 @@
+"""Writes weights, an adapter of them by PEFT and in kohya's names, and the weights that PEFT merges. Needs peft:
+
+    python tests/golden/lora_merges.py crates/io/tests/golden
+"""
+
+import pathlib
+import sys
+
+import torch
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+from safetensors.torch import save_file
+
+LAYERS = {
+    "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q": torch.nn.Linear(12, 10, bias=False),
+    "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_out.0": torch.nn.Linear(10, 12),
+    "down_blocks.0.attentions.0.proj_in": torch.nn.Conv2d(6, 8, 1),
+    "down_blocks.0.resnets.0.conv1": torch.nn.Conv2d(4, 6, 3, padding=1),
+    "mid_block.attentions.0.transformer_blocks.0.ff.net.0.proj": torch.nn.Linear(5, 16),
+}
+RANK, ALPHA = 3, 2.0
+
+torch.manual_seed(5)
+root = torch.nn.Module()
+for path, layer in LAYERS.items():
+    module, *parts = root, *path.split(".")
+    for part in parts[:-1]:
+        if not hasattr(module, part):
+            module.add_module(part, torch.nn.Module())
+        module = getattr(module, part)
+    module.add_module(parts[-1], layer)
+base = {f"unet.{path}.weight": layer.weight.detach().clone() for path, layer in LAYERS.items()}
+
+# Some of them are not adapted by their own name but by a part of it.
+targets = [path for path in LAYERS]
+model = get_peft_model(root, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=targets, init_lora_weights=False))
+adapter = {name: tensor.detach().clone().contiguous() for name, tensor in get_peft_model_state_dict(model).items()}
+merged = model.merge_and_unload()
+after = {f"unet.{path}.weight": merged.get_submodule(path).weight.detach().clone() for path in LAYERS}
+
+kohya = {}
+for name, tensor in adapter.items():
+    path, which = name.removeprefix("base_model.model.").rsplit(".lora_", 1)
+    stem = "lora_unet_" + path.replace(".", "_")
+    kohya[stem + (".lora_down.weight" if which[0] == "A" else ".lora_up.weight")] = tensor.half()
+    kohya[stem + ".alpha"] = torch.tensor(ALPHA)
+
+folder = pathlib.Path(sys.argv[1]) / "lora"
+folder.mkdir(exist_ok=True)
+save_file(base, folder / "base.safetensors")
+save_file(after, folder / "merged.safetensors")
+save_file(kohya, folder / "kohya.safetensors")
+save_file(adapter, folder / "adapter_model.safetensors")
+model.peft_config["default"].target_modules = sorted(targets)
+(folder / "adapter_config.json").write_text('{"r": %d, "lora_alpha": %g}\n' % (RANK, ALPHA))
