@@ -1,3 +1,4 @@
+use alloc::vec::Vec;
 use core::{fmt, str::FromStr};
 
 use crate::{DType, Graph, Node, NodeId, Op, ParamSpec, op::Fused};
