@@ -180,3 +180,24 @@ pub enum VarianceType {
     /// `learned` and `learned_range`, which no sampler here knows.
     Learned,
 }
+
+impl Config {
+    /// That of Stable Diffusion's checkpoints, which come without a file of
+    /// their own: PNDM without Runge–Kutta steps, √β in equal steps from
+    /// 0.00085 to 0.012, timesteps from 1 on.
+    pub fn stable_diffusion(prediction: PredictionType) -> Self {
+        Self {
+            class_name: Some("PNDMScheduler".into()),
+            num_train_timesteps: Some(1000),
+            beta_start: Some(0.00085),
+            beta_end: Some(0.012),
+            beta_schedule: Some(BetaSchedule::ScaledLinear),
+            prediction_type: Some(prediction),
+            steps_offset: Some(1),
+            set_alpha_to_one: Some(false),
+            clip_sample: Some(false),
+            skip_prk_steps: Some(true),
+            ..Self::default()
+        }
+    }
+}

@@ -33,6 +33,15 @@ enum Clips {
 }
 
 impl Plan {
+    /// A sampler on any ladder, without clipping.
+    ///
+    /// # Errors
+    /// An η or γ outside 0 to 1.
+    pub fn new(kind: Kind, ladder: Ladder, prediction: Prediction) -> Result<Self, Error> {
+        kind.check()?;
+        Ok(Self { ladder, prediction, clips: Clips::No, method: kind.into(), plms: None })
+    }
+
     /// The sampler for states of `len` values that hold pictures of `picture`
     /// values.
     ///

@@ -5,7 +5,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use yuragi_diffusion::Prediction;
+use yuragi_diffusion::{
+    Config as Scheduler,
+    config::{PredictionType, Value as Setting},
+};
 use yuragi_models::stable_diffusion::{Activation, Addition, Checkpoint, Clip, Depth, KlAutoencoder, Level, UNet};
 
 use super::ModelError;
@@ -35,7 +38,17 @@ impl Config {
         if bytes.len() as u64 > LARGEST {
             return Err(wrong("it is too large for a configuration".into()));
         }
-        let value: Value = serde_json::from_slice(&bytes).map_err(|error| wrong(format!("it is no JSON: {error}")))?;
+        let value: Value = serde_json::from_slice(&bytes)
+            // Python writes infinities, which JSON has not; -Infinity is a scheduler's way to set no limit.
+            .or_else(|error| {
+                let text = String::from_utf8_lossy(&bytes);
+                if text.contains(": -Infinity") {
+                    serde_json::from_str(&text.replace(": -Infinity", ": null"))
+                } else {
+                    Err(error)
+                }
+            })
+            .map_err(|error| wrong(format!("it is no JSON: {error}")))?;
         if !value.is_object() {
             return Err(wrong("it is no JSON object".into()));
         }
@@ -142,12 +155,9 @@ pub(super) fn checkpoint(folder: &Path) -> Result<Checkpoint> {
     let large = unet.addition.is_some();
     let index = Config::read(&folder.join("model_index.json"))?;
     let silent = index.as_ref().map_or(Ok(large), |index| index.flag("force_zeros_for_empty_prompt", false))?;
-    let scheduler = Config::read(&folder.join("scheduler/scheduler_config.json"))?;
-    let prediction = match scheduler.as_ref().map(|s| (s, s.text("prediction_type"))) {
-        None | Some((_, None | Some("epsilon"))) => Prediction::Epsilon,
-        Some((_, Some("v_prediction"))) => Prediction::Velocity,
-        Some((_, Some("sample"))) => Prediction::Sample,
-        Some((scheduler, _)) => return scheduler.wrong("prediction_type", "epsilon, v_prediction or sample"),
+    let scheduler = match Config::read(&folder.join("scheduler/scheduler_config.json"))? {
+        Some(config) => scheduler(&config)?,
+        None => Scheduler::stable_diffusion(PredictionType::Epsilon),
     };
     Ok(Checkpoint {
         size: sample.saturating_mul(vae.factor()),
@@ -155,9 +165,32 @@ pub(super) fn checkpoint(folder: &Path) -> Result<Checkpoint> {
         vae,
         text,
         depth: if large { Depth { skipped: 1, normalised: false } } else { Depth { skipped: 0, normalised: true } },
-        prediction,
+        scheduler,
         silent_negative: silent,
     })
+}
+
+/// What a scheduler's file says. Keys that mean nothing to a sampler are passed over.
+fn scheduler(config: &Config) -> Result<Scheduler> {
+    let mut scheduler = Scheduler::default();
+    for (key, value) in config.value.as_object().into_iter().flatten() {
+        let numbers: Option<Vec<f64>> = value.as_array().and_then(|values| values.iter().map(Value::as_f64).collect());
+        let other = value.to_string();
+        let setting = match (value, &numbers) {
+            (Value::Null, _) => Setting::Null,
+            (Value::Bool(value), _) => Setting::Bool(*value),
+            (Value::String(text), _) => Setting::Text(text),
+            (_, Some(numbers)) if numbers.is_empty() => Setting::Null,
+            (_, Some(numbers)) => Setting::Numbers(numbers),
+            (value, None) => value.as_f64().map_or(Setting::Text(&other), Setting::Number),
+        };
+        let wrong = |reason: yuragi_diffusion::Error| ModelError::Config {
+            path: config.path.clone(),
+            reason: reason.to_string().chars().take(400).collect(),
+        };
+        scheduler.set(key, setting).map_err(wrong)?;
+    }
+    Ok(scheduler)
 }
 
 /// A text encoder; a second one always has a projection.

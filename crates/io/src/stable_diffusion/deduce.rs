@@ -1,6 +1,6 @@
 //! Extents of a single file, from its tensors' shapes.
 
-use yuragi_diffusion::Prediction;
+use yuragi_diffusion::{Config, config::PredictionType};
 use yuragi_models::stable_diffusion::{Activation, Addition, Checkpoint, Clip, Depth, KlAutoencoder, Level, UNet};
 
 use super::source::Tensors;
@@ -34,7 +34,7 @@ pub(super) fn checkpoint(tensors: &Tensors, open_clip: bool, velocity: bool) -> 
         vae,
         text,
         depth,
-        prediction: if velocity { Prediction::Velocity } else { Prediction::Epsilon },
+        scheduler: Config::stable_diffusion(if velocity { PredictionType::Velocity } else { PredictionType::Epsilon }),
         silent_negative: large && text[0].is_some(),
         size: if large {
             1024

@@ -15,8 +15,8 @@ pub(super) struct Beginning {
     /// The share of each latent's pixel that is drawn anew: `[n, h, w]`.
     mask: Vec<f32>,
     masked: bool,
-    /// Whether the first step sees nothing but noise.
-    blind: bool,
+    /// The deviation of the noise, if the first step sees nothing else.
+    blind: Option<f32>,
     /// The pictures' latents, and those of what is kept.
     pub latents: Vec<f32>,
     pub kept_latents: Vec<f32>,
@@ -29,13 +29,13 @@ pub(super) struct Beginning {
 }
 
 impl Beginning {
-    /// The pictures of requests that were checked; `whole` if every step is made.
+    /// The pictures of requests that were checked; `start` is the noise's deviation if every step is made.
     pub fn new(
         requests: &[Request<'_>],
         n: usize,
         [width, height]: [usize; 2],
         [h, w, channels]: [usize; 3],
-        whole: bool,
+        start: Option<f32>,
         first: Point,
     ) -> Beginning {
         let pixels = width * height;
@@ -63,7 +63,7 @@ impl Beginning {
             kept,
             mask,
             masked,
-            blind: masked && whole,
+            blind: start.filter(|_| masked),
             latents: empty(),
             kept_latents: empty(),
             noise: empty(),
@@ -80,10 +80,9 @@ impl Beginning {
     /// The latents of the first step: the pictures' with noise, and what an inpainting network is given.
     pub fn start(&mut self, latents: &mut [f32]) {
         let (alpha, sigma) = (self.first.alpha as f32, self.first.sigma as f32);
-        let scale = libm::hypotf(alpha, sigma);
         let both = self.latents.iter().zip(&self.noise);
         for (to, (x0, noise)) in latents.iter_mut().zip(both) {
-            *to = if self.blind { scale * noise } else { alpha * x0 + sigma * noise };
+            *to = self.blind.map_or(alpha * x0 + sigma * noise, |scale| scale * noise);
         }
         let channels = self.channels();
         let kept = self.kept_latents.chunks_exact(channels).cycle();

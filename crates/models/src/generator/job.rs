@@ -2,7 +2,7 @@ use alloc::{string::String, vec, vec::Vec};
 use core::borrow::Borrow;
 
 use yuragi_diffusion::{
-    Noise, Prediction, Sampler, Source,
+    Noise, Sampler, Source,
     guidance::{Interval, classifier_free_rescaled},
     sampler::Batch as Sources,
 };
@@ -33,7 +33,6 @@ pub struct Job<'a, B: Backend, S: Borrow<B::Store> = <B as Backend>::Store, P: P
     remaining: Option<usize>,
     done: usize,
     sampler: Sampler,
-    prediction: Prediction,
     noise: Vec<Source>,
     /// The inputs of the text network.
     words: Vec<Words>,
@@ -80,10 +79,11 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
         if from_pictures && !generator.plans.has_encoder() {
             return Err(Error::Lacks("encoder of pictures in this generator"));
         }
-        let mut ladder = pipeline.ladder(sampling)?;
+        let mut plan = pipeline.plan(sampling)?;
+        let start = plan.ladder.start() as f32;
         if from_pictures {
-            let steps = (ladder.steps() as f64 * sampling.strength) as usize;
-            ladder = ladder.tail(steps.max(1))?;
+            let steps = (plan.ladder.steps() as f64 * sampling.strength) as usize;
+            plan = plan.tail(steps.max(1))?;
         }
         let seed = |place: usize| requests.get(place).map_or(0, |request| request.seed);
         let source = |place| Source::new(sampling.rng, seed(place), latent, channels);
@@ -114,7 +114,8 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
         if wants_given.is_some() && !from_pictures {
             return Err(Error::Lacks("use for words alone: it paints into pictures, so name one and a mask"));
         }
-        let first = ladder.points().first().copied();
+        let sampler = plan.sampler(n * latent, latent)?;
+        let first = sampler.request();
         let mut job = Job {
             generator,
             requests: requests.len(),
@@ -126,8 +127,7 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
             states: [None, None, None, None],
             remaining: None,
             done: 0,
-            sampler: Sampler::new(sampling.sampler, &ladder, n * latent)?,
-            prediction: pipeline.prediction(),
+            sampler,
             noise: (0..n).map(source).collect::<Result<_, _>>()?,
             words: arranged(&text.inputs, &words, n),
             texts: requests.iter().map(|r| [r.negative.into(), r.prompt.into()]).collect(),
@@ -143,7 +143,7 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
         };
         if let (true, Some(first)) = (from_pictures, first) {
             let whole = sampling.strength >= 1.0;
-            let mut begin = Beginning::new(requests, n, size, [height, width, channels], whole, first);
+            let mut begin = Beginning::new(requests, n, size, [height, width, channels], whole.then_some(start), first);
             if let Some(count) = wants_given {
                 begin.give(count);
             }
@@ -152,10 +152,9 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
             job.begin = Some(begin);
         } else {
             job.sampler.start(&mut job.latents, &mut Sources::new(&mut job.noise, latent)?)?;
-            let scale = first.map_or(1.0, |point| libm::hypot(point.alpha, point.sigma)) as f32;
             for (to, request) in job.latents.chunks_exact_mut(latent.max(1)).zip(requests) {
                 if let Begin::Latents(from) = request.begin {
-                    to.iter_mut().zip(from).for_each(|(to, from)| *to = from * scale);
+                    to.iter_mut().zip(from).for_each(|(to, from)| *to = from * start);
                 }
             }
         }
@@ -262,7 +261,10 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
         let plan = &self.network().plan;
         if self.stage == Stage::Denoise {
             self.t.fill(self.sampler.request().map_or(0.0, |point| point.time as f32));
-            self.x.chunks_exact_mut(self.latents.len()).for_each(|half| half.copy_from_slice(&self.latents));
+            let scale = self.sampler.scale();
+            for half in self.x.chunks_exact_mut(self.latents.len()) {
+                half.iter_mut().zip(&self.latents).for_each(|(to, from)| *to = scale * from);
+            }
         }
         let Job { states, words, feeds, features, told, x, t, guided, begin, latents, stage, .. } = self;
         let Some(state) = &mut states[stage.arena()] else { return Ok(0) };
@@ -357,10 +359,13 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
                 classifier_free_rescaled(negative, prediction, self.guidance, self.rescale)?;
             }
         }
-        if let Some(point) = self.sampler.request() {
-            self.prediction.convert(Prediction::Sample, point, &self.latents, prediction)?;
-        }
+        // Afterwards, the prediction is a guess of the picture.
+        let (of_latent, of_prediction) = self.sampler.estimate();
+        let guess = of_latent / self.sampler.scale();
         self.sampler.advance(&mut self.latents, prediction, &mut Sources::new(&mut self.noise, latent)?)?;
+        for (prediction, x) in prediction.iter_mut().zip(&self.x) {
+            *prediction = guess * x + of_prediction * *prediction;
+        }
         let next = self.sampler.request();
         if let Some(begin) = &self.begin {
             begin.keep(&mut self.latents, next);

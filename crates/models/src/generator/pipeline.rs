@@ -2,7 +2,7 @@
 
 use alloc::{boxed::Box, vec::Vec};
 
-use yuragi_diffusion::{Ladder, Prediction};
+use yuragi_diffusion::config::Plan;
 use yuragi_graph::Graph;
 
 use super::{error::Error, request::Sampling};
@@ -79,13 +79,11 @@ pub trait Pipeline {
     fn guides_itself(&self) -> bool {
         false
     }
-    /// The noise levels that a sampler visits.
+    /// The noise levels that a sampler visits, the sampler, and what the denoiser predicts.
     ///
     /// # Errors
-    /// What the ladder refuses.
-    fn ladder(&self, sampling: &Sampling) -> Result<Ladder, Error>;
-    /// What the denoiser predicts.
-    fn prediction(&self) -> Prediction;
+    /// What the schedule or the sampler refuses.
+    fn plan(&self, sampling: &Sampling) -> Result<Plan, Error>;
     /// Colours `[h, w, 3]` in 0..1 of an estimated latent, for a preview; `None` where nothing is known of them.
     fn colours(&self, latent: &[f32]) -> Option<Vec<f32>>;
 }
@@ -127,12 +125,8 @@ impl<P: Pipeline + ?Sized> Pipeline for Box<P> {
         (**self).guides_itself()
     }
 
-    fn ladder(&self, sampling: &Sampling) -> Result<Ladder, Error> {
-        (**self).ladder(sampling)
-    }
-
-    fn prediction(&self) -> Prediction {
-        (**self).prediction()
+    fn plan(&self, sampling: &Sampling) -> Result<Plan, Error> {
+        (**self).plan(sampling)
     }
 
     fn colours(&self, latent: &[f32]) -> Option<Vec<f32>> {

@@ -2,7 +2,7 @@
 
 use alloc::{format, vec, vec::Vec};
 
-use yuragi_diffusion::{Ladder, Prediction};
+use yuragi_diffusion::{Ladder, Prediction, config::Plan};
 use yuragi_graph::Graph;
 
 use super::{decode, denoise, encode, encode_text};
@@ -75,15 +75,12 @@ impl Pipeline for Drawing {
         vec![Words::I32(self.tokenizer.ids(text, self.settings.text.length))]
     }
 
-    fn ladder(&self, sampling: &Sampling) -> Result<Ladder, Error> {
-        Ok(match sampling.spacing {
+    fn plan(&self, sampling: &Sampling) -> Result<Plan, Error> {
+        let ladder = match sampling.spacing {
             None => Ladder::flow(sampling.steps, sampling.shift)?,
             Some(spacing) => Ladder::flow_spaced(sampling.steps, sampling.shift, spacing)?,
-        })
-    }
-
-    fn prediction(&self) -> Prediction {
-        Prediction::Sample
+        };
+        Ok(Plan::new(sampling.sampler, ladder, Prediction::Sample)?)
     }
 
     fn colours(&self, latent: &[f32]) -> Option<Vec<f32>> {

@@ -2,7 +2,7 @@
 
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec, vec::Vec};
 
-use yuragi_diffusion::{Discrete, Kind, Ladder, Prediction, Spacing};
+use yuragi_diffusion::{Choice, Kind, config::Plan};
 use yuragi_graph::{DType, Graph, Params};
 
 use super::{Checkpoint, ENCODERS, decode, denoise, encode, encode_text, guidance_embedding};
@@ -157,13 +157,9 @@ impl Pipeline for Drawing {
         self.model.unet.guidance.is_some()
     }
 
-    fn ladder(&self, sampling: &Sampling) -> Result<Ladder, Error> {
-        let schedule = Discrete::scaled_linear(1000, 0.00085, 0.012)?;
-        Ok(schedule.ladder(sampling.steps, sampling.spacing.unwrap_or(Spacing::Trailing))?)
-    }
-
-    fn prediction(&self) -> Prediction {
-        self.model.prediction
+    fn plan(&self, sampling: &Sampling) -> Result<Plan, Error> {
+        let choice = Choice { kind: sampling.sampler, spacing: sampling.spacing };
+        Ok(self.model.scheduler.plan(Some(choice), sampling.steps)?)
     }
 
     fn colours(&self, _latent: &[f32]) -> Option<Vec<f32>> {

@@ -29,7 +29,7 @@ mod unet;
 
 use alloc::vec::Vec;
 
-use yuragi_diffusion::Prediction;
+use yuragi_diffusion::Config;
 use yuragi_graph::{BuildError, Builder, DType, Graph, Tensor};
 use yuragi_nn::Scope;
 
@@ -56,8 +56,8 @@ pub struct Checkpoint {
     pub text: [Option<Clip>; 2],
     /// Which of their features the denoiser reads.
     pub depth: Depth,
-    /// What the denoiser predicts.
-    pub prediction: Prediction,
+    /// The noise that the denoiser knows, and what it predicts.
+    pub scheduler: Config,
     /// Whether an empty negative prompt is told as zeros, not as the features of no words.
     pub silent_negative: bool,
     /// Width and height of the pictures that it was trained on, in pixels.
