@@ -15,7 +15,8 @@
 //! | [`config`] | generations as diffusers' configurations mean them |
 //! | [`rng`] | the generators that noise comes from, PyTorch's among them |
 //! | [`guidance`] | classifier-free and classifier guidance |
-//! | [`sde`] | the continuous VP and VE processes; Langevin dynamics |
+//! | [`likelihood`] | ln p(x) by the probability-flow ODE |
+//! | [`sde`] | the continuous VP, sub-VP and VE processes; Langevin dynamics |
 //!
 //! A network that is never wrong, for data that are all zero:
 //!
@@ -45,6 +46,7 @@ pub mod config;
 mod error;
 pub mod forward;
 pub mod guidance;
+pub mod likelihood;
 mod names;
 pub mod parameterization;
 pub mod rng;

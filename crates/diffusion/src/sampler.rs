@@ -48,7 +48,7 @@ use self::{
 pub(crate) use self::{
     method::Method,
     multistep::{Ends, Form, Solver},
-    onestep::Variance,
+    onestep::{Straight, Variance},
     pndm::{Move, Moves},
     unipc::UniPc,
 };
