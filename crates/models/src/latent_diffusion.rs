@@ -41,8 +41,13 @@ pub use self::drawing::Drawing;
 use crate::{Settings, latents::Latents, text_encoder::Features};
 
 /// How both stages step: AdamW, with averaged weights.
-pub const OPTIMIZER: Optimizer =
-    Optimizer { rule: Rule::Adam { betas: [0.9, 0.99], eps: 1e-8 }, weight_decay: 0.01, clip: 1.0, average: true };
+pub const OPTIMIZER: Optimizer = Optimizer {
+    rule: Rule::Adam { betas: [0.9, 0.99], eps: 1e-8 },
+    weight_decay: 0.01,
+    clip: 1.0,
+    average: true,
+    scaling: None,
+};
 
 /// One training step of the autoencoder:
 /// L1 + 2·(squared error) + ½·(L1 of neighbours' differences) + 2·10⁻⁴·KL.
@@ -51,6 +56,15 @@ pub const OPTIMIZER: Optimizer =
 /// Settings that [`Settings::check`] refuses, or a batch too large to be addressed.
 #[track_caller]
 pub fn autoencoder_training(settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
+    autoencoder_training_by(&OPTIMIZER, settings, batch)
+}
+
+/// [`autoencoder_training`] by another optimiser, such as one that scales the loss for products in half precision.
+///
+/// # Errors
+/// As for [`autoencoder_training`].
+#[track_caller]
+pub fn autoencoder_training_by(optimizer: &Optimizer, settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
     let b = builder(settings)?;
     let s = Scope::new(&b);
     let picture = picture_input(&b, settings, batch);
@@ -64,7 +78,7 @@ pub fn autoencoder_training(settings: &Settings, batch: usize) -> Result<Graph, 
     let (l1, mse) = (loss::l1(output, picture), loss::mse(output, picture));
     let (edges, kl) = (loss::edges(output, picture), posterior.kl());
     let total = l1 + mse * 2.0 + edges * 0.5 + kl * 2e-4;
-    let norm = OPTIMIZER.minimize(total, hyper, |spec| Some(Group::standard(spec)));
+    let norm = optimizer.minimize(total, hyper, |spec| Some(Group::standard(spec)));
     b.finish(&[("loss", total), ("l1", l1), ("mse", mse), ("edges", edges), ("kl", kl), ("norm", norm)])
 }
 
@@ -80,6 +94,15 @@ pub fn autoencoder_training(settings: &Settings, batch: usize) -> Result<Graph, 
 /// Settings that [`Settings::check`] refuses, or a batch too large to be addressed.
 #[track_caller]
 pub fn diffusion_training(settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
+    diffusion_training_by(&OPTIMIZER, settings, batch)
+}
+
+/// [`diffusion_training`] by another optimiser, such as one that scales the loss for products in half precision.
+///
+/// # Errors
+/// As for [`diffusion_training`].
+#[track_caller]
+pub fn diffusion_training_by(optimizer: &Optimizer, settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
     let b = builder(settings)?;
     let s = Scope::new(&b);
     let x0 = latent_input(&b, settings, batch, "latent");
@@ -102,7 +125,7 @@ pub fn diffusion_training(settings: &Settings, batch: usize) -> Result<Graph, Bu
         None => b.fill(&[], 0.0, DType::F32),
     };
     let total = mse + colour * 0.5;
-    let norm = OPTIMIZER.minimize(total, hyper, group);
+    let norm = optimizer.minimize(total, hyper, group);
     b.finish(&[("loss", total), ("mse", mse), ("colour", colour), ("norm", norm)])
 }
 

@@ -53,6 +53,7 @@ pub const OPTIMIZER: Optimizer = Optimizer {
     weight_decay: 0.0,
     clip: f32::INFINITY,
     average: false,
+    scaling: None,
 };
 
 /// Streams of random numbers: layer l draws from stream l.

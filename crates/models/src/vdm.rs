@@ -45,6 +45,7 @@ pub const OPTIMIZER: Optimizer = Optimizer {
     weight_decay: 0.0,
     clip: f32::INFINITY,
     average: true,
+    scaling: None,
 };
 
 /// Streams of random numbers.

@@ -4,12 +4,12 @@
 //! one small input, `hyper`; the rest is fixed in the graph. Every parameter's update is one
 //! elementwise expression over its shape, which a backend can compute in one pass.
 //!
-//! The state lies in the same store as the weights: `adam.m.NAME`, `adam.v.NAME`, `sgd.m.NAME` and
-//! the averaged weights `ema.NAME`.
+//! The state lies in the same store as the weights: `adam.m.NAME`, `adam.v.NAME`, `sgd.m.NAME`, the scale of the loss
+//! `scaling.scale` and the steps since it changed `scaling.steps`, and the averaged weights `ema.NAME`.
 
 use alloc::{format, string::String, vec::Vec};
 
-use yuragi_graph::{Builder, DType, ParamSpec, Params, Tensor};
+use yuragi_graph::{Builder, DType, Init, ParamSpec, Params, Tensor};
 
 use crate::init;
 
@@ -21,6 +21,7 @@ pub const CURVATURE: &str = "curvature.";
 const FIRST_MOMENT: &str = "adam.m.";
 const SECOND_MOMENT: &str = "adam.v.";
 const MOMENTUM: &str = "sgd.m.";
+const SCALING: &str = "scaling.";
 
 /// The direction of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,7 +57,30 @@ impl Group {
     }
 }
 
-/// A way of stepping against the gradient. The default is AdamW without decay, clipping and average.
+/// Keeps gradients within the range of 16-bit products (Micikevicius et al. 2018, "Mixed precision training", section
+/// 3.2): the loss is multiplied by a power of two and the gradient divided by it. A step whose gradient is not finite
+/// changes nothing but the scale, which is halved; after `interval` steps without one it is doubled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scaling {
+    /// The first scale.
+    pub start: f32,
+    /// Steps after which a larger scale is tried.
+    pub interval: f32,
+}
+
+impl Default for Scaling {
+    /// 2^16, and 2000 steps.
+    fn default() -> Scaling {
+        Scaling { start: 65_536.0, interval: 2000.0 }
+    }
+}
+
+impl Scaling {
+    /// The scale's bounds: no gradient is finite with more, and none is lost with less.
+    const RANGE: [f32; 2] = [1.0 / 16_777_216.0, 16_777_216.0];
+}
+
+/// A way of stepping against the gradient. The default is AdamW without decay, clipping, average and scaled loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Optimizer {
     /// The direction.
@@ -68,12 +92,14 @@ pub struct Optimizer {
     pub clip: f32,
     /// Whether an exponential moving average of the weights is kept, too.
     pub average: bool,
+    /// How the loss is scaled, if it is: what products in half precision need.
+    pub scaling: Option<Scaling>,
 }
 
 impl Default for Optimizer {
     fn default() -> Optimizer {
         let rule = Rule::Adam { betas: [0.9, 0.999], eps: 1e-8 };
-        Optimizer { rule, weight_decay: 0.0, clip: f32::INFINITY, average: false }
+        Optimizer { rule, weight_decay: 0.0, clip: f32::INFINITY, average: false, scaling: None }
     }
 }
 
@@ -99,7 +125,8 @@ impl Optimizer {
     }
 
     /// Extends the graph by one step against the gradient of `loss` for every parameter declared so
-    /// far that `group` does not freeze with `None`. Returns the gradient's norm before clipping.
+    /// far that `group` does not freeze with `None`. Returns the gradient's norm before clipping; where the loss is scaled
+    /// and the norm is not finite, the step changes no parameter.
     #[track_caller]
     pub fn minimize<'g>(
         &self,
@@ -118,47 +145,72 @@ impl Optimizer {
             .collect();
         let weights: Vec<Tensor<'g>> =
             chosen.iter().map(|(spec, _)| b.param(&spec.name, &spec.shape, spec.dtype, spec.init)).collect();
-        let gradients = b.grad(loss, &weights);
+        let scale = self.scaling.map(|scaling| state(b, &format!("{SCALING}scale"), scaling.start));
+        let gradients = b.grad(scale.map_or(loss, |scale| (loss * scale).reshape(&[])), &weights);
         let norm = global_norm(b, &gradients);
-        let scale = self.clip.is_finite().then(|| {
-            let fill = |value| b.fill(&[], value, DType::F32);
-            (fill(self.clip) / (norm + 1e-6)).minimum(fill(1.0))
-        });
+        let inverse = scale.map(Tensor::recip);
+        let norm = inverse.map_or(norm, |inverse| norm * inverse);
+        let fill = |value| b.fill(&[], value, DType::F32);
+        let clip = self.clip.is_finite().then(|| (fill(self.clip) / (norm + 1e-6)).minimum(fill(1.0)));
+        let factor = match (inverse, clip) {
+            (Some(inverse), Some(clip)) => Some(inverse * clip),
+            (inverse, clip) => inverse.or(clip),
+        };
+        // Of a number that is none, nothing is less.
+        let finite = scale.map(|_| norm.less(fill(f32::INFINITY)));
+        let update = |old: Tensor<'g>, new: Tensor<'g>| {
+            b.update(old, finite.map_or(new, |finite| finite.select(new, old)));
+        };
+        if let (Some(scale), Some(finite), Some(Scaling { interval, .. })) = (scale, finite, self.scaling) {
+            let steps = state(b, &format!("{SCALING}steps"), 0.0);
+            let done = steps + 1.0;
+            let due = fill(interval - 0.5).less(done);
+            let [least, most] = Scaling::RANGE.map(fill);
+            let larger = due.select((scale * 2.0).minimum(most), scale);
+            b.update(scale, finite.select(larger, (scale * 0.5).maximum(least)));
+            b.update(steps, finite.select(due.select(fill(0.0), done), fill(0.0)));
+        }
         for (((spec, group), weight), gradient) in chosen.iter().zip(weights).zip(gradients) {
             let state = |prefix: &str| {
                 let name: String = format!("{prefix}{}", spec.name);
                 b.param(&name, &spec.shape, spec.dtype, init::ZERO)
             };
             let rate = rate * group.rate;
-            let g = scale.map_or(gradient, |scale| gradient * scale);
+            let g = factor.map_or(gradient, |factor| gradient * factor);
             let step = match self.rule {
                 Rule::Sgd { momentum: 0.0 } => g * rate,
                 Rule::Sgd { momentum } => {
                     let old = state(MOMENTUM);
                     let new = old * momentum + g;
-                    b.update(old, new);
+                    update(old, new);
                     new * rate
                 }
                 Rule::Adam { betas: [beta1, beta2], eps } => {
                     let (m, v) = (state(FIRST_MOMENT), state(SECOND_MOMENT));
                     let new_m = m * beta1 + g * (1.0 - beta1);
                     let new_v = v * beta2 + g * g * (1.0 - beta2);
-                    b.update(m, new_m);
-                    b.update(v, new_v);
+                    update(m, new_m);
+                    update(v, new_v);
                     new_m * (rate * first) / (new_v.sqrt() * second + eps)
                 }
             };
             let decay = if group.decay { self.weight_decay } else { 0.0 };
             let kept = if decay == 0.0 { weight } else { weight * (1.0 - rate * decay) };
             let new = kept - step;
-            b.update(weight, new);
+            update(weight, new);
             if self.average {
                 let old = state(AVERAGE);
-                b.update(old, old * average + new * (1.0 - average));
+                update(old, old * average + new * (1.0 - average));
             }
         }
         norm
     }
+}
+
+/// A number of the optimiser's own.
+#[track_caller]
+fn state<'g>(b: &'g Builder, name: &str, start: f32) -> Tensor<'g> {
+    b.param(name, &[], DType::F32, Init::Constant(start))
 }
 
 /// The length of all tensors as one vector.
@@ -174,7 +226,7 @@ pub fn global_norm<'g>(builder: &'g Builder, tensors: &[Tensor<'g>]) -> Tensor<'
 /// Whether a name belongs to an optimiser's state, to [`curvature`](crate::curvature)'s or to the averaged
 /// weights.
 pub fn is_state(name: &str) -> bool {
-    [AVERAGE, FIRST_MOMENT, SECOND_MOMENT, MOMENTUM, CURVATURE].iter().any(|prefix| name.starts_with(prefix))
+    [AVERAGE, FIRST_MOMENT, SECOND_MOMENT, MOMENTUM, SCALING, CURVATURE].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The weights alone, without an optimiser's state; where an average was kept, it takes the weight's place.

@@ -1,10 +1,10 @@
 //! Optimisers against PyTorch 2.15 (torch.optim, f64) and against their definitions.
 
 use approx::assert_relative_eq;
-use yuragi_graph::{Backend, Builder, Graph, HostTensor, Params, Plan, Shape, Slice, SliceMut};
+use yuragi_graph::{Backend, Builder, DType, Graph, HostTensor, Params, Plan, Precision, Shape, Slice, SliceMut};
 use yuragi_nn::{
     Scope, init,
-    optim::{Group, Optimizer, Rule, averaged},
+    optim::{Group, Optimizer, Rule, Scaling, averaged, is_state},
 };
 use yuragi_reference::Reference;
 
@@ -63,7 +63,7 @@ fn compare(rows: &[Row], expected: &[(f64, f64, [f64; 3], f64)]) {
 #[test]
 fn adam_w_steps_as_in_pytorch() {
     let rule = Rule::Adam { betas: [0.9, 0.99], eps: 1e-8 };
-    let optimizer = Optimizer { rule, weight_decay: 0.1, clip: 1.5, average: false };
+    let optimizer = Optimizer { rule, weight_decay: 0.1, clip: 1.5, ..Optimizer::default() };
     let (rows, _) = steps(&optimizer, &[0.1, 0.05, 0.02], 0.0);
     compare(
         &rows,
@@ -168,4 +168,74 @@ fn rates_of_groups_multiply() {
     plan.update(&mut state, &mut params, &[Slice::F32(&hyper)], &mut []).unwrap();
     assert_relative_eq!(params.get("slow").unwrap().to_f32()[0], 1.0 - 0.01 - 0.005, max_relative = 1e-6);
     assert_relative_eq!(params.get("fast").unwrap().to_f32()[0], 1.0 - 0.06 - 0.03, max_relative = 1e-6);
+}
+
+#[test]
+fn a_scaled_loss_steps_like_a_plain_one() {
+    let rule = Rule::Adam { betas: [0.9, 0.999], eps: 1e-8 };
+    let plain = Optimizer { rule, weight_decay: 0.1, clip: 1.5, average: true, scaling: None };
+    let scaled = Optimizer { scaling: Some(Scaling::default()), ..plain };
+    let rates = [0.1, 0.05, 0.2];
+    let ((plain, _), (scaled, _)) = (steps(&plain, &rates, 0.9), steps(&scaled, &rates, 0.9));
+    for (plain, scaled) in plain.iter().zip(&scaled) {
+        // A power of two changes no bit of the gradient; the norm's sum is rounded elsewhere.
+        assert_relative_eq!(plain.norm, scaled.norm, max_relative = 1e-6);
+        assert_relative_eq!(plain.b, scaled.b, max_relative = 1e-6);
+    }
+}
+
+/// Half-precision products of a linear map whose gradient for the product is the scale itself.
+fn in_half(scaling: Scaling, runs: usize) -> Vec<Params> {
+    let b = Builder::new();
+    let w = Scope::new(&b).param("w", &[2, 1], init::ZERO);
+    let x = b.input("x", &[1, 2], DType::F32);
+    let hyper = Optimizer::input(&b);
+    let optimizer = Optimizer { average: true, scaling: Some(scaling), ..Optimizer::default() };
+    let loss = x.matmul(w).sum_all();
+    let norm = optimizer.minimize(loss, hyper, |spec| Some(Group::standard(spec)));
+    let graph = b.finish(&[("norm", norm)]).unwrap().in_precision(Precision::F16);
+    let mut params = Params::new();
+    params.initialise(graph.params(), 0);
+    let plan = Reference::single().compile(&graph).unwrap();
+    let mut state = plan.state(&params).unwrap();
+    let mut history = vec![params.clone()];
+    for step in 0..runs {
+        let mut norm = [0.0];
+        let hyper = optimizer.hyper(step as u64, 0.1, 0.9);
+        let inputs = [Slice::F32(&[1.0, 2.0]), Slice::F32(&hyper)];
+        plan.update(&mut state, &mut params, &inputs, &mut [SliceMut::F32(&mut norm)]).unwrap();
+        history.push(params.clone());
+    }
+    history
+}
+
+#[test]
+fn an_overflow_halves_the_scale_and_changes_nothing_else() {
+    // 65536 is beyond half precision, 32768 is not, and neither is twice that of the second weight.
+    let history = in_half(Scaling { start: 131_072.0, interval: 2000.0 }, 4);
+    let number = |params: &Params, name: &str| params.get(name).unwrap().to_f32()[0];
+    let scales: Vec<f32> = history.iter().map(|params| number(params, "scaling.scale")).collect();
+    assert_eq!(scales, [131_072.0, 65_536.0, 32_768.0, 16_384.0, 16_384.0]);
+    for (before, after) in history.iter().zip(&history[1..4]) {
+        for (name, tensor) in before.iter().filter(|(name, _)| !name.starts_with("scaling.")) {
+            let bits = |x: Vec<f32>| x.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+            assert_eq!(bits(tensor.to_f32()), bits(after.get(name).unwrap().to_f32()), "{name}");
+        }
+    }
+    assert!(
+        number(&history[4], "w") < 0.0 && number(&history[4], "ema.w") < 0.0 && number(&history[4], "adam.v.w") > 0.0
+    );
+    assert!(history[4].iter().all(|(_, tensor)| tensor.to_f32().iter().all(|x| x.is_finite())));
+    assert!(is_state("scaling.scale") && is_state("scaling.steps"));
+}
+
+#[test]
+fn the_scale_grows_after_steps_without_an_overflow() {
+    let history = in_half(Scaling { start: 4096.0, interval: 2.0 }, 9);
+    let of = |name: &str| history.iter().map(|params| params.get(name).unwrap().to_f32()[0]).collect::<Vec<_>>();
+    let scales = of("scaling.scale");
+    assert_eq!(scales[..7], [4096.0, 4096.0, 8192.0, 8192.0, 16_384.0, 16_384.0, 32_768.0]);
+    // The second gradient, twice the scale, is too large then.
+    assert_eq!(scales[7..], [16_384.0, 16_384.0, 32_768.0]);
+    assert_eq!(of("scaling.steps")[6..], [0.0, 0.0, 1.0, 0.0]);
 }

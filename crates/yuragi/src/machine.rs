@@ -88,6 +88,11 @@ impl Machine {
         Ok(Machine { kind, precision, unused })
     }
 
+    /// The precision of products.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// Why `auto` did not take a GPU that is there.
     pub fn unused(&self) -> Option<&str> {
         self.unused.as_deref()

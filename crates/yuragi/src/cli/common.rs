@@ -54,7 +54,7 @@ pub struct DeviceFlags {
 }
 
 impl DeviceFlags {
-    /// The machine asked for, to train on.
+    /// The machine asked for, to train on without a scaled loss.
     pub fn trainer(&self, cpu: Cpu) -> Result<Machine, Failure> {
         if self.precision == Precision::F16 {
             return Err(Failure::new("gradients vanish in f16 without a scaled loss: train with bf16, tf32 or f32"));

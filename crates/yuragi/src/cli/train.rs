@@ -101,7 +101,7 @@ impl Train {
         }
         let interrupted = interruption("saving; once more to stop without")?;
         let cpu = self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into()));
-        let machine = self.device.trainer(cpu)?;
+        let machine = self.device.machine(cpu)?;
         let (run, data) = match &self.resume {
             Some(folder) => {
                 let mut run = Run::load(folder)?;

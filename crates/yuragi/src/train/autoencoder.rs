@@ -15,7 +15,7 @@ use super::{
     Learner, Report, Run,
     codec::Codec,
     data::{Batches, Data, stack},
-    device::Trainer,
+    device::{Trainer, optimizer},
 };
 use crate::{Failure, machine::Machine};
 
@@ -45,7 +45,8 @@ impl<'a> Autoencoder<'a> {
     /// Goes on with a run; missing weights and optimiser state are drawn from its seed.
     pub fn new(run: &mut Run, data: &'a Data, machine: &Machine) -> Result<Autoencoder<'a>, Failure> {
         let options = run.options.clone();
-        let graph = latent_diffusion::autoencoder_training(&run.settings, options.autoencoder_batch)?;
+        let graph =
+            latent_diffusion::autoencoder_training_by(&optimizer(machine), &run.settings, options.autoencoder_batch)?;
         run.prepare(graph.params());
         Ok(Autoencoder {
             data,
@@ -70,7 +71,7 @@ impl Learner for Autoencoder<'_> {
         let key = [step as u32, (self.seed as u32) ^ 0x6175_746f];
         let inputs = [Slice::F32(&self.pictures), Slice::U32(&key), Slice::F32(&hyper)];
         let [loss, _l1, _mse, _edges, _kl, norm] = self.trainer.step(&inputs)?;
-        Ok(Report { loss: loss.into(), norm: norm.into(), rate: rate.into() })
+        Ok(Report { loss: loss.into(), norm: norm.into(), rate: rate.into(), scaled: self.trainer.is_scaled() })
     }
 
     fn params(&self) -> Result<Params, Failure> {

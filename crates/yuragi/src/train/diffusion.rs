@@ -16,7 +16,7 @@ use super::{
     Learner, News, Report, Run, Tell, captions,
     codec::Codec,
     data::{Batches, Data},
-    device::Trainer,
+    device::{Trainer, optimizer},
 };
 use crate::{Failure, machine::Machine};
 
@@ -52,7 +52,7 @@ impl<'a> Diffusion<'a> {
     /// Goes on with a run; missing weights and optimiser state are drawn from its seed.
     pub fn new(run: &mut Run, data: &'a Data, machine: &Machine, tell: Tell<'_>) -> Result<Diffusion<'a>, Failure> {
         let options = run.options.clone();
-        let graph = latent_diffusion::diffusion_training(&run.settings, options.batch)?;
+        let graph = latent_diffusion::diffusion_training_by(&optimizer(machine), &run.settings, options.batch)?;
         run.prepare(graph.params());
         let pictures: Vec<&Picture> = data.items.iter().map(|i| &i.picture).collect();
         let codec = Codec::new(&run.settings, machine)?;
@@ -95,7 +95,7 @@ impl Learner for Diffusion<'_> {
         let key = [step as u32, (self.seed as u32) ^ 0x6469_6666];
         let inputs = [Slice::F32(&self.input), Slice::I32(&self.ids), Slice::U32(&key), Slice::F32(&hyper)];
         let [loss, _mse, _colour, norm] = self.trainer.step(&inputs)?;
-        Ok(Report { loss: loss.into(), norm: norm.into(), rate: rate.into() })
+        Ok(Report { loss: loss.into(), norm: norm.into(), rate: rate.into(), scaled: self.trainer.is_scaled() })
     }
 
     fn params(&self) -> Result<Params, Failure> {

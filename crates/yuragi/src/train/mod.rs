@@ -44,8 +44,11 @@ const DIVERGED: f64 = 8.0;
 pub struct Report {
     /// The loss before the step.
     pub loss: f64,
-    /// The gradient's norm before clipping.
+    /// The gradient's norm before clipping. Where the loss is scaled and the norm is not finite, the step changed nothing
+    /// but the scale.
     pub norm: f64,
+    /// Whether the loss is scaled.
+    pub scaled: bool,
     /// The learning rate.
     pub rate: f64,
 }
@@ -195,7 +198,9 @@ fn learn(
             )));
         }
         run.step += 1;
-        monitor.step(run.step, report.loss, report.norm, report.rate)?;
+        // A step that changed nothing counts as one without a gradient.
+        let norm = if report.norm.is_finite() { report.norm } else { 0.0 };
+        monitor.step(run.step, report.loss, norm, report.rate)?;
         let (save, show) = (saved.elapsed() >= SAVE_EVERY, shown.elapsed() >= SHEET_EVERY || run.step == steps);
         if save || show {
             run.params = learner.params()?;
@@ -238,11 +243,15 @@ fn write_sheet(path: &Path, sheet: &Picture) -> Result<(), Failure> {
     Ok(png::save(path, sheet, &[])?)
 }
 
+/// Steps in a row without a finite gradient after which no scale of the loss can be expected to help.
+const SKIPPED: u64 = 50;
+
 /// Sees when a loss runs away.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     /// What the best average counts as, at least, where losses may be small or negative.
     scale: f64,
+    skipped: u64,
     steps: u64,
     sum: f64,
     best: Option<f64>,
@@ -255,7 +264,9 @@ impl Watch {
     }
 
     pub(crate) fn problem(&mut self, report: Report) -> Option<String> {
-        if !report.loss.is_finite() || !report.norm.is_finite() {
+        self.skipped = if report.scaled && !report.norm.is_finite() { self.skipped + 1 } else { 0 };
+        let skipped = 0 < self.skipped && self.skipped < SKIPPED;
+        if !report.loss.is_finite() || !report.norm.is_finite() && !skipped {
             return Some(format!("the loss is {}, the gradient's norm {}", report.loss, report.norm));
         }
         self.steps += 1;
@@ -279,7 +290,7 @@ mod tests {
     use super::*;
 
     fn report(loss: f64) -> Report {
-        Report { loss, norm: 1.0, rate: 1e-3 }
+        Report { loss, norm: 1.0, scaled: false, rate: 1e-3 }
     }
 
     #[test]

@@ -266,7 +266,7 @@ pub fn train(
         let hyper = optimizer.hyper(run.step, rate, 0.999);
         let key = [run.step as u32, seed as u32 ^ KEY];
         let [loss, _, _, norm] = trainer.step(&[Slice::F32(&x), Slice::U32(&key), Slice::F32(&hyper)])?;
-        let report = Report { loss: loss.into(), norm: norm.into(), rate: rate.into() };
+        let report = Report { loss: loss.into(), norm: norm.into(), rate: rate.into(), scaled: false };
         if let Some(problem) = watch.problem(report) {
             return Err(Failure::new(format!(
                 "the training diverged at step {}: {problem}; {} is as it was; train with a smaller `--rate` than {}",

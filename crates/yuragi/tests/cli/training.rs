@@ -55,6 +55,23 @@ fn a_training_ends_with_the_same_weights_however_it_is_interrupted() {
     }
 }
 
+#[test]
+fn half_precision_trains_with_a_scaled_loss() {
+    let scratch = Scratch::new();
+    let data = scratch.pictures();
+    let begin = |out| ["train", "--data", data, "--out", out].into_iter().chain(FLAGS).collect::<Vec<_>>();
+    let half: Vec<&str> = begin("half").into_iter().chain(["--precision", "f16"]).collect();
+    scratch.succeed(half);
+    let checkpoint = Archive::open(scratch.join("half/checkpoint.safetensors")).unwrap();
+    let told = scratch.succeed(["info", "half/checkpoint.safetensors"]).out;
+    assert!(told.contains("(optimiser state)"), "{told}");
+    let scale = checkpoint.f32("scaling.scale", &[]).unwrap()[0];
+    assert!(scale > 0.0 && scale.log2().fract() == 0.0, "{scale}");
+    scratch.succeed(["train", "--resume", "half", "--steps", "7", "--precision", "f16"]);
+    scratch.succeed(["train", "--resume", "half", "--steps", "8"]);
+    scratch.succeed(["generate", "a red box", "--model", "half", "--steps", "1", "-o", "box.png", "--seed", "1"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_training_of_the_first_stage_cannot_draw_and_goes_on_only_with_its_data() {
