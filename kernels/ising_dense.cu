@@ -10,12 +10,15 @@
 //     sweeps in the order of the visits
 //   ising_dense_energies(const u8* spins, const double* weights, const double* biases, u32 n, double offset,
 //                        double* energies)
+//   ising_dense_kept_energies(const u8* spins, const float* fields, const double* biases, u32 n, double offset,
+//                             double* energies, u32 reads)
+//     from the local fields
 //   ising_dense_resample(const u8* spins, const float* fields, u8* to_spins, float* to_fields, const u32* parents, u32 n)
 //   ising_dense_copy(const u8* from, u8* to, u32 n)    n bytes, by one block
 //
 // R reads. spins: [R, n], 0 for -1 and 1 for +1; fields: [R, n]; weights: J, [n, n], symmetric, 0 on its diagonal; biases:
 // h, [n]; visits: [n], each site once; sweeps: [count], their numbers; betas: [count, R]; parents: [R].
-// Launch: grid (R, 1, 1). Block (32·w, 1, 1), w ≤ 32; energies: w = 8.
+// Launch: grid (R, 1, 1). Block (32·w, 1, 1), w ≤ 32; energies: w = 8. kept_energies: 8·R threads or more.
 // Dynamic shared memory: sweeps: 5·n bytes, rounded up to a multiple of 4; energies: n bytes; the others none.
 // Alignment: that of the elements.
 // Contract: bits. Local fields are summed anew before every sweep whose number is a multiple of 128.
@@ -157,6 +160,22 @@ extern "C" __global__ void __launch_bounds__(256)
         __syncthreads();
     }
     if (threadIdx.x == 0) energies[blockIdx.x] = offset - 0.5 * twice - fields;
+}
+
+// Σ_k x_k (h_k + λ_k) in eight sums by k % 8, a thread each, then those in order.
+extern "C" __global__ void __launch_bounds__(1024)
+    ising_dense_kept_energies(const u8* spins, const float* fields, const double* biases, u32 n, double offset,
+                              double* energies, u32 reads) {
+    const u32 thread = blockIdx.x * blockDim.x + threadIdx.x, part = thread % 8, read = thread / 8;
+    const u64 own = u64(min(read, reads - 1)) * n;
+    double sum = 0.0, all = -0.0;
+    for (u32 k = part; k < n; k += 8) {
+        const double term = biases[k] + double(fields[own + k]);
+        sum += spins[own + k] ? term : -term;
+    }
+#pragma unroll
+    for (u32 i = 0; i < 8; i++) all += __shfl_sync(~0u, sum, i, 8);
+    if (part == 0 && read < reads) energies[read] = offset - 0.5 * all;
 }
 
 extern "C" __global__ void __launch_bounds__(1024)

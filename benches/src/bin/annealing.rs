@@ -6,6 +6,7 @@
 
 use yuragi_benches::clock::processor_seconds;
 use yuragi_energy::dynamics::Metropolis;
+use yuragi_energy::replicas::batch;
 use yuragi_energy::sampler::{anneal, quiet};
 use yuragi_energy::{Bonds, Error, Problem, Schedule};
 
@@ -49,7 +50,7 @@ fn main() -> Result<(), Error> {
     let mut samples = None;
     for _ in 0..number(3, 3) {
         let before = processor_seconds();
-        samples = Some(anneal(&problem, Metropolis, &schedule, reads, 1, &mut quiet)?);
+        samples = Some(anneal(&mut *batch(&problem, Metropolis, reads, 1)?, &schedule, &mut quiet)?);
         best = best.min(processor_seconds() - before);
     }
     let updates = f64::from(reads) * f64::from(schedule.sweeps()) * problem.len() as f64;

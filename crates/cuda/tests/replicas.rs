@@ -109,6 +109,7 @@ fn states(replicas: &dyn Replicas) -> Vec<Vec<u8>> {
 /// Both must hold the same configurations and energies, to the last bit.
 fn equal(a: &mut dyn Replicas, b: &mut dyn Replicas, what: &str) {
     assert_eq!(states(a), states(b), "{what}");
+    assert_eq!(a.configurations().unwrap(), b.configurations().unwrap(), "{what}");
     let [mut x, mut y] = [vec![0.0; a.len()], vec![0.0; b.len()]];
     a.energies(&mut x).unwrap();
     b.energies(&mut y).unwrap();

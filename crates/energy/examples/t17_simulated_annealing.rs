@@ -1,6 +1,7 @@
 //! T17: annealing by temperature and by a transverse field, on a spin glass small enough to enumerate.
 
 use yuragi_energy::dynamics::Metropolis;
+use yuragi_energy::replicas::batch;
 use yuragi_energy::sampler::{QuantumSettings, adaptive_schedule, anneal, quantum_anneal, quiet};
 use yuragi_energy::{Bonds, Error, Problem, Schedule, exact};
 
@@ -15,10 +16,10 @@ fn main() -> Result<(), Error> {
         ("geometric", Schedule::geometric(range.hot, range.cold, 100)?),
         ("adaptive", adaptive_schedule(&glass, Metropolis, (range.hot, range.cold), 100, 1)?),
     ] {
-        let best = anneal(&glass, Metropolis, &schedule, 100, 1, &mut quiet)?.aggregated();
+        let best = anneal(&mut *batch(&glass, Metropolis, 100, 1)?, &schedule, &mut quiet)?.aggregated();
         println!("{name}: best {:?}", best.get(0).map(|sample| (sample.energy, sample.count)));
     }
-    let settings = QuantumSettings { beta: 5.0, slices: 8, transverse: (3.0, 0.01), sweeps: 100 };
+    let settings = QuantumSettings { beta: 5.0, slices: 8, transverse: (3.0, 0.01), sweeps: 100, threads: 1 };
     let best = quantum_anneal(&glass, settings, 20, 1, &mut quiet)?.aggregated();
     println!("quantum: best {:?}", best.get(0).map(|sample| (sample.energy, sample.count)));
     Ok(())

@@ -2,13 +2,14 @@
 
 use yuragi_energy::boltzmann::{BoltzmannMachine, Data, Flow};
 use yuragi_energy::dynamics::HeatBath;
+use yuragi_energy::replicas::batch;
 use yuragi_energy::sampler::{anneal, quiet};
 use yuragi_energy::{Bonds, Error, Problem, Schedule};
 
 fn main() -> Result<(), Error> {
     // Data from a ring of 40 spins with J = ½.
     let ring = Problem::lattice(&[40], Bonds::Uniform(0.5), &[])?;
-    let samples = anneal(&ring, HeatBath, &Schedule::linear(1.0, 1.0, 200)?, 5000, 1, &mut quiet)?;
+    let samples = anneal(&mut *batch(&ring, HeatBath, 5000, 1)?, &Schedule::linear(1.0, 1.0, 200)?, &mut quiet)?;
     let rows: Vec<u8> = samples.iter().flat_map(|sample| sample.values.to_vec()).collect();
     let data = Data::new(40, &rows)?;
 

@@ -205,7 +205,7 @@ impl BoltzmannMachine {
         for sweep in 0..sweeps {
             chains.sweep(step.wrapping_mul(sweeps).wrapping_add(sweep), Betas::Same(1.0))?;
         }
-        let rows = crate::sampler::configurations::configurations(chains)?;
+        let rows = chains.configurations()?;
         let moments = self.moments_of(&rows);
         Ok((moments, rows))
     }
@@ -278,7 +278,7 @@ impl PersistentChains {
         range("the number of chains", count.into(), count > 0, "at least 1")?;
         let free = Problem::ising(machine.spins, [], &[])?;
         let chains = batch(&free, crate::dynamics::HeatBath, Reads { first: 0, count }, seed)?;
-        Ok(Self { rows: crate::sampler::configurations::configurations(&*chains)?, seed, step: 0 })
+        Ok(Self { rows: chains.configurations()?, seed, step: 0 })
     }
 
     /// The configurations.

@@ -33,6 +33,7 @@ pub mod exact;
 pub mod master;
 pub mod minimize;
 pub mod neural;
+mod parallel;
 pub mod problem;
 pub mod rbm;
 pub mod replicas;

@@ -44,7 +44,6 @@ impl SampleSet {
     }
 
     /// The rows of all parts in order.
-    #[cfg(feature = "std")]
     pub(crate) fn joined(parts: Vec<Self>, problem: &Problem, schedule: &Schedule) -> Result<Self, Error> {
         let mut joined = Self::new(problem, Vec::new(), schedule.clone())?;
         for part in parts {

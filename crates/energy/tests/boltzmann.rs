@@ -7,6 +7,7 @@ use yuragi_energy::boltzmann::{BoltzmannMachine, Data, Flow, PersistentChains};
 use yuragi_energy::draw::{Draws, Stream};
 use yuragi_energy::dynamics::HeatBath;
 use yuragi_energy::exact::enumerate;
+use yuragi_energy::replicas::batch;
 use yuragi_energy::sampler::{anneal, quiet};
 use yuragi_energy::{Error, Problem, Schedule};
 
@@ -128,7 +129,7 @@ fn t21_probability_flow_and_pseudo_likelihood_recover_the_couplings() {
     let couplings: Vec<_> = (0..60).flat_map(|k| [(k, (k + 1) % 60, 0.4), (k, (k + 7) % 60, -0.25)]).collect();
     let large = Problem::ising(60, couplings.iter().copied(), &[]).unwrap();
     let schedule = Schedule::steps([1.0; 200]).unwrap();
-    let samples = anneal(&large, HeatBath, &schedule, 4000, 10, &mut quiet).unwrap();
+    let samples = anneal(&mut *batch(&large, HeatBath, 4000, 10).unwrap(), &schedule, &mut quiet).unwrap();
     let rows: Vec<u8> = samples.iter().flat_map(|sample| sample.values.to_vec()).collect();
     let data = Data::new(60, &rows).unwrap();
     let flow = distance(&learn(60, |m| data.probability_flow(m, Flow::Outward).unwrap()), &truth(&large));

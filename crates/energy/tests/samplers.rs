@@ -8,7 +8,7 @@ use common::{LIMIT, plus_minus, pooled, random_ising, random_potts};
 use yuragi_energy::draw::Draws;
 use yuragi_energy::dynamics::{Blocks, Dynamics, HeatBath, Metropolis, Order, SingleSite, Skewed, SuwaTodo};
 use yuragi_energy::exact::{enumerate, finite_square_energy, finite_square_log_z};
-use yuragi_energy::replicas::{Betas, Reads, Replicas, ScalarReplicas, batch};
+use yuragi_energy::replicas::{Betas, Reads, Replicas, ScalarReplicas, Threads, batch};
 use yuragi_energy::sampler::{
     PopulationSettings, QuantumSettings, Resampling, adaptive_schedule, anneal, exchange, jarzynski, jarzynski_from,
     population_anneal, quantum_anneal, quiet, resample, temper, tempering_weights, weights_from_energies,
@@ -17,6 +17,17 @@ use yuragi_energy::statistics::{autocorrelation_time, mean};
 use yuragi_energy::{Bonds, Error, Problem, Schedule};
 
 const SEEDS: core::ops::Range<u64> = 0..20;
+
+/// Replicas of so many reads at so many temperatures.
+fn ladders<'a, D: Dynamics + 'a>(
+    problem: &'a Problem,
+    dynamics: D,
+    reads: u32,
+    levels: usize,
+    seed: u64,
+) -> Box<dyn Replicas + Send + 'a> {
+    batch(problem, dynamics, Reads::from(reads).times(levels).unwrap(), seed).unwrap()
+}
 
 fn square(side: usize) -> Problem {
     Problem::lattice(&[side, side], Bonds::Uniform(1.0), &[]).unwrap()
@@ -31,7 +42,7 @@ fn t14_energies_are_kaufmans() {
         let score = |seed| {
             // β = 0.3 forgets its start within a few sweeps (ξ ≈ 3).
             let schedule = Schedule::steps([0.3; 60]).unwrap();
-            let samples = anneal(problem, dynamics, &schedule, reads, seed, &mut quiet).unwrap();
+            let samples = anneal(&mut *batch(problem, dynamics, reads, seed).unwrap(), &schedule, &mut quiet).unwrap();
             let estimate = mean(samples.energies());
             (estimate.value - expected) / estimate.error
         };
@@ -115,13 +126,14 @@ fn t17_simulated_annealing_finds_ground_states() {
                 adaptive_schedule(problem, Metropolis, (range.hot, range.cold), 200, seed).unwrap(),
             ];
             for schedule in schedules {
-                let samples = anneal(problem, Metropolis, &schedule, 40, seed, &mut quiet).unwrap();
+                let samples =
+                    anneal(&mut *batch(problem, Metropolis, 40, seed).unwrap(), &schedule, &mut quiet).unwrap();
                 let best = samples.best().unwrap();
                 assert!((best.energy - ground).abs() < 1e-9, "seed {seed}: {} above {ground}", best.energy);
                 assert_eq!(problem.energy(best.values).unwrap(), best.energy);
             }
             let schedule = Schedule::default_for(range, 200).unwrap();
-            let samples = anneal(problem, HeatBath, &schedule, 40, seed, &mut quiet).unwrap();
+            let samples = anneal(&mut *batch(problem, HeatBath, 40, seed).unwrap(), &schedule, &mut quiet).unwrap();
             assert!((samples.best().unwrap().energy - ground).abs() < 1e-9, "seed {seed}");
         }
     }
@@ -143,7 +155,7 @@ fn t17_the_adaptive_schedule_lingers_at_the_transition() {
 fn t17_quantum_annealing_finds_ground_states() {
     for problem in [plus_minus(&[4, 4], 6), random_ising(12, 1.0, 7).to_dense().unwrap()] {
         let ground = enumerate(&problem).unwrap().ground().1;
-        let settings = QuantumSettings { beta: 6.0, slices: 8, transverse: (3.0, 0.01), sweeps: 200 };
+        let settings = QuantumSettings { beta: 6.0, slices: 8, transverse: (3.0, 0.01), sweeps: 200, threads: 1 };
         for seed in SEEDS {
             let samples = quantum_anneal(&problem, settings, 10, seed, &mut quiet).unwrap();
             assert!((samples.best().unwrap().energy - ground).abs() < 1e-9, "seed {seed}");
@@ -172,7 +184,7 @@ fn t17_quantum_annealing_keeps_the_trotter_distribution() {
         values.chunks(2).map(|slice| pair.energy(slice).unwrap()).fold(f64::INFINITY, f64::min)
     };
     let expected = trotter.mean(beta, lowest);
-    let settings = QuantumSettings { beta, slices, transverse: (gamma, gamma), sweeps: 60 };
+    let settings = QuantumSettings { beta, slices, transverse: (gamma, gamma), sweeps: 60, threads: 1 };
     let score = |seed| {
         let estimate = mean(quantum_anneal(&pair, settings, 500, seed, &mut quiet).unwrap().energies());
         (estimate.value - expected) / estimate.error
@@ -200,7 +212,7 @@ fn t18_simulated_tempering_visits_every_temperature_alike() {
     let problem = square(4);
     let exact = enumerate(&problem).unwrap();
     let betas: Vec<f64> = (0..6).map(|k| 0.1 + 0.06 * f64::from(k)).collect();
-    let measured = tempering_weights(&problem, Metropolis, &betas, 400, 64, 1).unwrap();
+    let measured = tempering_weights(&mut *batch(&problem, Metropolis, 64, !1).unwrap(), &betas, 400).unwrap();
     for (weights, own) in [(betas.iter().map(|&beta| -exact.log_z(beta)).collect(), false), (measured, true)] {
         if own {
             // ⟨E⟩ of 64 × 200 sweeps: within 5 standard errors with σ_E ≤ 9 and τ ≤ 10, plus the bias of 0.01.
@@ -213,7 +225,13 @@ fn t18_simulated_tempering_visits_every_temperature_alike() {
         let mut counts = [0.0; 6];
         let mut energies: Vec<Vec<f64>> = vec![Vec::new(); 6];
         for seed in SEEDS {
-            let run = temper(&problem, Metropolis, (&betas, &weights), 120, 20, 200, seed, &mut quiet).unwrap();
+            let run = temper(
+                &mut *batch(&problem, Metropolis, 200, seed).unwrap(),
+                (&betas, &weights),
+                (120, 20),
+                &mut quiet,
+            )
+            .unwrap();
             run.levels.iter().for_each(|&level| counts[level as usize] += 1.0);
             assert_eq!(run.occupancy.iter().sum::<u64>(), 200 * 100);
             energies.iter_mut().zip(&run.energies).for_each(|(all, &energy)| all.push(energy));
@@ -237,7 +255,7 @@ fn t18_replica_exchange_is_in_equilibrium_at_every_temperature() {
     let betas = [0.2, 0.5, 0.9, 1.5, 2.5];
     let scores: Vec<Vec<f64>> = SEEDS
         .map(|seed| {
-            let run = exchange(&problem, HeatBath, &betas, (150, 50), 60, seed, &mut quiet).unwrap();
+            let run = exchange(&mut *ladders(&problem, HeatBath, 60, 5, seed), &betas, (150, 50), &mut quiet).unwrap();
             assert!(run.acceptance.iter().all(|share| (0.05..1.0).contains(share)), "{:?}", run.acceptance);
             let score = |level: usize| {
                 let own: Vec<f64> = run.last_energies.iter().skip(level).step_by(5).copied().collect();
@@ -266,7 +284,7 @@ fn t19_jarzynski_gives_log_z_at_any_speed_with_every_chain() {
         let mut gap = 0.0;
         let score = |seed| {
             let protocol = Schedule::linear(0.0, beta, sweeps).unwrap();
-            let work = jarzynski(problem, dynamics, &protocol, 400, seed, &mut quiet).unwrap();
+            let work = jarzynski(&mut *batch(problem, dynamics, 400, seed).unwrap(), &protocol, &mut quiet).unwrap();
             let estimate = work.log_ratio();
             let mean_work = work.mean_work();
             // The second law, with room for the sampling error.
@@ -310,8 +328,11 @@ fn t19_errors_of_log_z_hold_at_any_speed() {
     let ratio = finite_square_log_z(12, 12, beta.into()).unwrap() - 144.0 * 2f64.ln();
     for sweeps in [5, 20, 80, 320] {
         let protocol = Schedule::linear(0.0, beta.into(), sweeps + 1).unwrap();
-        let run =
-            |seed: u64| jarzynski(&problem, Metropolis, &protocol, 500, 100 + seed, &mut quiet).unwrap().log_ratio();
+        let run = |seed: u64| {
+            jarzynski(&mut *batch(&problem, Metropolis, 500, 100 + seed).unwrap(), &protocol, &mut quiet)
+                .unwrap()
+                .log_ratio()
+        };
         let found: Vec<_> = (0..40).map(run).collect();
         let scores: Vec<f64> = found.iter().map(|found| (found.value - ratio) / found.error).collect();
         let chi = judged(&scores, &format!("Jarzynski, {sweeps} sweeps, ± {:.3}", found[0].error));
@@ -330,7 +351,9 @@ fn t20_errors_of_log_z_hold_at_any_speed() {
         let expected = finite_square_log_z(12, 12, beta).unwrap();
         let settings = PopulationSettings { schedule, sweeps, resampling: Resampling::Systematic };
         let run = |seed: u64| {
-            population_anneal(&problem, Metropolis, &settings, 400, 200 + seed, &mut quiet).unwrap().steps[23]
+            population_anneal(&mut *batch(&problem, Metropolis, 400, 200 + seed).unwrap(), &settings, &mut quiet)
+                .unwrap()
+                .steps[23]
         };
         let found: Vec<_> = (0..40).map(run).collect();
         let scores: Vec<f64> = found.iter().map(|found| (found.log_z - expected) / found.error).collect();
@@ -363,10 +386,14 @@ fn t19_reverse_annealing_bounds_from_above() {
             .collect();
         let up = Schedule::linear(0.0, beta, 40).unwrap();
         let down = Schedule::linear(beta, 0.0, 40).unwrap();
-        let back = jarzynski_from(&problem, HeatBath, &down, &starts, seed, &mut quiet).unwrap().log_ratio();
+        let back = jarzynski_from(&mut *batch(&problem, HeatBath, 300, seed).unwrap(), &down, &starts, &mut quiet)
+            .unwrap()
+            .log_ratio();
         scores.push((-back.value - ratio) / back.error);
         reverse.push(-back.value);
-        forward.push(jarzynski(&problem, HeatBath, &up, 300, seed, &mut quiet).unwrap().log_ratio().value);
+        forward.push(
+            jarzynski(&mut *batch(&problem, HeatBath, 300, seed).unwrap(), &up, &mut quiet).unwrap().log_ratio().value,
+        );
     }
     let (forward, reverse) = (mean(&forward), mean(&reverse));
     println!("{forward:?} <= {ratio} <= {reverse:?}");
@@ -378,7 +405,12 @@ fn t19_reverse_annealing_bounds_from_above() {
 fn t19_a_sudden_change_is_bracketed() {
     // One jump: the work has heavy tails, so that the estimate is only bounded: W ≥ W_min.
     let problem = square(4);
-    let work = jarzynski(&problem, Metropolis, &Schedule::linear(0.0, 1.0, 2).unwrap(), 1000, 1, &mut quiet).unwrap();
+    let work = jarzynski(
+        &mut *batch(&problem, Metropolis, 1000, 1).unwrap(),
+        &Schedule::linear(0.0, 1.0, 2).unwrap(),
+        &mut quiet,
+    )
+    .unwrap();
     let ratio = finite_square_log_z(4, 4, 1.0).unwrap() - 16.0 * 2f64.ln();
     let largest = work.work.iter().fold(f64::NEG_INFINITY, |largest, w| largest.max(-w));
     let estimate = work.log_ratio();
@@ -394,7 +426,9 @@ fn t20_population_annealing_follows_kaufmans_log_z() {
         let schedule = Schedule::linear(0.0, 0.5, 26).unwrap();
         let settings = PopulationSettings { schedule, sweeps: 5, resampling };
         let runs: Vec<_> = SEEDS
-            .map(|seed| population_anneal(&problem, Metropolis, &settings, 500, seed, &mut quiet).unwrap())
+            .map(|seed| {
+                population_anneal(&mut *batch(&problem, Metropolis, 500, seed).unwrap(), &settings, &mut quiet).unwrap()
+            })
             .collect();
         let mut worst = 0.0f64;
         for step in 1..26 {
@@ -473,22 +507,25 @@ fn samplers_survive_the_edges() {
         for betas in [[0.0, 0.0], [0.0, 1e30], [3e38, 3e38]] {
             let schedule = Schedule::steps(betas).unwrap();
             for reads in [0, 1, 5] {
-                let samples = anneal(problem, Metropolis, &schedule, reads, 1, &mut quiet).unwrap();
+                let samples =
+                    anneal(&mut *batch(problem, Metropolis, reads, 1).unwrap(), &schedule, &mut quiet).unwrap();
                 assert_eq!(samples.len(), reads as usize);
                 assert!(samples.energies().iter().all(|energy| energy.is_finite()));
-                anneal(problem, Skewed { kernel: HeatBath }, &schedule, reads, 1, &mut quiet).unwrap();
+                anneal(&mut *batch(problem, Skewed { kernel: HeatBath }, reads, 1).unwrap(), &schedule, &mut quiet)
+                    .unwrap();
             }
             if betas[0] == 0.0 {
-                let work = jarzynski(problem, HeatBath, &schedule, 50, 1, &mut quiet).unwrap();
+                let work = jarzynski(&mut *batch(problem, HeatBath, 50, 1).unwrap(), &schedule, &mut quiet).unwrap();
                 assert!(!work.log_ratio().value.is_nan());
                 let settings = PopulationSettings { schedule, sweeps: 2, resampling: Resampling::Systematic };
-                let population = population_anneal(problem, Metropolis, &settings, 50, 1, &mut quiet).unwrap();
+                let population =
+                    population_anneal(&mut *batch(problem, Metropolis, 50, 1).unwrap(), &settings, &mut quiet).unwrap();
                 assert!(population.steps.iter().all(|step| !step.log_z.is_nan() && !step.error.is_nan()));
             }
         }
     }
     let none = Schedule::steps([]).unwrap();
-    assert_eq!(anneal(&one, Metropolis, &none, 2, 1, &mut quiet).unwrap().len(), 2);
+    assert_eq!(anneal(&mut *batch(&one, Metropolis, 2, 1).unwrap(), &none, &mut quiet).unwrap().len(), 2);
     for beta in [-1.0, f64::NAN, f64::INFINITY, 1e39] {
         assert!(matches!(Schedule::linear(beta, 1.0, 3), Err(Error::Range { .. })));
         assert!(matches!(Schedule::steps([beta]), Err(Error::Range { .. })));
@@ -496,16 +533,20 @@ fn samplers_survive_the_edges() {
     assert!(Schedule::geometric(0.0, 1.0, 3).is_err());
     let long = Schedule::linear(0.0, 1.0, u32::MAX).unwrap();
     let settings = PopulationSettings { schedule: long, sweeps: 7, resampling: Resampling::Systematic };
-    assert!(matches!(population_anneal(&one, Metropolis, &settings, 5, 1, &mut quiet), Err(Error::Overflow { .. })));
     assert!(matches!(
-        exchange(&one, Metropolis, &[0.1, 0.2], (1, 0), u32::MAX, 1, &mut quiet),
+        population_anneal(&mut *batch(&one, Metropolis, 5, 1).unwrap(), &settings, &mut quiet),
         Err(Error::Overflow { .. })
     ));
+    let mut two = batch(&one, Metropolis, 2, 1).unwrap();
+    assert!(matches!(exchange(&mut *two, &[0.1, 0.2, 0.3], (1, 0), &mut quiet), Err(Error::Range { .. })));
     let hot = Schedule::linear(0.1, 1.0, 5).unwrap();
-    assert!(matches!(jarzynski(&one, Metropolis, &hot, 5, 1, &mut quiet), Err(Error::Range { .. })));
-    assert!(exchange(&one, Metropolis, &[0.2, 0.1], (1, 0), 2, 1, &mut quiet).is_err());
-    assert!(temper(&one, Metropolis, (&[0.1, 0.2], &[0.0]), 1, 0, 2, 1, &mut quiet).is_err());
-    let weak = QuantumSettings { beta: 1.0, slices: 3, transverse: (1e-300, 1e-300), sweeps: 3 };
+    assert!(matches!(
+        jarzynski(&mut *batch(&one, Metropolis, 5, 1).unwrap(), &hot, &mut quiet),
+        Err(Error::Range { .. })
+    ));
+    assert!(exchange(&mut *two, &[0.2, 0.1], (1, 0), &mut quiet).is_err());
+    assert!(temper(&mut *two, (&[0.1, 0.2], &[0.0]), (1, 0), &mut quiet).is_err());
+    let weak = QuantumSettings { beta: 1.0, slices: 3, transverse: (1e-300, 1e-300), sweeps: 3, threads: 1 };
     assert!(quantum_anneal(&one, weak, 2, 1, &mut quiet).unwrap().mean_energy().is_finite());
     for wrong in [
         QuantumSettings { beta: 0.0, ..weak },
@@ -525,50 +566,67 @@ fn a_hook_sees_progress_and_cancels() {
         seen.push((progress.done, progress.total));
         if progress.done == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let cancelled = anneal(&problem, Metropolis, &schedule, 4, 1, &mut stop);
+    let cancelled = anneal(&mut *batch(&problem, Metropolis, 4, 1).unwrap(), &schedule, &mut stop);
     assert_eq!(cancelled, Err(Error::Cancelled));
     assert_eq!(seen, [(1, 10), (2, 10), (3, 10)]);
     let mut replicas = batch(&problem, Metropolis, Reads { first: 0, count: 4 }, 1).unwrap();
     replicas.sweep(0, Betas::Same(0.5)).unwrap();
 }
 
-#[cfg(feature = "std")]
 #[test]
 fn threads_change_nothing() {
-    use yuragi_energy::sampler::{exchange_on, population_anneal_on, quantum_anneal_on};
     let dense = random_ising(30, 1.0, 20).to_dense().unwrap();
     let potts = random_potts(6, 3, 21);
     fn check<D: Dynamics + Copy>(problem: &Problem, dynamics: D) {
         let betas = [0.1, 0.4, 0.9];
-        let alone = exchange(problem, dynamics, &betas, (9, 2), 41, 1, &mut quiet).unwrap();
+        let alone = exchange(&mut *ladders(problem, dynamics, 41, 3, 1), &betas, (9, 2), &mut quiet).unwrap();
         let settings = PopulationSettings {
             schedule: Schedule::linear(0.0, 0.7, 5).unwrap(),
             sweeps: 3,
             resampling: Resampling::Multinomial,
         };
-        let population = population_anneal(problem, dynamics, &settings, 700, 2, &mut quiet).unwrap();
-        for threads in [2, 3, 64] {
-            let spread = exchange_on(threads, problem, dynamics, &betas, (9, 2), 41, 1, &mut quiet).unwrap();
+        let batched = || batch(problem, dynamics, 700, 2).unwrap();
+        let population = population_anneal(&mut *batched(), &settings, &mut quiet).unwrap();
+        let walk = temper(&mut *batched(), (&betas, &[0.0; 3]), (9, 2), &mut quiet).unwrap();
+        let starts = batched().configurations().unwrap();
+        let work = jarzynski_from(&mut *batched(), &settings.schedule, &starts, &mut quiet).unwrap();
+        for threads in [1, 2, 3, 64] {
+            let reads = Reads::from(41).times(3).unwrap();
+            let mut spread = Threads::new(threads, problem, dynamics, reads, 1).unwrap();
+            let spread = exchange(&mut spread, &betas, (9, 2), &mut quiet).unwrap();
             assert_eq!(spread.samples, alone.samples);
             assert_eq!((spread.energies, spread.acceptance), (alone.energies.clone(), alone.acceptance.clone()));
-            let spread = population_anneal_on(threads, problem, dynamics, &settings, 700, 2, &mut quiet).unwrap();
-            assert_eq!((spread.samples, spread.founders), (population.samples.clone(), population.founders.clone()));
-            assert_eq!(spread.steps, population.steps);
+            let spread = || Threads::new(threads, problem, dynamics, 700, 2).unwrap();
+            let found = population_anneal(&mut spread(), &settings, &mut quiet).unwrap();
+            assert_eq!((found.samples, found.founders), (population.samples.clone(), population.founders.clone()));
+            assert_eq!(found.steps, population.steps);
+            let found = temper(&mut spread(), (&betas, &[0.0; 3]), (9, 2), &mut quiet).unwrap();
+            assert_eq!((found.samples, found.levels), (walk.samples.clone(), walk.levels.clone()));
+            let found = jarzynski_from(&mut spread(), &settings.schedule, &starts, &mut quiet).unwrap();
+            assert_eq!((found.work, found.samples), (work.work.clone(), work.samples.clone()));
+            let (whole, mut slot) = (spread(), vec![0; problem.len()]);
+            whole.values(650, &mut slot).unwrap();
+            assert_eq!(slot, starts[650 * problem.len()..][..problem.len()]);
+            assert!(whole.values(700, &mut slot).is_err() && whole.state(700).is_err());
         }
         let mut stop = |_| ControlFlow::Break(());
-        let cancelled = population_anneal_on(3, problem, dynamics, &settings, 700, 2, &mut stop);
-        assert!(matches!(cancelled, Err(Error::Cancelled)));
+        let mut spread = Threads::new(3, problem, dynamics, 700, 2).unwrap();
+        assert!(matches!(population_anneal(&mut spread, &settings, &mut stop), Err(Error::Cancelled)));
+        assert_eq!(Threads::new(3, problem, dynamics, 0, 2).unwrap().configurations(), Ok(vec![]));
     }
     check(&plus_minus(&[5, 6], 22), Metropolis);
     check(&random_ising(20, 0.3, 23), HeatBath);
     check(&dense, Metropolis);
     check(&dense, Skewed { kernel: Metropolis });
     check(&potts, SuwaTodo);
-    let settings = QuantumSettings { beta: 2.0, slices: 4, transverse: (2.0, 0.1), sweeps: 10 };
+    let settings = QuantumSettings { beta: 2.0, slices: 4, transverse: (2.0, 0.1), sweeps: 10, threads: 1 };
     for problem in [&plus_minus(&[5, 6], 22), &dense] {
         let alone = quantum_anneal(problem, settings, 70, 3, &mut quiet).unwrap();
         for threads in [2, 5] {
-            assert_eq!(quantum_anneal_on(threads, problem, settings, 70, 3, &mut quiet).unwrap(), alone);
+            let settings = QuantumSettings { threads, ..settings };
+            assert_eq!(quantum_anneal(problem, settings, 70, 3, &mut quiet).unwrap(), alone);
+            let mut stop = |_| ControlFlow::Break(());
+            assert_eq!(quantum_anneal(problem, settings, 70, 3, &mut stop), Err(Error::Cancelled));
         }
     }
 }

@@ -14,6 +14,7 @@ use yuragi::{
         Bonds, Error, Problem, Schedule,
         boltzmann::{BoltzmannMachine, Data, Flow, PersistentChains},
         dynamics::HeatBath,
+        replicas::batch,
         sampler::{anneal, quiet},
     },
     io::{
@@ -96,7 +97,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let glass = Problem::lattice(&[SIDE, SIDE], Bonds::Each(&bonds), &[])?;
     // From hot to β = 1, and long there.
     let betas = (0..2000).map(|sweep| (f64::from(sweep) / 1000.0).min(1.0));
-    let samples = anneal(&glass, HeatBath, &Schedule::steps(betas)?, rows, 1, &mut quiet)?;
+    let samples = anneal(&mut *batch(&glass, HeatBath, rows, 1)?, &Schedule::steps(betas)?, &mut quiet)?;
     let values: Vec<u8> = samples.iter().flat_map(|sample| sample.values.to_vec()).collect();
     let data = Data::new(SPINS, &values)?;
     let batches: Vec<Data> =

@@ -17,6 +17,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use digits::digits;
+use yuragi::cpu::Cpu;
 use yuragi::energy::rbm::partition::exact_log_z;
 use yuragi::energy::rbm::raise::raise;
 use yuragi::energy::rbm::train::{Settings, Trainer};
@@ -66,7 +67,7 @@ fn run() -> Result<(), yuragi::Failure> {
 
     let settings = Settings { rate, momentum: 0.5, steps, persistent, centred: true, ..Settings::default() };
     let mut trainer = Trainer::new(&machine.rbm, settings, 2)?;
-    let start = Instant::now();
+    let (start, processor) = (Instant::now(), Cpu::new().into());
     for epoch in 0..epochs {
         let data = train.drawn(u64::from(epoch) + 1);
         let (batches, mut error) = (data.len() / (BATCH * pixels), 0.0);
@@ -80,12 +81,12 @@ fn run() -> Result<(), yuragi::Failure> {
             Fitted::Machine(Layer { machine: machine.clone(), shape, moments: Vec::new() }).save(file)?;
         }
         if epoch + 1 == epochs || (epoch + 1) % 5 == 0 {
-            let nats = machine.score(&test, (1000, 100), 3, &mut quiet)?.log_probability.value;
+            let nats = machine.score(&test, (1000, 100), 3, &processor, &mut quiet)?.log_probability.value;
             let seconds = start.elapsed().as_secs_f64();
             println!("epoch {}: reconstruction {error:.4}, test {nats:.2} nats, {seconds:.0} s", epoch + 1);
         }
     }
-    let score = machine.score(&test, (10_000, 100), 4, &mut quiet)?;
+    let score = machine.score(&test, (10_000, 100), 4, &processor, &mut quiet)?;
     let (log_z, nats) = (score.log_z, score.log_probability.value);
     println!("AIS: ln Z {:.3} ± {:.3}, test log-probability {nats:.2} nats", log_z.value, log_z.error);
     if hidden <= 20 {

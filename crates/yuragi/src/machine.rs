@@ -8,7 +8,7 @@ use yuragi_cuda::{Cuda, CudaError, CudaPlan, CudaState, CudaStore, Device, repli
 use yuragi_energy::{
     Error, Problem, Variables,
     dynamics::{Dynamics, TwoState},
-    replicas::{Reads, Replicas, batch},
+    replicas::{Reads, Replicas, Threads},
 };
 use yuragi_graph::{
     Backend, CompileError, Graph, Memory, Node, Params, Plan, Precision, Progress, RunError, Shape, View, ViewMut,
@@ -49,6 +49,26 @@ impl FromStr for Choice {
     }
 }
 
+/// What a job asks of a machine, roughly: `auto` decides by it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Work {
+    /// Seconds that it takes the processor.
+    pub seconds: f64,
+    /// Memory that it takes on a GPU.
+    pub bytes: f64,
+}
+
+impl Work {
+    /// Work that is worth any machine.
+    pub const MUCH: Work = Work { seconds: f64::INFINITY, bytes: 0.0 };
+}
+
+/// Seconds of the processor below which `auto` does not look for a GPU: opening one and loading kernels takes about as
+/// long.
+const START: f64 = 1.0;
+/// The share of a GPU's free memory that `auto` counts on.
+const SHARE: f64 = 0.9;
+
 /// A processor or a GPU, and the precision of its products: one backend for programs that find out at run time.
 #[derive(Clone, Debug)]
 pub struct Machine {
@@ -68,19 +88,23 @@ enum Kind {
 }
 
 impl Machine {
-    /// The machine asked for; `cpu` is the processor to fall back on. `auto` takes the processor where no GPU can be
-    /// used.
+    /// The machine asked for; `cpu` is the processor to fall back on. `auto` takes the first GPU for work of a second or
+    /// more that fits into nine tenths of its free memory, and the processor where no GPU can be used.
     ///
     /// # Errors
     /// A GPU was asked for that cannot be used: why, in one line that offers the processor.
-    pub fn choose(choice: Choice, cpu: Cpu, precision: Precision) -> Result<Machine, Failure> {
+    pub fn choose(choice: Choice, cpu: Cpu, precision: Precision, work: Work) -> Result<Machine, Failure> {
         let mut unused = None;
         let kind = match choice {
             Choice::Cpu => Kind::Cpu(cpu),
-            Choice::Auto => Kind::gpu(0, precision).unwrap_or_else(|Unusable { reason, absent }| {
-                unused = Some(reason).filter(|_| !absent);
-                Kind::Cpu(cpu)
-            }),
+            Choice::Auto if work.seconds < START => Kind::Cpu(cpu),
+            Choice::Auto => {
+                let gpu = Kind::gpu(0, precision).and_then(|gpu| gpu.with_room(work.bytes));
+                gpu.unwrap_or_else(|Unusable { reason, absent }| {
+                    unused = Some(reason).filter(|_| !absent);
+                    Kind::Cpu(cpu)
+                })
+            }
             Choice::Cuda(ordinal) => Kind::gpu(ordinal, precision).map_err(|Unusable { reason, .. }| {
                 Failure::new(format!("{reason}; `--device cpu` computes on the processor"))
             })?,
@@ -104,22 +128,28 @@ impl Machine {
     }
 
     /// Reads of a problem, each starting from its own uniform random configuration: on a GPU those that have kernels
-    /// there, see [`gpu_chain`], all others on the processor. They are the same everywhere.
+    /// there, see [`gpu_chain`], all others on the processor's threads. They are the same everywhere.
     ///
     /// # Errors
     /// A problem that the chain is not for, reads whose numbers do not fit, or what the GPU reports.
-    pub fn replicas<'a, D: Dynamics<Plan: Send> + Send + 'a>(
+    pub fn replicas<'a, D: Dynamics + Copy + 'a>(
         &self,
         problem: &'a Problem,
         dynamics: D,
-        reads: Reads,
+        reads: impl Into<Reads>,
         seed: u64,
-    ) -> Result<Box<dyn Replicas + Send + 'a>, Error> {
-        #[cfg(feature = "cuda")]
-        if let (Kind::Cuda(cuda), Some(chain)) = (&self.kind, gpu_chain(problem, &dynamics)) {
-            return Ok(Box::new(CudaReplicas::on(cuda.device(), problem, chain, reads, seed)?));
-        }
-        batch(problem, dynamics, reads, seed)
+    ) -> Result<Box<dyn Replicas + 'a>, Error> {
+        let threads = match &self.kind {
+            #[cfg(feature = "cuda")]
+            Kind::Cuda(cuda) => match gpu_chain(problem, &dynamics) {
+                Some(chain) => {
+                    return Ok(Box::new(CudaReplicas::on(cuda.device(), problem, chain, reads.into(), seed)?));
+                }
+                None => Cpu::new().threads(),
+            },
+            Kind::Cpu(cpu) => cpu.threads(),
+        };
+        Ok(Box::new(Threads::new(threads, problem, dynamics, reads, seed)?))
     }
 }
 
@@ -150,6 +180,24 @@ impl Kind {
         };
         let cuda = Cuda::open(ordinal).map_err(unusable)?;
         Ok(Kind::Cuda(cuda.tf32(precision == Precision::Tf32)))
+    }
+
+    /// This GPU, if it has so many bytes free.
+    #[cfg(feature = "cuda")]
+    fn with_room(self, bytes: f64) -> Result<Kind, Unusable> {
+        let Kind::Cuda(cuda) = &self else { return Ok(self) };
+        let unusable = |reason| Unusable { reason, absent: false };
+        let free = cuda.device().description().map_err(|error| unusable(error.to_string()))?.free as f64;
+        if bytes <= SHARE * free {
+            return Ok(self);
+        }
+        let [bytes, free] = [bytes, free].map(|bytes| bytes / f64::from(1 << 30));
+        Err(unusable(format!("it takes {bytes:.1} GiB, and the GPU has {free:.1} GiB free")))
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    fn with_room(self, _bytes: f64) -> Result<Kind, Unusable> {
+        Ok(self)
     }
 
     #[cfg(not(feature = "cuda"))]

@@ -27,6 +27,8 @@ pub(super) struct Dense<E: Executor> {
     one: E::Memory,
 }
 
+/// Threads of blocks that sum energies.
+const THREADS: u32 = 256;
 /// Sites whose fields and spins the shared memory of the smallest processors holds.
 const LARGEST: usize = (96 * 1024 - 4) / 5;
 
@@ -86,10 +88,21 @@ impl<E: Executor> Dense<E> {
         // Few reads leave room for more threads each.
         let most = if reads >= 8 * self.executor.processors() { 128 } else { 512 };
         let threads = match function {
-            "ising_dense_energies" => 256,
+            "ising_dense_energies" => THREADS,
             _ => self.n.next_multiple_of(32).clamp(32, most) as u32,
         };
         let (grid, shared) = ([reads as u32, 1], shared as u32);
+        self.start(function, grid, threads, shared, arguments)
+    }
+
+    fn start(
+        &self,
+        function: &'static str,
+        grid: [u32; 2],
+        threads: u32,
+        shared: u32,
+        arguments: &[Argument],
+    ) -> Result<(), Error> {
         let kernel = Kernel { file: "ising_dense", function, grid, threads, shared, arguments };
         self.executor.launch(&kernel).map_err(Error::Device)
     }
@@ -145,15 +158,17 @@ impl<E: Executor> Dense<E> {
     }
 
     /// E of every read from its local fields; see [`Problem::kept_energy`].
-    pub fn kept_energies(&mut self, problem: &Problem, energies: &mut [f64]) -> Result<(), Error> {
-        let count = energies.len() * self.n;
-        let (mut spins, mut fields) = (vec![0; count], vec![0; 4 * count]);
-        self.executor.read(&self.spins, &mut spins).map_err(Error::Device)?;
-        self.executor.read(&self.fields, &mut fields).map_err(Error::Device)?;
-        let reads = spins.chunks_exact(self.n).zip(fields.chunks_exact(4 * self.n));
-        for (energy, (spins, fields)) in energies.iter_mut().zip(reads) {
-            *energy = problem.kept_energy(spins, &floats(fields))?;
+    pub fn kept_energies(&mut self, offset: f64, energies: &mut [f64]) -> Result<(), Error> {
+        if energies.is_empty() {
+            return Ok(());
         }
+        let tables = [&self.spins, &self.fields, &self.biases[1]].map(|memory| self.at(memory));
+        let mut arguments = Vec::from(tables);
+        arguments.extend([self.n(), Argument::F64(offset), self.at(&self.energies)]);
+        arguments.push(Argument::U32(energies.len() as u32));
+        let blocks = (8 * energies.len()).div_ceil(THREADS as usize) as u32;
+        self.start("ising_dense_kept_energies", [blocks, 1], THREADS, 0, &arguments)?;
+        energies.copy_from_slice(&read_energies(&self.executor, &self.energies, energies.len())?);
         Ok(())
     }
 
@@ -184,6 +199,11 @@ impl<E: Executor> Dense<E> {
 
     fn slot(&self, slot: usize) -> u64 {
         self.executor.address(&self.spins) + (slot * self.n) as u64
+    }
+
+    /// All configurations, one after another.
+    pub fn configurations(&self, values: &mut [u8]) -> Result<(), Error> {
+        self.executor.read(&self.spins, values).map_err(Error::Device)
     }
 
     pub fn values(&self, slot: usize, values: &mut [u8]) -> Result<(), Error> {

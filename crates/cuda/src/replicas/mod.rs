@@ -37,6 +37,7 @@ use sparse::Sparse;
 pub struct CudaReplicas<'a, E: Executor> {
     problem: &'a Problem,
     reads: Reads,
+    draws: Draws,
     state: RefCell<State<E>>,
 }
 
@@ -68,14 +69,15 @@ impl<'a, E: Executor> CudaReplicas<'a, E> {
             return Err(Error::Unsupported { what: "one bit a variable", needs: "spins" });
         }
         reads.first.checked_add(reads.count).ok_or(Error::Overflow { what: "the number of the last read" })?;
-        let key = Draws::new(seed).key();
+        let draws = Draws::new(seed);
+        let key = draws.key();
         let spins = match problem.is_dense() {
             true => Spins::Dense(Dense::new(executor, problem, chain, reads, key)?),
             false => Spins::Sparse(Sparse::new(executor, problem, chain, reads, key)?),
         };
         let visited = problem.len().saturating_mul(reads.count.max(1) as usize);
         let most = (SPINS / visited.max(1)).clamp(1, SWEEPS);
-        Ok(Self { problem, reads, state: RefCell::new(State { spins, waiting: Waiting::default(), most }) })
+        Ok(Self { problem, reads, draws, state: RefCell::new(State { spins, waiting: Waiting::default(), most }) })
     }
 
     fn check_slot(&self, slot: usize) -> Result<(), Error> {
@@ -129,8 +131,12 @@ impl<E: Executor> Replicas for CudaReplicas<'_, E> {
         self.problem
     }
 
-    fn len(&self) -> usize {
-        self.reads.count as usize
+    fn reads(&self) -> Reads {
+        self.reads
+    }
+
+    fn draws(&self) -> Draws {
+        self.draws
     }
 
     fn sweep(&mut self, sweep: u32, betas: Betas<'_>) -> Result<(), Error> {
@@ -169,7 +175,7 @@ impl<E: Executor> Replicas for CudaReplicas<'_, E> {
         state.settle()?;
         match &mut state.spins {
             Spins::Sparse(spins) => spins.energies(problem.offset(), energies),
-            Spins::Dense(spins) => spins.kept_energies(problem, energies),
+            Spins::Dense(spins) => spins.kept_energies(problem.offset(), energies),
         }
     }
 
@@ -193,6 +199,18 @@ impl<E: Executor> Replicas for CudaReplicas<'_, E> {
             Spins::Sparse(spins) => spins.values(slot, values),
             Spins::Dense(spins) => spins.values(slot, values),
         }
+    }
+
+    fn configurations(&self) -> Result<Vec<u8>, Error> {
+        let bytes = self.problem.len().checked_mul(self.len());
+        let mut values = vec![0; bytes.ok_or(Error::Overflow { what: "the number of values" })?];
+        let mut state = self.state.borrow_mut();
+        state.settle()?;
+        match &state.spins {
+            Spins::Sparse(spins) => spins.configurations(&mut values)?,
+            Spins::Dense(spins) => spins.configurations(&mut values)?,
+        }
+        Ok(values)
     }
 
     fn state(&self, slot: usize) -> Result<Replica, Error> {

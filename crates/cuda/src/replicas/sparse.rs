@@ -38,6 +38,8 @@ pub(super) struct Sparse<E: Executor> {
 
 /// Threads of blocks that are not sweeps.
 const THREADS: u32 = 256;
+/// Bytes of configurations in one copy.
+const COPIED: usize = 1 << 26;
 /// Sites of a level from which on it is worth a launch of its own.
 const WIDE: usize = 2048;
 
@@ -218,21 +220,35 @@ impl<E: Executor> Sparse<E> {
     }
 
     /// A launch about one slot's values.
-    fn one(&self, function: &'static str, slot: usize) -> Result<(), Error> {
-        let memory = [&self.words, &self.positions, &self.values].map(|memory| self.at(memory));
+    fn one(&self, function: &'static str, slot: usize, values: u64) -> Result<(), Error> {
+        let memory = [&self.words, &self.positions].map(|memory| self.at(memory));
         let read = Argument::U32((self.skip + slot) as u32);
-        let arguments = [memory[0], memory[1], memory[2], self.n(), self.pitch(), read];
+        let arguments = [memory[0], memory[1], Argument::Pointer(values), self.n(), self.pitch(), read];
         let blocks = self.n.div_ceil(THREADS as usize).min(1 << 12);
         self.launch(function, [blocks, 1], THREADS, &arguments)
     }
 
     pub fn values(&self, slot: usize, values: &mut [u8]) -> Result<(), Error> {
-        self.one("ising_values", slot)?;
+        self.one("ising_values", slot, self.executor.address(&self.values))?;
         self.executor.read(&self.values, values).map_err(Error::Device)
+    }
+
+    /// All configurations, one after another, many in one copy.
+    pub fn configurations(&self, values: &mut [u8]) -> Result<(), Error> {
+        let together = (COPIED / self.n.max(1)).clamp(1, self.count.max(1));
+        let memory = room(&self.executor, together * self.n)?;
+        let start = self.executor.address(&memory);
+        for (number, values) in values.chunks_mut(together * self.n.max(1)).enumerate() {
+            for slot in 0..values.len() / self.n {
+                self.one("ising_values", number * together + slot, start + (slot * self.n) as u64)?;
+            }
+            self.executor.read(&memory, values).map_err(Error::Device)?;
+        }
+        Ok(())
     }
 
     pub fn set_values(&mut self, slot: usize, values: &[u8]) -> Result<(), Error> {
         self.executor.write(&mut self.values, values).map_err(Error::Device)?;
-        self.one("ising_set_values", slot)
+        self.one("ising_set_values", slot, self.executor.address(&self.values))
     }
 }

@@ -6,11 +6,12 @@
 //! for 0/1 units), with q(v) = e^−F(v)/Z.
 //!
 //! [`train`] learns them, [`partition`] measures Z, [`raise`](mod@raise) bounds log-probabilities from below.
-//! Small ones also learn by [expectation–maximisation](yuragi_distributions::em).
+//! [`plan`] learns and measures on any backend. Small ones also learn by [expectation–maximisation](yuragi_distributions::em).
 
 mod em;
 pub(crate) mod layers;
 pub mod partition;
+pub mod plan;
 pub mod raise;
 pub mod train;
 

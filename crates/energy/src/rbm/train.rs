@@ -31,6 +31,16 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let &Self { rate, momentum, weight_decay, steps, .. } = self;
+        range("the rate", rate.into(), rate > 0.0 && rate.is_finite(), "positive and finite")?;
+        range("the momentum", momentum.into(), (0.0..1.0).contains(&momentum), "at least 0 and below 1")?;
+        range("the weight decay", weight_decay.into(), weight_decay >= 0.0 && weight_decay.is_finite(), "at least 0")?;
+        range("the number of Gibbs steps", steps.into(), steps >= 1, "at least 1")
+    }
+}
+
 /// A learner with its chains and its momentum.
 #[derive(Clone, Debug)]
 pub struct Trainer {
@@ -75,11 +85,7 @@ impl Trainer {
     /// # Errors
     /// A number outside its range.
     pub fn new(rbm: &Rbm, settings: Settings, seed: u64) -> Result<Self, Error> {
-        let Settings { rate, momentum, weight_decay, steps, .. } = settings;
-        range("the rate", rate.into(), rate > 0.0 && rate.is_finite(), "positive and finite")?;
-        range("the momentum", momentum.into(), (0.0..1.0).contains(&momentum), "at least 0 and below 1")?;
-        range("the weight decay", weight_decay.into(), weight_decay >= 0.0 && weight_decay.is_finite(), "at least 0")?;
-        range("the number of Gibbs steps", steps.into(), steps >= 1, "at least 1")?;
+        settings.check()?;
         let (velocity, gradient) = (Gradient::zero(rbm), Gradient::zero(rbm));
         let draws = Draws::new(seed);
         Ok(Self { settings, draws, step: 0, chains: Vec::new(), velocity, gradient, buffers: Buffers::default() })

@@ -37,9 +37,10 @@ pub fn group<D: Dynamics>(problem: &Problem, dynamics: &D) -> u32 {
 pub fn batch<'a, D: Dynamics + 'a>(
     problem: &'a Problem,
     dynamics: D,
-    reads: Reads,
+    reads: impl Into<Reads>,
     seed: u64,
 ) -> Result<Box<dyn Replicas + Send + 'a>, Error> {
+    let reads = reads.into();
     match dynamics.two_state() {
         Some(chain) if problem.variables() == Variables::Spin && (reads.count > 2 || problem.table().is_dense()) => {
             Ok(Box::new(BitReplicas::new(problem, chain, reads, seed)?))

@@ -173,8 +173,12 @@ impl Replicas for BitReplicas<'_> {
         self.problem
     }
 
-    fn len(&self) -> usize {
-        self.reads.count as usize
+    fn reads(&self) -> Reads {
+        self.reads
+    }
+
+    fn draws(&self) -> Draws {
+        self.draws
     }
 
     fn sweep(&mut self, sweep: u32, betas: Betas<'_>) -> Result<(), Error> {

@@ -1,7 +1,9 @@
-use super::reads::Betas;
+use super::reads::{Betas, Reads};
+use crate::draw::Draws;
 use crate::dynamics::Replica;
 use crate::error::{Error, index};
 use crate::problem::Problem;
+use alloc::vec::Vec;
 
 /// All-coupled problems sum their local fields anew before every sweep whose number is a multiple of this.
 pub const REFRESH: u32 = 128;
@@ -21,8 +23,16 @@ pub trait Replicas {
     /// The problem.
     fn problem(&self) -> &Problem;
 
+    /// The numbers of the reads.
+    fn reads(&self) -> Reads;
+
+    /// What they draw from; samplers draw their own decisions from it, too.
+    fn draws(&self) -> Draws;
+
     /// The number of reads.
-    fn len(&self) -> usize;
+    fn len(&self) -> usize {
+        self.reads().count as usize
+    }
 
     /// True without reads.
     fn is_empty(&self) -> bool {
@@ -60,6 +70,20 @@ pub trait Replicas {
     /// # Errors
     /// No such slot, or `values` not as long as there are variables.
     fn values(&self, slot: usize, values: &mut [u8]) -> Result<(), Error>;
+
+    /// Copies out the configurations of all slots, one after another.
+    ///
+    /// # Errors
+    /// More values than memory can address.
+    fn configurations(&self) -> Result<Vec<u8>, Error> {
+        let n = self.problem().len();
+        let bytes = n.checked_mul(self.len()).ok_or(Error::Overflow { what: "the number of values" })?;
+        let mut values = alloc::vec![0; bytes];
+        for (slot, values) in values.chunks_mut(n.max(1)).enumerate() {
+            self.values(slot, values)?;
+        }
+        Ok(values)
+    }
 
     /// Copies out all that slot `slot` holds.
     ///

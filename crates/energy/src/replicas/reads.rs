@@ -4,7 +4,7 @@ use crate::error::{Error, counter, length, range};
 ///
 /// ```
 /// use yuragi_energy::replicas::Reads;
-/// assert_eq!(Reads::try_from(3)?, Reads { first: 0, count: 3 });
+/// assert_eq!([Reads::from(3), Reads::try_from(3_usize)?], [Reads { first: 0, count: 3 }; 2]);
 /// assert_eq!(Reads::try_from(5..9)?, Reads { first: 5, count: 4 });
 /// # Ok::<(), yuragi_energy::Error>(())
 /// ```
@@ -14,6 +14,12 @@ pub struct Reads {
     pub first: u32,
     /// How many.
     pub count: u32,
+}
+
+impl From<u32> for Reads {
+    fn from(count: u32) -> Self {
+        Self { first: 0, count }
+    }
 }
 
 impl TryFrom<usize> for Reads {
@@ -35,6 +41,25 @@ impl TryFrom<core::ops::Range<usize>> for Reads {
 }
 
 impl Reads {
+    /// Every read as so many, one after another: those of a ladder of temperatures.
+    ///
+    /// # Errors
+    /// Numbers that do not fit.
+    ///
+    /// ```
+    /// use yuragi_energy::replicas::Reads;
+    /// assert_eq!(Reads { first: 2, count: 5 }.times(10)?, Reads { first: 20, count: 50 });
+    /// assert!(Reads::from(1 << 20).times(1 << 20).is_err());
+    /// # Ok::<(), yuragi_energy::Error>(())
+    /// ```
+    pub fn times(self, many: usize) -> Result<Self, Error> {
+        let times = |number: u32| u32::try_from(many).ok()?.checked_mul(number);
+        match (times(self.first), times(self.count)) {
+            (Some(first), Some(count)) => Self { first, count }.check(),
+            _ => Err(Error::Overflow { what: "the number of reads times temperatures" }),
+        }
+    }
+
     /// `Ok` if the numbers of all reads fit.
     pub(crate) fn check(self) -> Result<Self, Error> {
         self.first.checked_add(self.count).ok_or(Error::Overflow { what: "the number of the last read" })?;

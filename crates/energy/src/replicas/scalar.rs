@@ -54,8 +54,12 @@ impl<D: Dynamics> Replicas for ScalarReplicas<'_, D> {
         self.problem
     }
 
-    fn len(&self) -> usize {
-        self.replicas.len()
+    fn reads(&self) -> Reads {
+        Reads { first: self.first, count: self.replicas.len() as u32 }
+    }
+
+    fn draws(&self) -> Draws {
+        self.draws
     }
 
     fn sweep(&mut self, sweep: u32, betas: Betas<'_>) -> Result<(), Error> {

@@ -1,72 +1,41 @@
-use super::configurations::configurations;
 use super::progress::{Hook, report};
 use crate::dynamics::Dynamics;
 use crate::error::Error;
 use crate::problem::Problem;
-use crate::replicas::{Betas, Reads, Replicas, batch};
+use crate::replicas::{Betas, Replicas, batch};
 use crate::sample_set::SampleSet;
 use crate::schedule::Schedule;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-/// Simulated annealing: every read starts at random and makes one sweep at each β of the schedule.
-///
-/// # Errors
-/// A problem that the chain is not for, or [`Error::Cancelled`].
-///
-/// ```
-/// use yuragi_energy::{Bonds, Problem, Schedule, dynamics::HeatBath, sampler::{anneal, quiet}};
-/// let ring = Problem::lattice(&[20], Bonds::Uniform(1.0), &[])?;
-/// let schedule = Schedule::default_for(ring.beta_range(), 300)?;
-/// let samples = anneal(&ring, HeatBath, &schedule, 50, 1, &mut quiet)?;
-/// assert_eq!(samples.best().map(|sample| sample.energy), Some(-20.0));
-/// # Ok::<(), yuragi_energy::Error>(())
-/// ```
-pub fn anneal<D: Dynamics>(
-    problem: &Problem,
-    dynamics: D,
-    schedule: &Schedule,
-    reads: u32,
-    seed: u64,
-    hook: Hook<'_>,
-) -> Result<SampleSet, Error> {
-    anneal_reads(problem, dynamics, schedule, Reads { first: 0, count: reads }, seed, hook)
-}
-
-pub(super) fn anneal_reads<D: Dynamics>(
-    problem: &Problem,
-    dynamics: D,
-    schedule: &Schedule,
-    reads: Reads,
-    seed: u64,
-    hook: Hook<'_>,
-) -> Result<SampleSet, Error> {
-    anneal_replicas(batch(problem, dynamics, reads, seed)?, schedule, hook)
-}
-
-/// [`anneal`] of reads that begin as they stand, such as those of a GPU.
+/// Simulated annealing: every read makes one sweep at each β of the schedule.
 ///
 /// # Errors
 /// What the reads report, or [`Error::Cancelled`].
-pub fn anneal_replicas<'a>(
-    replicas: Box<dyn Replicas + Send + 'a>,
-    schedule: &Schedule,
-    hook: Hook<'_>,
-) -> Result<SampleSet, Error> {
-    let mut annealing = Annealing::new(replicas, schedule.clone());
-    while annealing.step()? {
-        report(hook, annealing.sweep().into(), schedule.sweeps().into())?;
+///
+/// ```
+/// use yuragi_energy::{Bonds, Problem, Schedule, dynamics::HeatBath, replicas::batch, sampler::{anneal, quiet}};
+/// let ring = Problem::lattice(&[20], Bonds::Uniform(1.0), &[])?;
+/// let schedule = Schedule::default_for(ring.beta_range(), 300)?;
+/// let samples = anneal(&mut *batch(&ring, HeatBath, 50, 1)?, &schedule, &mut quiet)?;
+/// assert_eq!(samples.best().map(|sample| sample.energy), Some(-20.0));
+/// # Ok::<(), yuragi_energy::Error>(())
+/// ```
+pub fn anneal(replicas: &mut dyn Replicas, schedule: &Schedule, hook: Hook<'_>) -> Result<SampleSet, Error> {
+    for sweep in 0..schedule.sweeps() {
+        replicas.sweep(sweep, Betas::Same(schedule.beta(sweep)))?;
+        report(hook, u64::from(sweep) + 1, schedule.sweeps().into())?;
     }
-    annealing.samples()
+    SampleSet::new(replicas.problem(), replicas.configurations()?, schedule.clone())
 }
 
 /// An annealing that is advanced sweep by sweep, for a caller with a clock of its own.
 ///
 /// ```
-/// use yuragi_energy::replicas::{Reads, batch};
+/// use yuragi_energy::replicas::batch;
 /// use yuragi_energy::{Bonds, Problem, Schedule, dynamics::Metropolis, sampler::Annealing};
 /// let ring = Problem::lattice(&[8], Bonds::Uniform(1.0), &[])?;
-/// let replicas = batch(&ring, Metropolis, Reads { first: 0, count: 4 }, 1)?;
+/// let replicas = batch(&ring, Metropolis, 4, 1)?;
 /// let mut annealing = Annealing::new(replicas, Schedule::linear(0.1, 3.0, 100)?);
 /// while annealing.step()? { /* draw a frame */ }
 /// assert_eq!(annealing.samples()?.len(), 4);
@@ -107,8 +76,7 @@ impl<'a> Annealing<'a> {
     /// # Errors
     /// More values than memory can address.
     pub fn samples(&self) -> Result<SampleSet, Error> {
-        let values = configurations(&*self.replicas)?;
-        SampleSet::new(self.replicas.problem(), values, self.schedule.clone())
+        SampleSet::new(self.replicas.problem(), self.replicas.configurations()?, self.schedule.clone())
     }
 }
 
@@ -131,7 +99,7 @@ pub fn adaptive_schedule<D: Dynamics>(
     const LEVELS: u32 = 32;
     const SWEEPS: u32 = 8;
     let pilot = Schedule::geometric(start, end, LEVELS)?;
-    let mut replicas = batch(problem, dynamics, Reads { first: 0, count: READS as u32 }, !seed)?;
+    let mut replicas = batch(problem, dynamics, READS as u32, !seed)?;
     let mut energies = [0.0; READS];
     let mut ladder: Vec<(f64, f64)> = Vec::new();
     for level in 0..LEVELS {

@@ -1,9 +1,6 @@
-use super::configurations::configurations;
 use super::progress::{Hook, report};
-use crate::dynamics::Dynamics;
 use crate::error::{Error, length, range};
-use crate::problem::Problem;
-use crate::replicas::{Betas, Reads, Replicas, batch};
+use crate::replicas::{Betas, Replicas};
 use crate::sample_set::SampleSet;
 use crate::schedule::Schedule;
 use crate::statistics::{Estimate, effective_sample_size, log_expectation, mean};
@@ -43,48 +40,28 @@ impl Work {
 }
 
 /// Jarzynski's equality, or annealed importance sampling (Neal, *Stat. Comput.* 11, 125 (2001)): every
-/// read starts from the uniform distribution, β = 0, and follows the protocol, whose first β
+/// read starts from the uniform distribution, β = 0, in which a new batch stands, and follows the protocol, whose first β
 /// is 0. Each later β is one change of β, which does work, then one sweep, which exchanges heat. The
 /// chain needs balance only.
 ///
 /// [`Work::log_ratio`] then estimates ln Z(β_T) − N ln q.
 ///
 /// # Errors
-/// A protocol that does not begin with β = 0, a problem that the chain is not for, or
-/// [`Error::Cancelled`].
+/// A protocol that does not begin with β = 0, what the reads report, or [`Error::Cancelled`].
 ///
 /// ```
-/// use yuragi_energy::{Bonds, Problem, Schedule, dynamics::Metropolis, exact, sampler::{jarzynski, quiet}};
+/// use yuragi_energy::{Bonds, Problem, Schedule, dynamics::Metropolis, exact, replicas::batch, sampler::{jarzynski, quiet}};
 /// let square = Problem::lattice(&[4, 4], Bonds::Uniform(1.0), &[])?;
-/// let work = jarzynski(&square, Metropolis, &Schedule::linear(0.0, 0.4, 50)?, 1000, 1, &mut quiet)?;
-/// let estimate = work.log_ratio();
+/// let protocol = Schedule::linear(0.0, 0.4, 50)?;
+/// let estimate = jarzynski(&mut *batch(&square, Metropolis, 1000, 1)?, &protocol, &mut quiet)?.log_ratio();
 /// let log_z = 16.0 * 2f64.ln() + estimate.value;
 /// assert!((log_z - exact::finite_square_log_z(4, 4, 0.4)?).abs() < 4.0 * estimate.error);
 /// # Ok::<(), yuragi_energy::Error>(())
 /// ```
-pub fn jarzynski<D: Dynamics>(
-    problem: &Problem,
-    dynamics: D,
-    protocol: &Schedule,
-    reads: u32,
-    seed: u64,
-    hook: Hook<'_>,
-) -> Result<Work, Error> {
-    jarzynski_reads(problem, dynamics, protocol, Reads { first: 0, count: reads }, seed, hook)
-}
-
-pub(super) fn jarzynski_reads<D: Dynamics>(
-    problem: &Problem,
-    dynamics: D,
-    protocol: &Schedule,
-    reads: Reads,
-    seed: u64,
-    hook: Hook<'_>,
-) -> Result<Work, Error> {
+pub fn jarzynski(replicas: &mut dyn Replicas, protocol: &Schedule, hook: Hook<'_>) -> Result<Work, Error> {
     let first = protocol.beta(0);
     range("the protocol's first beta", first.into(), first == 0.0, "0, where the start is drawn exactly")?;
-    let mut replicas = batch(problem, dynamics, reads, seed)?;
-    follow(&mut *replicas, protocol, hook)
+    follow(replicas, protocol, hook)
 }
 
 /// The same from given configurations, one a read, that must be drawn from equilibrium at the protocol's
@@ -92,23 +69,19 @@ pub(super) fn jarzynski_reads<D: Dynamics>(
 /// annealed importance sampling.
 ///
 /// # Errors
-/// As [`jarzynski()`]; `starts` that are not whole configurations.
-pub fn jarzynski_from<D: Dynamics>(
-    problem: &Problem,
-    dynamics: D,
+/// As [`jarzynski()`]; `starts` that are not one configuration for each read.
+pub fn jarzynski_from(
+    replicas: &mut dyn Replicas,
     protocol: &Schedule,
     starts: &[u8],
-    seed: u64,
     hook: Hook<'_>,
 ) -> Result<Work, Error> {
-    let n = problem.len();
-    let reads = crate::error::counter("the number of reads", starts.len() / n)?;
-    length("the starts", starts.len(), reads as usize * n)?;
-    let mut replicas = batch(problem, dynamics, Reads { first: 0, count: reads }, seed)?;
+    let n = replicas.problem().len();
+    length("the starts", starts.len(), replicas.len() * n)?;
     for (slot, start) in starts.chunks(n).enumerate() {
         replicas.set_values(slot, start)?;
     }
-    follow(&mut *replicas, protocol, hook)
+    follow(replicas, protocol, hook)
 }
 
 fn follow(replicas: &mut dyn Replicas, protocol: &Schedule, hook: Hook<'_>) -> Result<Work, Error> {
@@ -128,6 +101,6 @@ fn follow(replicas: &mut dyn Replicas, protocol: &Schedule, hook: Hook<'_>) -> R
         core::mem::swap(&mut before, &mut after);
         report(hook, sweep.into(), u64::from(protocol.sweeps()) - 1)?;
     }
-    let samples = SampleSet::new(replicas.problem(), configurations(replicas)?, protocol.clone())?;
+    let samples = SampleSet::new(replicas.problem(), replicas.configurations()?, protocol.clone())?;
     Ok(Work { work, heat, samples })
 }

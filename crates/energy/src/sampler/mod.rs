@@ -1,5 +1,6 @@
-//! Samplers over batches of reads: each takes a problem, a chain, temperatures, the number of reads and
-//! a seed.
+//! Samplers over batches of reads: each takes [`Replicas`](crate::Replicas) and temperatures. Which machine sweeps the
+//! reads is the batch's matter: [`batch()`](crate::replicas::batch()) on this thread,
+//! [`Threads`](crate::replicas::Threads) on several, and a GPU's give the same samples, read by read.
 //!
 //! | sampler | gives | reference |
 //! |---|---|---|
@@ -10,13 +11,9 @@
 //! | [`jarzynski()`] | ratios of partition functions | Jarzynski 1997; Neal 2001 |
 //! | [`population_anneal`] | log Z(β), equilibrium, low energies | Hukushima and Iba 2003; Machta 2010 |
 //!
-//! With the feature `std`, those that end in `_on` do the same on threads.
-//!
-//! Every one calls a hook after each sweep, which may cancel it; [`quiet`] is the one that does nothing.
+//! Every one calls a hook after each sweep, which may cancel it (a batch may run several sweeps together, later); [`quiet`] is the one that does nothing.
 
 mod anneal;
-pub(crate) mod configurations;
-mod crowd;
 mod exchange;
 mod families;
 mod jarzynski;
@@ -26,10 +23,8 @@ mod progress;
 mod quantum;
 mod resample;
 mod tempering;
-#[cfg(feature = "std")]
-mod threads;
 
-pub use anneal::{Annealing, adaptive_schedule, anneal, anneal_replicas};
+pub use anneal::{Annealing, adaptive_schedule, anneal};
 pub use exchange::{Exchange, exchange};
 pub use jarzynski::{Work, jarzynski, jarzynski_from};
 pub use population::{Population, PopulationSettings, PopulationStep, population_anneal};
@@ -38,5 +33,3 @@ pub use progress::{Hook, Progress, quiet};
 pub use quantum::{QuantumSettings, quantum_anneal};
 pub use resample::{Resampling, resample};
 pub use tempering::{Tempering, temper, tempering_weights, weights_from_energies};
-#[cfg(feature = "std")]
-pub use threads::{anneal_on, exchange_on, jarzynski_on, population_anneal_on, quantum_anneal_on};

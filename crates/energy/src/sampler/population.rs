@@ -1,11 +1,8 @@
-use super::crowd::{Crowd, Sweeps};
 use super::families::Families;
-use super::progress::Hook;
+use super::progress::{Hook, report};
 use super::resample::{Resampling, resample};
-use crate::draw::Draws;
-use crate::dynamics::Dynamics;
 use crate::error::{Error, range};
-use crate::problem::Problem;
+use crate::replicas::{Betas, Replicas};
 use crate::sample_set::SampleSet;
 use crate::schedule::Schedule;
 use crate::statistics::log_mean_exp;
@@ -59,43 +56,29 @@ pub struct Population {
 ///
 /// > ln Z(β′) = ln Z(β) + ln((1/R) Σ_i exp(−(β′ − β)E_i)), ln Z(0) = N ln q.
 ///
-/// The members of one population depend on each other: here a read is a member.
+/// A read is a member, in its uniform random configuration at the beginning. The members of one population depend on each
+/// other.
 ///
 /// # Errors
-/// No member, a schedule that does not begin with 0, more sweeps than the counters hold, a problem that
-/// the chain is not for, or [`Error::Cancelled`].
-pub fn population_anneal<D: Dynamics>(
-    problem: &Problem,
-    dynamics: D,
+/// No member, a schedule that does not begin with 0, more sweeps than the counters hold, what the reads report, or
+/// [`Error::Cancelled`].
+pub fn population_anneal(
+    replicas: &mut dyn Replicas,
     settings: &PopulationSettings,
-    members: u32,
-    seed: u64,
-    hook: Hook<'_>,
-) -> Result<Population, Error> {
-    population_parts(problem, &dynamics, settings, (members, 1), seed, hook)
-}
-
-/// [`population_anneal`] in so many parts.
-pub(super) fn population_parts<D: Dynamics>(
-    problem: &Problem,
-    dynamics: &D,
-    settings: &PopulationSettings,
-    (members, parts): (u32, usize),
-    seed: u64,
     hook: Hook<'_>,
 ) -> Result<Population, Error> {
     let PopulationSettings { schedule, sweeps, resampling } = settings;
+    let members = replicas.reads().count;
     range("the number of members", members.into(), members > 0, "at least 1")?;
     let first = schedule.beta(0);
     range("the schedule's first beta", first.into(), first == 0.0, "0, where the start is drawn exactly")?;
     let temperatures = schedule.sweeps();
     let total = temperatures.saturating_sub(1).checked_mul(*sweeps);
     let total = total.ok_or(Error::Overflow { what: "the number of sweeps times temperatures" })?;
-    let draws = Draws::new(seed);
-    let mut crowd = Crowd::new(problem, dynamics, members, parts, seed)?;
-    let mut energies: Vec<f64> = crowd.energies().collect();
+    let mut energies = alloc::vec![0.0; members as usize];
+    replicas.energies(&mut energies)?;
     let mut founders: Vec<u32> = (0..members).collect();
-    let mut log_z = problem.len() as f64 * libm::log(problem.variables().states() as f64);
+    let mut log_z = replicas.problem().len() as f64 * libm::log(replicas.problem().variables().states() as f64);
     let mut families = Families::new(members as usize);
     let mut steps = alloc::vec![step(0.0, log_z, &families, &energies, &founders)];
     for number in 1..temperatures {
@@ -104,14 +87,17 @@ pub(super) fn population_parts<D: Dynamics>(
         let log_weights: Vec<f64> = energies.iter().map(|energy| -change * energy).collect();
         log_z += log_mean_exp(&log_weights).value;
         families.weigh(&founders, &log_weights);
-        let parents = resample(*resampling, &log_weights, draws, number)?;
-        crowd.resample(&parents)?;
+        let parents = resample(*resampling, &log_weights, replicas.draws(), number)?;
+        replicas.resample(&parents)?;
         founders = parents.iter().map(|&parent| founders[parent as usize]).collect();
-        crowd.sweep(Sweeps { first: (number - 1) * sweeps + 1, count: *sweeps, total, beta }, hook)?;
-        energies = crowd.energies().collect();
+        for sweep in (number - 1) * sweeps + 1..=number * sweeps {
+            replicas.sweep(sweep, Betas::Same(beta))?;
+            report(hook, sweep.into(), total.into())?;
+        }
+        replicas.energies(&mut energies)?;
         steps.push(step(beta.into(), log_z, &families, &energies, &founders));
     }
-    let samples = SampleSet::new(problem, crowd.configurations()?, schedule.clone())?;
+    let samples = SampleSet::new(replicas.problem(), replicas.configurations()?, schedule.clone())?;
     Ok(Population { steps, founders, samples })
 }
 

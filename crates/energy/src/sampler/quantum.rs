@@ -1,6 +1,7 @@
 use super::progress::{Hook, report};
 use crate::draw::{Draws, Stream, threshold};
 use crate::error::{Error, counter, range};
+use crate::parallel::beside;
 use crate::problem::{Couplings, Problem, Variables};
 use crate::replicas::Reads;
 use crate::replicas::lanes::{Lanes, compare, sign};
@@ -8,6 +9,8 @@ use crate::replicas::planes::{Keys, site_planes};
 use crate::sample_set::SampleSet;
 use crate::schedule::Schedule;
 use alloc::vec::Vec;
+use core::ops::ControlFlow;
+use core::sync::atomic::{AtomicBool, Ordering};
 use yuragi_numeric::elementary::exp;
 use yuragi_numeric::simd::{Task, vectorize};
 
@@ -22,6 +25,8 @@ pub struct QuantumSettings {
     pub transverse: (f64, f64),
     /// The number of sweeps of all slices.
     pub sweeps: u32,
+    /// Threads that reads are spread over, at most; the samples do not depend on them.
+    pub threads: usize,
 }
 
 /// Path-integral quantum annealing of H = E(σᶻ) − Γ Σ_k σᵏₓ, whose transverse field Γ is taken away.
@@ -38,7 +43,7 @@ pub struct QuantumSettings {
 /// ```
 /// use yuragi_energy::{Bonds, Problem, sampler::{QuantumSettings, quantum_anneal, quiet}};
 /// let ring = Problem::lattice(&[12], Bonds::Uniform(1.0), &[])?;
-/// let settings = QuantumSettings { beta: 8.0, slices: 8, transverse: (3.0, 1e-3), sweeps: 200 };
+/// let settings = QuantumSettings { beta: 8.0, slices: 8, transverse: (3.0, 1e-3), sweeps: 200, threads: 1 };
 /// let samples = quantum_anneal(&ring, settings, 20, 1, &mut quiet)?;
 /// assert_eq!(samples.best().map(|sample| sample.energy), Some(-12.0));
 /// # Ok::<(), yuragi_energy::Error>(())
@@ -46,24 +51,41 @@ pub struct QuantumSettings {
 pub fn quantum_anneal(
     problem: &Problem,
     settings: QuantumSettings,
-    reads: u32,
+    reads: impl Into<Reads>,
     seed: u64,
     hook: Hook<'_>,
 ) -> Result<SampleSet, Error> {
-    quantum_reads(problem, settings, Reads { first: 0, count: reads }, seed, hook)
+    let all = reads.into().check()?;
+    let threads = u32::try_from(settings.threads).unwrap_or(u32::MAX).max(1);
+    let share = all.count.div_ceil(threads).checked_next_multiple_of(TOGETHER).unwrap_or(all.count).max(1);
+    let own = |first: u32| Reads { first: all.first + first, count: share.min(all.count - first) };
+    let rest: Vec<Reads> = (0..all.count).step_by(share as usize).skip(1).map(own).collect();
+    let cancelled = AtomicBool::new(false);
+    let here = || {
+        let first = quantum_reads(problem, settings, own(0), seed, hook);
+        cancelled.store(first.is_err(), Ordering::Relaxed);
+        first
+    };
+    let there = |reads: Reads| {
+        let mut stop =
+            |_| if cancelled.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        quantum_reads(problem, settings, reads, seed, &mut stop)
+    };
+    let parts = beside(here, rest, &there).into_iter().collect::<Result<_, Error>>()?;
+    SampleSet::joined(parts, problem, &Schedule::linear(settings.beta, settings.beta, settings.sweeps)?)
 }
 
-/// Reads that share a word: a share of them begins where this divides its number.
-pub(super) const TOGETHER: u32 = 32;
+/// Reads that share a word.
+const TOGETHER: u32 = 32;
 
-pub(super) fn quantum_reads(
+fn quantum_reads(
     problem: &Problem,
     settings: QuantumSettings,
     reads: Reads,
     seed: u64,
     hook: Hook<'_>,
 ) -> Result<SampleSet, Error> {
-    let QuantumSettings { beta, slices, transverse: (first, last), sweeps } = settings;
+    let QuantumSettings { beta, slices, transverse: (first, last), sweeps, .. } = settings;
     if problem.variables() != Variables::Spin {
         return Err(Error::Unsupported { what: "quantum annealing", needs: "spins" });
     }
@@ -71,7 +93,6 @@ pub(super) fn quantum_reads(
     range("the number of slices", f64::from(slices), slices > 0, "at least 1")?;
     range("the last transverse field", last, last > 0.0 && last.is_finite(), "positive and finite")?;
     range("the first transverse field", first, first >= last && first.is_finite(), "finite and not below the last")?;
-    let reads = reads.check()?;
     let (n, p) = (problem.len(), slices as usize);
     let spins = n.checked_mul(p).ok_or(Error::Overflow { what: "the number of slices times variables" })?;
     counter("the number of slices times variables", spins)?;

@@ -58,9 +58,9 @@ impl Alone<'_> {
     }
 }
 
-/// As [`quantum_reads`].
+/// As [`quantum_anneal`].
 fn alone(problem: &Problem, settings: QuantumSettings, reads: Reads, seed: u64) -> Vec<Vec<u8>> {
-    let QuantumSettings { beta, slices, transverse: (first, last), sweeps } = settings;
+    let QuantumSettings { beta, slices, transverse: (first, last), sweeps, .. } = settings;
     let (n, draws) = (problem.len(), Draws::new(seed));
     let read = |read: u32| {
         let sites = 0..(n * slices as usize) as u32;
@@ -91,9 +91,9 @@ fn reads_side_by_side_are_those_alone() {
     let one = Problem::ising(1, [], &[-1.0]).unwrap();
     for problem in [&sparse, &sparse.to_dense().unwrap(), &lattice, &one] {
         for (slices, first, count) in [(1, 0, 3), (2, 30, 40), (5, 7, 32)] {
-            let settings = QuantumSettings { beta: 2.0, slices, transverse: (2.0, 0.05), sweeps: 12 };
+            let settings = QuantumSettings { beta: 2.0, slices, transverse: (2.0, 0.05), sweeps: 12, threads: 1 };
             let reads = Reads { first, count };
-            let found = quantum_reads(problem, settings, reads, 9, &mut crate::sampler::quiet).unwrap();
+            let found = quantum_anneal(problem, settings, reads, 9, &mut crate::sampler::quiet).unwrap();
             let found: Vec<Vec<u8>> = found.iter().map(|sample| sample.values.to_vec()).collect();
             assert_eq!(found, alone(problem, settings, reads, 9), "{slices} slices");
         }

@@ -1,11 +1,8 @@
-use super::configurations::configurations;
 use super::ladder::{check_ladder, metropolis_threshold};
 use super::progress::{Hook, report};
-use crate::draw::{Draws, Stream};
-use crate::dynamics::Dynamics;
+use crate::draw::Stream;
 use crate::error::{Error, length, range};
-use crate::problem::Problem;
-use crate::replicas::{Betas, Reads, batch};
+use crate::replicas::{Betas, Replicas};
 use crate::sample_set::SampleSet;
 use crate::schedule::Schedule;
 use alloc::vec::Vec;
@@ -41,23 +38,17 @@ pub fn weights_from_energies(betas: &[f64], energies: &[f64]) -> Result<Vec<f64>
 }
 
 /// Measures ⟨E⟩ at each temperature in turn, from hot to cold, and gives the weights g for [`temper`].
-/// Of the `sweeps` at each temperature the first half is not counted. The draws are those of the seed's complement.
+/// Of the `sweeps` at each temperature the first half is not counted. Reads of another seed than the walk's keep the two
+/// independent.
 ///
 /// # Errors
-/// A ladder that does not ascend, no read, fewer than 2 sweeps, or a problem that the chain is not for.
-pub fn tempering_weights<D: Dynamics>(
-    problem: &Problem,
-    dynamics: D,
-    betas: &[f64],
-    sweeps: u32,
-    reads: u32,
-    seed: u64,
-) -> Result<Vec<f64>, Error> {
+/// A ladder that does not ascend, no read, fewer than 2 sweeps, or what the reads report.
+pub fn tempering_weights(replicas: &mut dyn Replicas, betas: &[f64], sweeps: u32) -> Result<Vec<f64>, Error> {
     check_ladder(betas)?;
+    let reads = replicas.reads().count;
     range("the number of reads", reads.into(), reads > 0, "at least 1")?;
     range("the number of sweeps", sweeps.into(), sweeps >= 2, "at least 2")?;
     let total = sweeps.checked_mul(betas.len() as u32).ok_or(Error::Overflow { what: "the number of sweeps" })?;
-    let mut replicas = batch(problem, dynamics, Reads { first: 0, count: reads }, !seed)?;
     let mut energies = alloc::vec![0.0; reads as usize];
     let mut sums = alloc::vec![0.0; betas.len()];
     for sweep in 0..total {
@@ -81,31 +72,25 @@ pub fn tempering_weights<D: Dynamics>(
 /// Reads start at uniform random levels; the first `discard` sweeps are not counted.
 ///
 /// # Errors
-/// A ladder that does not ascend, weights of another length, or not finite, a problem that the chain
-/// is not for, or [`Error::Cancelled`].
-#[expect(clippy::too_many_arguments, reason = "problem, chain, ladder, reads and seed, as every sampler")]
-pub fn temper<D: Dynamics>(
-    problem: &Problem,
-    dynamics: D,
+/// A ladder that does not ascend, weights of another length, or not finite, what the reads report, or
+/// [`Error::Cancelled`].
+pub fn temper(
+    replicas: &mut dyn Replicas,
     (betas, weights): (&[f64], &[f64]),
-    sweeps: u32,
-    discard: u32,
-    reads: u32,
-    seed: u64,
+    (sweeps, discard): (u32, u32),
     hook: Hook<'_>,
 ) -> Result<Tempering, Error> {
     check_ladder(betas)?;
     length("the weights", weights.len(), betas.len())?;
     weights.iter().try_for_each(|&g| range("a weight", g, g.is_finite(), "finite"))?;
-    let (draws, top) = (Draws::new(seed), betas.len() - 1);
-    let mut replicas = batch(problem, dynamics, Reads { first: 0, count: reads }, seed)?;
+    let (draws, reads, top) = (replicas.draws(), replicas.reads(), betas.len() - 1);
     let start = |read: u32| {
         let word = draws.word(0, 0, Stream::Choice, read);
         ((u64::from(word) * betas.len() as u64) >> 32) as u32
     };
-    let mut levels: Vec<u32> = (0..reads).map(start).collect();
-    let mut energies = alloc::vec![0.0; reads as usize];
-    let mut own = alloc::vec![0.0f32; reads as usize];
+    let mut levels: Vec<u32> = (reads.first..reads.first + reads.count).map(start).collect();
+    let mut energies = alloc::vec![0.0; replicas.len()];
+    let mut own = alloc::vec![0.0f32; replicas.len()];
     let (mut occupancy, mut sums) = (alloc::vec![0u64; betas.len()], alloc::vec![0.0; betas.len()]);
     for sweep in 0..sweeps {
         for (beta, &level) in own.iter_mut().zip(&levels) {
@@ -113,7 +98,7 @@ pub fn temper<D: Dynamics>(
         }
         replicas.sweep(sweep, Betas::Each(&own))?;
         replicas.kept_energies(&mut energies)?;
-        for ((read, level), &energy) in (0..).zip(&mut levels).zip(&energies) {
+        for ((read, level), &energy) in (reads.first..).zip(&mut levels).zip(&energies) {
             let from = *level as usize;
             if sweep >= discard {
                 occupancy[from] += 1;
@@ -131,6 +116,7 @@ pub fn temper<D: Dynamics>(
         report(hook, u64::from(sweep) + 1, sweeps.into())?;
     }
     let energies = sums.iter().zip(&occupancy).map(|(sum, &count)| sum / count as f64).collect();
-    let samples = SampleSet::new(problem, configurations(&*replicas)?, Schedule::steps(betas.iter().copied())?)?;
+    let samples =
+        SampleSet::new(replicas.problem(), replicas.configurations()?, Schedule::steps(betas.iter().copied())?)?;
     Ok(Tempering { occupancy, energies, levels, samples })
 }

@@ -20,7 +20,7 @@ use yuragi::{
     diffusion::{self, Rng, Spacing, guidance::Interval},
     graph::Precision,
     io::{Picture, atomic, checkpoint::Archive, picture::contact_sheet},
-    machine::{Choice, Machine},
+    machine::{Choice, Machine, Work},
     model::{Model, Storage},
     models::generator::Sampling,
     train::{Run, Stage},
@@ -64,14 +64,18 @@ impl DeviceFlags {
 
     /// The machine asked for; a GPU is named in one line on standard error.
     pub fn machine(&self, cpu: Cpu) -> Result<Machine, Failure> {
-        let machine = Machine::choose(self.device, cpu, self.precision)?;
-        if machine.is_gpu() {
-            eprintln!("computing on {machine}");
-        } else if let Some(reason) = machine.unused() {
-            eprintln!("note: computing on the processor: {reason}");
-        }
-        Ok(machine)
+        Machine::choose(self.device, cpu, self.precision, Work::MUCH).map(told)
     }
+}
+
+/// The machine; a GPU is named in one line on standard error, and so is why one is not used.
+pub fn told(machine: Machine) -> Machine {
+    if machine.is_gpu() {
+        eprintln!("computing on {machine}");
+    } else if let Some(reason) = machine.unused() {
+        eprintln!("note: computing on the processor: {reason}");
+    }
+    machine
 }
 
 impl ModelFlags {

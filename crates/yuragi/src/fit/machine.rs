@@ -3,8 +3,7 @@ use std::ops::ControlFlow;
 use yuragi_energy::{
     Error,
     rbm::{
-        Rbm, Units,
-        partition::annealed_log_z,
+        Rbm, Units, partition, plan,
         train::{Settings, Trainer},
     },
     sampler::{Hook, Progress as Sweeps},
@@ -12,7 +11,7 @@ use yuragi_energy::{
 };
 
 use super::{Rows, WEIGHTS, course::Course};
-use crate::Failure;
+use crate::{Failure, machine::Machine as Device};
 
 /// How a restricted Boltzmann machine is trained.
 #[derive(Clone, Debug)]
@@ -31,6 +30,37 @@ pub struct Options {
     pub seed: u64,
     /// What to begin with, instead of small normal weights: a machine of the same units.
     pub begin: Option<Rbm>,
+    /// What computes. A GPU learns by [`plan`], whose draws are others than the processor's.
+    pub device: Device,
+}
+
+/// Where a machine learns.
+enum Learner {
+    Here(Rbm, Box<Trainer>),
+    There(Box<plan::Learner<Device>>),
+}
+
+impl Learner {
+    fn learn(&mut self, rate: f32, values: &[f32], going: &dyn Fn() -> bool) -> Result<f32, Error> {
+        match self {
+            Learner::Here(rbm, trainer) => {
+                trainer.set_rate(rate)?;
+                trainer.learn_while(rbm, values, &mut || going())
+            }
+            Learner::There(_) if !going() => Err(Error::Cancelled),
+            Learner::There(learner) => {
+                learner.set_rate(rate)?;
+                learner.learn(values)
+            }
+        }
+    }
+
+    fn machine(self) -> Result<Rbm, Error> {
+        match self {
+            Learner::Here(rbm, _) => Ok(rbm),
+            Learner::There(learner) => learner.machine(),
+        }
+    }
 }
 
 /// Where a training is, told after each batch.
@@ -78,7 +108,7 @@ impl Machine {
         going: &dyn Fn() -> bool,
         mut hook: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Machine, Failure> {
-        let &Options { hidden, hidden_units, epochs, batch, settings, seed, ref begin } = options;
+        let &Options { hidden, hidden_units, epochs, batch, settings, seed, ref begin, ref device } = options;
         let mut rbm = Rbm::new(rows.table().columns(), hidden, rows.units(), hidden_units)?;
         let base = base_of(&rows.means(), rows.units(), rows.len());
         if let Some(begin) = begin {
@@ -97,14 +127,19 @@ impl Machine {
             rbm.randomize(WEIGHTS, seed);
             rbm.visible_bias.clone_from(&base);
         }
-        let mut trainer = Trainer::new(&rbm, settings, seed)?;
         let mut course = Course::new(rows, batch, epochs, seed);
         let total = course.total;
+        let mut learner = if device.is_gpu() {
+            let rows = batch.clamp(1, rows.len());
+            Learner::There(Box::new(plan::Learner::new(device.clone(), &rbm, settings, rows, seed)?))
+        } else {
+            let trainer = Trainer::new(&rbm, settings, seed)?;
+            Learner::Here(rbm, Box::new(trainer))
+        };
         let mut values = Vec::new();
         for done in 0..total {
             let epoch = course.batch(done, &mut values);
-            trainer.set_rate(course.rate(settings.rate, done))?;
-            let reconstruction = match trainer.learn_while(&mut rbm, &values, &mut || going()) {
+            let reconstruction = match learner.learn(course.rate(settings.rate, done), &values, going) {
                 Err(Error::Cancelled) => break,
                 learned => learned?,
             };
@@ -115,15 +150,26 @@ impl Machine {
                 break;
             }
         }
-        Ok(Machine { rbm, base })
+        Ok(Machine { rbm: learner.machine()?, base })
     }
 
-    /// ln Z by annealed importance sampling, and ⟨ln p⟩ of rows as they are drawn in epoch 0.
+    /// ln Z by annealed importance sampling on this device, and ⟨ln p⟩ of rows as they are drawn in epoch 0.
     ///
     /// # Errors
-    /// Gaussian units, rows of another length, or a hook that cancels.
-    pub fn score(&self, rows: &Rows, (steps, chains): (u32, u32), seed: u64, hook: Hook<'_>) -> Result<Score, Failure> {
-        let log_z = annealed_log_z(&self.rbm, &self.base, (steps, chains), seed, hook)?;
+    /// Gaussian units, rows of another length, a hook that cancels, or what a GPU says.
+    pub fn score(
+        &self,
+        rows: &Rows,
+        (steps, chains): (u32, u32),
+        seed: u64,
+        device: &Device,
+        hook: Hook<'_>,
+    ) -> Result<Score, Failure> {
+        let effort = (steps, chains);
+        let log_z = match device.is_gpu() {
+            true => plan::annealed_log_z(device, &self.rbm, &self.base, effort, seed, hook),
+            false => partition::annealed_log_z(&self.rbm, &self.base, effort, seed, hook),
+        }?;
         let (mut log_weights, mut values) = (Vec::with_capacity(rows.len()), Vec::new());
         let total = rows.len() as u64;
         for row in 0..rows.len() {
@@ -157,6 +203,7 @@ pub fn base_of(means: &[f32], units: Units, rows: usize) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
+    use yuragi_cpu::Cpu;
     use yuragi_energy::{rbm::partition::exact_log_z, sampler::quiet};
     use yuragi_io::{Table, table::Values};
 
@@ -187,6 +234,7 @@ mod tests {
             settings,
             seed: 3,
             begin: None,
+            device: Cpu::new().into(),
         };
         let mut told = Vec::new();
         let machine = Machine::train(&rows, &options, &|| true, |progress| {
@@ -195,7 +243,7 @@ mod tests {
         })
         .unwrap();
         assert_eq!((told.len(), told[2999]), (3000, (3000, 2999)));
-        let score = machine.score(&rows, (1000, 200), 1, &mut quiet).unwrap();
+        let score = machine.score(&rows, (1000, 200), 1, &Cpu::new().into(), &mut quiet).unwrap();
         let exact = exact_log_z(&machine.rbm).unwrap();
         assert!((score.log_z.value - exact).abs() < 5.0 * score.log_z.error, "{score:?} {exact}");
         // Sixteen rows, two of them twice, have −⟨ln P₀⟩ = 2.60 at best; nine independent pixels, 6.24.
@@ -213,6 +261,7 @@ mod tests {
             settings: Settings::default(),
             seed: 3,
             begin: None,
+            device: Cpu::new().into(),
         };
         let run = |until: u64| {
             let stop = |p: Progress| if p.done == until { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };

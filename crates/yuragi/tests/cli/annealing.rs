@@ -174,7 +174,7 @@ fn what_is_wrong_is_said_in_one_line() {
     refuse(&["potts:1:4x4"], &["states"]);
     refuse(&["potts:3:4x4", "--method", "quantum"], &["spins"]);
     refuse(&["potts:3:4x4", "--device", "cuda"], &["spins", "`--device cpu`"]);
-    refuse(&["ising:4x4", "--method", "exchange", "--device", "cuda:1"], &["--method anneal", "`--device cpu`"]);
+    refuse(&["ising:4x4", "--method", "quantum", "--device", "cuda:1"], &["`quantum`", "`--device cpu`"]);
     refuse(&["ising:4x4", "-o", "states.txt"], &["states.txt", ".csv or .npy"]);
     refuse(&["ising:4x4", "-o", "none/states.csv"], &["there is no folder none"]);
     refuse(&["ising:4x4", "--beta", "0:1", "--cooling", "geometric"], &["positive"]);

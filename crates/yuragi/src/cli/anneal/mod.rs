@@ -22,12 +22,12 @@ use yuragi::{
         Table, png,
         problem::{Asked, Format, Sense},
     },
-    machine::{Choice, Machine, gpu_chain},
+    machine::{Choice, Machine, Work as Demand, gpu_chain},
 };
 
 use super::{
     INTERRUPTED,
-    common::{Progress, abandonment, check_place, flow, print, threads, unless_interrupted},
+    common::{Progress, abandonment, check_place, flow, print, threads, told, unless_interrupted},
 };
 use report::Report;
 use source::{Source, named};
@@ -129,7 +129,8 @@ pub struct Anneal {
     /// Threads; the samples do not depend on them [default: all cores]
     #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Where to sweep: auto (a GPU for much work, if there is one), cpu, cuda or cuda:N; the samples do not depend on it
+    /// Where to sweep: auto (a GPU, if there is one, for what takes the processor a second or more), cpu, cuda or cuda:N;
+    /// the samples do not depend on it
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: Choice,
     /// States to print, the lowest first; 0 for none
@@ -204,18 +205,38 @@ impl Effort {
         if method != Method::Anneal {
             return Self { reads: READS.1, sweeps: SWEEPS.0 as u32 };
         }
-        // Updates of all reads in about two seconds: on bits, in lanes, or one read after another.
+        // About two seconds for all reads.
         let group = replicas::group(problem, dynamics);
-        let budget = match group {
-            256 => 2.5e7,
-            1 => 1e6,
-            _ => 3e6,
-        };
-        let work = problem.len() as f64 + 0.25 * problem.couplings().count() as f64;
-        let sweeps = budget / work;
+        let sweeps = 2.0 * speed(group) / visits(problem);
         let reads = if group == READS.0 || sweeps >= SWEEPS.0 { READS.0 } else { READS.1 };
         Self { reads, sweeps: sweeps.clamp(SWEEPS.0, SWEEPS.1) as u32 }
     }
+}
+
+/// What visiting every variable once takes, in visits of one without neighbours.
+fn visits(problem: &Problem) -> f64 {
+    problem.len() as f64 + 0.25 * problem.couplings().count() as f64
+}
+
+/// Visits in a second of all reads that are worked on together: on bits, in lanes, or one read after another.
+fn speed(group: u32) -> f64 {
+    match group {
+        256 => 1.25e7,
+        1 => 5e5,
+        _ => 1.5e6,
+    }
+}
+
+/// What sweeps ask of a machine.
+fn work<D: Dynamics>(problem: &Problem, dynamics: &D, replicas: u32, sweeps: u32, threads: usize) -> Demand {
+    let (group, n, replicas) = (replicas::group(problem, dynamics), problem.len() as f64, f64::from(replicas));
+    // The speeds are those of about 256 reads.
+    let seconds = visits(problem) * f64::from(sweeps) * replicas / (256.0 * speed(group) * threads as f64);
+    let bytes = match problem.is_dense() {
+        true => n * (12.0 * n + 10.0 * replicas),
+        false => n * (80.0 + 0.25 * replicas) + 24.0 * problem.couplings().count() as f64,
+    };
+    Demand { seconds, bytes }
 }
 
 /// What a method gave.
@@ -297,25 +318,26 @@ impl Anneal {
         Effort { reads, sweeps }: Effort,
         hook: sampler::Hook<'_>,
     ) -> Result<Outcome, Error> {
-        let (seed, threads) = (self.seed, threads(self.threads));
-        let gpu = self.gpu(problem, chain, reads).map_err(|failure| Error::Device(failure.to_string()))?;
+        let seed = self.seed;
+        // `exchange` has a replica of every read at every temperature.
+        let all = match self.method {
+            Method::Exchange => Reads::from(reads).times(self.temperatures as usize)?,
+            _ => reads.into(),
+        };
+        let machine = self.machine(problem, chain, all.count, sweeps)?;
+        let replicas = || machine.replicas(problem, chain, all, seed);
         match self.method {
             Method::Anneal => {
                 let schedule = self.schedule(problem, chain, sweeps)?;
-                if let Some(machine) = gpu {
-                    eprintln!("sweeping on {machine}");
-                    let reads = Reads { first: 0, count: reads };
-                    let replicas = machine.replicas(problem, chain, reads, seed)?;
-                    return Ok(sampler::anneal_replicas(replicas, &schedule, hook)?.into());
-                }
-                Ok(sampler::anneal_on(threads, problem, chain, &schedule, reads, seed, hook)?.into())
+                Ok(sampler::anneal(&mut *replicas()?, &schedule, hook)?.into())
             }
             Method::Quantum => {
                 let (hot, cold) = self.betas(problem);
                 // The field begins where it outweighs every gap, as β does.
-                let settings =
-                    QuantumSettings { beta: cold, slices: self.slices, transverse: (1.0 / hot, 1e-3 / cold), sweeps };
-                let samples = sampler::quantum_anneal_on(threads, problem, settings, reads, seed, hook)?;
+                let transverse = (1.0 / hot, 1e-3 / cold);
+                let (slices, threads) = (self.slices, threads(self.threads));
+                let settings = QuantumSettings { beta: cold, slices, transverse, sweeps, threads };
+                let samples = sampler::quantum_anneal(problem, settings, reads, seed, hook)?;
                 let (first, last) = settings.transverse;
                 let notes = vec![format!("{} slices, transverse field {first:.4} to {last:.2e}", self.slices)];
                 Ok(Outcome { notes, ..samples.into() })
@@ -323,8 +345,7 @@ impl Anneal {
             Method::Exchange => {
                 let ladder = self.schedule(problem, chain, self.temperatures)?;
                 let betas: Vec<f64> = ladder.betas().map(f64::from).collect();
-                let counted = (sweeps, sweeps / 2);
-                let found = sampler::exchange_on(threads, problem, chain, &betas, counted, reads, seed, hook)?;
+                let found = sampler::exchange(&mut *replicas()?, &betas, (sweeps, sweeps / 2), hook)?;
                 let lowest = found.acceptance.iter().copied().fold(1.0, f64::min);
                 let notes = vec![format!("neighbouring temperatures traded places in {:.0} % or more", 100.0 * lowest)];
                 Ok(Outcome { notes, ..found.samples.into() })
@@ -333,34 +354,33 @@ impl Anneal {
                 let schedule = self.schedule(problem, chain, self.temperatures)?;
                 let each = sweeps.div_ceil(self.temperatures);
                 let settings = PopulationSettings { schedule, sweeps: each, resampling: Resampling::Systematic };
-                Ok(population(sampler::population_anneal_on(threads, problem, chain, &settings, reads, seed, hook)?))
+                Ok(population(sampler::population_anneal(&mut *replicas()?, &settings, hook)?))
             }
             Method::Jarzynski => {
                 let protocol = self.schedule(problem, chain, sweeps.saturating_add(1))?;
-                let work = sampler::jarzynski_on(threads, problem, chain, &protocol, reads, seed, hook)?;
-                Ok(worked(problem, work))
+                Ok(worked(problem, sampler::jarzynski(&mut *replicas()?, &protocol, hook)?))
             }
         }
     }
 
-    /// The GPU to sweep on, if one is to.
-    fn gpu<D: Dynamics>(&self, problem: &Problem, chain: D, reads: u32) -> Result<Option<Machine>, Failure> {
-        /// Spins from which on a sweep is worth a GPU's launches.
-        const MANY: u64 = 1 << 20;
-        let possible = self.method == Method::Anneal && gpu_chain(problem, &chain).is_some();
-        let many = problem.len() as u64 * u64::from(reads) >= MANY;
+    /// The machine to sweep so many replicas on; a GPU is named in one line on standard error.
+    fn machine<D: Dynamics>(&self, problem: &Problem, chain: D, replicas: u32, sweeps: u32) -> Result<Machine, Error> {
+        let cpu = Cpu::with_threads(threads(self.threads));
+        let refused = |what: &str| Error::Device(what.to_owned());
+        let possible = self.method != Method::Quantum && gpu_chain(problem, &chain).is_some();
         match self.device {
-            Choice::Cpu => Ok(None),
-            Choice::Auto if !possible || !many => Ok(None),
-            Choice::Cuda(_) if !possible => Err(Failure::new(
-                "a GPU anneals spins by `--method anneal` and `--chain metropolis` or `heat-bath`; `--device cpu` does \
-                 everything",
-            )),
-            choice => {
-                let machine = Machine::choose(choice, Cpu::new(), Precision::F32)?;
-                Ok(machine.is_gpu().then_some(machine))
+            Choice::Cpu => return Ok(cpu.into()),
+            Choice::Auto if !possible => return Ok(cpu.into()),
+            Choice::Cuda(_) if !possible => {
+                return Err(refused(
+                    "a GPU sweeps spins, by `--chain metropolis` or `heat-bath` and every `--method` but `quantum`; \
+                     `--device cpu` does everything",
+                ));
             }
+            _ => {}
         }
+        let work = work(problem, &chain, replicas, sweeps, cpu.threads());
+        Machine::choose(self.device, cpu, Precision::F32, work).map(told).map_err(|error| refused(&error.to_string()))
     }
 
     fn betas(&self, problem: &Problem) -> (f64, f64) {

@@ -7,15 +7,19 @@ use std::{
 use clap::{Args, value_parser};
 use serde_json::{Value, json};
 use yuragi::{
-    Failure, energy,
-    fit::{Fitted, Layer, Machine, Options, Rows, Score},
+    Failure,
+    cpu::Cpu,
+    energy,
+    fit::{self, Fitted, Layer, Options, Rows, Score},
+    graph::Precision,
     io::{Picture, png},
+    machine::{Choice, Machine, Work},
 };
 
 use super::{Files, Judging, Learning, Notes, Units, estimate, rows};
 use crate::cli::{
     INTERRUPTED,
-    common::{Progress, check_place, flow, interruption, print, sheet, unless_interrupted},
+    common::{Progress, check_place, flow, interruption, print, sheet, told, unless_interrupted},
 };
 
 /// Hidden units of a machine of which nothing was said.
@@ -41,6 +45,10 @@ pub struct Rbm {
     learning: Learning,
     #[command(flatten)]
     judging: Judging,
+    /// Where to learn: auto (a GPU, if there is one, for what takes the processor a second or more), cpu, cuda or cuda:N.
+    /// A GPU draws other numbers than the processor
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: Choice,
     /// Draw the weights of the hidden units into this PNG file
     #[arg(long, value_name = "FILE")]
     filters: Option<PathBuf>,
@@ -55,24 +63,24 @@ impl Rbm {
         let shape = train.table().shape().to_vec();
         let epochs = self.learning.epochs;
         let begin = self.init.as_deref().map(first).transpose()?;
+        let hidden = self.hidden.map(|count| count as usize).or(begin.as_ref().map(|rbm| rbm.hidden()));
+        let hidden = hidden.unwrap_or(HIDDEN);
+        let device = self.device(&train, hidden)?;
         let options = Options {
-            hidden: self
-                .hidden
-                .map(|count| count as usize)
-                .or(begin.as_ref().map(|rbm| rbm.hidden()))
-                .unwrap_or(HIDDEN),
+            hidden,
             hidden_units: if self.learning.units == Units::Spin { Units::Spin } else { Units::Binary }.into(),
             epochs,
             batch: self.learning.batch as usize,
             settings: self.learning.settings(),
             seed: self.files.seed,
             begin,
+            device,
         };
         let interrupted = interruption("stopping; what was learned is kept")?;
         let (mut progress, started) = (Progress::new("learning")?, Instant::now());
         let (mut sum, mut batches, mut errors) = (0.0, 0u32, Vec::new());
         let going = || flow(&interrupted).is_continue();
-        let machine = Machine::train(&train, &options, &going, |at| {
+        let machine = fit::Machine::train(&train, &options, &going, |at| {
             notes.tell(&progress);
             progress.set(at.done as f64 / at.total as f64);
             (sum, batches) = (sum + f64::from(at.reconstruction), batches + 1);
@@ -97,7 +105,7 @@ impl Rbm {
         let &Judging { ais, chains, .. } = &self.judging;
         let score = if ais > 0 && self.learning.units != Units::Gaussian && flow(&interrupted).is_continue() {
             let mut progress = Progress::new("measuring")?;
-            let score = machine.score(&test, (ais, chains), self.files.seed, &mut |at| {
+            let score = machine.score(&test, (ais, chains), self.files.seed, &options.device, &mut |at| {
                 progress.set(at.done as f64 / at.total as f64);
                 flow(&interrupted)
             });
@@ -107,6 +115,22 @@ impl Rbm {
         };
         self.tell(&output, (&train, machine.rbm.hidden()), score, (&errors, seconds), &notes)?;
         Ok(if flow(&interrupted).is_break() { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+    }
+
+    /// The device asked for; a GPU is named in one line on standard error.
+    fn device(&self, rows: &Rows, hidden: usize) -> Result<Machine, Failure> {
+        /// Operations of products in a second of the processor.
+        const SPEED: f64 = 3e10;
+        let (visible, hidden) = (rows.table().columns() as f64, hidden as f64);
+        let batch = rows.len().min(self.learning.batch as usize) as f64;
+        // Each Gibbs step has two products, each phase two more.
+        let products = 2.0 * f64::from(self.learning.steps) + 4.0;
+        let all = rows.len() as f64 * f64::from(self.learning.epochs);
+        let work = Work {
+            seconds: 2.0 * products * visible * hidden * all / SPEED,
+            bytes: 4.0 * (4.0 * visible * hidden + 8.0 * batch * (visible + hidden)),
+        };
+        Machine::choose(self.device, Cpu::new(), Precision::F32, work).map(told)
     }
 
     fn tell(
@@ -153,7 +177,7 @@ fn first(path: &Path) -> Result<energy::rbm::Rbm, Failure> {
 }
 
 /// The weights of the first hidden units, grey being 0, black and white the largest of each.
-fn filters(machine: &Machine, shape: &[usize]) -> Result<Picture, Failure> {
+fn filters(machine: &fit::Machine, shape: &[usize]) -> Result<Picture, Failure> {
     let (hidden, weights) = (machine.rbm.hidden(), &machine.rbm.weights);
     let filter = |j: usize| {
         let column: Vec<f32> = weights.iter().skip(j).step_by(hidden).copied().collect();
