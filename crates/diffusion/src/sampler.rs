@@ -13,7 +13,7 @@
 //! | Heun | Karras et al. 2022 | 2 |
 //! | DPM2, DPM2 a | Lu et al. 2022; k-diffusion | 2; SDE |
 //! | LMS, PLMS, PNDM | k-diffusion; Liu et al. 2022 | 4, with a start of lower order |
-//! | DPM 2M, 3M; DPM++ 2M, 3M | Lu et al. 2022 | 2, 3 |
+//! | DPM 2M, 3M; DPM++ 2M, 3M | Lu et al. 2022 | 2 (3M by the formula in use, too) |
 //! | DPM++ 2M SDE, 3M SDE | Lu et al. 2022; k-diffusion | SDE |
 //! | DPM++ 2S, 3S | Lu et al. 2022 | 2, 3 |
 //! | DPM++ 2S a, DPM++ SDE | k-diffusion | SDE |

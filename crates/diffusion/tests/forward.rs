@@ -167,3 +167,33 @@ fn t26_lengths_are_checked() {
     assert_eq!(perturb(point, &[0.0; 2], &[0.0; 1], &mut [0.0; 2]), Err(expected));
     assert!(perturb(point, &[0.0; 3], &[0.0; 2], &mut [0.0; 2]).is_err());
 }
+
+/// With the perfect estimate of normal data, the three terms fall to −ln p(x)
+/// itself as the steps become finer.
+#[test]
+fn t26_the_bound_is_the_log_likelihood_in_the_limit() {
+    const V: f64 = 0.3;
+    for x in [-1.1f64, 0.2, 0.8] {
+        let exact = 0.5 * ((2.0 * std::f64::consts::PI * V).ln() + x * x / V);
+        let gap = |steps: usize| {
+            // Equal steps of ln(σ/α) from ln 100 to ln 0.005.
+            let point = |i: usize| {
+                let ratio = 100.0 * (0.005f64 / 100.0).powf(i as f64 / steps as f64);
+                let alpha = 1.0 / ratio.hypot(1.0);
+                Point { time: 0.0, alpha, sigma: ratio * alpha }
+            };
+            let points: Vec<Point> = (0..=steps).map(point).collect();
+            let mut total = gaussian_reconstruction_term(points[steps], 1) + prior_term(points[0], &[x as f32]);
+            for pair in points.windows(2) {
+                // E over z of (x − x̂)² with x̂ = gain·z.
+                let (t, s) = (pair[0], pair[1]);
+                let gain = t.alpha * V / (t.alpha * t.alpha * V + t.sigma * t.sigma);
+                let square = ((1.0 - gain * t.alpha) * x).powi(2) + (gain * t.sigma).powi(2);
+                total += path_term(t, s, &[0.0], &[square.sqrt() as f32]).unwrap();
+            }
+            total - exact
+        };
+        let (coarse, fine) = (gap(200), gap(3200));
+        assert!(fine > 0.0 && fine < coarse / 8.0 && fine < 0.02, "x {x}: {coarse}, then {fine}");
+    }
+}

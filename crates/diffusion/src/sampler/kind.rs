@@ -37,7 +37,9 @@ pub enum Kind {
     Dpm2Ancestral,
     /// The second-order multistep DPM-Solver++.
     DpmPlusPlus2M,
-    /// The third-order multistep DPM-Solver++.
+    /// The third-order multistep DPM-Solver++, by the formula in use: it counts
+    /// the second difference of estimates once, where the third order needs it
+    /// twice, and so converges at the second.
     DpmPlusPlus3M,
     /// The second-order multistep DPM-Solver++ for the reverse SDE, with
     /// ancestral noise.
@@ -55,7 +57,7 @@ pub enum Kind {
     DpmPlusPlusSde,
     /// The second-order multistep DPM-Solver, in ε.
     Dpm2M,
-    /// The third-order multistep DPM-Solver, in ε.
+    /// The third-order multistep DPM-Solver, in ε, by the same formula.
     Dpm3M,
     /// The unified predictor–corrector of second order, B(h) = e^h − 1 (Zhao
     /// et al. 2023).
