@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Mixture, run};
-use yuragi_diffusion::guidance::{classifier, classifier_free, classifier_free_rescaled};
+use yuragi_diffusion::guidance::{Interval, classifier, classifier_free, classifier_free_rescaled};
 use yuragi_diffusion::{Kind, Ladder, Point, Prediction, Sampler, Sde};
 
 const WEIGHT: f64 = 3.0;
@@ -102,9 +102,15 @@ fn t31_guided_samplers_follow_the_guided_ode() {
     let exact: Vec<f64> = starts().into_iter().map(integrate).collect();
     let share = left(&exact);
     assert!((0.2..0.95).contains(&share), "a test that can fail: {share}");
-    for (kind, steps, tolerance) in
-        [(Kind::Euler, 1000, 0.02), (Kind::Heun, 200, 0.005), (Kind::DpmPlusPlus2M, 200, 0.005)]
-    {
+    for (kind, steps, tolerance) in [
+        (Kind::Euler, 1000, 0.02),
+        (Kind::Heun, 200, 0.005),
+        (Kind::Dpm2, 200, 0.005),
+        (Kind::DpmPlusPlus2M, 200, 0.005),
+        (Kind::DpmPlusPlus3S, 210, 0.005),
+        (Kind::Deis, 200, 0.005),
+        (Kind::UniPc, 200, 0.005),
+    ] {
         for ladder in ladders(steps) {
             let values = sampled(kind, &ladder);
             // One start of all may lie on the other side of the separatrix.
@@ -197,5 +203,24 @@ fn t31_weight_one_is_the_condition_and_zero_is_none() {
         let mut out = c;
         classifier_free(&u, &mut out, weight).unwrap();
         assert_eq!(out, expected);
+    }
+}
+
+#[test]
+fn t31_an_interval_is_of_shares_of_noise() {
+    let interval = Interval::new(0.25, 0.75).unwrap();
+    let at = |alpha: f64, sigma: f64| interval.contains(Point { time: 0.0, alpha, sigma });
+    // In flow matching the share is t; at σ = α it is a half on any path.
+    assert!(at(0.75, 0.25) && at(0.25, 0.75) && at(1.0, 1.0) && at(0.5f64.sqrt(), 0.5f64.sqrt()));
+    assert!(!at(0.76, 0.24) && !at(0.24, 0.76) && !at(1.0, 0.0) && !at(0.0, 1.0));
+    assert_eq!(interval.to_string().parse(), Ok(interval));
+    let all = Interval::default();
+    assert!(all.contains(Point { time: 0.0, alpha: 0.0, sigma: 1.0 }));
+    assert_eq!(
+        "0.5:0.2".parse::<Interval>().unwrap_err().to_string(),
+        "the interval's end is 0.2; it must be from its beginning to 1"
+    );
+    for wrong in ["", "0.5", "a:b", "0:2", "-1:1", "NaN:1", "0:NaN"] {
+        assert!(wrong.parse::<Interval>().is_err(), "{wrong}");
     }
 }
