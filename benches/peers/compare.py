@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 PEER = Path(__file__).with_name("latent_diffusion_torch.py")
-WORK = ["autoencoder-training", "diffusion-training", "denoise", "decode"]
+WORK = ["autoencoder-training", "diffusion-training", "unet-training", "vae-training", "denoise", "decode"]
 # The largest error of an output relative to its size, and of the change that three steps make to the weights. Adam
 # divides small gradients by their own size, and with them their rounding errors.
 OUTPUTS, CHANGES = 1e-4, 1e-2

@@ -1,4 +1,4 @@
-"""The latent diffusion model of `crates/models` in PyTorch: the same networks, losses and steps.
+"""The networks of `crates/models` in PyTorch: latent diffusion and a variational autoencoder, with the same losses and steps.
 
     python latent_diffusion_torch.py check denoise FILE     compares with what `networks export` wrote
     python latent_diffusion_torch.py time denoise           prints the times of runs as JSON
@@ -261,7 +261,50 @@ class Diffusion(nn.Module):
         return weighted(error) + 0.5 * (weighted(colours) + weighted(F.avg_pool2d(colours, 4)))
 
 
-# The four pieces of work. `given` holds inputs and random draws by name, or draws them.
+# The variational autoencoder of Burda et al. (2016).
+
+
+class Vae(nn.Module):
+    def __init__(self):
+        super().__init__()
+
+        def side(inputs, *heads):
+            layers = {"0": nn.Linear(inputs, 200), "1": nn.Linear(200, 200)}
+            return nn.ModuleDict({"0": nn.ModuleDict(layers | {name: nn.Linear(200, width) for name, width in heads})})
+
+        self.encoder = side(784, ("mean", 50), ("log_variance", 50))
+        self.decoder = side(50, ("out", 784))
+
+    def loss(self, x, uniform, noise):
+        trunk = lambda side, h: torch.tanh(side["1"](torch.tanh(side["0"](h))))
+        x, encoder, decoder = (uniform < x).float(), self.encoder["0"], self.decoder["0"]
+        h = trunk(encoder, x)
+        mean, log_variance = encoder["mean"](h), encoder["log_variance"](h)
+        logits = decoder["out"](trunk(decoder, mean + (0.5 * log_variance).exp() * noise))
+        reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(1)
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
+        return (reconstruction + divergence).mean()
+
+
+class Plain:
+    """Adam, as `vae::OPTIMIZER`; PyTorch's own norm of the gradient, for the comparison."""
+
+    averages = []
+
+    def __init__(self, network, compiled):
+        self.loss, self.parameters = compiled(network.loss), list(named(network).values())
+        self.optimizer = torch.optim.Adam(self.parameters, lr=RATE, eps=1e-4, fused=True)
+
+    def run(self, *inputs):
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.loss(*inputs)
+        loss.backward()
+        length = nn.utils.get_total_norm([p.grad for p in self.parameters])
+        self.optimizer.step()
+        return {"loss": loss.detach(), "norm": length}
+
+
+# The pieces of work. `given` holds inputs and random draws by name, or draws them.
 
 
 class Trainer:
@@ -310,14 +353,30 @@ def autoencoder_training(compiled):
     return network, trainer, run
 
 
-def diffusion_training(compiled):
+def diffusion_training(compiled, batch=16):
     network = Diffusion()
     trainer = Trainer(network, compiled)
-    latent = [16, SIZE // 4, SIZE // 4, LATENT]
+    latent = [batch, SIZE // 4, SIZE // 4, LATENT]
 
     def run(given):
-        x0, caption, noise = given("latent", latent), given("caption", [16, LENGTH]), given("random.0", latent)
-        return trainer.run(x0, caption, noise, given("random.1", [16]), given("random.2", [16]))
+        x0, caption, noise = given("latent", latent), given("caption", [batch, LENGTH]), given("random.0", latent)
+        return trainer.run(x0, caption, noise, given("random.1", [batch]), given("random.2", [batch]))
+
+    return network, trainer, run
+
+
+def unet_training(compiled):
+    global SIZE, UNET_CHANNELS
+    SIZE, UNET_CHANNELS = 128, (96, 192, 320)
+    return diffusion_training(compiled, 8)
+
+
+def vae_training(compiled):
+    network = Vae()
+    trainer = Plain(network, compiled)
+
+    def run(given):
+        return trainer.run(given("x", [20, 784]), given("random.1000", [20, 784]), given("random.0", [20, 50]))
 
     return network, trainer, run
 
@@ -349,6 +408,8 @@ def decode(compiled):
 WORK = {
     "autoencoder-training": autoencoder_training,
     "diffusion-training": diffusion_training,
+    "unet-training": unet_training,
+    "vae-training": vae_training,
     "denoise": denoise,
     "decode": decode,
 }
@@ -394,7 +455,7 @@ def check(work, path):
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(rust("before", name))
-        if trainer:
+        if trainer and trainer.averages:
             torch._foreach_copy_(trainer.averages, trainer.parameters)
         if isinstance(network, Diffusion):
             network.colour.copy_(file["constant.colour"])
@@ -422,7 +483,10 @@ def check(work, path):
     if trainer:
         flat = lambda tensors: torch.cat([t.detach().flatten() for t in tensors])
         ours, before = flat(trainer.parameters), flat(rust("before", name) for name in parameters)
-        for what, have, prefix in [("weights", ours, "after"), ("averages", flat(trainer.averages), "after.ema")]:
+        changes = [("weights", ours, "after")]
+        if trainer.averages:
+            changes.append(("averages", flat(trainer.averages), "after.ema"))
+        for what, have, prefix in changes:
             want = flat(rust(prefix, name) for name in parameters)
             report[f"{what}_change"] = float((have - want).norm() / (want - before).norm())
     return report
@@ -444,7 +508,7 @@ def measure(work, arguments):
             return F.pad(words, (0, shape[1] - 10))
         if name == "mask":
             return torch.where(torch.arange(shape[1]) < 10, 0.0, -1e9).expand(shape).contiguous()
-        value = torch.rand(shape) if name in ("t", "random.2") else torch.randn(shape)
+        value = torch.rand(shape) if name in ("t", "x", "random.2", "random.1000") and len(shape) < 4 else torch.randn(shape)
         if len(shape) != 4:
             return value
         value = value.permute(0, 3, 1, 2)

@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! What is timed: the four plans in which training and generation spend their time.
+//! What is timed: the plans in which training and generation spend their time.
 //!
 //! `benches/kernels.rs` times single operations; `src/bin/networks.rs` times the plans below, or
 //! writes down what they compute, so that `peers/` can do the same with other systems. `src/bin/annealing.rs`,
@@ -19,9 +19,12 @@ use yuragi_models::{
     Settings,
     latent_diffusion::{OPTIMIZER, autoencoder_training, decode, denoise, diffusion_training},
     latents::Latents,
+    likelihood::Likelihood,
     tokenizer::{BEGIN, END, PAD},
+    unet::UNet,
+    vae::{self, Layer, Vae},
 };
-use yuragi_nn::optim::is_state;
+use yuragi_nn::optim::{Optimizer, is_state};
 use yuragi_numeric::fill;
 
 /// The learning rate of a timed training.
@@ -36,6 +39,10 @@ pub enum Work {
     AutoencoderTraining,
     /// One training step of U-Net and text encoder, 16 latents.
     DiffusionTraining,
+    /// The same with a U-Net of about ten million weights, 8 latents of 32×32.
+    UnetTraining,
+    /// One training step of the dense autoencoder 784-200-200-50 of Burda et al. (2016), 20 binary pictures.
+    VaeTraining,
     /// One evaluation of the U-Net for one guided picture: 2 latents.
     Denoise,
     /// One latent to a picture.
@@ -44,13 +51,22 @@ pub enum Work {
 
 impl Work {
     /// All of them.
-    pub const ALL: [Work; 4] = [Work::AutoencoderTraining, Work::DiffusionTraining, Work::Denoise, Work::Decode];
+    pub const ALL: [Work; 6] = [
+        Work::AutoencoderTraining,
+        Work::DiffusionTraining,
+        Work::UnetTraining,
+        Work::VaeTraining,
+        Work::Denoise,
+        Work::Decode,
+    ];
 
     /// The name in tables and files.
     pub fn name(self) -> &'static str {
         match self {
             Work::AutoencoderTraining => "autoencoder-training",
             Work::DiffusionTraining => "diffusion-training",
+            Work::UnetTraining => "unet-training",
+            Work::VaeTraining => "vae-training",
             Work::Denoise => "denoise",
             Work::Decode => "decode",
         }
@@ -61,7 +77,17 @@ impl Work {
     /// # Errors
     /// None with these settings.
     pub fn graph(self) -> Result<Graph, BuildError> {
-        self.of(&settings(), 16)
+        let settings = settings();
+        match self {
+            Work::UnetTraining => {
+                let unet = UNet { channels: [96, 192, 320], ..settings.unet };
+                self.of(&Settings { size: 128, unet, ..settings }, 8)
+            }
+            Work::VaeTraining => self.of(&settings, 20),
+            Work::AutoencoderTraining | Work::DiffusionTraining | Work::Denoise | Work::Decode => {
+                self.of(&settings, 16)
+            }
+        }
     }
 
     /// The same of small networks and batches, which the emulator computes in seconds.
@@ -80,10 +106,22 @@ impl Work {
     fn of(self, settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
         match self {
             Work::AutoencoderTraining => autoencoder_training(settings, batch),
-            Work::DiffusionTraining => diffusion_training(settings, batch),
+            Work::DiffusionTraining | Work::UnetTraining => diffusion_training(settings, batch),
+            Work::VaeTraining => {
+                let (hidden, latent) = if batch > 1 { (vec![200, 200], 50) } else { (vec![16], 4) };
+                let (shape, layers) = (vec![28, 28], vec![Layer { hidden, latent }]);
+                Vae { shape, likelihood: Likelihood::Bernoulli, layers, convolutional: false }.training(batch, 1)
+            }
             Work::Denoise => denoise(settings, 2),
             Work::Decode => decode(settings, 1),
         }
+    }
+}
+
+impl Work {
+    /// How its training steps.
+    pub fn optimizer(self) -> Optimizer {
+        if self == Work::VaeTraining { vae::OPTIMIZER } else { OPTIMIZER }
     }
 }
 
@@ -141,14 +179,16 @@ impl Values {
 }
 
 /// What an input of this name is given at a step counted from 0.
-fn input(spec: &InputSpec, place: usize, step: u32) -> Values {
+fn input(spec: &InputSpec, place: usize, step: u32, optimizer: &Optimizer) -> Values {
     let count = spec.shape.count();
     let mut noise = vec![0.0; count];
     fill::normal([0, 0], place as u32, 0, &mut noise);
     match spec.name.as_str() {
         "key" => Values::U32(key(step).to_vec()),
-        "hyper" => Values::F32(OPTIMIZER.hyper(step.into(), RATE, AVERAGE).to_vec()),
+        "hyper" => Values::F32(optimizer.hyper(step.into(), RATE, AVERAGE).to_vec()),
         "picture" => Values::F32(noise.iter().map(|z| z.clamp(-1.0, 1.0)).collect()),
+        // Probabilities of bright pixels: few are.
+        "x" if spec.shape.rank() == 2 => Values::F32(noise.iter().map(|z| (z - 0.5).clamp(0.0, 1.0)).collect()),
         "t" => Values::F32((0..count).map(|i| 0.9 - 0.5 * (i % 2) as f32).collect()),
         "mask" => Values::F32((0..count).map(|i| if i % spec.shape[1] < 10 { 0.0 } else { -1e9 }).collect()),
         "caption" => Values::I32((0..count).map(|i| token(i, i % spec.shape[1]).cast_signed()).collect()),
@@ -178,6 +218,7 @@ pub struct Session<B: Backend = Cpu> {
     state: <B::Plan as Plan>::State,
     step: u32,
     outputs: Vec<Vec<f32>>,
+    optimizer: Optimizer,
 }
 
 impl<B: Backend> Session<B> {
@@ -190,7 +231,13 @@ impl<B: Backend> Session<B> {
         let store = backend.upload(weights(graph.params()))?;
         let state = plan.state(&store)?;
         let outputs = graph.outputs().iter().map(|o| vec![0.0; graph.node(o.node).shape.count()]).collect();
-        Ok(Session { graph, plan, store, state, step: 0, outputs })
+        Ok(Session { graph, plan, store, state, step: 0, outputs, optimizer: OPTIMIZER })
+    }
+
+    /// With another way of stepping than that of latent diffusion.
+    #[must_use]
+    pub fn stepping(self, optimizer: Optimizer) -> Session<B> {
+        Session { optimizer, ..self }
     }
 
     /// What is computed.
@@ -220,7 +267,12 @@ impl<B: Backend> Session<B> {
 
     /// The inputs of the next run, in the graph's order.
     pub fn inputs(&self) -> Vec<Values> {
-        self.graph.inputs().iter().enumerate().map(|(place, spec)| input(spec, place, self.step)).collect()
+        self.graph
+            .inputs()
+            .iter()
+            .enumerate()
+            .map(|(place, spec)| input(spec, place, self.step, &self.optimizer))
+            .collect()
     }
 
     /// The stream, shape and values of each random tensor that the next run will draw.

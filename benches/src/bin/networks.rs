@@ -106,7 +106,7 @@ fn launches(precision: Precision, expand: &[String]) -> Result<(), Box<dyn Error
 impl Chosen {
     fn session(&self) -> Result<Session, Box<dyn Error>> {
         let work = Work::ALL.into_iter().find(|work| work.name() == self.work).ok_or("no such plan")?;
-        Session::new(work.graph()?, &Cpu::with_threads(self.threads))
+        Ok(Session::new(work.graph()?, &Cpu::with_threads(self.threads))?.stepping(work.optimizer()))
     }
 }
 

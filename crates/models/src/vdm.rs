@@ -12,6 +12,9 @@
 //! L_∞ depends on γ only through its ends: the path between them changes the variance of its estimate, which a learned
 //! path makes small.
 //!
+//! In terms of ᾱ = α², q(z_t|x) = N(√ᾱ·x, 1 − ᾱ), and the mean of q(z_s|z_t, x) is a sum of z_t and x. (The lecture slides
+//! that this follows print 1 − √ᾱ for the variance, and leave z_t out of that mean; here both are put right.)
+//!
 //! | graph | inputs | outputs |
 //! |---|---|---|
 //! | [`Vdm::training`] | x, key, hyper | loss (−bound), reconstruction, diffusion, norm |

@@ -16,8 +16,10 @@ use yuragi::{
     io::{Picture, Table, folder, table::Values},
     machine::Machine,
     models::{
+        gamma::Gamma,
         likelihood::Likelihood,
         vae::{Layer, Vae},
+        vdm::Vdm,
     },
     variational::{Ending, Examples, Model, Network, News, Options, Run, judge, train},
 };
@@ -34,6 +36,7 @@ use super::{
 pub enum Bounded {
     Vae(VaeFlags),
     Hvae(HvaeFlags),
+    Vdm(VdmFlags),
 }
 
 impl Bounded {
@@ -68,6 +71,20 @@ impl Bounded {
                     .training
                     .run(|shape, likelihood| Network::Vae(Vae { shape, likelihood, layers, convolutional: flags.conv }))
             }
+            Bounded::Vdm(mut flags) => {
+                let levels = flags.training.likelihood.is_none_or(|law| law == Likelihood::Logistic);
+                flags.training.likelihood.get_or_insert(Likelihood::Logistic);
+                let gamma = Gamma {
+                    // Real numbers have no level below which noise tells nothing: their ends stay.
+                    ends: if levels { [-13.3, 5.0] } else { [-10.0, 6.0] },
+                    learned_ends: levels,
+                    hidden: flags.gamma as usize,
+                };
+                let (channels, blocks, steps) = (flags.channels as usize, flags.blocks as usize, flags.steps as usize);
+                flags
+                    .training
+                    .run(|shape, likelihood| Network::Vdm(Vdm { shape, likelihood, channels, blocks, steps, gamma }))
+            }
         }
     }
 }
@@ -79,13 +96,13 @@ pub struct VaeFlags {
     training: Training,
     /// Units of the layers between data and latents, from the data up; with `--conv`, channels at half and at a quarter
     /// of the width
-    #[arg(long, default_value = "200,200", value_name = "UNITS")]
+    #[arg(long, default_value = "200,200", value_name = "UNITS", conflicts_with = "resume")]
     hidden: Widths,
     /// Latents
-    #[arg(long, default_value_t = 50, value_parser = value_parser!(u32).range(1..=65_536))]
+    #[arg(long, conflicts_with = "resume", default_value_t = 50, value_parser = value_parser!(u32).range(1..=65_536))]
     latent: u32,
     /// Convolutional networks, for pictures whose sides are multiples of 4
-    #[arg(long)]
+    #[arg(long, conflicts_with = "resume")]
     conv: bool,
 }
 
@@ -95,14 +112,33 @@ pub struct HvaeFlags {
     #[command(flatten)]
     training: Training,
     /// Units between two layers of latents, from the data up; once for all layers, or once for each, from the data up
-    #[arg(long, default_values = ["200,200", "100,100"], value_name = "UNITS")]
+    #[arg(long, default_values = ["200,200", "100,100"], value_name = "UNITS", conflicts_with = "resume")]
     hidden: Vec<Widths>,
     /// Latents of each layer, from the data up
-    #[arg(long, default_value = "100,50", value_name = "LATENTS")]
+    #[arg(long, default_value = "100,50", value_name = "LATENTS", conflicts_with = "resume")]
     latent: Widths,
     /// Convolutional networks below the first latents, for pictures whose sides are multiples of 4
-    #[arg(long)]
+    #[arg(long, conflicts_with = "resume")]
     conv: bool,
+}
+
+/// Learn a variational diffusion model: 8-bit levels (the default), or real numbers.
+#[derive(Args)]
+pub struct VdmFlags {
+    #[command(flatten)]
+    training: Training,
+    /// Channels of the denoiser, a multiple of 8
+    #[arg(long, conflicts_with = "resume", default_value_t = 64, value_parser = value_parser!(u32).range(8..=4096))]
+    channels: u32,
+    /// Residual blocks of the denoiser
+    #[arg(long, conflicts_with = "resume", default_value_t = 4, value_parser = value_parser!(u32).range(0..=64))]
+    blocks: u32,
+    /// Steps of time in the bound; 0 for continuous time
+    #[arg(long, conflicts_with = "resume", default_value_t = 0, value_parser = value_parser!(u32).range(0..=1_000_000))]
+    steps: u32,
+    /// Hidden units of the network that learns the noise over time; 0 for a straight line
+    #[arg(long, conflicts_with = "resume", default_value_t = 64, value_parser = value_parser!(u32).range(0..=4096))]
+    gamma: u32,
 }
 
 /// Numbers of units, parted by commas.
@@ -205,14 +241,14 @@ struct Training {
     #[arg(required_unless_present = "resume")]
     data: Option<PathBuf>,
     /// What the data's numbers are: bernoulli (0 to 1, drawn anew whenever they are seen), gaussian (any, standardised) or
-    /// logistic (8-bit levels)
-    #[arg(long, default_value_t = Likelihood::Bernoulli)]
-    likelihood: Likelihood,
+    /// logistic (8-bit levels) [default: bernoulli; of a diffusion model, logistic]
+    #[arg(long)]
+    likelihood: Option<Likelihood>,
     /// The folder to write into
     #[arg(long, default_value = "runs/bound")]
     out: PathBuf,
     /// Go on with the training in this folder, with its own settings
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["out", "likelihood", "hidden", "latent", "conv", "passes", "batch", "samples", "rate", "seed", "scale"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["out", "likelihood", "passes", "batch", "samples", "rate", "seed", "scale"])]
     resume: Option<PathBuf>,
     /// Data to measure the bound on, along the way and at the end
     #[arg(long, value_name = "DATA")]
@@ -284,8 +320,9 @@ impl Training {
                     seed: self.seed,
                 }
                 .checked()?;
-                let examples = self.reading.examples(data, self.likelihood, options.scale, &[])?;
-                let network = network(examples.shape().to_vec(), self.likelihood);
+                let likelihood = self.likelihood.unwrap_or_default();
+                let examples = self.reading.examples(data, likelihood, options.scale, &[])?;
+                let network = network(examples.shape().to_vec(), likelihood);
                 (Run::begin(&self.out, options, network, &examples)?, examples)
             }
         };
@@ -388,21 +425,35 @@ impl Bound {
         })?;
         drop(bar);
         let Some(bounds) = bounds else { return Ok(ExitCode::from(INTERRUPTED)) };
-        let all = [("elbo", bounds.elbo), ("importance", bounds.importance)];
+        let all = [("elbo", Some(bounds.elbo)), ("importance", bounds.importance)]
+            .map(|(name, e)| Some((name.to_owned(), e?)));
+        let all: Vec<(String, Estimate)> = all.into_iter().flatten().chain(bounds.terms.clone()).collect();
+        // Terms of a bound count against it.
+        let bits = |name: &str, nats: Estimate| {
+            let term = bounds.terms.iter().any(|(term, _)| term == name);
+            bounds.bits(if term { Estimate { value: -nats.value, ..nats } } else { nats })
+        };
         if self.json {
             let of = |e: Estimate| json!({"value": e.value, "error": e.error});
-            let [elbo, importance] = all.map(|(_, e)| json!({"nats": of(e), "bits": of(bounds.bits(e))}));
-            let report = json!({
+            let mut report = json!({
                 "model": self.model, "kind": model.network.kind(), "data": self.data, "examples": bounds.examples,
-                "numbers": bounds.columns, "samples": samples, "elbo": elbo, "importance": importance,
+                "numbers": bounds.columns, "samples": samples,
             });
+            for (name, e) in &all {
+                report[name] = json!({"nats": of(*e), "bits": of(bits(name, *e))});
+            }
             print(format_args!("{report:#}\n"))?;
             return Ok(ExitCode::SUCCESS);
         }
         let (data, count) = (self.data.display(), bounds.examples);
         let mut text = format!("{count} examples of {data}, {samples} draws each\n");
-        for ((_, nats), name) in all.into_iter().zip(["evidence lower bound", "importance-weighted"]) {
-            let bits = bounds.bits(nats);
+        for (key, nats) in all {
+            let name = match key.as_str() {
+                "elbo" => "evidence lower bound",
+                "importance" => "importance-weighted",
+                term => term,
+            };
+            let bits = bits(&key, nats);
             text += &format!(
                 "{name:22}{:>11.3} ± {:.3} nats an example {:>10.4} ± {:.4} bits a number\n",
                 nats.value, nats.error, bits.value, bits.error

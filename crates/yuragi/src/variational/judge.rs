@@ -10,16 +10,20 @@ use crate::{Failure, machine::Machine};
 /// Draws of one run of the graph, and examples times draws of it.
 const DRAWS: usize = 50;
 const ROWS: usize = 1000;
+const ELBO: &str = "elbo";
+const IMPORTANCE: &str = "importance";
 /// Apart from trainings' keys.
 const KEY: u32 = 0x626f_756e;
 
 /// Mean bounds of ln p over examples, in nats an example.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Bounds {
     /// ⟨ln w⟩, the evidence lower bound.
     pub elbo: Estimate,
-    /// ⟨ln (1/k) Σ w⟩ with the k that was asked for.
-    pub importance: Estimate,
+    /// ⟨ln (1/k) Σ w⟩ with the k that was asked for; not of diffusion models, whose draws are of times, too.
+    pub importance: Option<Estimate>,
+    /// Of a diffusion model, the terms that the bound is less the sum of: prior, reconstruction and diffusion.
+    pub terms: Vec<(String, Estimate)>,
     /// Examples.
     pub examples: usize,
     /// Numbers of an example.
@@ -57,42 +61,62 @@ pub fn judge(
     // Draws go in whole runs: the last one may be a smaller one of its own.
     let (runs, rest) = (samples / draws, samples % draws);
     let sizes: Vec<usize> = std::iter::repeat_n(draws, runs).chain((rest > 0).then_some(rest)).collect();
-    let plan = |draws| machine.compile(&model.network.bound(batch, draws)?).map_err(Failure::from);
-    let plans = [Some(plan(draws)?), if rest > 0 { Some(plan(rest)?) } else { None }];
+    let graph = |draws| model.network.bound(batch, draws);
+    let mut plans = vec![machine.compile(&graph(draws)?)?];
+    if rest > 0 {
+        plans.push(machine.compile(&graph(rest)?)?);
+    }
+    let names: Vec<String> = graph(draws)?.outputs().iter().map(|output| output.name.clone()).collect();
     let store = machine.upload(optim::averaged(&model.params))?;
     let mut states = Vec::new();
-    for plan in plans.iter().flatten() {
+    for plan in &plans {
         states.push(plan.state(&store)?);
     }
     let volume = examples.log_volume();
-    let (mut elbos, mut logs) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    let mut all: Vec<Vec<f64>> = vec![Vec::with_capacity(count); names.len()];
     for first in (0..count).step_by(batch) {
         let rows = batch.min(count - first);
         let mut x = Vec::with_capacity(batch * columns);
         (0..batch).for_each(|place| examples.push_fixed((first + place).min(count - 1), &mut x));
-        let mut parts = vec![(0.0f64, Vec::with_capacity(sizes.len())); batch];
+        // Of each output, what each chunk of draws gave each example.
+        let mut chunks: Vec<Vec<Vec<f32>>> = vec![Vec::new(); names.len()];
         for (chunk, &draws) in sizes.iter().enumerate() {
             if tell((first as f64 + batch as f64 * chunk as f64 / sizes.len() as f64) / count as f64).is_break() {
                 return Ok(None);
             }
-            let which = usize::from(chunk == runs);
-            let Some(plan) = &plans[which] else { continue };
+            let which = usize::from(draws != sizes[0]);
             // Another key for every batch and every chunk of draws.
             let key = [(first as u32).wrapping_mul(0x9e37_79b9) ^ chunk as u32, seed as u32 ^ KEY];
-            let (mut elbo, mut importance) = (vec![0.0f32; batch], vec![0.0f32; batch]);
-            let mut outputs = [SliceMut::F32(&mut elbo), SliceMut::F32(&mut importance)];
-            plan.run(&mut states[which], &store, &[Slice::F32(&x), Slice::U32(&key)], &mut outputs)?;
-            for ((sum, logs), (elbo, importance)) in parts.iter_mut().zip(elbo.iter().zip(&importance)) {
-                *sum += f64::from(*elbo) * draws as f64;
-                // Of n draws of one run, ln of their sum.
-                logs.push(f64::from(*importance) + (draws as f64).ln());
-            }
+            let mut values = vec![vec![0.0f32; batch]; names.len()];
+            let mut outputs: Vec<SliceMut<'_>> = values.iter_mut().map(|values| SliceMut::F32(values)).collect();
+            plans[which].run(&mut states[which], &store, &[Slice::F32(&x), Slice::U32(&key)], &mut outputs)?;
+            chunks.iter_mut().zip(values).for_each(|(chunks, values)| chunks.push(values));
         }
-        for (sum, chunks) in parts.into_iter().take(rows) {
-            elbos.push(sum / samples as f64 - volume);
-            let all = log_mean_exp(&chunks).value + (chunks.len() as f64).ln();
-            logs.push(all - (samples as f64).ln() - volume);
+        for ((name, all), chunks) in names.iter().zip(&mut all).zip(&chunks) {
+            let weighted =
+                |example: usize| chunks.iter().zip(&sizes).map(move |(c, &n)| (f64::from(c[example]), n as f64));
+            all.extend((0..rows).map(|example| match name.as_str() {
+                // Of n draws of a chunk, the logarithm of their sum.
+                IMPORTANCE => {
+                    let logs: Vec<f64> = weighted(example).map(|(log, n)| log + n.ln()).collect();
+                    log_mean_exp(&logs).value + (logs.len() as f64).ln() - (samples as f64).ln() - volume
+                }
+                ELBO => weighted(example).map(|(value, n)| value * n).sum::<f64>() / samples as f64 - volume,
+                // What standardising took belongs to p(x|z₀), so that the terms add up.
+                term => {
+                    let value = weighted(example).map(|(value, n)| value * n).sum::<f64>() / samples as f64;
+                    if term == "reconstruction" { value + volume } else { value }
+                }
+            }));
         }
     }
-    Ok(Some(Bounds { elbo: mean(&elbos), importance: mean(&logs), examples: count, columns }))
+    let mut bounds = Bounds { elbo: mean(&[]), importance: None, terms: Vec::new(), examples: count, columns };
+    for (name, values) in names.into_iter().zip(&all) {
+        match name.as_str() {
+            ELBO => bounds.elbo = mean(values),
+            IMPORTANCE => bounds.importance = Some(mean(values)),
+            _ => bounds.terms.push((name, mean(values))),
+        }
+    }
+    Ok(Some(bounds))
 }

@@ -1,4 +1,5 @@
-//! Models that learn through a bound of the log-likelihood: variational autoencoders, trained on tables and pictures,
+//! Models that learn through a bound of the log-likelihood: variational autoencoders and diffusion
+//! models, trained on tables and pictures,
 //! judged by their bounds, and kept in files.
 
 mod examples;
@@ -13,4 +14,4 @@ pub use judge::{Bounds, judge};
 pub use model::Model;
 pub use network::Network;
 pub use run::{Ending, News, Options, Run, train};
-pub use show::{Drawn, decoded, draw, pictures, progress_sheet, reconstructions, walk};
+pub use show::{Drawn, decoded, draw, pictures, progress_sheet, reconstructions, schedule, strips, walk};

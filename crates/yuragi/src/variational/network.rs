@@ -1,9 +1,11 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, str::FromStr};
 
 use yuragi_graph::{BuildError, Graph};
 use yuragi_models::{
+    gamma::Gamma,
     likelihood::Likelihood,
     vae::{self, Layer, Vae},
+    vdm::{self, Vdm},
 };
 use yuragi_nn::optim::Optimizer;
 
@@ -14,13 +16,16 @@ use crate::Failure;
 pub enum Network {
     /// A variational autoencoder of one or several layers.
     Vae(Vae),
+    /// A variational diffusion model.
+    Vdm(Vdm),
 }
 
 /// Where a file says what it is.
 pub(super) const KIND: &str = "model";
 const VAE: &str = "variational autoencoder";
 const HIERARCHICAL: &str = "hierarchical variational autoencoder";
-const KINDS: [&str; 2] = [VAE, HIERARCHICAL];
+const DIFFUSION: &str = "variational diffusion model";
+const KINDS: [&str; 3] = [VAE, HIERARCHICAL, DIFFUSION];
 
 impl Network {
     /// What it is, in words.
@@ -28,6 +33,7 @@ impl Network {
         match self {
             Network::Vae(vae) if vae.layers.len() > 1 => HIERARCHICAL,
             Network::Vae(_) => VAE,
+            Network::Vdm(_) => DIFFUSION,
         }
     }
 
@@ -40,6 +46,7 @@ impl Network {
     pub fn shape(&self) -> &[usize] {
         match self {
             Network::Vae(vae) => &vae.shape,
+            Network::Vdm(vdm) => &vdm.shape,
         }
     }
 
@@ -52,6 +59,7 @@ impl Network {
     pub fn likelihood(&self) -> Likelihood {
         match self {
             Network::Vae(vae) => vae.likelihood,
+            Network::Vdm(vdm) => vdm.likelihood,
         }
     }
 
@@ -62,16 +70,19 @@ impl Network {
     pub fn training(&self, batch: usize, samples: usize) -> Result<Graph, BuildError> {
         match self {
             Network::Vae(vae) => vae.training(batch, samples),
+            Network::Vdm(vdm) => vdm.training(batch, samples),
         }
     }
 
-    /// The bounds of each example: inputs x and key; outputs elbo and importance, both `[batch]`.
+    /// The bounds of each example: inputs x and key; outputs elbo, and importance or the terms of a diffusion model's
+    /// bound, each `[batch]`.
     ///
     /// # Errors
     /// As [`training`](Network::training).
     pub fn bound(&self, batch: usize, samples: usize) -> Result<Graph, BuildError> {
         match self {
             Network::Vae(vae) => vae.bound(batch, samples),
+            Network::Vdm(vdm) => vdm.bound(batch, samples),
         }
     }
 
@@ -79,6 +90,7 @@ impl Network {
     pub fn optimizer(&self) -> Optimizer {
         match self {
             Network::Vae(_) => vae::OPTIMIZER,
+            Network::Vdm(_) => vdm::OPTIMIZER,
         }
     }
 
@@ -95,6 +107,14 @@ impl Network {
                 let layers: Vec<String> = vae.layers.iter().map(layer).collect();
                 vec![("vae.layers", layers.join(",")), ("vae.convolutional", vae.convolutional.to_string())]
             }
+            Network::Vdm(Vdm { channels, blocks, steps, gamma, .. }) => vec![
+                ("vdm.channels", channels.to_string()),
+                ("vdm.blocks", blocks.to_string()),
+                ("vdm.steps", steps.to_string()),
+                ("vdm.gamma", format!("{},{}", gamma.ends[0], gamma.ends[1])),
+                ("vdm.gamma.learned", gamma.learned_ends.to_string()),
+                ("vdm.gamma.hidden", gamma.hidden.to_string()),
+            ],
         };
         common.into_iter().chain(own).collect()
     }
@@ -128,6 +148,23 @@ impl Network {
                 let vae = Vae { shape, likelihood, layers, convolutional };
                 vae.check().map_err(Failure::new)?;
                 Ok(Network::Vae(vae))
+            }
+            DIFFUSION => {
+                fn of<T: FromStr>(key: &str, text: &str) -> Result<T, Failure> {
+                    text.parse().map_err(|_| Failure::new(format!("its `{key}` is {text:?}")))
+                }
+                let number = |key: &str| of::<usize>(key, get(key)?);
+                let ends = get("vdm.gamma")?;
+                let (low, high) = ends.split_once(',').ok_or_else(|| unread("vdm.gamma", ends))?;
+                let gamma = Gamma {
+                    ends: [of("vdm.gamma", low)?, of("vdm.gamma", high)?],
+                    learned_ends: of("vdm.gamma.learned", get("vdm.gamma.learned")?)?,
+                    hidden: number("vdm.gamma.hidden")?,
+                };
+                let [channels, blocks, steps] = ["vdm.channels", "vdm.blocks", "vdm.steps"].map(number);
+                let vdm = Vdm { shape, likelihood, channels: channels?, blocks: blocks?, steps: steps?, gamma };
+                vdm.check().map_err(Failure::new)?;
+                Ok(Network::Vdm(vdm))
             }
             kind => Err(Failure::new(format!("it is a {kind:?}"))),
         }

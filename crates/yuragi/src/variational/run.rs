@@ -14,7 +14,7 @@ use yuragi_io::{Checkpoint, atomic, checkpoint::Archive, plot, png};
 use yuragi_models::likelihood::Likelihood;
 use yuragi_nn::rate;
 
-use super::{Examples, Model, Network, judge, progress_sheet};
+use super::{Examples, Model, Network, judge, progress_sheet, schedule};
 use crate::{
     Failure,
     machine::Machine,
@@ -287,6 +287,9 @@ pub fn train(
             if let Some(sheet) = progress_sheet(&run.model, test.unwrap_or(examples), seed, machine)? {
                 png::save(run.folder.join("bound-samples.png"), &sheet, &[])?;
             }
+            if let Network::Vdm(_) = &run.model.network {
+                draw_schedule(&run.folder, schedule(&run.model, 101, machine)?)?;
+            }
             let going = &mut |_| ControlFlow::Continue(());
             let bounds = test.map(|test| judge(&run.model, test, (test.len(), 1), 0, machine, going)).transpose()?;
             if let Some(bounds) = bounds.flatten() {
@@ -304,6 +307,18 @@ pub fn train(
     run.model.save(&run.file())?;
     let _ = tell(&News::Step { step: run.step, steps, pace: monitor.pace() });
     Ok(if interrupted { Ending::Interrupted } else { Ending::Complete })
+}
+
+/// Draws γ over time.
+fn draw_schedule(folder: &Path, points: Vec<(f64, f64)>) -> Result<(), Failure> {
+    let chart = plot::Chart {
+        title: "noise of the diffusion model".into(),
+        x_label: "t".into(),
+        y_label: "gamma = -ln SNR".into(),
+        ..plot::Chart::default()
+    };
+    let series = [plot::Series { points, ..plot::Series::default() }];
+    Ok(png::save(folder.join("schedule.png"), &chart.draw(&series)?, &[])?)
 }
 
 /// Adds a line to the log of tests, and draws it; later lines of an older run are dropped.

@@ -80,6 +80,44 @@ fn t25_a_resumed_training_of_a_chain_has_the_same_weights() {
 }
 
 #[test]
+fn t26_a_diffusion_model_learns_clouds_and_draws_them() {
+    let scratch = Scratch::new();
+    // Two clouds of deviation 1, at x = 0 and x = 20; y is 3 off.
+    let noise = |i: u32| {
+        (0..12).map(|k| f64::from((i * 12 + k).wrapping_mul(2_654_435_761) >> 8) / 16_777_216.0).sum::<f64>() - 6.0
+    };
+    let row = |i: u32| format!("{},{}\n", noise(2 * i) + 20.0 * f64::from(i % 2), noise(2 * i + 1) - 3.0);
+    fs::write(scratch.join("clouds.csv"), (0..1000).map(row).collect::<String>()).unwrap();
+    let flags = ["--channels", "16", "--blocks", "1", "--rate", "0.005", "--passes", "60", "--gamma", "8"];
+    let begin = ["train", "vdm", "clouds.csv", "--likelihood", "gaussian", "--out", "run"];
+    scratch.succeed(begin.into_iter().chain(flags));
+    assert!(scratch.join("run/schedule.png").exists());
+    let report = scratch.succeed(["bound", "run", "clouds.csv", "-k", "20", "--json"]).out;
+    // The law itself has −(ln 2 + 1 + ln 2π) = −3.53; one normal law of the same moments, −5.14.
+    let elbo = nats(&report, "elbo");
+    assert!(elbo < -3.4 && elbo > -5.0, "{report}");
+    let terms = ["prior", "reconstruction", "diffusion"].map(|term| nats(&report, term));
+    assert!((elbo + terms.iter().sum::<f64>()).abs() < 1e-3, "{report}");
+    let drawn = scratch.succeed(["sample", "run", "-n", "200"]).out;
+    let x: Vec<f64> = drawn.lines().filter_map(|line| line.split(',').next()?.parse().ok()).collect();
+    let right = x.iter().filter(|&&x| x > 10.0).count();
+    assert!(x.len() == 200 && (50..150).contains(&right), "{drawn}");
+    let told = scratch.succeed(["info", "run"]).out;
+    assert!(told.contains("a variational diffusion model"), "{told}");
+    let bernoulli = ["train", "vdm", "clouds.csv", "--likelihood", "bernoulli", "--out", "new", "--scale", "100"];
+    scratch.refuse(bernoulli, &["clouds.csv", "must be from 0 to 1"]);
+
+    stripes(&scratch, "stripes", 255);
+    let bernoulli = ["train", "vdm", "stripes", "--likelihood", "bernoulli", "--out", "new"];
+    scratch.refuse(bernoulli, &["a diffusion model takes `logistic`"]);
+    let small = ["--channels", "8", "--blocks", "1", "--passes", "2", "--batch", "40", "--out", "levels"];
+    scratch.succeed(["train", "vdm", "stripes"].into_iter().chain(small));
+    scratch.succeed(["sample", "levels", "--walk", "3", "-o", "strips.png"]);
+    // Three by three pictures of 4×4, 2 apart.
+    assert_eq!(Picture::open(scratch.join("strips.png")).unwrap().width(), 3 * 6 + 2);
+}
+
+#[test]
 fn t24_what_does_not_fit_is_refused_in_one_line() {
     let scratch = Scratch::new();
     stripes(&scratch, "stripes", 255);
