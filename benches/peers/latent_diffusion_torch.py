@@ -366,8 +366,8 @@ def diffusion_training(compiled, batch=16):
 
 
 def unet_training(compiled):
-    global SIZE, UNET_CHANNELS
-    SIZE, UNET_CHANNELS = 128, (96, 192, 320)
+    global SIZE
+    SIZE = 128
     return diffusion_training(compiled, 8)
 
 

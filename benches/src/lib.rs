@@ -21,7 +21,6 @@ use yuragi_models::{
     latents::Latents,
     likelihood::Likelihood,
     tokenizer::{BEGIN, END, PAD},
-    unet::UNet,
     vae::{self, Layer, Vae},
 };
 use yuragi_nn::optim::{Optimizer, is_state};
@@ -39,7 +38,7 @@ pub enum Work {
     AutoencoderTraining,
     /// One training step of U-Net and text encoder, 16 latents.
     DiffusionTraining,
-    /// The same with a U-Net of about ten million weights, 8 latents of 32×32.
+    /// The same for pictures of 128×128: 8 latents of 32×32.
     UnetTraining,
     /// One training step of the dense autoencoder 784-200-200-50 of Burda et al. (2016), 20 binary pictures.
     VaeTraining,
@@ -79,10 +78,7 @@ impl Work {
     pub fn graph(self) -> Result<Graph, BuildError> {
         let settings = settings();
         match self {
-            Work::UnetTraining => {
-                let unet = UNet { channels: [96, 192, 320], ..settings.unet };
-                self.of(&Settings { size: 128, unet, ..settings }, 8)
-            }
+            Work::UnetTraining => self.of(&Settings { size: 128, ..settings }, 8),
             Work::VaeTraining => self.of(&settings, 20),
             Work::AutoencoderTraining | Work::DiffusionTraining | Work::Denoise | Work::Decode => {
                 self.of(&settings, 16)
