@@ -1,7 +1,7 @@
 use std::fs;
 
 use serde_json::Value;
-use yuragi::io::Picture;
+use yuragi::{io::Picture, numeric::fill};
 
 use crate::program::Scratch;
 
@@ -83,11 +83,10 @@ fn t25_a_resumed_training_of_a_chain_has_the_same_weights() {
 fn t26_a_diffusion_model_learns_clouds_and_draws_them() {
     let scratch = Scratch::new();
     // Two clouds of deviation 1, at x = 0 and x = 20; y is 3 off.
-    let noise = |i: u32| {
-        (0..12).map(|k| f64::from((i * 12 + k).wrapping_mul(2_654_435_761) >> 8) / 16_777_216.0).sum::<f64>() - 6.0
-    };
-    let row = |i: u32| format!("{},{}\n", noise(2 * i) + 20.0 * f64::from(i % 2), noise(2 * i + 1) - 3.0);
-    fs::write(scratch.join("clouds.csv"), (0..1000).map(row).collect::<String>()).unwrap();
+    let mut noise = [0.0f32; 2000];
+    fill::normal([1, 2], 3, 0, &mut noise);
+    let row = |(i, xy): (usize, &[f32])| format!("{},{}\n", xy[0] + 20.0 * (i % 2) as f32, xy[1] - 3.0);
+    fs::write(scratch.join("clouds.csv"), noise.chunks(2).enumerate().map(row).collect::<String>()).unwrap();
     let flags = ["--channels", "16", "--blocks", "1", "--rate", "0.005", "--passes", "60", "--gamma", "8"];
     let begin = ["train", "vdm", "clouds.csv", "--likelihood", "gaussian", "--out", "run"];
     scratch.succeed(begin.into_iter().chain(flags));
