@@ -12,7 +12,7 @@ from gguf import GGMLQuantizationType, GGUFWriter
 from gguf.constants import GGML_QUANT_SIZES
 from gguf.quants import dequantize
 
-KINDS = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"]
+KINDS = ["F32", "F16", "BF16", "F64", "I8", "I16", "I32", "I64", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"]
 # Where the 16-bit scales of a block lie.
 SCALES = {"Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q2_K": [80, 82], "Q3_K": [108]}
 SCALES |= {"Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208]}
@@ -39,6 +39,10 @@ for kind in KINDS:
         data = random.standard_normal((3, columns)).astype(np.float32)
     elif kind == "F16":
         data = random.standard_normal((3, columns)).astype(np.float16)
+    elif kind == "F64":
+        data = random.standard_normal((3, columns))
+    elif kind[0] == "I":
+        data = random.integers(-100, 100, (3, columns)).astype("i%d" % (int(kind[1:]) // 8))
     else:
         data = random.integers(0, 256, (3, columns // block * size), dtype=np.uint8)
         if kind == "BF16":
@@ -46,7 +50,8 @@ for kind in KINDS:
         for place in SCALES.get(kind, []):
             scale = random.standard_normal(3).astype(np.float16).view(np.uint8).reshape(3, 2)
             data[:, place : place + 2] = scale
-    values = dequantize(data, type_).astype("<f4")
+    plain = kind[0] in "FI"
+    values = (data if plain else dequantize(data, type_)).astype("<f4")
     assert values.shape == (3, columns)
     writer.add_tensor(kind.lower(), data, raw_dtype=type_)
     bits = values.view("<u4").ravel()

@@ -60,7 +60,10 @@ impl Parameters {
     pub fn parse(text: &str) -> Self {
         let text = text.trim().replace("\r\n", "\n");
         let lines: Vec<&str> = text.split('\n').collect();
-        let settings = |line: &&str| Some(settings(line)).filter(|settings| settings.len() >= FEWEST);
+        let settings = |line: &&str| {
+            let found = settings(line);
+            Some(found).filter(|found| found.len() >= FEWEST && !line.trim().starts_with(NEGATIVE))
+        };
         let steps = |line: &&str| settings(line).is_some_and(|all| all.iter().any(|(name, _)| name == "Steps"));
         let last = lines.len() - 1;
         let place = lines.iter().rposition(steps).or_else(|| settings(&lines[last]).map(|_| last));
@@ -141,6 +144,9 @@ fn quoted(value: &str) -> String {
 }
 
 fn is_name(name: &str) -> bool {
+    if name == "Negative prompt" {
+        return false;
+    }
     let mut chars = name.chars();
     let first = chars.next().is_some_and(|c| c.is_alphanumeric() || c == '_');
     first && name.chars().nth(1).is_some() && chars.all(|c| c.is_alphanumeric() || matches!(c, '_' | ' ' | '-' | '/'))

@@ -2,7 +2,7 @@
 //!
 //! A [`Generator`] compiles the networks of a [`Pipeline`] once; a [`Job`] is one batch of pictures under way. A game
 //! gives it a few launches per frame; dropping it cancels it. After [`start`](Generator::start)
-//! nothing is allocated, unless the generator is [frugal](Generator::frugal).
+//! nothing is allocated, unless the generator is [frugal](Generator::frugal) or a prompt [changes](prompt::schedule).
 
 mod beginning;
 mod error;
@@ -24,7 +24,7 @@ pub use self::{
     request::{Begin, MOST_STEPS, Request, Sampling},
     stages::Done,
 };
-use crate::{Settings, latent_diffusion::Drawing, tokenizer::Tokenizer};
+use crate::{Settings, latent_diffusion::Drawing, prompt, tokenizer::Tokenizer};
 
 /// The most pictures in a batch.
 pub const MOST_PICTURES: usize = 1024;
@@ -101,7 +101,8 @@ impl<B: Backend, S: Borrow<B::Store>, P: Pipeline> Generator<B, S, P> {
         if self.frugal { arenas.into_iter().max().unwrap_or(0) } else { arenas.into_iter().sum() }
     }
 
-    /// Begins up to [`count`](Generator::count) pictures; nothing is computed yet.
+    /// Begins up to [`count`](Generator::count) pictures; nothing is computed yet. Prompts may [change on the
+    /// way](prompt::schedule); their steps are those that are taken.
     ///
     /// # Errors
     /// No request or too many, latents, pictures or masks of another size, a sampler that refuses its settings, or a
@@ -110,7 +111,12 @@ impl<B: Backend, S: Borrow<B::Store>, P: Pipeline> Generator<B, S, P> {
         let guided = self.is_guided(sampling);
         let words: Vec<[Vec<Words>; 2]> = requests
             .iter()
-            .map(|request| [request.negative, request.prompt].map(|text| self.pipeline.read(text, self.batch.chunks)))
+            .map(|request| {
+                [request.negative, request.prompt].map(|text| {
+                    let steps = prompt::schedule(text, sampling.steps);
+                    self.pipeline.read(prompt::at(&steps, 1), self.batch.chunks)
+                })
+            })
             .collect();
         self.check(requests, sampling)?;
         Job::new(self, requests, words, sampling, guided)

@@ -6,7 +6,7 @@ use yuragi_nn::{Scope, attention, embedding, feed_forward, layer_norm};
 use crate::tokenizer::PAD;
 
 /// The score added where attention meets padding.
-const HIDDEN: f32 = -1e9;
+pub(crate) const HIDDEN: f32 = -1e9;
 
 /// Hidden channels of the block that knows what a whole caption means, for each channel of a token.
 const RECALL: usize = 8;

@@ -191,3 +191,42 @@ fn what_cannot_be_drawn_is_refused() {
         assert_eq!(error.to_string(), format!("{count} pictures were asked for; legal is 1 to 1024"));
     }
 }
+
+#[test]
+fn t33_prompts_change_on_the_way() {
+    let params = params(&settings());
+    let generator = generator(&params, 2);
+    let how = sampling(4, 2.0);
+    let drawn = |prompt, negative| {
+        let request = Request { prompt, negative, seed: 5, ..Request::default() };
+        let mut job = generator.start(&[request, BLUE], &how).unwrap();
+        let total = job.progress().total;
+        while !job.advance(3).unwrap().is_all() {}
+        assert_eq!(job.progress().done, total, "{prompt}");
+        job.picture(0).unwrap().to_vec()
+    };
+    let (red, blue) = (drawn("red cat", ""), drawn("blue fish", ""));
+    // A change after the last step, or before the first, is none.
+    assert_eq!(drawn("[red cat:blue fish:4]", ""), red);
+    assert_eq!(drawn("[red cat:blue fish:0]", ""), blue);
+    let (early, late) = (drawn("[red cat:blue fish:1]", ""), drawn("[red cat:blue fish:0.75]", ""));
+    assert!(early != red && early != blue && late != red && late != blue && early != late);
+    assert_eq!(drawn("[red cat:blue fish:1] ", ""), early);
+    assert_ne!(drawn("[red cat|blue fish]", ""), early);
+    assert_ne!(drawn("red cat", "[:blue:2]"), red);
+}
+
+#[test]
+fn t33_weights_count_in_cross_attention() {
+    let params = params(&settings());
+    let generator = generator(&params, 1);
+    let drawn =
+        |prompt| picture(&generator, &[Request { prompt, seed: 5, ..Request::default() }], 0, &sampling(2, 2.0));
+    let plain = drawn("red cat");
+    assert_eq!(drawn("(red cat:1)"), plain);
+    assert_eq!(drawn("(red:1) cat"), plain);
+    let distance = |prompt| drawn(prompt).iter().zip(&plain).map(|(a, b)| (a - b).abs()).sum::<f32>();
+    let (little, much) = (distance("(red:1.1) cat"), distance("(red:3) cat"));
+    assert!(0.0 < little && little < much, "{little} {much}");
+    assert!(distance("(red:0) cat").is_finite() && distance("(red:-1) cat") > 0.0);
+}

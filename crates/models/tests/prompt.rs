@@ -2,6 +2,7 @@
 
 use yuragi_models::prompt::{
     Chunk, Emphasis, Insert, Piece, ROOM, at, chunks, networks, scale, schedule, schedule_of, weighted,
+    weighted_by_numbers,
 };
 use yuragi_models::tokenizer::Clip;
 
@@ -266,4 +267,20 @@ fn t33_weights_scale_features() {
     let mut nought = [1.0, -1.0, 1.0, -1.0];
     scale(&mut nought, &[2.0, 1.0], Emphasis::RestoredMean);
     assert_eq!(nought, [2.0, -2.0, 1.0, -1.0]);
+}
+
+#[test]
+fn t33_models_with_brackets_of_their_own_take_numbers_only() {
+    for (prompt, want) in [
+        ("A button (blood type)", &[("A button (blood type)", 1.0)][..]),
+        ("(a:1.5) [b]", &[("a", 1.5), (" [b]", 1.0)]),
+        ("((a:2) b:0.5)", &[("a", 1.0), (" b", 0.5)]),
+        ("(a (b) c:2)", &[("a (b) c", 2.0)]),
+        ("\\(a:2\\) (b", &[("(a:2) (b", 1.0)]),
+        ("a:2) BREAK", &[("a:2) BREAK", 1.0)]),
+        ("", &[("", 1.0)]),
+    ] {
+        let want: Vec<Piece> = want.iter().map(|(text, weight)| Piece::Text((*text).into(), *weight)).collect();
+        assert_eq!(weighted_by_numbers(prompt), want, "{prompt}");
+    }
 }

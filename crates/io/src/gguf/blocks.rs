@@ -13,6 +13,16 @@ pub enum Kind {
     F16,
     /// 16-bit float with the exponent of f32.
     Bf16,
+    /// 64-bit float.
+    F64,
+    /// 8-bit signed integer.
+    I8,
+    /// 16-bit signed integer.
+    I16,
+    /// 32-bit signed integer.
+    I32,
+    /// 64-bit signed integer.
+    I64,
     /// 4 bits, scale.
     Q4_0,
     /// 4 bits, scale and minimum.
@@ -41,6 +51,11 @@ impl fmt::Display for Kind {
             Self::F32 => "f32",
             Self::F16 => "f16",
             Self::Bf16 => "bf16",
+            Self::F64 => "f64",
+            Self::I8 => "i8",
+            Self::I16 => "i16",
+            Self::I32 => "i32",
+            Self::I64 => "i64",
             Self::Q4_0 => "q4_0",
             Self::Q4_1 => "q4_1",
             Self::Q5_0 => "q5_0",
@@ -74,6 +89,11 @@ impl Kind {
             12 => Self::Q4K,
             13 => Self::Q5K,
             14 => Self::Q6K,
+            24 => Self::I8,
+            25 => Self::I16,
+            26 => Self::I32,
+            27 => Self::I64,
+            28 => Self::F64,
             30 => Self::Bf16,
             _ => return None,
         })
@@ -83,8 +103,10 @@ impl Kind {
     #[must_use]
     pub fn block(self) -> (usize, usize) {
         match self {
-            Self::F32 => (1, 4),
-            Self::F16 | Self::Bf16 => (1, 2),
+            Self::F64 | Self::I64 => (1, 8),
+            Self::F32 | Self::I32 => (1, 4),
+            Self::F16 | Self::Bf16 | Self::I16 => (1, 2),
+            Self::I8 => (1, 1),
             Self::Q4_0 => (32, 18),
             Self::Q4_1 => (32, 20),
             Self::Q5_0 => (32, 22),
@@ -115,7 +137,12 @@ impl Kind {
         let (values, size) = self.block();
         for (block, out) in bytes.chunks_exact(size).zip(out.chunks_exact_mut(values)) {
             match self {
-                Self::F32 => out[0] = f32::from_le_bytes([block[0], block[1], block[2], block[3]]),
+                Self::F64 => out[0] = f64::from_bits(long(block)) as f32,
+                Self::I64 => out[0] = long(block).cast_signed() as f32,
+                Self::I32 => out[0] = word(block, 0).cast_signed() as f32,
+                Self::I16 => out[0] = i16::from_le_bytes([block[0], block[1]]).into(),
+                Self::I8 => out[0] = block[0].cast_signed().into(),
+                Self::F32 => out[0] = f32::from_bits(word(block, 0)),
                 Self::F16 => out[0] = half(block, 0),
                 Self::Bf16 => out[0] = bf16::from_le_bytes([block[0], block[1]]).to_f32(),
                 Self::Q4_0 => nibbles(&block[2..], 0, half(block, 0), Shift::Middle(8.0), out),
@@ -144,6 +171,10 @@ fn half(block: &[u8], place: usize) -> f32 {
 
 fn word(block: &[u8], place: usize) -> u32 {
     u32::from_le_bytes([block[place], block[place + 1], block[place + 2], block[place + 3]])
+}
+
+fn long(block: &[u8]) -> u64 {
+    u64::from(word(block, 0)) | u64::from(word(block, 4)) << 32
 }
 
 /// Where a small block's numbers lie.

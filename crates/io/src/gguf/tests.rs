@@ -1,4 +1,5 @@
 use super::*;
+use crate::stable_diffusion;
 
 const KINDS: &[u8] = include_bytes!("../../tests/golden/kinds.gguf");
 const DECODED: &str = include_str!("../../tests/golden/kinds.txt");
@@ -121,6 +122,64 @@ fn what_is_wrong_is_said_in_one_line() {
     let deep = (0..20).fold(Made::new(0, 1).text("k").u32(9), |deep, _| deep.u32(9).u64(1));
     let said = Gguf::from_bytes(deep.data(64).0).unwrap_err().to_string();
     assert!(said.ends_with("value `k`: lists lie more than 8 deep in it"), "{said}");
+}
+
+/// A number of 8 bits, E4M3.
+fn eighth(byte: u8) -> f32 {
+    let (exponent, fraction) = (i32::from(byte >> 3 & 15), f32::from(byte & 7) / 8.0);
+    let value = if exponent == 0 { fraction / 64.0 } else { (1.0 + fraction) * 2.0f32.powi(exponent - 7) };
+    if byte < 0x80 { value } else { -value }
+}
+
+/// A checkpoint of LDM's names as stable-diffusion.cpp packs it: matrices in blocks of 8 bits where rows allow it.
+#[test]
+fn a_packed_checkpoint_opens_as_the_whole_one() {
+    let single = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/stable_diffusion/single.safetensors");
+    let whole = Archive::open(&single).unwrap();
+    let bytes = std::fs::read(&single).unwrap();
+    let names = whole.names();
+    let tensors: Vec<(&String, Vec<usize>, Vec<f32>)> = names
+        .iter()
+        .filter_map(|name| {
+            let place = whole.place(name).unwrap();
+            let values = match whole.tensor(name) {
+                Ok(tensor) => tensor.to_f32(),
+                Err(_) if place.shape.is_empty() || place.range.len() > place.shape.iter().product() => return None,
+                Err(_) => bytes[place.range].iter().map(|byte| eighth(*byte)).collect(),
+            };
+            Some((name, place.shape.to_vec(), values))
+        })
+        .collect();
+    let (mut header, mut data) = (Made::new(tensors.len() as u64, 0), Vec::new());
+    for (name, shape, values) in tensors {
+        let mut shape: Vec<u64> = shape.iter().rev().map(|extent| *extent as u64).collect();
+        while shape.last() == Some(&1) && shape.len() > 1 {
+            shape.pop();
+        }
+        data.resize(data.len().next_multiple_of(32), 0);
+        let packs = shape.len() == 2 && shape[0].is_multiple_of(32);
+        header = header.tensor(name, &shape, if packs { 8 } else { 0 }, data.len() as u64);
+        for block in values.chunks(if packs { 32 } else { usize::MAX }) {
+            let scale = f16::from_f32(block.iter().fold(0.0f32, |most, x| most.max(x.abs())) / 127.0);
+            if packs {
+                data.extend(scale.to_le_bytes());
+                data.extend(block.iter().map(|x| ((x / scale.to_f32().max(1e-9)).round() as i8).cast_unsigned()));
+            } else {
+                data.extend(block.iter().flat_map(|x| x.to_le_bytes()));
+            }
+        }
+    }
+    let scratch = crate::testing::Scratch::new();
+    let path = scratch.join("packed.gguf");
+    std::fs::write(&path, [header.data(0).0, data].concat()).unwrap();
+    assert!(stable_diffusion::is_there(&path));
+    let (packed, whole) = (stable_diffusion::open(&path).unwrap(), stable_diffusion::open(&single).unwrap());
+    assert_eq!(packed.model, whole.model);
+    for (name, want) in whole.params.iter() {
+        let (have, want) = (packed.params.get(name).unwrap().to_f32(), want.to_f32());
+        let largest = want.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+        assert!(have.iter().zip(&want).all(|(a, b)| (a - b).abs() <= largest / 200.0), "{name}");
+    }
 }
 
 #[test]

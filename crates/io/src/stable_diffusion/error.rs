@@ -5,6 +5,7 @@ use yuragi_graph::BuildError;
 use yuragi_models::settings;
 
 use crate::CheckpointError;
+use crate::gguf::GgufError;
 
 /// A Stable Diffusion model could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,9 @@ pub enum ModelError {
     /// A file of weights is damaged or no safetensors file.
     #[error(transparent)]
     Archive(#[from] CheckpointError),
+    /// A GGUF file is damaged.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
     /// A pickle, which would run what its author wrote.
     #[error(
         "{} is a pickle of Python, which runs code when it is read; convert it where you trust it: python3 -c \"import \

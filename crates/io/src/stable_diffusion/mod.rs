@@ -7,6 +7,7 @@
 //! |---|---|
 //! | a folder with `unet`, `vae`, `text_encoder`, .. | `config.json` and `.safetensors` of each, also in shards; where there are several, the plain one before the `fp16` one |
 //! | one `.safetensors` | extents follow from the tensors' shapes |
+//! | one `.gguf` with the same names | likewise; what is stored in blocks is unpacked to 16 bits |
 //!
 //! ```no_run
 //! use yuragi_io::stable_diffusion;
@@ -33,6 +34,7 @@ use yuragi_models::stable_diffusion::{self as sd, Batch, Checkpoint};
 pub use error::ModelError;
 
 use crate::checkpoint::Archive;
+use crate::gguf::{Gguf, MAGIC};
 use config::Config;
 use names::Blocks;
 use source::Tensors;
@@ -57,8 +59,11 @@ pub fn is_there(path: &Path) -> bool {
     if is_pickle(path) {
         return true;
     }
-    let begins = |name: &String| name.starts_with("model.diffusion_model.");
-    Archive::open(path).is_ok_and(|archive| archive.names().iter().any(begins))
+    let begins = |name: &str| name.starts_with("model.diffusion_model.");
+    if is_gguf(path) {
+        return Gguf::open(path).is_ok_and(|file| file.tensors().iter().any(|tensor| begins(&tensor.name)));
+    }
+    Archive::open(path).is_ok_and(|archive| archive.names().iter().any(|name| begins(name)))
 }
 
 /// Opens a folder or a file.
@@ -185,5 +190,13 @@ fn archive(path: &Path) -> Result<Archive, ModelError> {
     if path.is_file() && is_pickle(path) {
         return Err(ModelError::Pickle { path: path.to_owned() });
     }
+    if is_gguf(path) {
+        return Ok(Gguf::open(path)?.to_archive()?);
+    }
     Ok(Archive::open(path)?)
+}
+
+fn is_gguf(path: &Path) -> bool {
+    let mut start = [0; 4];
+    path.is_file() && fs::File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *MAGIC
 }

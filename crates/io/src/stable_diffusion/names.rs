@@ -17,8 +17,12 @@ const UNET: &str = "model.diffusion_model.";
 const VAE: [&str; 2] = ["first_stage_model.", "vae."];
 
 /// Text encoders of transformers' layout.
-const CLIP: [(&str, &str); 2] =
-    [("cond_stage_model.transformer.", "text_encoder"), ("conditioner.embedders.0.transformer.", "text_encoder")];
+const CLIP: [(&str, &str); 3] = [
+    ("cond_stage_model.transformer.", "text_encoder"),
+    ("conditioner.embedders.0.transformer.", "text_encoder"),
+    // stable-diffusion.cpp's name of the second of two.
+    ("cond_stage_model.1.transformer.", "text_encoder_2"),
+];
 
 /// Text encoders of OpenCLIP's layout.
 pub(super) const OPEN_CLIP: [(&str, &str); 3] = [

@@ -13,7 +13,10 @@ use super::{
     beginning::Beginning,
     stages::{Compiled, Stage},
 };
-use crate::latent_diffusion::Drawing;
+use crate::{
+    latent_diffusion::Drawing,
+    prompt::{self, Schedule},
+};
 
 /// The most inputs and outputs of a network.
 const MOST: usize = 12;
@@ -36,8 +39,12 @@ pub struct Job<'a, B: Backend, S: Borrow<B::Store> = <B as Backend>::Store, P: P
     noise: Vec<Source>,
     /// The inputs of the text network.
     words: Vec<Words>,
-    /// The texts that it reads, for what is revised afterwards.
-    texts: Vec<[String; 2]>,
+    /// What the prompts say at which step.
+    schedules: Vec<[Schedule; 2]>,
+    /// Steps that are taken.
+    steps: usize,
+    /// How often the prompts are read.
+    readings: usize,
     /// Its outputs.
     features: Vec<Vec<f32>>,
     /// Where the denoiser's inputs come from, and what else it is told.
@@ -85,6 +92,9 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
             let steps = (plan.ladder.steps() as f64 * sampling.strength) as usize;
             plan = plan.tail(steps.max(1))?;
         }
+        let steps = plan.ladder.steps();
+        let texts = requests.iter().map(|request| [request.negative, request.prompt]);
+        let schedules = texts.map(|both| both.map(|text| prompt::schedule(text, sampling.steps))).collect();
         let seed = |place: usize| requests.get(place).map_or(0, |request| request.seed);
         let source = |place| Source::new(sampling.rng, seed(place), latent, channels);
         let denoise = generator.plans.get(Stage::Denoise, guided);
@@ -130,7 +140,9 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
             sampler,
             noise: (0..n).map(source).collect::<Result<_, _>>()?,
             words: arranged(&text.inputs, &words, n),
-            texts: requests.iter().map(|r| [r.negative.into(), r.prompt.into()]).collect(),
+            schedules,
+            steps,
+            readings: 1,
             features: text.outputs.iter().map(|(_, count)| vec![0.0; *count]).collect(),
             feeds,
             told,
@@ -158,6 +170,7 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
                 }
             }
         }
+        job.readings += (1..job.sampler.evaluations()).filter(|evaluation| job.changes(*evaluation)).count();
         if !generator.frugal {
             let mut stages = vec![Stage::Text, Stage::Denoise, Stage::Decode];
             stages.extend(from_pictures.then_some(Stage::Encode { kept: false }));
@@ -205,7 +218,8 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
         let denoise = launches(Stage::Denoise) * self.sampler.evaluations();
         let encoded = self.begin.as_ref().map_or(0, |begin| 1 + usize::from(!begin.given.is_empty()));
         let encode = encoded * launches(Stage::Encode { kept: false });
-        Done { done: self.done, total: launches(Stage::Text) + encode + denoise + launches(Stage::Decode) }
+        let total = self.readings * launches(Stage::Text) + encode + denoise + launches(Stage::Decode);
+        Done { done: self.done, total }
     }
 
     /// The picture of a request: `[H, W, 3]` in 0..1, row by row. `None` before the end and for
@@ -319,7 +333,8 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
                 views.iter_mut().zip(&mut self.features).for_each(|(view, values)| *view = SliceMut::F32(values));
                 compiled.plan.finish(state, &mut views[..count])?;
                 self.revise();
-                self.stage = if self.begin.is_some() { Stage::Encode { kept: false } } else { Stage::Denoise };
+                let begins = self.begin.is_some() && self.sampler.done() == 0;
+                self.stage = if begins { Stage::Encode { kept: false } } else { Stage::Denoise };
             }
             Stage::Encode { kept } => {
                 let Some(begin) = &mut self.begin else { return Ok(()) };
@@ -372,20 +387,46 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
         }
         if next.is_none() {
             self.stage = Stage::Decode;
+        } else if self.changes(self.sampler.done()) {
+            self.read();
+            self.stage = Stage::Text;
         }
         Ok(())
+    }
+
+    /// The step to which an evaluation of the denoiser belongs, from 1 on.
+    fn step_of(&self, evaluation: usize) -> usize {
+        1 + evaluation * self.steps / self.sampler.evaluations().max(1)
+    }
+
+    /// Whether an evaluation is told something else than the one before.
+    fn changes(&self, evaluation: usize) -> bool {
+        let text = |schedule, evaluation| prompt::at(schedule, self.step_of(evaluation));
+        self.schedules.iter().flatten().any(|schedule: &Schedule| {
+            schedule.len() > 1 && text(schedule, evaluation) != text(schedule, evaluation - 1)
+        })
+    }
+
+    /// Reads what the prompts say now.
+    fn read(&mut self) {
+        let (generator, step) = (self.generator, self.step_of(self.sampler.done()));
+        let read = |schedule: &Schedule| generator.pipeline.read(prompt::at(schedule, step), generator.batch.chunks);
+        let words: Vec<[Vec<Words>; 2]> = self.schedules.iter().map(|both| both.each_ref().map(read)).collect();
+        let text = generator.plans.get(Stage::Text, self.guided);
+        self.words = arranged(&text.inputs, &words, generator.batch.pictures);
     }
 
     /// Lets the pipeline revise what the text network gave, text by text.
     fn revise(&mut self) {
         let n = self.generator.batch.pictures;
         let outputs = &self.network().outputs;
+        let step = self.step_of(self.sampler.done());
         for ((name, _), values) in outputs.iter().zip(&mut self.features) {
             let row = values.len() / (2 * n);
             for (place, values) in values.chunks_exact_mut(row.max(1)).enumerate() {
                 let (side, half) = if place < n { (Side::Negative, 0) } else { (Side::Prompt, 1) };
-                if let Some(texts) = self.texts.get(place % n) {
-                    self.generator.pipeline.revise(name, &texts[half], side, values);
+                if let Some(schedules) = self.schedules.get(place % n) {
+                    self.generator.pipeline.revise(name, prompt::at(&schedules[half], step), side, values);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! The latent diffusion model as a generator draws with it.
 
-use alloc::{format, vec, vec::Vec};
+use alloc::{format, string::String, vec, vec::Vec};
 
 use yuragi_diffusion::{Ladder, Prediction, config::Plan};
 use yuragi_graph::Graph;
@@ -8,8 +8,10 @@ use yuragi_graph::Graph;
 use super::{decode, denoise, encode, encode_text};
 use crate::{
     Settings,
-    generator::{Batch, Error, Network, Pipeline, Sampling, Words},
-    tokenizer::Tokenizer,
+    generator::{Batch, Error, Network, Pipeline, Sampling, Side, Words},
+    prompt::{Piece, weighted_by_numbers},
+    text_encoder::HIDDEN,
+    tokenizer::{BEGIN, END, PAD, Tokenizer},
 };
 
 /// A latent diffusion model's extents and its reader of prompts.
@@ -36,6 +38,31 @@ impl Drawing {
     /// The model's extents.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The ids of a text, and the weight of each if any is not 1.
+    fn ids(&self, text: &str) -> (Vec<i32>, Option<Vec<f32>>) {
+        let length = self.settings.text.length;
+        let pieces = weighted_by_numbers(text);
+        let texts = pieces.iter().filter_map(|piece| match piece {
+            Piece::Text(text, weight) => Some((text.as_str(), *weight as f32)),
+            Piece::Break => None,
+        });
+        if texts.clone().all(|(_, weight)| weight == 1.0) {
+            let whole: String = texts.map(|(text, _)| text).collect();
+            return (self.tokenizer.ids(&whole, length), None);
+        }
+        let mut tokens = vec![(BEGIN, 1.0)];
+        for (text, weight) in texts {
+            let (ids, count) = self.tokenizer.encode(text, length);
+            let inside = ids.get(1..count.saturating_sub(1)).unwrap_or_default();
+            tokens.extend(inside.iter().map(|id| (*id, weight)));
+        }
+        tokens.truncate(length.saturating_sub(1));
+        tokens.push((END, 1.0));
+        tokens.resize(length, (PAD, 1.0));
+        let (ids, weights) = tokens.into_iter().map(|(id, weight)| (id.cast_signed(), weight)).unzip();
+        (ids, Some(weights))
     }
 }
 
@@ -72,7 +99,16 @@ impl Pipeline for Drawing {
     }
 
     fn read(&self, text: &str, _chunks: usize) -> Vec<Words> {
-        vec![Words::I32(self.tokenizer.ids(text, self.settings.text.length))]
+        vec![Words::I32(self.ids(text).0)]
+    }
+
+    /// A weight w adds ln w to the scores of a token in cross-attention: it is looked at w times as much.
+    fn revise(&self, output: &str, text: &str, _side: Side, values: &mut [f32]) {
+        if let ("mask", (_, Some(weights))) = (output, self.ids(text)) {
+            for (score, weight) in values.iter_mut().zip(weights) {
+                *score += if weight > 0.0 { libm::logf(weight) } else { HIDDEN };
+            }
+        }
     }
 
     fn plan(&self, sampling: &Sampling) -> Result<Plan, Error> {

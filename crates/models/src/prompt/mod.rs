@@ -33,4 +33,4 @@ mod weighted;
 pub use chunks::{Chunk, Emphasis, Insert, ROOM, chunks, scale};
 pub use networks::{Network, networks};
 pub use schedule::{Schedule, at, schedule, schedule_of};
-pub use weighted::{Piece, weighted};
+pub use weighted::{Piece, weighted, weighted_by_numbers};

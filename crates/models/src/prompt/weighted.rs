@@ -61,6 +61,43 @@ pub fn weighted(prompt: &str) -> Vec<Piece> {
     joined(pieces)
 }
 
+/// The same where only `(a:1.3)` is a mark: all other brackets, and `BREAK`, are text. This is for models whose captions
+/// have brackets of their own.
+///
+/// ```
+/// use yuragi_models::prompt::{Piece, weighted_by_numbers};
+/// let pieces = weighted_by_numbers("A button (blood type), (red:1.5)");
+/// assert_eq!(pieces[0], Piece::Text("A button (blood type), ".into(), 1.0));
+/// assert_eq!(pieces[1], Piece::Text("red".into(), 1.5));
+/// ```
+#[must_use]
+pub fn weighted_by_numbers(prompt: &str) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    // The pieces that are open brackets.
+    let mut open = Vec::new();
+    let mut rest = prompt;
+    while let Some((mark, length)) = next(rest) {
+        let mut text = &rest[..length];
+        rest = &rest[length..];
+        match mark {
+            Mark::Escaped(meant) => text = meant,
+            Mark::Open('(') => open.push(pieces.len()),
+            Mark::Close(')') => drop(open.pop()),
+            Mark::Weight(factor) => {
+                if let Some(start) = open.pop() {
+                    pieces[start] = Piece::Text(String::new(), 1.0);
+                    close(&mut pieces, Some(start + 1), factor);
+                    text = "";
+                }
+            }
+            Mark::Open(_) | Mark::Close(_) | Mark::Text(_) => {}
+        }
+        pieces.push(Piece::Text(text.into(), 1.0));
+    }
+    pieces.retain(|piece| !matches!(piece, Piece::Text(text, _) if text.is_empty()));
+    joined(pieces)
+}
+
 /// Multiplies the weights from `start` on.
 fn close(pieces: &mut [Piece], start: Option<usize>, factor: f64) {
     for piece in start.and_then(|start| pieces.get_mut(start..)).unwrap_or_default() {
