@@ -64,6 +64,9 @@ enum Command {
         /// With the operations of this name replaced by their expansions, such as group_norm_grad
         #[arg(long)]
         expand: Vec<String>,
+        /// Write the PTX of each plan into this folder
+        #[arg(long)]
+        modules: Option<PathBuf>,
     },
     /// Write weights, inputs, random draws and outputs of a few runs to a safetensors file
     Export {
@@ -78,13 +81,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     match Arguments::parse().command {
         Command::Time { chosen, seconds } => time(chosen.session()?, seconds),
         Command::Profile { chosen, steps } => profile(chosen.session()?, steps.max(1)),
-        Command::Launches { precision, expand } => launches(precision, &expand),
+        Command::Launches { precision, expand, modules } => launches(precision, &expand, modules.as_deref()),
         Command::Export { chosen, file } => export(chosen.session()?, &file),
     }
 }
 
 /// No GPU is needed: an H100's number of multiprocessors is taken.
-fn launches(precision: Precision, expand: &[String]) -> Result<(), Box<dyn Error>> {
+fn launches(precision: Precision, expand: &[String], modules: Option<&Path>) -> Result<(), Box<dyn Error>> {
     let target = Target { machine: Machine { multiprocessors: 132 }, tf32: precision == Precision::Tf32 };
     println!(
         "{:<22} {:>8} {:>8} {:>8} {:>10} {:>12}",
@@ -95,6 +98,9 @@ fn launches(precision: Precision, expand: &[String]) -> Result<(), Box<dyn Error
         let graph = work.graph()?.in_precision(precision);
         let graph = graph.expanded(|op, node, operands| !expanded(op) && claims(op, node, operands));
         let lowered = lower(&graph, target)?;
+        if let Some(folder) = modules {
+            std::fs::write(folder.join(work.name()).with_extension("ptx"), &lowered.module)?;
+        }
         let written = lowered.launches.iter().filter(|launch| launch.code == Code::Emitted).count();
         let entries = lowered.module.matches(".entry ").count();
         let (all, bytes) = (lowered.launches.len(), lowered.module.len());

@@ -4,7 +4,7 @@ use alloc::{boxed::Box, vec, vec::Vec};
 
 use yuragi_graph::{
     CompileError, DType, Graph, Op,
-    lowering::{self, Chain, End, Halves, Schedule, Step, View},
+    lowering::{self, Abilities, Chain, End, Halves, Schedule, Step, View},
     memory::{Lifetime, place},
     op::{Conv, Fused},
 };
@@ -55,7 +55,7 @@ pub(crate) struct Lowered {
 
 /// Chooses kernels and places every buffer.
 pub(crate) fn lower(graph: &Graph, level: Level, threads: usize) -> Result<Lowered, CompileError> {
-    let schedule = Schedule::new(graph, Halves::Widened)?;
+    let schedule = Schedule::new(graph, Abilities { halves: Halves::Widened, matrices: false })?;
     let mut lowering = Lowering { graph, level, launches: Vec::new(), step: 0 };
     for (number, step) in schedule.steps.iter().enumerate() {
         lowering.step = number;
@@ -180,7 +180,7 @@ impl Lowering<'_> {
             Fused::LayerNorm { eps } => Box::new(kernels::LayerNorm::new(level, rows, n, eps.get())),
             Fused::GroupNorm { groups, eps } => {
                 let pixels = node.shape[1..node.shape.rank() - 1].iter().product();
-                Box::new(kernels::GroupNorm::new(level, node.shape[0], pixels, n, groups, eps.get(), false))
+                Box::new(kernels::GroupNorm::new(level, node.shape[0], pixels, n, groups, eps.get(), step.silu))
             }
             Fused::Attention { scale } => {
                 let (q, k, v) = (shape(0), shape(1), shape(2));

@@ -1,7 +1,10 @@
 use std::collections::HashMap;
 
 use yuragi_emulator::{Arguments, Device, Launch, Properties};
-use yuragi_graph::{Builder, DType, Graph, Init, lowering::Halves};
+use yuragi_graph::{
+    Builder, DType, Graph, Init,
+    lowering::{Abilities, Halves},
+};
 
 use super::*;
 use crate::{
@@ -89,7 +92,7 @@ fn run(graph: &Graph, schedule: &Schedule, order: &[Group]) -> HashMap<launch::H
 #[test]
 fn like_loops_run_at_once_and_change_nothing() {
     let graph = training(40);
-    let schedule = Schedule::new(&graph, Halves::Packed).unwrap();
+    let schedule = Schedule::new(&graph, Abilities { halves: Halves::Packed, matrices: true }).unwrap();
     let one_by_one: Vec<Group> = (0..schedule.steps.len()).map(|step| vec![step]).collect();
     let together = grouped(&schedule, &loops(&schedule));
     assert!(together.len() * 3 < one_by_one.len(), "{} groups of {} steps", together.len(), one_by_one.len());
@@ -102,7 +105,7 @@ fn like_loops_run_at_once_and_change_nothing() {
 #[test]
 fn buffers_live_from_their_first_use_to_their_last() {
     let graph = training(7);
-    let schedule = Schedule::new(&graph, Halves::Packed).unwrap();
+    let schedule = Schedule::new(&graph, Abilities { halves: Halves::Packed, matrices: true }).unwrap();
     let one_by_one: Vec<Group> = (0..schedule.steps.len()).map(|step| vec![step]).collect();
     let known: Vec<(usize, usize)> = schedule.buffers.iter().map(|b| (b.first, b.last)).collect();
     assert_eq!(lives(&schedule, &one_by_one), known);

@@ -89,3 +89,39 @@ fn half_precision_halves_the_memory_of_products() {
     };
     assert!(bytes(Precision::BF16) < bytes(Precision::F32), "{} {}", bytes(Precision::BF16), bytes(Precision::F32));
 }
+
+#[test]
+fn heads_are_read_and_written_where_projections_have_them() {
+    let kernels = |precision, train: bool| {
+        let b = Builder::new();
+        let param = |name: &str| b.param(name, &[32, 32], DType::F32, Init::Normal(0.1));
+        let x = b.input("x", &[2, 64, 32], DType::F32);
+        let head = |name: &str| x.matmul(param(name)).reshape(&[2, 64, 4, 8]).permute(&[0, 2, 1, 3]);
+        let y = head("q").attention(head("k"), head("v"), None, 0.25);
+        let y = y.permute(&[0, 2, 1, 3]).reshape(&[2, 64, 32]).matmul(param("out"));
+        let output = if train { b.grad(y.sum_all(), &[x])[0] } else { y };
+        let lowered = lowered(&b.finish(&[("y", output)]).unwrap().in_precision(precision));
+        lowered.launches.iter().map(|launch| launch.name).collect::<Vec<_>>()
+    };
+    let all = kernels(Precision::F32, false);
+    assert_eq!(all, ["gemm", "gemm", "gemm", "attention", "gemm"]);
+    let all = kernels(Precision::BF16, false);
+    assert_eq!(all.iter().filter(|name| **name == "gemm").count(), 4);
+    // What is cast: the input, four weights, the result.
+    assert!(all.iter().filter(|name| **name == "loop").count() <= 6, "{all:?}");
+    let all = kernels(Precision::F32, true);
+    let gradients = all.iter().filter(|name| name.starts_with("attention_") && name.ends_with("_grad")).count();
+    assert_eq!(gradients, 3, "{all:?}");
+    // The gradient of the sum, the result for the sum of g∘y, that sum, and what is added of three operands.
+    assert!(all.iter().filter(|name| **name == "loop").count() <= 4, "{all:?}");
+}
+
+#[test]
+fn a_group_norm_and_its_activation_are_one() {
+    let b = Builder::new();
+    let x = b.input("x", &[2, 8, 8, 16], DType::F32);
+    let channels = b.param("c", &[16], DType::F32, Init::Constant(1.0));
+    let graph = b.finish(&[("y", x.group_norm(4, channels, channels, 1e-5).silu())]).unwrap();
+    let lowered = lowered(&graph);
+    assert_eq!(lowered.launches.iter().map(|launch| launch.name).collect::<Vec<_>>(), ["group_norm_silu"]);
+}

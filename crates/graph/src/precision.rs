@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
 use core::{fmt, str::FromStr};
 
-use crate::{DType, Graph, Node, NodeId, Op, ParamSpec, op::Fused};
+use crate::{DType, Graph, Node, NodeId, Op, ParamSpec, Tensor, op::Fused};
 
 /// Added to a score, it leaves nothing of its weight, and it fits into 16 bits.
 const MASKED: f32 = -3e4;
@@ -149,12 +149,27 @@ impl Graph {
                 return None;
             }
             let mut rounded = operands.to_vec();
-            rounded[..factors_before].iter_mut().for_each(|t| *t = t.cast(factors));
+            rounded[..factors_before]
+                .iter_mut()
+                .for_each(|t| *t = narrowed(*t, factors).unwrap_or_else(|| t.cast(factors)));
             if let Some(mask) = mask.and_then(|place| rounded.get_mut(place)) {
                 // What masks must not become infinite: a row of it alone has no softmax.
                 *mask = mask.maximum(mask.builder().fill(&mask.shape(), MASKED, DType::F32)).cast(factors);
             }
             Some(rounded[0].push(node.op, &rounded[1..], node.shape).cast(DType::F32))
         })
+    }
+}
+
+/// A tensor in a narrower type that it was widened from, moves apart: no cast is needed there and back.
+fn narrowed(x: Tensor<'_>, dtype: DType) -> Option<Tensor<'_>> {
+    let node = x.builder().node(x.id());
+    let operand = |i: usize| Tensor::new(x.builder(), node.inputs[i]);
+    match node.op {
+        Op::Cast => Some(operand(0)).filter(|t| t.dtype() == dtype),
+        Op::Move(_) if node.inputs.len() == 1 => {
+            narrowed(operand(0), dtype).map(|narrow| narrow.push(node.op, &[], node.shape))
+        }
+        _ => None,
     }
 }

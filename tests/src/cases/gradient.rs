@@ -133,4 +133,11 @@ fn attention(dtype: DType, cases: &mut Vec<Case>) {
         b.grad((y * x[1]).cast(DType::F32).sum_all(), &x[..1])
     });
     cases.push(own.input(&shape, Law::Normal).input(&shape, Law::Normal));
+    let heads = Case::new("attention", dtype, "heads split from one projection, its gradient", |b, x| {
+        let parts = x[0].chunk(2, 3);
+        let head = |i: usize| parts[i].reshape(&[2, 5, 2, 8]).permute(&[0, 2, 1, 3]);
+        let y = head(0).attention(head(1), head(2), None, 0.5).permute(&[0, 2, 1, 3]).reshape(&[2, 5, 16]);
+        b.grad((y * x[1]).cast(DType::F32).sum_all(), &x[..1])
+    });
+    cases.push(heads.input(&[2, 5, 48], Law::Normal).input(&[2, 5, 16], Law::Normal));
 }

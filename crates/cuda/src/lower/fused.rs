@@ -2,8 +2,8 @@
 
 use yuragi_graph::{
     CompileError, DType, Graph, Node, Shape,
-    lowering::Kernel,
-    op::{Factor, Fused},
+    lowering::{Kernel, Matrices},
+    op::Fused,
 };
 
 use super::operand::{address, before_last, last, unplaced};
@@ -66,6 +66,8 @@ pub(super) fn launches(graph: &Graph, step: &Kernel, op: Fused) -> Result<Result
     let dtype = graph.node(node.inputs[0]).dtype;
     let rows = |shape: &Shape| shape[..shape.rank() - 1].iter().product::<usize>();
     let width = |shape: &Shape| last(shape);
+    let matrix = |place: usize| matrices(at(place), &shape(place), step.operands[place].matrices);
+    let result = |shape: &Shape| matrices(y, shape, step.matrices);
     let mask = |q: &Shape, place: usize| match step.operands.get(place) {
         Some(operand) => {
             let [outer, inner, query, key] = masks(q, &shape(place)).ok_or_else(unsupported)?;
@@ -89,7 +91,7 @@ pub(super) fn launches(graph: &Graph, step: &Kernel, op: Fused) -> Result<Result
         }
         Fused::GroupNorm { groups, eps } => {
             let Picture { samples, pixels, channels, .. } = picture(&node.shape, groups, dtype);
-            let (eps, silu) = (eps.get(), false);
+            let (eps, silu) = (eps.get(), step.silu);
             let (x, gain, bias) = (at(0), at(1), at(2));
             GroupNorm { samples, pixels, channels, groups, eps, silu, dtype, x, gain, bias, y }.launches()
         }
@@ -107,82 +109,85 @@ pub(super) fn launches(graph: &Graph, step: &Kernel, op: Fused) -> Result<Result
         }
         Fused::Attention { scale } => {
             let [q, k, v] = [0, 1, 2].map(shape);
-            attend(&q, &k, scale.get(), dtype, [at(0), at(1)], Some((at(2), last(&v), y)), mask(&q, 3)?, None)
+            let values = Values { v: matrix(2), depth: last(&v), y: result(&node.shape) };
+            attend([&q, &k], scale.get(), dtype, [matrix(0), matrix(1)], Some(values), mask(&q, 3)?, None)
         }
         Fused::AttentionLogSum { scale } => {
             let [q, k] = [0, 1].map(shape);
-            attend(&q, &k, scale.get(), dtype, [at(0), at(1)], None, mask(&q, 2)?, Some(y))
+            attend([&q, &k], scale.get(), dtype, [matrix(0), matrix(1)], None, mask(&q, 2)?, Some(y))
         }
         Fused::Winograd { .. } => return Err(unsupported()),
         Fused::AttentionGrad { scale, of } => {
-            let [g, q, k, v] = [0, 1, 2, 3].map(|place| (at(place), shape(place)));
-            let heads = heads(&q.1);
-            let operand = |(at, shape): (Address, Shape)| contiguous(at, heads.0, &shape);
-            let result = match of {
-                Factor::Query => q.1,
-                Factor::Key => k.1,
-                Factor::Value => v.1,
-            };
+            let [q, k, v] = [1, 2, 3].map(shape);
+            let (heads, outer) = heads(&q);
             AttentionGrad {
                 of,
-                batch: heads.0 * heads.1,
-                heads: heads.0.max(1),
-                queries: before_last(&q.1),
-                keys: before_last(&k.1),
-                depth: last(&q.1),
-                value_depth: last(&v.1),
+                batch: outer * heads,
+                heads: heads.max(1),
+                queries: before_last(&q),
+                keys: before_last(&k),
+                depth: last(&q),
+                value_depth: last(&v),
                 scale: scale.get(),
                 dtype,
-                g: operand(g),
-                q: operand(q),
-                k: operand(k),
-                v: operand(v),
+                g: matrix(0),
+                q: matrix(1),
+                k: matrix(2),
+                v: matrix(3),
                 log_sum: at(4),
                 delta: at(5),
-                mask: mask(&q.1, 6)?,
-                y: operand((y, result)),
+                mask: mask(&q, 6)?,
+                y: result(&node.shape),
             }
             .launches()
         }
     })
 }
 
+/// What attention makes of its weights.
+struct Values {
+    v: attention::Operand,
+    /// Columns of v.
+    depth: usize,
+    y: attention::Operand,
+}
+
 /// Attention, of which the values or the logarithms of the sums may not be wanted.
-#[allow(clippy::too_many_arguments)]
 fn attend(
-    q: &Shape,
-    k: &Shape,
+    [q, k]: [&Shape; 2],
     scale: f32,
     dtype: DType,
-    at: [Address; 2],
-    values: Option<(Address, usize, Address)>,
+    factors: [attention::Operand; 2],
+    values: Option<Values>,
     mask: Option<Mask>,
     log_sum: Option<Address>,
 ) -> Result<Launches, KernelError> {
     let (heads, outer) = heads(q);
-    let (queries, keys) = (before_last(q), before_last(k));
-    let matrix = |at, rows, columns| attention::Operand::contiguous(at, heads, rows, columns);
     Attention {
         batch: outer * heads,
         heads: heads.max(1),
-        queries,
-        keys,
+        queries: before_last(q),
+        keys: before_last(k),
         depth: last(q),
-        value_depth: values.map_or(0, |(_, depth, _)| depth),
+        value_depth: values.as_ref().map_or(0, |values| values.depth),
         scale,
         dtype,
-        q: matrix(at[0], queries, last(q)),
-        k: matrix(at[1], keys, last(q)),
-        v: values.map(|(v, depth, _)| matrix(v, keys, depth)),
+        q: factors[0],
+        k: factors[1],
+        v: values.as_ref().map(|values| values.v),
         mask,
-        y: values.map(|(_, depth, y)| matrix(y, queries, depth)),
+        y: values.map(|values| values.y),
         log_sum,
     }
     .launches()
 }
 
-fn contiguous(at: Address, heads: usize, shape: &Shape) -> attention::Operand {
-    attention::Operand::contiguous(at, heads, before_last(shape), last(shape))
+/// The matrices of a tensor, one after the other if nothing else is said.
+fn matrices(at: Address, shape: &Shape, matrices: Option<Matrices>) -> attention::Operand {
+    match matrices {
+        Some(Matrices { outer, inner, pitch }) => attention::Operand { at, outer, inner, pitch },
+        None => attention::Operand::contiguous(at, heads(shape).0, before_last(shape), last(shape)),
+    }
 }
 
 /// `[N, .., C]`.

@@ -6,7 +6,7 @@ mod operand;
 
 use yuragi_graph::{
     CompileError, Graph,
-    lowering::{Halves, Schedule, Step},
+    lowering::{Abilities, Halves, Schedule, Step},
     memory::{Lifetime, place},
 };
 
@@ -37,7 +37,7 @@ pub struct Lowered {
 
 /// Chooses kernels and places every buffer. Fused operations must be claimed or expanded before.
 pub fn lower(graph: &Graph, target: Target) -> Result<Lowered, CompileError> {
-    let schedule = Schedule::new(graph, Halves::Packed)?;
+    let schedule = Schedule::new(graph, Abilities { halves: Halves::Packed, matrices: true })?;
     let of_chain = |step: &Step| match step {
         Step::Chain(chain) => Some(ptx::Loop::new(chain, unplaced)),
         Step::Kernel(_) | Step::Decode { .. } => None,

@@ -7,7 +7,7 @@
 
 use alloc::{vec, vec::Vec};
 
-use super::{Halves, View};
+use super::{Abilities, Halves, Matrices, View};
 use crate::{
     DType, Graph, Node, NodeId, Op,
     op::{Binary, Conv, Fused, Movement, Unary},
@@ -48,10 +48,32 @@ pub(crate) enum Work {
     Kernel(NodeId),
 }
 
+/// What the kernel of an earlier node computes as well: the node that has it is the result.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Absorbed {
+    /// The sum of a product or convolution and a row.
+    Bias { product: NodeId, row: NodeId },
+    /// The SiLU of a group norm.
+    Silu { norm: NodeId },
+    /// The matrices of attention, as they lie in the permuted result.
+    Permute { attention: NodeId, matrices: Matrices },
+}
+
+impl Absorbed {
+    /// The node whose kernel it is.
+    pub const fn kernel(self) -> NodeId {
+        match self {
+            Absorbed::Bias { product: kernel, .. }
+            | Absorbed::Silu { norm: kernel }
+            | Absorbed::Permute { attention: kernel, .. } => kernel,
+        }
+    }
+}
+
 /// The result of the pass.
 pub(crate) struct Fusion<'g> {
     graph: &'g Graph,
-    halves: Halves,
+    abilities: Abilities,
     /// Nodes read through a buffer.
     pub buffered: Vec<bool>,
     /// For every node, the loops that compute it on the way.
@@ -63,8 +85,8 @@ pub(crate) struct Fusion<'g> {
     pub copies: usize,
     /// The copy that an output is, where its value is somebody else's.
     pub output_copies: Vec<Option<usize>>,
-    /// For every sum of a product or convolution and a bias: the former and the latter. One kernel computes both.
-    pub biased: Vec<Option<(NodeId, NodeId)>>,
+    /// For every node that the kernel of another one computes: how.
+    pub absorbed: Vec<Option<Absorbed>>,
 }
 
 /// Whether an operation belongs into a loop.
@@ -74,20 +96,20 @@ fn is_elementwise(op: &Op) -> bool {
 
 impl<'g> Fusion<'g> {
     /// Analyses a graph. Parameters in `deferred` are replaced only after everything else has run.
-    pub fn new(graph: &'g Graph, halves: Halves, deferred: &[usize]) -> Fusion<'g> {
+    pub fn new(graph: &'g Graph, abilities: Abilities, deferred: &[usize]) -> Fusion<'g> {
         let count = graph.nodes().len();
         let mut fusion = Fusion {
             graph,
-            halves,
+            abilities,
             buffered: vec![false; count],
             inlined: vec![Vec::new(); count],
             groups: Vec::new(),
             work: Vec::new(),
-            biased: vec![None; count],
+            absorbed: vec![None; count],
             copies: 0,
             output_copies: Vec::new(),
         };
-        fusion.find_biased();
+        fusion.find_absorbed();
         let mut targets: Vec<Vec<Target>> = vec![Vec::new(); count];
         let mut last = Vec::new();
         for update in graph.updates() {
@@ -143,41 +165,63 @@ impl<'g> Fusion<'g> {
         fusion
     }
 
-    /// Finds sums of a matrix product or convolution that nobody else needs and a vector along its last axis.
-    fn find_biased(&mut self) {
+    /// Finds what kernels compute as well, of nodes that nobody else needs.
+    fn find_absorbed(&mut self) {
         let graph = self.graph;
         let live = graph.live();
         let mut uses = vec![0usize; live.len()];
         let used = graph.ids().filter(|id| live[id.index()]).flat_map(|id| &graph.node(id).inputs);
         let roots = graph.outputs().iter().map(|o| &o.node).chain(graph.updates().iter().map(|u| &u.node));
         used.chain(roots).for_each(|id| uses[id.index()] += 1);
+        let sole = |mut id: NodeId| {
+            while uses[id.index()] == 1 && graph.node(id).op == Op::Move(Movement::Reshape) {
+                id = graph.node(id).inputs[0];
+            }
+            Some(id).filter(|id| uses[id.index()] == 1)
+        };
         for id in graph.ids().filter(|id| live[id.index()]) {
             let node = graph.node(id);
-            if node.op != Op::Binary(Binary::Add) || node.dtype != DType::F32 {
-                continue;
-            }
-            for (product, bias) in [(0, 1), (1, 0)] {
-                let (mut product, bias) = (node.inputs[product], node.inputs[bias]);
-                while uses[product.index()] == 1 && graph.node(product).op == Op::Move(Movement::Reshape) {
-                    product = graph.node(product).inputs[0];
+            self.absorbed[id.index()] = match node.op {
+                Op::Binary(Binary::Add) if node.dtype == DType::F32 => {
+                    let [a, b] = [node.inputs[0], node.inputs[1]];
+                    [(a, b), (b, a)].into_iter().find_map(|(product, row)| self.biased(sole(product)?, row))
                 }
-                let wide = graph.node(product);
-                let sums =
-                    matches!(wide.op, Op::MatMul(_) | Op::Conv(Conv::Forward(_)) | Op::Fused(Fused::Winograd { .. }));
-                let fits = sums && uses[product.index()] == 1;
-                let (base, view) = self.trace_stored(bias);
-                let columns = wide.shape.last().copied().unwrap_or(0);
-                if fits && view.is_row(columns) && !matches!(graph.node(base).op, Op::Fill(_)) {
-                    self.biased[id.index()] = Some((product, bias));
-                    break;
-                }
-            }
+                Op::Unary(Unary::Silu) if node.dtype == DType::F32 => sole(node.inputs[0])
+                    .filter(|&norm| matches!(graph.node(norm).op, Op::Fused(Fused::GroupNorm { .. })))
+                    .map(|norm| Absorbed::Silu { norm }),
+                Op::Move(Movement::Permute(axes)) if self.abilities.matrices => Some(node.inputs[0])
+                    .filter(|id| uses[id.index()] == 1)
+                    .and_then(|id| self.permuted(id, node, &axes)),
+                _ => None,
+            };
         }
+    }
+
+    /// A matrix product or convolution and a vector along its last axis, which becomes part of it.
+    fn biased(&self, product: NodeId, row: NodeId) -> Option<Absorbed> {
+        let node = self.graph.node(product);
+        let sums = matches!(node.op, Op::MatMul(_) | Op::Conv(Conv::Forward(_)) | Op::Fused(Fused::Winograd { .. }));
+        let (base, view) = self.trace_stored(row);
+        let columns = node.shape.last().copied().unwrap_or(0);
+        let fits = sums && view.is_row(columns) && !matches!(self.graph.node(base).op, Op::Fill(_));
+        fits.then_some(Absorbed::Bias { product, row })
+    }
+
+    /// Attention that writes its result where the permuted one lies.
+    fn permuted(&self, attention: NodeId, result: &Node, axes: &[u8]) -> Option<Absorbed> {
+        let node = self.graph.node(attention);
+        let writes = matches!(node.op, Op::Fused(Fused::Attention { .. } | Fused::AttentionGrad { .. }));
+        let strides = result.shape.strides();
+        let place = |axis: usize| axes.iter().position(|&from| usize::from(from) == axis);
+        let walk: Option<Vec<(usize, usize)>> =
+            (0..node.shape.rank()).map(|axis| Some((node.shape[axis], strides[place(axis)?]))).collect();
+        let matrices = View::along(walk.filter(|_| writes)?).matrices()?;
+        Some(Absorbed::Permute { attention, matrices })
     }
 
     /// Whether a node is computed inside loops.
     fn is_inline(&self, id: NodeId) -> bool {
-        is_elementwise(&self.graph.node(id).op) && self.biased[id.index()].is_none()
+        is_elementwise(&self.graph.node(id).op) && self.absorbed[id.index()].is_none()
     }
 
     /// Decides about one node, all of whose users are decided.
@@ -206,7 +250,9 @@ impl<'g> Fusion<'g> {
                 }
             }
             _ if !buffered => {}
-            Op::Fill(_) | Op::Move(Movement::Permute(_) | Movement::Broadcast | Movement::Slice { .. }) => {
+            Op::Fill(_) | Op::Move(Movement::Permute(_) | Movement::Broadcast | Movement::Slice { .. })
+                if self.absorbed[id.index()].is_none() =>
+            {
                 self.push_group(
                     Group { root: id, stores: vec![(id, Target::Buffer(id))], fold: None, copied: None },
                     work,
@@ -236,14 +282,14 @@ impl<'g> Fusion<'g> {
             }
             _ => {
                 work.push((id, Work::Kernel(id)));
-                let mut operands = node.inputs.clone();
-                if let Some((product, bias)) = self.biased[id.index()] {
-                    operands.clone_from(&self.graph.node(product).inputs);
-                    let (base, _) = self.trace_stored(bias);
+                let absorbed = self.absorbed[id.index()];
+                if let Some(Absorbed::Bias { row, .. }) = absorbed {
+                    let (base, _) = self.trace_stored(row);
                     self.buffered[base.index()] = true;
                 }
-                for operand in operands {
-                    let value = self.operand(operand).0;
+                let node = absorbed.map_or(node, |absorbed| self.graph.node(absorbed.kernel()));
+                for place in 0..node.inputs.len() {
+                    let (value, ..) = self.kernel_operand(node, place);
                     self.buffered[value.index()] = true;
                 }
             }
@@ -340,12 +386,13 @@ impl<'g> Fusion<'g> {
 
     /// The value whose stored bits a node shows, and the walk through them.
     pub fn trace_stored(&self, id: NodeId) -> (NodeId, View) {
-        self.trace_of(id, self.halves == Halves::Widened)
+        self.trace_of(id, self.abilities.halves == Halves::Widened)
     }
 
     fn trace_of(&self, id: NodeId, casts: bool) -> (NodeId, View) {
         let node = self.graph.node(id);
         match &node.op {
+            _ if self.absorbed[id.index()].is_some() => (id, View::whole(&node.shape)),
             _ if casts && self.is_widening(node) => self.trace_of(node.inputs[0], casts),
             Op::Move(
                 movement @ (Movement::Reshape | Movement::Permute(_) | Movement::Broadcast | Movement::Slice { .. }),
@@ -367,8 +414,28 @@ impl<'g> Fusion<'g> {
         if view.is_contiguous() {
             (base, view.offset)
         } else {
-            (self.stripped_of(id, self.halves == Halves::Widened), 0)
+            (self.stripped_of(id, self.abilities.halves == Halves::Widened), 0)
         }
+    }
+
+    /// The same for an operand of a kernel, which may read matrices that do not lie one after the other.
+    pub fn kernel_operand(&self, node: &Node, place: usize) -> (NodeId, usize, Option<Matrices>) {
+        let id = node.inputs[place];
+        let matrices = match node.op {
+            Op::Fused(Fused::AttentionLogSum { .. }) => 2,
+            Op::Fused(Fused::Attention { .. }) => 3,
+            Op::Fused(Fused::AttentionGrad { .. }) => 4,
+            _ => 0,
+        };
+        if self.abilities.matrices && place < matrices {
+            let (base, view) = self.trace_stored(id);
+            let matrices = view.matrices().filter(|_| !view.is_contiguous());
+            if matrices.is_some() {
+                return (base, view.offset, matrices);
+            }
+        }
+        let (base, offset) = self.operand(id);
+        (base, offset, None)
     }
 
     /// Whether a value lives in somebody else's memory: an output of it is a copy.
@@ -376,7 +443,7 @@ impl<'g> Fusion<'g> {
         let node = self.graph.node(id);
         match node.op {
             Op::Input(_) | Op::Literal(_) => true,
-            Op::Param(_) => node.dtype == DType::F32 || self.halves == Halves::Packed,
+            Op::Param(_) => node.dtype == DType::F32 || self.abilities.halves == Halves::Packed,
             _ => false,
         }
     }

@@ -13,7 +13,7 @@ mod view;
 
 pub use chain::{Chain, End, Fold, Instruction, Source, Store, Value};
 pub use schedule::{Buffer, Home, Kernel, Operand, Schedule, Step};
-pub use view::View;
+pub use view::{Matrices, View};
 
 /// How a backend holds numbers of half precision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,4 +22,13 @@ pub enum Halves {
     Widened,
     /// In their own 16 bits: loops widen what they read, kernels say what they take.
     Packed,
+}
+
+/// What a backend's kernels can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// How numbers of half precision are held.
+    pub halves: Halves,
+    /// Whether attention reads and writes matrices that do not lie one after the other ([`Matrices`]).
+    pub matrices: bool,
 }

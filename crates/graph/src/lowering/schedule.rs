@@ -1,11 +1,11 @@
 use alloc::{vec, vec::Vec};
 
 use super::{
-    Chain, End, Halves, Source, View,
+    Abilities, Chain, End, Matrices, Source, View,
     coder::Coder,
-    fusion::{Fusion, Group, Target, Work},
+    fusion::{Absorbed, Fusion, Group, Target, Work},
 };
-use crate::{CompileError, DType, Graph, NodeId, Op, memory::Lifetime};
+use crate::{CompileError, DType, Graph, Node, NodeId, Op, memory::Lifetime};
 
 /// Where a value's elements are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,7 +31,7 @@ pub struct Buffer {
     pub last: usize,
 }
 
-/// Consecutive elements that a kernel reads.
+/// Elements that a kernel reads: consecutive ones, or matrices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operand {
     /// Where they are.
@@ -40,21 +40,27 @@ pub struct Operand {
     pub offset: usize,
     /// The type of the elements.
     pub dtype: DType,
+    /// Where the matrices are that the elements form, if not one after the other.
+    pub matrices: Option<Matrices>,
 }
 
 /// An operation with a kernel of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kernel {
-    /// The operation; where a bias follows, the product.
+    /// The operation.
     pub node: NodeId,
-    /// The node whose value results: that operation, or its sum with the bias.
+    /// The node whose value results: that operation, or what follows from it and the rest.
     pub result: NodeId,
     /// What it reads, in the operation's order.
     pub operands: Vec<Operand>,
     /// A row that is added to each row of the product.
     pub bias: Option<Operand>,
+    /// Whether the SiLU of the result is wanted: of a group norm.
+    pub silu: bool,
     /// Where the result goes.
     pub output: Home,
+    /// Where the matrices of the result go, if not one after the other.
+    pub matrices: Option<Matrices>,
 }
 
 /// What runs at once.
@@ -64,7 +70,7 @@ pub enum Step {
     Chain(Chain),
     /// A kernel.
     Kernel(Kernel),
-    /// A parameter of half precision made single ([`Halves::Widened`] only).
+    /// A parameter of half precision made single ([`Halves::Widened`](super::Halves::Widened) only).
     Decode {
         /// The parameter, by its place in the graph.
         param: usize,
@@ -88,10 +94,10 @@ pub struct Schedule {
 
 impl Schedule {
     /// Decides about a graph whose fused operations are all claimed.
-    pub fn new(graph: &Graph, halves: Halves) -> Result<Schedule, CompileError> {
+    pub fn new(graph: &Graph, abilities: Abilities) -> Result<Schedule, CompileError> {
         let mut deferred = Vec::new();
         loop {
-            let fusion = Fusion::new(graph, halves, &deferred);
+            let fusion = Fusion::new(graph, abilities, &deferred);
             let mut scheduler = Scheduler::new(graph, &fusion);
             scheduler.emit_all();
             let overwritten = scheduler.overwritten_too_early();
@@ -199,9 +205,9 @@ impl<'a> Scheduler<'a> {
     fn emit_kernel(&mut self, id: NodeId) {
         let graph = self.graph;
         let output = self.home(id);
-        let biased = self.fusion.biased[id.index()];
-        let product = biased.map_or(id, |(product, _)| product);
-        let node = graph.node(product);
+        let absorbed = self.fusion.absorbed[id.index()];
+        let kernel = absorbed.map_or(id, Absorbed::kernel);
+        let node = graph.node(kernel);
         match node.op {
             Op::Param(param) => self.step(Step::Decode { param: param as usize, output }),
             Op::Move(_) => {
@@ -213,19 +219,30 @@ impl<'a> Scheduler<'a> {
                 self.step(Step::Chain(chain));
             }
             _ => {
-                let operands = node.inputs.iter().map(|&i| self.operand(i)).collect();
-                let bias = biased.map(|(_, bias)| {
-                    let (base, view) = self.fusion.trace_stored(bias);
-                    Operand { home: self.home(base), offset: view.offset, dtype: graph.node(base).dtype }
-                });
-                self.step(Step::Kernel(Kernel { node: product, result: id, operands, bias, output }));
+                let operands = (0..node.inputs.len()).map(|place| self.operand(node, place)).collect();
+                let (mut bias, mut silu, mut matrices) = (None, false, None);
+                match absorbed {
+                    Some(Absorbed::Bias { row, .. }) => {
+                        let (base, view) = self.fusion.trace_stored(row);
+                        bias = Some(self.place(base, view.offset, None));
+                    }
+                    Some(Absorbed::Silu { .. }) => silu = true,
+                    Some(Absorbed::Permute { matrices: permuted, .. }) => matrices = Some(permuted),
+                    None => {}
+                }
+                let kernel = Kernel { node: kernel, result: id, operands, bias, silu, output, matrices };
+                self.step(Step::Kernel(kernel));
             }
         }
     }
 
-    fn operand(&mut self, id: NodeId) -> Operand {
-        let (base, offset) = self.fusion.operand(id);
-        Operand { home: self.home(base), offset, dtype: self.graph.node(base).dtype }
+    fn operand(&mut self, node: &Node, place: usize) -> Operand {
+        let (base, offset, matrices) = self.fusion.kernel_operand(node, place);
+        self.place(base, offset, matrices)
+    }
+
+    fn place(&mut self, base: NodeId, offset: usize, matrices: Option<Matrices>) -> Operand {
+        Operand { home: self.home(base), offset, dtype: self.graph.node(base).dtype, matrices }
     }
 
     fn emit_loop(&mut self, number: usize, group: &Group) {

@@ -11,7 +11,42 @@ pub struct View {
     pub offset: usize,
 }
 
+/// Matrices `[.., inner, rows, columns]` whose rows are contiguous: elements from one to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Matrices {
+    /// Along all axes before the last three, as one.
+    pub outer: usize,
+    /// Along the last axis but two, such as heads.
+    pub inner: usize,
+    /// From one row to the next.
+    pub pitch: usize,
+}
+
 impl View {
+    /// A walk along axes of these extents and steps.
+    pub(super) fn along(axes: Vec<(usize, usize)>) -> View {
+        View { axes, offset: 0 }
+    }
+
+    /// The walk as matrices, if it is one through matrices.
+    pub fn matrices(&self) -> Option<Matrices> {
+        let (leading, matrix) = self.axes.split_last_chunk::<2>()?;
+        let step = |(extent, step): (usize, usize)| if extent > 1 { step } else { 0 };
+        if step(matrix[1]) > 1 {
+            return None;
+        }
+        let (inner, outer) = match leading.split_last() {
+            Some((&inner, outer)) => (step(inner), View::along(outer.to_vec()).collapsed()),
+            None => (0, View::along(Vec::new())),
+        };
+        let outer = match outer.axes[..] {
+            [] => 0,
+            [(_, step)] => step,
+            _ => return None,
+        };
+        Some(Matrices { outer, inner, pitch: step(matrix[0]) })
+    }
+
     /// All of a row-major buffer.
     pub fn whole(shape: &Shape) -> View {
         let strides = shape.strides();
