@@ -31,6 +31,9 @@ pub(super) use exported;
 
 /// Runs the body of an exported function: the one place where errors become codes, and where panics end.
 pub fn guard(name: &'static str, body: impl FnOnce() -> Outcome) -> Code {
+    if let Some((_, code)) = report::settings().refused.iter().find(|(refused, _)| refused == name) {
+        return Code::of(*code);
+    }
     let error = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => return Code::SUCCESS,
         Ok(Err(error)) => error,

@@ -29,6 +29,11 @@ impl Code {
         Error { code: self, message: Some(message.to_string()) }
     }
 
+    /// The code of a number, as the driver writes it.
+    pub fn of(number: u32) -> Code {
+        Code(number)
+    }
+
     pub fn number(self) -> u32 {
         self.0
     }

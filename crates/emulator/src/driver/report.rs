@@ -21,6 +21,8 @@ pub struct Settings {
     pub check: Check,
     /// `YURAGI_EMULATOR_COUNTERS=1`: the counters of each launch are printed.
     pub counters: bool,
+    /// `YURAGI_EMULATOR_REFUSE=cuMemAlloc_v2=2,…`: functions that give an error instead of what they do.
+    pub refused: Vec<(String, u32)>,
 }
 
 pub fn settings() -> &'static Settings {
@@ -32,8 +34,21 @@ pub fn settings() -> &'static Settings {
         if let Some(value) = misread {
             say(&format!("YURAGI_EMULATOR_CHECK is `{value}`, and can be `off`, `warn` or `fail`; taken as `fail`"));
         }
-        Settings { check, counters: !matches!(variable("YURAGI_EMULATOR_COUNTERS").as_str(), "" | "0") }
+        let refused = refused(&variable("YURAGI_EMULATOR_REFUSE")).unwrap_or_else(|word| {
+            say(&format!("YURAGI_EMULATOR_REFUSE has `{word}`, and is a list of FUNCTION=NUMBER; nothing is refused"));
+            Vec::new()
+        });
+        Settings { check, counters: !matches!(variable("YURAGI_EMULATOR_COUNTERS").as_str(), "" | "0"), refused }
     })
+}
+
+/// The functions and codes of a list, or the word that is none.
+fn refused(list: &str) -> Result<Vec<(String, u32)>, String> {
+    let pair = |word: &str| {
+        let parsed = word.split_once('=').and_then(|(name, code)| Some((name.to_owned(), code.parse().ok()?)));
+        parsed.ok_or_else(|| word.to_owned())
+    };
+    list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(pair).collect()
 }
 
 /// The meaning of a value, and the value if it has none.
@@ -77,5 +92,15 @@ mod tests {
         assert_eq!(check("off"), (Check::Off, None));
         assert_eq!(check("warn"), (Check::Warn, None));
         assert_eq!(check("none"), (Check::Fail, Some("none")));
+    }
+
+    #[test]
+    fn refusals_are_a_list() {
+        assert_eq!(refused(""), Ok(vec![]));
+        assert_eq!(
+            refused("cuInit=100, cuMemAlloc_v2=2"),
+            Ok(vec![("cuInit".into(), 100), ("cuMemAlloc_v2".into(), 2)])
+        );
+        assert_eq!(refused("cuInit"), Err("cuInit".into()));
     }
 }
