@@ -71,6 +71,7 @@ impl Model {
     /// A file that holds something else, or tensors that do not fit.
     pub fn read(file: &Archive) -> Result<Model, Failure> {
         let network = Network::from_pairs(file.settings())?;
+        network.check()?;
         let mut params = Params::new();
         for name in file.names().into_iter().filter(|name| ![MEAN, DEVIATION].contains(&name.as_str())) {
             let shape = file.tensor(&name)?.shape().to_vec();

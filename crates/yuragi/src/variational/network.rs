@@ -63,6 +63,18 @@ impl Network {
         }
     }
 
+    /// Whether networks of these extents can be built.
+    ///
+    /// # Errors
+    /// What is out of range, with the legal one.
+    pub fn check(&self) -> Result<(), Failure> {
+        let checked = match self {
+            Network::Vae(vae) => vae.check(),
+            Network::Vdm(vdm) => vdm.check(),
+        };
+        checked.map_err(Failure::new)
+    }
+
     /// One training step: inputs x, key, hyper; outputs loss, two parts of it, and the gradient's norm.
     ///
     /// # Errors
@@ -122,7 +134,7 @@ impl Network {
     /// A network from a file's header.
     ///
     /// # Errors
-    /// A missing key, a value that is not understood, or extents out of range.
+    /// A missing key, or a value that is not understood; extents are [`check`](Network::check)ed apart.
     pub fn from_pairs(pairs: &BTreeMap<String, String>) -> Result<Network, Failure> {
         let get = |key: &str| {
             pairs.get(key).map(String::as_str).ok_or_else(|| Failure::new(format!("its header lacks `{key}`")))
@@ -146,7 +158,6 @@ impl Network {
                 let convolutional = get("vae.convolutional")?;
                 let convolutional = convolutional.parse().map_err(|_| unread("vae.convolutional", convolutional))?;
                 let vae = Vae { shape, likelihood, layers, convolutional };
-                vae.check().map_err(Failure::new)?;
                 Ok(Network::Vae(vae))
             }
             DIFFUSION => {
@@ -163,7 +174,6 @@ impl Network {
                 };
                 let [channels, blocks, steps] = ["vdm.channels", "vdm.blocks", "vdm.steps"].map(number);
                 let vdm = Vdm { shape, likelihood, channels: channels?, blocks: blocks?, steps: steps?, gamma };
-                vdm.check().map_err(Failure::new)?;
                 Ok(Network::Vdm(vdm))
             }
             kind => Err(Failure::new(format!("it is a {kind:?}"))),

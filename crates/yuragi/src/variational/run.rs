@@ -120,6 +120,7 @@ impl Run {
     /// # Errors
     /// The folder holds another training or cannot be written into; extents that are out of range.
     pub fn begin(folder: &Path, options: Options, network: Network, examples: &Examples) -> Result<Run, Failure> {
+        network.check()?;
         Pictures::check_new(folder)?;
         let graph = network.training(options.batch, options.samples)?;
         let mut model = Model { network, params: yuragi_graph::Params::new(), moments: examples.moments().to_vec() };
