@@ -22,7 +22,9 @@ const NEAR: f32 = 0.1;
 pub(super) fn alone(effort: Effort) -> Outcome {
     let (cuda, cpu) = (Cuda::new()?, Cpu::new());
     let (mut rows, mut same) = (Vec::new(), true);
-    let left = effort.each(Work::ALL, |work| -> Outcome<()> {
+    // Made small, the U-Net of larger pictures is that of the others.
+    let works = Work::ALL.into_iter().filter(|&work| !effort.small || work != Work::UnetTraining);
+    let left = effort.each(works, |work| -> Outcome<()> {
         let graph = if effort.small { work.small() } else { work.graph() }?;
         let mut session = Session::new(graph.clone(), &cpu)?;
         let inputs = session.inputs();
