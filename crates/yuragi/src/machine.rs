@@ -67,6 +67,7 @@ impl Work {
 /// long.
 const START: f64 = 1.0;
 /// The share of a GPU's free memory that `auto` counts on.
+#[cfg(feature = "cuda")]
 const SHARE: f64 = 0.9;
 
 /// A processor or a GPU, and the precision of its products: one backend for programs that find out at run time.
