@@ -20,6 +20,7 @@ from diffusers import (
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
 from safetensors.torch import save_file
@@ -182,8 +183,10 @@ def slim(folder):
 def sampled(pipe, out):
     latents = numbers("start", 1, 4, 8, 8)
     out["start"] = latents
+    # As a folder keeps it, where nothing is left to a scheduler's own defaults.
+    config = {key: value for key, value in pipe.scheduler.config.items() if key != "_use_default_values"}
     for name, kind in [("ddim", DDIMScheduler), ("euler", EulerDiscreteScheduler), ("dpm++2m", DPMSolverMultistepScheduler)]:
-        pipe.scheduler = kind.from_config(pipe.scheduler.config)
+        pipe.scheduler = kind.from_config(config)
         answer = pipe(PROMPT, negative_prompt=NEGATIVE, height=16, width=16, num_inference_steps=20, latents=latents,
                       guidance_scale=7.5, output_type="latent")
         out[f"sampled.{name}"] = answer.images
@@ -279,6 +282,59 @@ def single():
     keep("single-values", evaluate("single", net, vae, [text], 0, True))
 
 
+def xl_single():
+    """The names of one file of XL, with OpenCLIP's fused maps, and what diffusers reads from such a file."""
+    net = fill(unet("DC", (64, 128), 32, cross_attention_dim=192, attention_head_dim=[1, 2], use_linear_projection=True,
+                    transformer_layers_per_block=[1, 2], addition_embed_type="text_time", addition_time_embed_dim=256,
+                    projection_class_embeddings_input_dim=128 + 6 * 256), "unet")
+    vae = fill(autoencoder((32, 64), 32, scaling_factor=0.13025), "vae")
+    one = fill(clip(64, "quick_gelu", heads=1), "text_encoder")
+    two = fill(clip(128, "gelu", projection=128), "text_encoder_2")
+    file, names = {}, {}
+
+    def put(old, value, *new):
+        file[old], names[old] = value.detach().contiguous(), list(new)
+
+    for name, parameter in net.named_parameters():
+        label = name.replace("add_embedding.linear_1", "label_emb.0.0").replace("add_embedding.linear_2", "label_emb.0.2")
+        put("model.diffusion_model." + (label if label != name else ldm_unet(name, net.config.layers_per_block)),
+            parameter, f"unet.{name}")
+    for name, parameter in vae.named_parameters():
+        attention = "attentions" in name and parameter.dim() == 2
+        put("first_stage_model." + ldm_vae(name, 2), parameter[:, :, None, None] if attention else parameter, f"vae.{name}")
+    for name, parameter in one.named_parameters():
+        name = name.removeprefix("text_model.")
+        put("conditioner.embedders.0.transformer.text_model." + name, parameter, f"text_encoder.{name}")
+    second = {name.removeprefix("text_model."): value for name, value in two.named_parameters()}
+    prefix, own = "conditioner.embedders.1.model.", "text_encoder_2."
+    put(prefix + "positional_embedding", second["embeddings.position_embedding.weight"], own + "embeddings.position_embedding.weight")
+    put(prefix + "token_embedding.weight", second["embeddings.token_embedding.weight"], own + "embeddings.token_embedding.weight")
+    put(prefix + "text_projection", second["text_projection.weight"].T, own + "text_projection.weight")
+    for kind in ["weight", "bias"]:
+        put(prefix + f"ln_final.{kind}", second[f"final_layer_norm.{kind}"], own + f"final_layer_norm.{kind}")
+        for layer in range(two.config.num_hidden_layers):
+            inner, outer = f"encoder.layers.{layer}.", prefix + f"transformer.resblocks.{layer}."
+            for new, old in [("layer_norm1", "ln_1"), ("layer_norm2", "ln_2"), ("mlp.fc1", "mlp.c_fc"),
+                             ("mlp.fc2", "mlp.c_proj"), ("self_attn.out_proj", "attn.out_proj")]:
+                put(f"{outer}{old}.{kind}", second[f"{inner}{new}.{kind}"], f"{own}{inner}{new}.{kind}")
+            maps = [f"{inner}self_attn.{m}_proj.{kind}" for m in "qkv"]
+            put(f"{outer}attn.in_proj_{kind}", torch.cat([second[m] for m in maps]), *[own + m for m in maps])
+    (HERE / "xl-names.json").write_text(json.dumps({name: [list(file[name].shape), names[name]] for name in sorted(file)},
+                                                   separators=(",", ":")))
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        save_file(file, folder / "xl.safetensors")
+        tokens = tokenizer(folder / "tokenizer")
+        StableDiffusionXLPipeline(vae, one, two, tokens, tokens, net, EulerDiscreteScheduler()).save_pretrained(folder / "model")
+        read = StableDiffusionXLPipeline.from_single_file(folder / "xl.safetensors", config=str(folder / "model"),
+                                                          local_files_only=True)
+    for ours, theirs in [(net, read.unet), (vae, read.vae), (one, read.text_encoder), (two, read.text_encoder_2)]:
+        theirs = dict(theirs.float().named_parameters())
+        for name, parameter in ours.named_parameters():
+            assert torch.equal(parameter, theirs[name]), name
+    keep("xl-values", evaluate("xl", net, vae, [one, two], 1, False))
+
+
 def ldm_unet(name, layers):
     for new, old in [("time_embedding.linear_1", "time_embed.0"), ("time_embedding.linear_2", "time_embed.2"),
                      ("conv_in", "input_blocks.0.0"), ("conv_norm_out", "out.0"), ("conv_out", "out.2")]:
@@ -328,3 +384,4 @@ if __name__ == "__main__":
     sd15()
     others()
     single()
+    xl_single()

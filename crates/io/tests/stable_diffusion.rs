@@ -1,5 +1,6 @@
 //! The networks of Stable Diffusion against diffusers 0.42.1 and transformers 5.23.0 (`tests/golden/stable_diffusion.py`).
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use yuragi_cpu::Cpu;
@@ -26,18 +27,22 @@ fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
     })
 }
 
-/// The script's `weights` of every parameter of a graph.
+/// The script's `weights`.
+fn formula(name: &str, shape: &[usize]) -> Vec<f32> {
+    let fan: usize = shape[1..].iter().product();
+    let value = |u: f64| match shape.len() {
+        1 if name.ends_with("bias") => u * 0.1,
+        1 => 1.0 + 0.2 * u,
+        _ => u * (3.0 / fan as f64).sqrt(),
+    };
+    uniform(name, shape.iter().product()).map(|u| value(u) as f32).collect()
+}
+
+/// Those of every parameter of a graph.
 fn weights(graph: &Graph) -> Params {
     let mut params = Params::new();
     for spec in graph.params() {
-        let fan: usize = spec.shape[1..].iter().product();
-        let value = |u: f64| match spec.shape.rank() {
-            1 if spec.name.ends_with("bias") => u * 0.1,
-            1 => 1.0 + 0.2 * u,
-            _ => u * (3.0 / fan as f64).sqrt(),
-        };
-        let values = uniform(&spec.name, spec.shape.count()).map(|u| value(u) as f32).collect();
-        params.insert(&spec.name, HostTensor::new(spec.shape, values).unwrap());
+        params.insert(&spec.name, HostTensor::new(spec.shape, formula(&spec.name, &spec.shape)).unwrap());
     }
     params
 }
@@ -172,6 +177,33 @@ fn t32_a_single_file_with_other_names_is_what_diffusers_reads() {
 }
 
 #[test]
+fn t32_a_single_file_of_xl_has_its_fused_maps_taken_apart() {
+    // The file that the script made diffusers read, made again of the same formula.
+    let names = fs::read_to_string(golden("xl-names.json")).unwrap();
+    let names: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&names).unwrap();
+    let mut file = yuragi_io::Checkpoint::default();
+    for (stored, entry) in &names {
+        let shape: Vec<usize> = serde_json::from_value(entry[0].clone()).unwrap();
+        let parts: Vec<String> = serde_json::from_value(entry[1].clone()).unwrap();
+        let transposed = stored.ends_with("text_projection");
+        let mut part = shape.clone();
+        part[0] /= parts.len();
+        let mut values: Vec<f32> = parts.iter().flat_map(|name| formula(name, &part)).collect();
+        if transposed {
+            let (rows, columns) = (shape[0], shape[1]);
+            values = (0..values.len()).map(|i| values[i % columns * rows + i / columns]).collect();
+        }
+        file.insert(stored, yuragi_io::Tensor::from_values(&shape, &values).unwrap());
+    }
+    let scratch = Scratch::new("xl");
+    let path = scratch.0.join("xl.safetensors");
+    file.save(&path).unwrap();
+    let opened = files::open(&path).unwrap();
+    assert!(opened.unused.is_empty(), "{:?}", opened.unused);
+    holds("xl", &opened.model, |_| opened.params.clone());
+}
+
+#[test]
 fn t32_networks_of_every_family_are_those_of_diffusers() {
     for name in ["sd21", "inpaint", "sdxl", "refiner"] {
         let model = files::extents(&golden(name)).unwrap();
@@ -189,4 +221,193 @@ fn t32_the_tiny_autoencoder_is_that_of_diffusers() {
     let graph = sd::preview_encode(&tiny, 1, [16, 12]).unwrap();
     let encoded = run(&graph, &weights(&graph), &[Slice::F32(&values.last("picture"))]);
     close("encoded", &encoded[0], &values.last("encoded"), BOUND);
+}
+
+/// A folder that is gone when it is dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let folder = std::env::temp_dir().join(format!("yuragi-stable-diffusion-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Scratch(folder)
+    }
+
+    /// A copy of the golden folder.
+    fn copy(name: &str) -> Scratch {
+        fn copy(from: &Path, to: &Path) {
+            fs::create_dir_all(to).unwrap();
+            for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+                let to = to.join(entry.file_name());
+                if entry.path().is_dir() {
+                    copy(&entry.path(), &to);
+                } else {
+                    fs::write(to, fs::read(entry.path()).unwrap()).unwrap();
+                }
+            }
+        }
+        let scratch = Scratch::new(name);
+        copy(&golden("sd15"), &scratch.0);
+        scratch
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        fs::write(self.0.join(name), bytes).unwrap();
+        self.0.join(name)
+    }
+
+    /// Replaces words of a file, which must be there.
+    fn replace(&self, name: &str, old: &str, new: &str) {
+        let text = fs::read_to_string(self.0.join(name)).unwrap();
+        assert!(text.contains(old), "{name} has no {old}");
+        self.write(name, text.replacen(old, new, 1));
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[track_caller]
+fn refused(path: &Path, words: &[&str]) {
+    let said = files::open(path).unwrap_err().to_string();
+    assert!(!said.contains('\n') && said.len() < 800, "{said}");
+    for word in words {
+        assert!(said.contains(word), "{said:?} should say {word:?}");
+    }
+}
+
+/// A file of a header and so many bytes of data.
+fn archive(header: &str, data: usize) -> Vec<u8> {
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.resize(bytes.len() + data, 0);
+    bytes
+}
+
+#[test]
+fn t32_hostile_files_are_refused_in_one_line() {
+    let scratch = Scratch::new("files");
+    let single = fs::read(golden("single.safetensors")).unwrap();
+    let length = u64::from_le_bytes(single[..8].try_into().unwrap()) as usize;
+    let header = std::str::from_utf8(&single[8..8 + length]).unwrap();
+    // The header with other words of the same length.
+    let edited = |old: &str, new: &str| {
+        assert!(header.contains(old) && old.len() == new.len(), "{old}");
+        [&single[..8], header.replacen(old, new, 1).as_bytes(), &single[8 + length..]].concat()
+    };
+    let unet = |shape: &str, from: u64, to: u64| {
+        format!(
+            r#""model.diffusion_model.out.2.weight":{{"dtype":"F16","shape":{shape},"data_offsets":[{from},{to}]}}"#
+        )
+    };
+    let other = r#""other":{"dtype":"F16","shape":[4],"data_offsets":[4,12]}"#;
+    for (name, bytes, words) in [
+        ("zip.ckpt", b"PK\x03\x04 and more".to_vec(), &["pickle", "python3 -c", "save_file"][..]),
+        ("old.ckpt", b"\x80\x02}q\x00 and more".to_vec(), &["pickle"]),
+        ("empty", vec![], &["cut short"]),
+        ("short", single[..1000].to_vec(), &["cut short"]),
+        ("cut", single[..single.len() - 1].to_vec(), &["cut short"]),
+        ("past", [&[0xff; 7][..], &[0x7f], b"{}"].concat(), &["no safetensors header"]),
+        ("overlap", archive(&format!("{{{},{other}}}", unet("[4]", 0, 8)), 12), &["begins at byte 4"]),
+        ("vast", archive(&format!("{{{}}}", unet("[1152921504606846976]", 0, 8)), 8), &["out.2.weight", "8 bytes"]),
+        (
+            "overflow",
+            archive(&format!("{{{}}}", unet("[4294967296,4294967296,4294967296]", 0, 8)), 8),
+            &["out.2.weight"],
+        ),
+        ("else", archive(r#"{"x":{"dtype":"F16","shape":[4],"data_offsets":[0,8]}}"#, 8), &["model.diffusion_model"]),
+        ("bare", archive(&format!("{{{}}}", unet("[4]", 0, 8)), 8), &["attends"]),
+        ("integers", edited(r#""dtype":"F8_E4M3""#, r#""dtype":"I8"     "#), &["elements of type I8", "F8_E4M3"]),
+        (
+            "missing",
+            edited("model.diffusion_model.out.0.weight", "model.diffusion_model.oat.0.weight"),
+            &["lacks 1 of", "`unet.conv_norm_out.weight`"],
+        ),
+    ] {
+        refused(&scratch.write(name, bytes), words);
+    }
+    refused(&scratch.0, &["holds no Stable Diffusion model", "unet/config.json"]);
+    refused(&scratch.0.join("absent"), &["cannot read", "absent"]);
+}
+
+#[test]
+fn t32_hostile_folders_are_refused_in_one_line() {
+    for (number, (file, old, new, words)) in [
+        ("unet/config.json", "{", "[", &["unet", "no JSON"][..]),
+        ("unet/config.json", "    8,", "    1152921504606846976,", &["block_out_channels", "legal is 1 to 16384"]),
+        ("unet/config.json", "    8,", "    9,", &["block_out_channels", "multiple of 4"]),
+        ("unet/config.json", "    8,", "    -8,", &["`block_out_channels` is"]),
+        ("unet/config.json", "\"cross_attention_dim\": 16", "\"cross_attention_dim\": 24", &["legal is 16"]),
+        ("unet/config.json", "\"UNetMidBlock2DCrossAttn\"", "\"Other\"", &["`mid_block_type` is \"Other\""]),
+        ("unet/config.json", "\"class_embed_type\": null", "\"class_embed_type\": \"timestep\"", &["class_embed_type"]),
+        ("unet/config.json", "\"layers_per_block\": 1", "\"layers_per_block\": 2", &["lacks", "tensors"]),
+        ("vae/config.json", "\"scaling_factor\": 0.18215", "\"scaling_factor\": 0", &["scaling_factor", "positive"]),
+        ("vae/config.json", "\"latent_channels\": 4", "\"latent_channels\": 3", &["unet.out_channels", "legal is 3"]),
+        ("text_encoder/config.json", "\"hidden_act\": \"quick_gelu\"", "\"hidden_act\": \"tanh\"", &["hidden_act"]),
+        ("text_encoder/config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 2e9", &["num_hidden_layers"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let scratch = Scratch::copy(&format!("folder{number}"));
+        scratch.replace(file, old, new);
+        refused(&scratch.0, words);
+    }
+}
+
+#[test]
+fn t32_shards_are_one_file_and_an_index_names_only_files_beside_it() {
+    let scratch = Scratch::copy("shards");
+    let file = scratch.0.join("unet/diffusion_pytorch_model.safetensors");
+    let whole = Archive::open(&file).unwrap();
+    let mut parts = [yuragi_io::Checkpoint::default(), yuragi_io::Checkpoint::default()];
+    let mut map = Vec::new();
+    for (number, name) in whole.names().into_iter().enumerate() {
+        parts[number % 2].insert(name.clone(), whole.tensor(&name).unwrap().into_owned());
+        map.push(format!(r#""{name}": "diffusion_pytorch_model-0000{}-of-00002.safetensors""#, number % 2 + 1));
+    }
+    drop(whole);
+    let before = files::open(&scratch.0).unwrap();
+    fs::remove_file(&file).unwrap();
+    for (part, number) in parts.iter().zip(1..) {
+        part.save(scratch.0.join(format!("unet/diffusion_pytorch_model-0000{number}-of-00002.safetensors"))).unwrap();
+    }
+    let index = "unet/diffusion_pytorch_model.safetensors.index.json";
+    scratch.write(index, format!(r#"{{"metadata": {{}}, "weight_map": {{{}}}}}"#, map.join(", ")));
+    let after = files::open(&scratch.0).unwrap();
+    for (name, tensor) in before.params.iter() {
+        assert_eq!(tensor.to_f32(), after.params.get(name).unwrap().to_f32(), "{name}");
+    }
+
+    for shard in ["diffusion_pytorch_model.safetensors.index.json", "../unet/x.safetensors", "/etc/x.safetensors", ".."]
+    {
+        scratch.write(index, format!(r#"{{"weight_map": {{"conv_in.weight": "{shard}"}}}}"#));
+        refused(&scratch.0, &["index.json", "conv_in.weight", "no safetensors file beside it"]);
+    }
+    scratch.write(index, r#"{"weight_map": {"conv_in.weight": "gone.safetensors"}}"#);
+    refused(&scratch.0, &["cannot read", "gone.safetensors"]);
+    scratch.write(index, r#"{"weight_map": []}"#);
+    refused(&scratch.0, &["index.json", "weight_map"]);
+    fs::remove_file(scratch.0.join(index)).unwrap();
+    refused(&scratch.0, &["unet", "no diffusion_pytorch_model.safetensors"]);
+    scratch.write("unet/diffusion_pytorch_model.bin", "PK");
+    refused(&scratch.0, &["pickle", "diffusion_pytorch_model.bin"]);
+}
+
+#[test]
+fn t32_latents_are_read_and_written_as_diffusers_passes_them() {
+    let scratch = Scratch::new("latents");
+    let path = scratch.0.join("l.safetensors");
+    let latents: Vec<Vec<f32>> = (0..2).map(|n| (0..24).map(|i| (100 * n + i) as f32).collect()).collect();
+    files::save_latents(&path, &latents, [2, 3, 4]).unwrap();
+    let archive = Archive::open(&path).unwrap();
+    let tensor = archive.tensor("latents").unwrap();
+    assert_eq!(tensor.shape(), [2, 4, 2, 3]);
+    assert_eq!(tensor.to_f32()[..7], [0.0, 4.0, 8.0, 12.0, 16.0, 20.0, 1.0]);
+    assert_eq!(files::read_latents(&path, [2, 3, 4]).unwrap(), latents);
+    let said = files::read_latents(&path, [3, 2, 4]).unwrap_err().to_string();
+    assert!(said.contains("[2, 4, 2, 3]") && said.contains("[1, 4, 3, 2]"), "{said}");
 }

@@ -31,6 +31,8 @@ pub mod machine;
 #[cfg(feature = "std")]
 pub mod model;
 #[cfg(feature = "std")]
+pub mod stable_diffusion;
+#[cfg(feature = "std")]
 pub mod train;
 #[cfg(feature = "std")]
 pub mod variational;

@@ -146,12 +146,13 @@ pub(super) fn checkpoint(folder: &Path) -> Result<Checkpoint> {
             || ModelError::Absent { path: folder.to_owned(), reason: format!("it has no {component}/config.json") };
         read(component)?.ok_or_else(absent)
     };
+    let unet_file = needed("unet")?;
     let vae = autoencoder(&needed("vae")?)?;
     let text = [read("text_encoder")?, read("text_encoder_2")?];
     let clip = |place: usize| text[place].as_ref().map(|config| clip(config, place == 1)).transpose();
     let text = [clip(0)?, clip(1)?];
     let pooled = text.iter().flatten().last().map_or(0, |clip| clip.projection.unwrap_or(clip.width));
-    let (unet, sample) = unet(&needed("unet")?, pooled)?;
+    let (unet, sample) = unet(&unet_file, pooled)?;
     let large = unet.addition.is_some();
     let index = Config::read(&folder.join("model_index.json"))?;
     let silent = index.as_ref().map_or(Ok(large), |index| index.flag("force_zeros_for_empty_prompt", false))?;

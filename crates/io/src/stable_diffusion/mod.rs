@@ -19,6 +19,7 @@
 mod config;
 mod deduce;
 mod error;
+mod latents;
 mod names;
 mod source;
 
@@ -32,6 +33,7 @@ use yuragi_graph::{ParamSpec, Params};
 use yuragi_models::stable_diffusion::{self as sd, Batch, Checkpoint};
 
 pub use error::ModelError;
+pub use latents::{read_latents, save_latents};
 
 use crate::checkpoint::Archive;
 use crate::gguf::{Gguf, MAGIC};

@@ -1,28 +1,25 @@
 //! A checkpoint as a generator draws with it.
 
-use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec, vec::Vec};
+use alloc::{collections::BTreeMap, format, string::String, vec, vec::Vec};
+use core::ops::Range;
 
 use yuragi_diffusion::{Choice, Kind, config::Plan};
 use yuragi_graph::{DType, Graph, Params};
 
 use super::{Checkpoint, ENCODERS, decode, denoise, encode, encode_text, guidance_embedding};
-use crate::generator::{Batch, Error, Network, Pipeline, Sampling, Side, Words};
+use crate::{
+    generator::{Batch, Error, Network, Pipeline, Sampling, Side, Words},
+    prompt::{self, Chunk, Emphasis},
+    tokenizer::{CLIP_LENGTH, Clip as Reader},
+};
 
 /// How beautiful a refiner is told that a picture is, and one that it should keep away from (Podell et al. 2023).
 const BEAUTY: [f32; 2] = [6.0, 2.5];
 
-/// Reads texts for one text encoder.
-pub trait Tokens {
-    /// The tokens of a text between begin and end, in chunks of at most `most`: at least one chunk, which may be empty.
-    fn chunks(&self, text: &str, most: usize) -> Vec<Vec<u32>>;
-    /// The ids that begin a chunk, end it, and fill it up.
-    fn marks(&self) -> [u32; 3];
-}
-
 /// A checkpoint, its readers of prompts, and the types in which its weights are stored.
 pub struct Drawing {
     model: Checkpoint,
-    tokens: [Option<Box<dyn Tokens + Send + Sync>>; 2],
+    readers: [Option<Reader>; 2],
     stored: BTreeMap<String, DType>,
 }
 
@@ -31,18 +28,16 @@ impl Drawing {
     ///
     /// # Errors
     /// Extents that contradict each other, an encoder without a reader, or a reader with ids that its encoder lacks.
-    pub fn new(
-        model: Checkpoint,
-        tokens: [Option<Box<dyn Tokens + Send + Sync>>; 2],
-        params: &Params,
-    ) -> Result<Drawing, Error> {
+    pub fn new(model: Checkpoint, readers: [Option<Reader>; 2], params: &Params) -> Result<Drawing, Error> {
         model.check()?;
-        for ((clip, tokens), name) in model.text.iter().zip(&tokens).zip(ENCODERS) {
+        for ((clip, reader), name) in model.text.iter().zip(&readers).zip(ENCODERS) {
             let Some(clip) = clip else { continue };
-            let marks = tokens.as_ref().ok_or(Error::Lacks(name))?.marks();
-            let have = marks.into_iter().max().map_or(0, |id| id as usize + 1);
+            let have = reader.as_ref().ok_or(Error::Lacks(name))?.vocab_size();
             if have > clip.vocabulary {
                 return Err(Error::Vocabulary { have, known: clip.vocabulary });
+            }
+            if clip.length != CLIP_LENGTH {
+                return Err(Error::Lacks("text encoder of 77 tokens"));
             }
         }
         let wide = model.unet.inputs - model.vae.latent;
@@ -50,7 +45,7 @@ impl Drawing {
             return Err(Error::Lacks("use for what its U-Net reads beside latents"));
         }
         let stored = params.iter().map(|(name, tensor)| (name.into(), tensor.dtype())).collect();
-        Ok(Drawing { model, tokens, stored })
+        Ok(Drawing { model, readers, stored })
     }
 
     /// The checkpoint's extents.
@@ -58,25 +53,12 @@ impl Drawing {
         &self.model
     }
 
-    /// The ids of a text for an encoder: chunks of begin, tokens, end and padding.
-    fn ids(&self, encoder: usize, text: &str, chunks: usize) -> Vec<i32> {
-        let (Some(clip), Some(tokens)) = (self.model.text[encoder], &self.tokens[encoder]) else {
-            return Vec::new();
-        };
-        let [begin, end, pad] = tokens.marks().map(u32::cast_signed);
-        let most = clip.length.saturating_sub(2);
-        let parts = tokens.chunks(text, most);
-        let mut ids = Vec::with_capacity(chunks * clip.length);
-        for chunk in 0..chunks {
-            let part = parts.get(chunk).map_or(&[][..], Vec::as_slice);
-            ids.push(begin);
-            // What an encoder has no id for, it reads as the end.
-            let known = |id: &u32| if (*id as usize) < clip.vocabulary { id.cast_signed() } else { end };
-            ids.extend(part.iter().take(most).map(known));
-            ids.push(end);
-            ids.resize((chunk + 1) * clip.length, pad);
-        }
-        ids
+    /// The rows of a text for an encoder, with the weights of their tokens.
+    fn rows(&self, encoder: usize, text: &str, chunks: usize) -> Vec<Chunk> {
+        let Some(reader) = &self.readers[encoder] else { return Vec::new() };
+        let mut rows = prompt::chunks(reader, &prompt::weighted(text), &[]);
+        rows.resize(chunks, Chunk::empty(reader));
+        rows
     }
 
     /// Whether a text is told as zeros.
@@ -117,27 +99,38 @@ impl Pipeline for Drawing {
     }
 
     fn chunks(&self, text: &str) -> usize {
-        let chunks = |(clip, tokens): (&Option<super::Clip>, &Option<Box<dyn Tokens + Send + Sync>>)| {
-            let most = clip.as_ref()?.length.saturating_sub(2);
-            Some(tokens.as_ref()?.chunks(text, most).len())
-        };
-        self.model.text.iter().zip(&self.tokens).filter_map(chunks).max().unwrap_or(1).max(1)
+        let rows = |reader: &Reader| prompt::chunks(reader, &prompt::weighted(text), &[]).len();
+        self.readers.iter().flatten().map(rows).max().unwrap_or(1)
     }
 
     fn read(&self, text: &str, chunks: usize) -> Vec<Words> {
         let mut words = Vec::new();
         for (encoder, clip) in self.model.text.iter().enumerate() {
             let Some(clip) = clip else { continue };
-            let ids = self.ids(encoder, text, chunks);
+            let ids: Vec<i32> = self.rows(encoder, text, chunks).into_iter().flat_map(|row| row.ids).collect();
             let ends = clip.ends(&ids);
             words.extend([Words::I32(ids), Words::F32(ends)]);
         }
         words
     }
 
-    fn revise(&self, _output: &str, text: &str, side: Side, values: &mut [f32]) {
+    fn revise(&self, output: &str, text: &str, side: Side, values: &mut [f32]) {
         if self.is_silent(text, side) {
-            values.fill(0.0);
+            return values.fill(0.0);
+        }
+        if output != "tokens" {
+            return;
+        }
+        let rows = CLIP_LENGTH * self.model.unet.context;
+        let chunks = values.len() / rows;
+        let mut first = 0;
+        for (encoder, clip) in self.model.text.iter().enumerate() {
+            let Some(clip) = clip else { continue };
+            let part = first..first + clip.width;
+            first = part.end;
+            for (row, values) in self.rows(encoder, text, chunks).iter().zip(values.chunks_exact_mut(rows)) {
+                weigh(values, self.model.unet.context, part.clone(), &row.weights);
+            }
         }
     }
 
@@ -164,5 +157,17 @@ impl Pipeline for Drawing {
 
     fn colours(&self, _latent: &[f32]) -> Option<Vec<f32>> {
         None
+    }
+}
+
+/// Multiplies some columns of a chunk's features by the weights of its tokens; their mean stays what it was.
+fn weigh(values: &mut [f32], width: usize, columns: Range<usize>, weights: &[f32]) {
+    if weights.iter().all(|weight| *weight == 1.0) {
+        return;
+    }
+    let mut part: Vec<f32> = values.chunks_exact(width).flat_map(|row| &row[columns.clone()]).copied().collect();
+    prompt::scale(&mut part, weights, Emphasis::RestoredMean);
+    for (row, part) in values.chunks_exact_mut(width).zip(part.chunks_exact(columns.len().max(1))) {
+        row[columns.clone()].copy_from_slice(part);
     }
 }

@@ -63,7 +63,6 @@ impl UNet {
         within("unet.norm_num_groups", self.groups, 1..=1024)?;
         within("unet.transformer_layers_per_block", self.middle, 0..=64)?;
         within("unet.cross_attention_dim", self.context, CHANNELS)?;
-        within("unet.time_embedding.linear_1", self.time, 1..=1 << 16)?;
         within("unet.time_cond_proj_dim", self.guidance.unwrap_or(1), CHANNELS)?;
         positive("unet.norm_eps", self.eps)?;
         for level in &self.levels {
@@ -74,6 +73,7 @@ impl UNet {
             within("unet.attention_head_dim", level.heads, 1..=1024)?;
             multiple("unet.block_out_channels", level.channels, level.heads)?;
         }
+        within("unet.time_embedding.linear_1", self.time, 1..=1 << 16)?;
         multiple("unet.block_out_channels", self.levels.first().map_or(0, |level| level.channels), 2)?;
         if let Some(addition) = self.addition {
             within("unet.projection_class_embeddings_input_dim", addition.pooled, CHANNELS)?;

@@ -36,7 +36,7 @@ use yuragi_nn::Scope;
 pub use self::{
     autoencoder::KlAutoencoder,
     clip::{Activation, Clip, Depth, TextFeatures},
-    drawing::{Drawing, Tokens},
+    drawing::Drawing,
     tiny::TinyAutoencoder,
     unet::{Addition, Level, Told, UNet},
 };

@@ -18,11 +18,14 @@ use yuragi::{
     Failure,
     cpu::Cpu,
     diffusion::{self, Rng, Spacing, guidance::Interval},
-    graph::Precision,
-    io::{Picture, atomic, checkpoint::Archive, picture::contact_sheet},
+    graph::{Params, Precision},
+    io::{Picture, atomic, checkpoint::Archive, parameters::Parameters, picture::contact_sheet, stable_diffusion},
     machine::{Choice, Machine, Work},
     model::{Model, Storage},
-    models::generator::Sampling,
+    models::{
+        generator::{Pipeline, Sampling},
+        latent_diffusion::Drawing,
+    },
     train::{Run, Stage},
     variational::pictures,
 };
@@ -32,7 +35,8 @@ use super::INTERRUPTED;
 /// Which model, and on how much of the machine.
 #[derive(Args)]
 pub struct ModelFlags {
-    /// A model or training checkpoint, or the folder of a training [default: the built-in model]
+    /// A model or training checkpoint, the folder of a training, or a Stable Diffusion checkpoint (a diffusers folder or one
+    /// .safetensors) [default: the built-in model]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
     /// Threads; the pictures do not depend on them [default: all cores]
@@ -87,10 +91,39 @@ impl ModelFlags {
         }
     }
 
+    /// A model of any family that draws, and its name.
+    pub fn load(&self) -> Result<(Loaded, String), Failure> {
+        match &self.model {
+            Some(path) if stable_diffusion::is_there(path) => {
+                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                Ok((Loaded::StableDiffusion(Box::new(yuragi::stable_diffusion::open(path)?)), name))
+            }
+            _ => self.open().map(|(model, name)| (Loaded::Own(Box::new(model)), name)),
+        }
+    }
+
     /// The machine that computes.
     pub fn machine(&self) -> Result<Machine, Failure> {
         self.device
             .machine(self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into())).winograd(true))
+    }
+}
+
+/// A model that draws.
+pub enum Loaded {
+    /// Trained by this program.
+    Own(Box<Model>),
+    /// A checkpoint of Stable Diffusion.
+    StableDiffusion(Box<yuragi::stable_diffusion::Loaded>),
+}
+
+impl Loaded {
+    /// What draws, and its weights.
+    pub fn into_parts(self) -> Result<(Box<dyn Pipeline + Send + Sync>, Params), Failure> {
+        Ok(match self {
+            Loaded::Own(model) => (Box::new(Drawing::new(model.settings, model.tokenizer)?), model.params),
+            Loaded::StableDiffusion(loaded) => (Box::new(loaded.drawing), loaded.params),
+        })
     }
 }
 
@@ -179,16 +212,20 @@ pub fn sheet(grey: &[f32], shape: &[usize]) -> Result<Picture, Failure> {
 #[derive(Args)]
 pub struct SamplingFlags {
     /// Steps of the sampler, 1 to 1000
-    #[arg(long, default_value_t = Sampling::default().steps as u16, value_parser = value_parser!(u16).range(1..=1000))]
-    steps: u16,
-    /// How much the words count, 0 to 30; 1 takes half the time
-    #[arg(long, default_value_t = Sampling::default().guidance, value_parser = guidance, allow_negative_numbers = true)]
-    guidance: f32,
+    ///
+    /// [default: the model's, 8 for the built-in one]
+    #[arg(long, value_parser = value_parser!(u16).range(1..=1000))]
+    steps: Option<u16>,
+    /// How much the words count, 0 to 30; 1 takes half the time [default: the model's, 1.5 for the built-in one]
+    #[arg(long, value_parser = guidance, allow_negative_numbers = true)]
+    guidance: Option<f32>,
     /// The sampler, by its name here or in web interfaces, with or without a schedule behind it: euler, "Euler a",
     /// dpm++2m-karras. One of: ddpm, ddim, ddim:ETA, pndm, plms, euler, euler-a, heun, lms, dpm2, dpm2-a, dpm++2m, dpm++3m,
     /// dpm++2m-sde, dpm++3m-sde, dpm++2s, dpm++3s, dpm++2s-a, dpm++sde, dpm2m, dpm3m, unipc, deis, lcm, tcd, tcd:GAMMA
-    #[arg(long, default_value_t = Sampling::default().sampler.into())]
-    sampler: diffusion::Choice,
+    ///
+    /// [default: the model's, euler for the built-in one]
+    #[arg(long)]
+    sampler: Option<diffusion::Choice>,
     /// Where the steps lie, if the sampler's name does not say: trailing, leading, linspace, sgm-uniform, karras,
     /// exponential or beta [default: evenly]
     #[arg(long, value_name = "SPACING")]
@@ -200,23 +237,51 @@ pub struct SamplingFlags {
     #[arg(long, default_value_t, value_name = "LOW:HIGH")]
     guidance_interval: Interval,
     /// What turns a seed into noise: yuragi, torch-cpu, torch-cuda, or torch-cuda:SMSxTHREADS for a smaller card's numbers
-    #[arg(long, default_value_t = Sampling::default().rng, value_name = "GENERATOR")]
-    rng: Rng,
+    ///
+    /// [default: yuragi]
+    #[arg(long, value_name = "GENERATOR")]
+    rng: Option<Rng>,
 }
 
 impl SamplingFlags {
-    /// As the generator takes them.
-    pub fn sampling(&self) -> Sampling {
+    /// Takes what a picture tells of its making, where nothing was asked for.
+    pub fn complete(&mut self, made: &Parameters) -> Result<(), Failure> {
+        if let Some(steps) = made.number("Steps")? {
+            self.steps.get_or_insert(steps);
+        }
+        if let Some(scale) = made.number("CFG scale")? {
+            self.guidance.get_or_insert(scale);
+        }
+        let asked = self.sampler.is_some();
+        if let Some(name) = made.get("Sampler").filter(|_| !asked) {
+            self.sampler = Some(name.parse()?);
+        }
+        if let Some(name) = made.get("Schedule type").filter(|name| !asked && *name != "Automatic") {
+            self.schedule = Some(name.parse()?);
+        }
+        let own = made.get("Version").is_some_and(|version| version.starts_with("yuragi"));
+        self.rng = match (self.rng, made.get("RNG")) {
+            (Some(rng), _) => Some(rng),
+            (None, Some(name)) => Some(name.parse()?),
+            // Web interfaces take a card's numbers where they say nothing.
+            (None, None) => Some(if own { Rng::Yuragi } else { "NV".parse()? }),
+        };
+        Ok(())
+    }
+
+    /// As the generator takes them, over what the model does by itself.
+    pub fn sampling(&self, usual: Sampling) -> Sampling {
         let &SamplingFlags { steps, guidance, sampler, schedule, guidance_rescale, guidance_interval, rng } = self;
+        let named = sampler.and_then(|choice| choice.spacing);
         Sampling {
-            sampler: sampler.kind,
-            steps: steps.into(),
-            guidance,
-            spacing: schedule.or(sampler.spacing),
+            sampler: sampler.map_or(usual.sampler, |choice| choice.kind),
+            steps: steps.map_or(usual.steps, usize::from),
+            guidance: guidance.unwrap_or(usual.guidance),
+            spacing: schedule.or(named).or(usual.spacing.filter(|_| sampler.is_none())),
             rescale: guidance_rescale,
             interval: guidance_interval,
-            rng,
-            ..Sampling::default()
+            rng: rng.unwrap_or(usual.rng),
+            ..usual
         }
     }
 }

@@ -12,6 +12,7 @@ use yuragi::{
     },
     model::Model,
     models::Generator,
+    models::generator::Sampling,
     train::{Source, data},
 };
 
@@ -71,7 +72,7 @@ impl Evaluate {
             return Err(Failure::new(format!("{} has no captions to draw", self.data)));
         }
         dataset.notes.iter().for_each(|note| eprintln!("note: {note}"));
-        let (machine, sampling) = (self.model.machine()?, self.sampling.sampling());
+        let (machine, sampling) = (self.model.machine()?, self.sampling.sampling(Sampling::default()));
         let batch = BATCH.min(trials.len());
         let generator = Generator::new(&machine, machine.upload(params)?, settings, tokenizer, batch)?;
         let (mut progress, started) = (Progress::new("drawing")?, Instant::now());

@@ -1,4 +1,6 @@
 use std::{
+    fmt::Display,
+    fs,
     hash::{BuildHasher, RandomState},
     path::PathBuf,
     process::ExitCode,
@@ -10,17 +12,18 @@ use console::Term;
 use yuragi::{
     Failure,
     graph::Backend,
-    io::{Picture, terminal},
+    io::{Picture, export, parameters::Parameters, stable_diffusion, terminal},
     model::Model,
     models::{
-        generator::{Generator, Request},
+        generator::{Batch, Generator, Pipeline, Request, Sampling},
         tokenizer::Unknown,
     },
 };
 
 use super::{
     INTERRUPTED,
-    common::{ModelFlags, Progress, SamplingFlags, interruption, print},
+    begin::BeginFlags,
+    common::{Loaded, ModelFlags, Progress, SamplingFlags, check_place, interruption, print},
     output::Output,
     record::Record,
 };
@@ -40,10 +43,14 @@ const MOST_LETTERS: usize = 40;
 #[derive(Args)]
 pub struct Generate {
     /// What to draw, in English or Japanese; "" draws anything
-    prompt: String,
+    #[arg(required_unless_present = "from")]
+    prompt: Option<String>,
     /// What to keep away from
-    #[arg(long, default_value = "", value_name = "WORDS")]
-    negative: String,
+    #[arg(long, value_name = "WORDS")]
+    negative: Option<String>,
+    /// A picture whose words and settings are taken where none are given: it is drawn again
+    #[arg(long, value_name = "PICTURE")]
+    from: Option<PathBuf>,
     /// Pictures, 1 to 64
     #[arg(short = 'n', long, default_value_t = 1, value_parser = value_parser!(u16).range(1..=64))]
     count: u16,
@@ -54,6 +61,19 @@ pub struct Generate {
     /// output [default: yuragi-SEED.png, or the next name that is free]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Pictures that are drawn at a time, 1 to 64: faster, for more memory
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u16).range(1..=64))]
+    batch: u16,
+    /// The last blocks of the text encoders that are not used, counted as web interfaces do: 1 uses all, 2 leaves one out
+    ///
+    /// [default: 1]
+    #[arg(long, value_parser = value_parser!(u16).range(1..=12))]
+    clip_skip: Option<u16>,
+    /// Where the last latents go, before they are decoded: a safetensors file with a tensor `latents`
+    #[arg(long, value_name = "FILE")]
+    save_latents: Option<PathBuf>,
+    #[command(flatten)]
+    begin: BeginFlags,
     /// Draw every pixel as a square of so many, 1 to 16
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u16).range(1..=16))]
     scale: u16,
@@ -67,75 +87,138 @@ pub struct Generate {
 }
 
 impl Generate {
-    /// Draws, writes and shows the pictures, one after another.
-    pub fn run(self) -> Result<ExitCode, Failure> {
+    /// Draws, writes and shows the pictures, batch after batch.
+    pub fn run(mut self) -> Result<ExitCode, Failure> {
+        let maker = self.complete()?;
+        let prompt = self.prompt.clone().unwrap_or_default();
+        let negative = self.negative.clone().unwrap_or_default();
         let seed = match self.seed {
             Some(Seed::Number(seed)) => seed,
             Some(Seed::Fresh) | None => fresh_seed(),
         };
         let count = usize::from(self.count);
         let output = Output::new(self.output.as_deref(), count)?;
-        output.format().check_text(&[&*self.prompt, &*self.negative].concat())?;
+        output.format().check_text(&[&*prompt, &*negative].concat())?;
+        self.save_latents.as_deref().map_or(Ok(()), check_place)?;
         let interrupted = interruption("stopping")?;
-        let (model, name) = self.model.open()?;
-        self.note(&model);
-        let Model { settings, tokenizer, params } = model;
-        let (size, machine, sampling) = (settings.size, self.model.machine()?, self.sampling.sampling());
-        let generator = Generator::new(&machine, machine.upload(params)?, settings, tokenizer, 1)?;
-        let Generate { prompt, negative, .. } = &self;
+        let (loaded, name) = self.model.load()?;
+        let frugal = matches!(loaded, Loaded::StableDiffusion(_));
+        let step = match &loaded {
+            Loaded::Own(_) => 1,
+            Loaded::StableDiffusion(loaded) => loaded.drawing.model().step(),
+        };
+        if let Loaded::Own(model) = &loaded {
+            self.note(model, &prompt, &negative);
+        }
+        if let Some(maker) = maker.filter(|maker| *maker != name) {
+            eprintln!("note: the picture was drawn by {maker:?}, and is repeated with {name:?}");
+        }
+        let (pipeline, params) = loaded.into_parts()?;
+        let begin = self.begin.read(pipeline.size(), step, |size| pipeline.latent(size))?;
+        let machine = self.model.machine()?;
+        let sampling = Sampling { strength: begin.strength, ..self.sampling.sampling(pipeline.sampling()) };
         // Without guidance, nothing is led away from.
-        let negative = if sampling.guidance == 1.0 { "" } else { negative };
+        let unguided = sampling.guidance == 1.0 || pipeline.guides_itself();
+        if unguided && !negative.is_empty() {
+            let why =
+                if sampling.guidance == 1.0 { "guidance 1 leads away from nothing" } else { "the model guides itself" };
+            eprintln!("note: {why}: the negative prompt is not used");
+        }
+        let (prompt, negative) = (&*prompt, if unguided { "" } else { &*negative });
+        let batch = Batch {
+            pictures: usize::from(self.batch).min(count),
+            size: begin.size,
+            chunks: pipeline.chunks(prompt).max(pipeline.chunks(negative)),
+            skip: usize::from(self.clip_skip.map_or(0, |skip| skip - 1)),
+        };
+        let generator = Generator::of(&machine, machine.upload(params)?, pipeline, batch)?.frugal(frugal);
+        let generator = if begin.is_picture() { generator.with_encoder(&machine)? } else { generator };
+        let [width, height] = begin.size;
+        let mut latents = Vec::new();
         let mut progress = Progress::new("drawing")?;
-        for number in 0..count {
-            let seed = seed.wrapping_add(number as u64);
-            let record = Record { prompt, negative, seed, sampling, size, model: &name }.to_string();
-            output.format().check_text(&record)?;
-            let request = Request { prompt, negative, seed, ..Request::default() };
-            let mut job = generator.start(&[request], &sampling)?;
+        for first in (0..count).step_by(batch.pictures) {
+            let group: Vec<(usize, u64)> =
+                (first..count.min(first + batch.pictures)).map(|n| (n, seed.wrapping_add(n as u64))).collect();
+            let skip = self.clip_skip.unwrap_or(1);
+            let size = begin.size;
+            let record = |seed| Record { prompt, negative, seed, sampling, size, skip, model: &name }.to_string();
+            output.format().check_text(&record(seed))?;
+            let requests: Vec<Request<'_>> = group
+                .iter()
+                .map(|&(number, seed)| Request { prompt, negative, seed, begin: begin.of(number) })
+                .collect();
+            let mut job = generator.start(&requests, &sampling)?;
             loop {
                 if interrupted.load(Ordering::Relaxed) {
-                    eprintln!("interrupted; {number} of {count} pictures were written");
+                    eprintln!("interrupted; {first} of {count} pictures were written");
                     return Ok(ExitCode::from(INTERRUPTED));
                 }
                 let state = job.advance(LAUNCHES)?;
-                progress.set((number as f64 + state.done as f64 / state.total as f64) / count as f64);
+                let share = group.len() as f64 * state.done as f64 / state.total as f64;
+                progress.set((first as f64 + share) / count as f64);
                 if state.is_all() {
                     break;
                 }
             }
-            if job.picture(0).is_some_and(|values| values.iter().any(|v| !v.is_finite())) {
-                let hint = if sampling.guidance == 1.0 { "its weights overflow" } else { "try less guidance" };
-                return Err(Failure::new(format!("the model drew numbers that are no colours: {hint}")));
+            for (place, &(number, seed)) in group.iter().enumerate() {
+                if job.picture(place).is_some_and(|values| values.iter().any(|v| !v.is_finite())) {
+                    let hint = if sampling.guidance == 1.0 { "its weights overflow" } else { "try less guidance" };
+                    return Err(Failure::new(format!("the model drew numbers that are no colours: {hint}")));
+                }
+                let latent: usize = job.latent().iter().product();
+                latents.extend(job.latents().chunks_exact(latent).nth(place).map(<[f32]>::to_vec));
+                let picture = Picture::new(width, height, job.rgb8(place).unwrap_or_default())?;
+                let picture = enlarged(&picture, self.scale.into())?;
+                let name = output.write(number, seed, &picture, &record(seed))?;
+                progress.aside(|| {
+                    if output.is_standard() {
+                        eprintln!("{name} (seed {seed})");
+                        return Ok(());
+                    }
+                    print(format_args!("{name} (seed {seed})\n"))?;
+                    if !self.no_show {
+                        let columns = Term::stdout().size_checked().map(|(_, columns)| columns.into());
+                        terminal::show(&picture, columns)?;
+                    }
+                    Ok::<(), Failure>(())
+                })?;
             }
-            let picture = Picture::new(size, size, job.rgb8(0).unwrap_or_default())?;
-            let picture = enlarged(&picture, self.scale.into())?;
-            let name = output.write(number, seed, &picture, &record)?;
-            progress.aside(|| {
-                if output.is_standard() {
-                    eprintln!("{name} (seed {seed})");
-                    return Ok(());
-                }
-                print(format_args!("{name} (seed {seed})\n"))?;
-                if !self.no_show {
-                    let columns = Term::stdout().size_checked().map(|(_, columns)| columns.into());
-                    terminal::show(&picture, columns)?;
-                }
-                Ok::<(), Failure>(())
-            })?;
+        }
+        if let Some(path) = &self.save_latents {
+            stable_diffusion::save_latents(path, &latents, generator.pipeline().latent(begin.size))?;
         }
         Ok(ExitCode::SUCCESS)
     }
 
+    /// Takes from the picture that `--from` names what was not asked for; gives the name of its model.
+    fn complete(&mut self) -> Result<Option<String>, Failure> {
+        let Some(path) = &self.from else { return Ok(None) };
+        let failed = |why: &dyn Display| Failure::new(format!("{}: {why}", path.display()));
+        let bytes = fs::read(path).map_err(|error| failed(&error))?;
+        let text = export::parameters(&bytes).map_err(|error| failed(&error))?;
+        let made = Parameters::parse(&text.ok_or_else(|| failed(&"it does not tell how it was made"))?);
+        self.prompt.get_or_insert_with(|| made.prompt.clone());
+        self.negative.get_or_insert_with(|| made.negative.clone());
+        if let Some(seed) = made.number("Seed").map_err(|error| failed(&error))? {
+            self.seed.get_or_insert(Seed::Number(seed));
+        }
+        if let Some(skip) = made.number("Clip skip").map_err(|error| failed(&error))? {
+            self.clip_skip.get_or_insert(if (1..=12).contains(&skip) { skip } else { 1 });
+        }
+        if let Some(size) = made.size().map_err(|error| failed(&error))? {
+            self.begin.complete(size);
+        }
+        self.sampling.complete(&made).map_err(|error| failed(&error))?;
+        Ok(made.get("Model").map(str::to_owned))
+    }
+
     /// Tells what the model makes of the words, where that may surprise.
-    fn note(&self, model: &Model) {
-        if self.prompt.trim().is_empty() {
+    fn note(&self, model: &Model, prompt: &str, negative: &str) {
+        if prompt.trim().is_empty() {
             eprintln!("note: without words, the model draws anything");
         }
-        if !self.negative.is_empty() && self.sampling.sampling().guidance == 1.0 {
-            eprintln!("note: guidance 1 leads away from nothing: the negative prompt is not used");
-        }
         let length = model.settings.text.length;
-        for (what, text) in [("prompt", &self.prompt), ("negative prompt", &self.negative)] {
+        for (what, text) in [("prompt", prompt), ("negative prompt", negative)] {
             let (have, read) = (model.tokenizer.count(text), length.saturating_sub(2));
             if have > read {
                 eprintln!("note: the model reads only the first {read} of the {what}'s {have} tokens");

@@ -13,7 +13,7 @@ use yuragi::{
     cpu::Cpu,
     energy::rbm::Rbm,
     fit::{Fitted, Layer, Network, Stack},
-    io::{checkpoint::Archive, export},
+    io::{checkpoint::Archive, export, stable_diffusion},
     machine,
     model::read_tokenizer,
     models::Settings,
@@ -27,7 +27,7 @@ use super::common::{file_of, print};
 /// Tell about a model, a training or a picture.
 #[derive(Args)]
 pub struct Info {
-    /// A model, a checkpoint, the folder of a training, or a picture that was drawn [default: the
+    /// A model, a checkpoint, the folder of a training, a Stable Diffusion checkpoint, or a picture that was drawn [default: the
     /// built-in model and this machine]
     file: Option<PathBuf>,
 }
@@ -37,6 +37,7 @@ impl Info {
     pub fn run(self) -> Result<ExitCode, Failure> {
         print(match &self.file {
             Some(path) if is_picture(path)? => picture(path)?,
+            Some(path) if stable_diffusion::is_there(path) => super::checkpoint::told(path)?,
             Some(path) => {
                 let checkpoint = Run::checkpoint(path);
                 let file = if checkpoint.exists() { checkpoint } else { file_of(path) };

@@ -1,6 +1,8 @@
 //! The command line.
 
 mod anneal;
+mod begin;
+mod checkpoint;
 mod common;
 mod convert;
 mod evaluate;

@@ -14,25 +14,33 @@ pub struct Record<'a> {
     pub seed: u64,
     pub sampling: Sampling,
     /// Width and height that the model draws.
-    pub size: usize,
+    pub size: [usize; 2],
+    /// Blocks of the text encoders, counted from the end, at which they are left; 1 is none.
+    pub skip: u16,
     pub model: &'a str,
 }
 
 impl fmt::Display for Record<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let &Record { prompt, negative, seed, sampling, size, model } = self;
-        let Sampling { sampler, steps, guidance, spacing, rescale, interval, rng, .. } = sampling;
+        let &Record { prompt, negative, seed, sampling, size: [width, height], skip, model } = self;
+        let Sampling { sampler, steps, guidance, spacing, rescale, interval, rng, strength, .. } = sampling;
         writeln!(f, "{prompt}")?;
         if !negative.is_empty() {
             writeln!(f, "Negative prompt: {negative}")?;
         }
         let (sampler, model) = (quoted(&Choice { kind: sampler, spacing }.label()), quoted(model));
-        write!(f, "Steps: {steps}, Sampler: {sampler}, CFG scale: {guidance}, Seed: {seed}, Size: {size}x{size}, ")?;
+        write!(f, "Steps: {steps}, Sampler: {sampler}, CFG scale: {guidance}, Seed: {seed}, Size: {width}x{height}, ")?;
         if rescale != 0.0 {
             write!(f, "CFG Rescale: {rescale}, ")?;
         }
         if interval != Interval::default() {
             write!(f, "Guidance interval: {}, ", quoted(&interval.to_string()))?;
+        }
+        if skip > 1 {
+            write!(f, "Clip skip: {skip}, ")?;
+        }
+        if strength < 1.0 {
+            write!(f, "Denoising strength: {strength}, ")?;
         }
         match rng {
             Rng::Yuragi => {}
@@ -58,7 +66,7 @@ mod tests {
 
     fn record<'a>(negative: &'a str, model: &'a str) -> Record<'a> {
         let sampling = Sampling { steps: 16, ..Sampling::default() };
-        Record { prompt: "a red cat", negative, seed: u64::MAX, sampling, size: 64, model }
+        Record { prompt: "a red cat", negative, seed: u64::MAX, sampling, size: [64; 2], skip: 1, model }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod annealing;
 mod bounds;
+mod checkpoints;
 mod conversion;
 mod evaluation;
 mod generation;

@@ -1,0 +1,96 @@
+//! What `info` tells about a checkpoint of Stable Diffusion.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use yuragi::{
+    Failure,
+    cpu::Cpu,
+    diffusion::config::PredictionType,
+    graph::{Backend, Plan},
+    io::stable_diffusion as files,
+    models::stable_diffusion::{Batch, Checkpoint, decode, denoise, encode_text},
+};
+
+/// Unused tensors that are named.
+const MOST_NAMED: usize = 8;
+
+/// What a file or folder is, what it needs, and what of it is not used.
+pub fn told(path: &Path) -> Result<String, Failure> {
+    let loaded = files::open(path)?;
+    let model = &loaded.model;
+    let side = model.size;
+    let mut lines =
+        vec![format!("{}: {}, {side}x{side} pixels, predicts {}", path.display(), family(model), predicts(model))];
+    lines.push(format!("  {:16}{:>14}{:>14}   types", "part", "parameters", "bytes"));
+    let mut parts: BTreeMap<&str, (usize, usize, BTreeSet<String>)> = BTreeMap::new();
+    for (name, tensor) in loaded.params.iter() {
+        let part = parts.entry(name.split('.').next().unwrap_or(name)).or_default();
+        let count = tensor.shape().count();
+        part.0 += count;
+        part.1 += count * tensor.dtype().size();
+        part.2.insert(tensor.dtype().to_string().to_uppercase());
+    }
+    let row =
+        |name: &str, count: usize, bytes: usize, types: String| format!("  {name:16}{count:>14}{bytes:>14}   {types}");
+    let all = parts.values().fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+    for (name, (count, bytes, types)) in &parts {
+        lines.push(row(name, *count, *bytes, types.iter().cloned().collect::<Vec<_>>().join(" ")));
+    }
+    lines.push(row("all", all.0, all.1, String::new()).trim_end().to_owned());
+    lines.push(match loaded.unused.len() {
+        0 => "  all tensors are used".to_owned(),
+        count => {
+            let more = if count > MOST_NAMED { ", .." } else { "" };
+            let named: Vec<String> = loaded.unused.iter().take(MOST_NAMED).map(|name| harmless(name)).collect();
+            format!("  not used are {count} tensors: {}{more}", named.join(", "))
+        }
+    });
+    let arena = memory(&loaded)?.div_ceil(1 << 20);
+    let weights = all.1.div_ceil(1 << 20);
+    lines.push(format!(
+        "  a guided picture takes {arena} MiB beside the {weights} MiB of weights, which stay in the file"
+    ));
+    Ok(lines.join("\n") + "\n")
+}
+
+/// The bytes of the network that needs the most, for one guided picture.
+fn memory(loaded: &files::Opened) -> Result<usize, Failure> {
+    let (model, cpu) = (&loaded.model, Cpu::new());
+    let one = Batch { pictures: 1, size: [model.size; 2], chunks: 1, skip: 0 };
+    let both = Batch { pictures: 2, ..one };
+    let mut most = 0;
+    for graph in [encode_text(model, both)?, denoise(model, both)?, decode(model, one)?] {
+        let graph = graph.with_stored(|spec| Some(loaded.params.get(&spec.name)?.dtype()));
+        most = most.max(cpu.compile(&graph)?.memory().arena);
+    }
+    Ok(most)
+}
+
+fn family(model: &Checkpoint) -> String {
+    let family = match (&model.unet.addition, model.unet.linear) {
+        (Some(addition), _) if addition.numbers == 5 => "Stable Diffusion XL's refiner",
+        (Some(_), _) => "Stable Diffusion XL",
+        (None, true) => "Stable Diffusion 2",
+        (None, false) => "Stable Diffusion 1",
+    };
+    let inpaints = if model.unet.inputs > model.vae.latent { ", for inpainting" } else { "" };
+    let guides = if model.unet.guidance.is_some() { ", which guides itself" } else { "" };
+    format!("{family}{inpaints}{guides}")
+}
+
+fn predicts(model: &Checkpoint) -> &'static str {
+    match model.scheduler.prediction_type {
+        None | Some(PredictionType::Epsilon) => "the noise",
+        Some(PredictionType::Velocity) => "v",
+        Some(PredictionType::Sample) => "the latent",
+        Some(PredictionType::Flow) => "the flow",
+    }
+}
+
+/// A stranger's name, without what a terminal would obey.
+fn harmless(name: &str) -> String {
+    name.chars().take(100).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

@@ -1,0 +1,183 @@
+//! Stable Diffusion's checkpoints through the program, on the tiny ones of `tests/golden`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use yuragi::{
+    cpu::Cpu,
+    graph::Backend,
+    io::{checkpoint::Archive, stable_diffusion as files},
+    models::generator::{Batch, Generator, Pipeline, Request},
+};
+
+use crate::program::Scratch;
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/stable_diffusion").join(name)
+}
+
+fn model() -> String {
+    golden("sd15").display().to_string()
+}
+
+/// `[1, C, h, w]` with its channels last.
+fn last(values: &[f32], channels: usize) -> Vec<f32> {
+    let pixels = values.len() / channels;
+    (0..values.len()).map(|i| values[i % channels * pixels + i / channels]).collect()
+}
+
+#[test]
+fn t32_twenty_steps_are_those_of_diffusers() {
+    let scratch = Scratch::new();
+    let values = Archive::open(golden("sd15-values.safetensors")).unwrap();
+    let start = last(&values.tensor("start").unwrap().to_f32(), 4);
+    files::save_latents(&scratch.join("start.safetensors"), &[start], [8, 8, 4]).unwrap();
+    for sampler in ["ddim", "euler", "dpm++2m"] {
+        let flags = ["--width", "16", "--height", "16", "--steps", "20", "--guidance", "7.5", "--sampler", sampler];
+        let files = ["--init-latents", "start.safetensors", "--save-latents", "end.safetensors", "-o", "x.png"];
+        let words = ["generate", "a red cat, 3 hats", "--negative", "blurry", "--model", &model()];
+        scratch.succeed(words.iter().chain(&flags).chain(&files));
+        let have = files::read_latents(&scratch.join("end.safetensors"), [8, 8, 4]).unwrap().remove(0);
+        let want = last(&values.tensor(&format!("sampled.{sampler}")).unwrap().to_f32(), 4);
+        let size = want.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+        let error = have.iter().zip(&want).fold(0.0_f32, |m, (a, b)| m.max((a - b).abs()));
+        println!("{sampler}: {:.1e}", error / size);
+        assert!(error <= 1e-3 * size, "{sampler}: off by {error} of {size}");
+    }
+}
+
+#[test]
+fn t32_pictures_begin_at_pictures_masks_and_latents() {
+    let scratch = Scratch::new();
+    let model = model();
+    let draw = |flags: &[&str]| {
+        let common = ["generate", "a red cat", "--seed", "5", "--steps", "4", "--model", &model];
+        scratch.succeed(common.iter().chain(flags))
+    };
+    draw(&["--width", "48", "--height", "32", "-o", "first.png", "--save-latents", "l.safetensors"]);
+    draw(&["--width", "48", "--height", "32", "-o", "again.png", "-n", "3", "--batch", "2"]);
+    let bytes = |name: &str| fs::read(scratch.join(name)).unwrap();
+    assert!(bytes("first.png") == bytes("again-1.png"), "company changes nothing");
+    assert!(bytes("first.png") != bytes("again-3.png"));
+
+    let picture = |name: &str| yuragi::io::Picture::open(scratch.join(name)).unwrap();
+    draw(&["--image", "first.png", "--strength", "0.3", "-o", "little.png"]);
+    draw(&["--image", "first.png", "--strength", "0.9", "-o", "much.png"]);
+    let distance = |a: &str, b: &str| -> u64 {
+        let (a, b) = (picture(a), picture(b));
+        assert_eq!((a.width(), a.height()), (b.width(), b.height()));
+        a.rgb().iter().zip(b.rgb()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum()
+    };
+    assert!(distance("little.png", "much.png") > 0);
+
+    // What a black mask keeps is the picture as the autoencoder has it, whatever is drawn.
+    let mask = |colour: u8| yuragi::io::Picture::filled(48, 32, [colour; 3]).unwrap();
+    for (name, colour) in [("black.png", 0), ("white.png", 255)] {
+        yuragi::io::png::save(scratch.join(name), &mask(colour), &[]).unwrap();
+    }
+    draw(&["--image", "first.png", "--mask", "black.png", "-o", "kept.png"]);
+    draw(&["--image", "first.png", "--mask", "black.png", "--guidance", "3", "-o", "kept3.png"]);
+    draw(&["--image", "first.png", "--mask", "white.png", "-o", "new.png"]);
+    assert_eq!(distance("kept.png", "kept3.png"), 0);
+    assert!(distance("kept.png", "new.png") > 0);
+
+    let refused = |flags: &[&str], words: &[&str]| {
+        let common = ["generate", "x", "--steps", "1", "--model", &model, "-o", "never.png"];
+        scratch.refuse(common.iter().chain(flags), words);
+        assert!(!scratch.join("never.png").exists());
+    };
+    yuragi::io::png::save(scratch.join("small.png"), &yuragi::io::Picture::filled(8, 8, [0; 3]).unwrap(), &[]).unwrap();
+    refused(&["--image", "first.png", "--mask", "small.png"], &["small.png", "8x8", "48x32"]);
+    refused(&["--image", "l.safetensors"], &["l.safetensors"]);
+    refused(&["--init-latents", "l.safetensors"], &["[1, 4, 16, 24]", "[1, 4, 16, 16]"]);
+    refused(&["--init-latents", "first.png"], &["first.png"]);
+    refused(&["--width", "33"], &["33x32", "multiples of 2"]);
+    refused(&["--height", "1000000"], &["legal is"]);
+    let alone = scratch.run(["generate", "x", "--model", &model, "--mask", "black.png"]);
+    assert!(alone.code == Some(2) && alone.err.contains("--image"), "{}", alone.err);
+}
+
+#[test]
+fn t32_words_have_weights_rows_and_depth() {
+    let scratch = Scratch::new();
+    let model = model();
+    let draw = |words: &str, flags: &[&str]| {
+        let common = ["generate", words, "--seed", "5", "--steps", "2", "--model", &model, "-o", "x.png"];
+        scratch.succeed(common.iter().chain(flags));
+        yuragi::io::Picture::open(scratch.join("x.png")).unwrap()
+    };
+    let plain = draw("a red cat", &[]);
+    assert!(plain == draw("a (red:1) cat", &[]));
+    assert!(plain != draw("a (red:1.5) cat", &[]));
+    assert!(plain != draw("a red cat", &["--clip-skip", "2"]));
+    assert!(plain != draw("a red cat", &["--negative", "blurry"]));
+    assert!(plain != draw("a red cat BREAK in a hat", &[]));
+    draw(&"hats ".repeat(200), &[]);
+}
+
+#[test]
+fn t32_a_library_loads_once_draws_many_and_stops_from_another_thread() {
+    let loaded = yuragi::stable_diffusion::open(&golden("sd15")).unwrap();
+    let (drawing, cpu) = (loaded.drawing, Cpu::with_threads(2));
+    let (sampling, size) = (drawing.sampling(), drawing.size());
+    let batch = Batch { pictures: 1, size, chunks: 1, skip: 0 };
+    let store = cpu.upload(loaded.params).unwrap();
+    let generator = Generator::of(&cpu, &store, drawing, batch).unwrap();
+    let (kept, frugal) = (generator.memory(), generator.frugal(true));
+    assert!(frugal.memory() < kept);
+    let mut pictures = Vec::new();
+    for seed in 0..2 {
+        let request = Request { prompt: "a red cat", seed, ..Request::default() };
+        let mut job = frugal.start(&[request], &sampling).unwrap();
+        while !job.advance(50).unwrap().is_all() {}
+        pictures.push(job.rgb8(0).unwrap());
+    }
+    assert!(pictures[0] != pictures[1] && pictures[0].len() == size[0] * size[1] * 3);
+
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let drawing = scope.spawn(|| {
+            let mut job = frugal.start(&[Request::default()], &sampling).unwrap();
+            loop {
+                let done = job.advance(1).unwrap();
+                if stop.load(Ordering::Relaxed) || done.is_all() {
+                    return done;
+                }
+            }
+        });
+        stop.store(true, Ordering::Relaxed);
+        assert!(!drawing.join().unwrap().is_all());
+    });
+}
+
+#[test]
+fn t32_what_a_checkpoint_is_and_does_not_use_is_told() {
+    let scratch = Scratch::new();
+    let told = scratch.succeed(["info", &golden("single.safetensors").display().to_string()]).out;
+    for words in ["Stable Diffusion 1", "model_ema.decay", "unet", "vae", "text_encoder", "F16", "512x512"] {
+        assert!(told.contains(words), "{told} should say {words}");
+    }
+    let told = scratch.succeed(["info", &model()]).out;
+    assert!(told.contains("32x32") && told.contains("all tensors are used"), "{told}");
+    fs::write(scratch.join("x.ckpt"), b"PK\x03\x04").unwrap();
+    scratch.refuse(["generate", "x", "--model", "x.ckpt"], &["convert it"]);
+}
+
+#[test]
+fn t32_a_picture_is_repeated_from_its_own_text() {
+    let scratch = Scratch::new();
+    let model = model();
+    let flags = ["--negative", "blurry", "--seed", "9", "--steps", "3", "--sampler", "euler", "--guidance", "4"];
+    let size = ["--width", "48", "--height", "32", "--clip-skip", "2", "--rng", "torch-cpu", "--model", &model];
+    scratch.succeed(["generate", "a (red:1.2) cat", "-o", "first.png"].iter().chain(&flags).chain(&size));
+    scratch.succeed(["generate", "--from", "first.png", "-o", "again.png", "--model", &model]);
+    assert!(fs::read(scratch.join("first.png")).unwrap() == fs::read(scratch.join("again.png")).unwrap());
+    scratch.succeed(["generate", "--from", "first.png", "--seed", "10", "-o", "other.png", "--model", &model]);
+    assert!(fs::read(scratch.join("first.png")).unwrap() != fs::read(scratch.join("other.png")).unwrap());
+    assert_eq!(scratch.run(["generate", "-o", "x.png"]).code, Some(2), "words are needed");
+    yuragi::io::png::save(scratch.join("mute.png"), &yuragi::io::Picture::filled(8, 8, [0; 3]).unwrap(), &[]).unwrap();
+    scratch.refuse(["generate", "--from", "mute.png", "-o", "x.png"], &["mute.png", "does not tell"]);
+}
