@@ -32,5 +32,5 @@ mod weighted;
 
 pub use chunks::{Chunk, Emphasis, Insert, ROOM, chunks, scale};
 pub use networks::{Network, networks};
-pub use schedule::{Schedule, at, schedule, schedule_of};
-pub use weighted::{Piece, weighted, weighted_by_numbers};
+pub use schedule::{Schedule, at, schedule, schedule_of, texts};
+pub use weighted::{Piece, bare, weighted, weighted_by_numbers};

@@ -66,6 +66,23 @@ pub fn at(schedule: &[(usize, String)], step: usize) -> &str {
     now.map_or("", |(_, text)| text.as_str())
 }
 
+/// All that a prompt says at one step or another, each text once; steps beyond the hundredth are not looked at.
+///
+/// ```
+/// use yuragi_models::prompt::texts;
+/// assert_eq!(texts("a [red|blue] [cat:8]"), ["a red ", "a blue ", "a red cat", "a blue cat"]);
+/// ```
+#[must_use]
+pub fn texts(prompt: &str) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::new();
+    for (_, text) in schedule(prompt, 100) {
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    texts
+}
+
 /// A piece of a prompt.
 enum Node<'a> {
     Text(&'a str),

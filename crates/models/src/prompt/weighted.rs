@@ -98,6 +98,20 @@ pub fn weighted_by_numbers(prompt: &str) -> Vec<Piece> {
     joined(pieces)
 }
 
+/// A prompt without the marks of [`weighted_by_numbers`].
+///
+/// ```
+/// assert_eq!(yuragi_models::prompt::bare("a (red:1.5) cat"), "a red cat");
+/// ```
+#[must_use]
+pub fn bare(prompt: &str) -> String {
+    let text = |piece| match piece {
+        Piece::Text(text, _) => text,
+        Piece::Break => String::new(),
+    };
+    weighted_by_numbers(prompt).into_iter().map(text).collect()
+}
+
 /// Multiplies the weights from `start` on.
 fn close(pieces: &mut [Piece], start: Option<usize>, factor: f64) {
     for piece in start.and_then(|start| pieces.get_mut(start..)).unwrap_or_default() {

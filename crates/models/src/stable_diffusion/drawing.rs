@@ -99,8 +99,10 @@ impl Pipeline for Drawing {
     }
 
     fn chunks(&self, text: &str) -> usize {
-        let rows = |reader: &Reader| prompt::chunks(reader, &prompt::weighted(text), &[]).len();
-        self.readers.iter().flatten().map(rows).max().unwrap_or(1)
+        let rows = |reader: &Reader, text: &str| prompt::chunks(reader, &prompt::weighted(text), &[]).len();
+        let texts = prompt::texts(text);
+        let all = texts.iter().flat_map(|text| self.readers.iter().flatten().map(move |reader| rows(reader, text)));
+        all.max().unwrap_or(1)
     }
 
     fn read(&self, text: &str, chunks: usize) -> Vec<Words> {

@@ -36,7 +36,7 @@ use super::INTERRUPTED;
 #[derive(Args)]
 pub struct ModelFlags {
     /// A model or training checkpoint, the folder of a training, or a Stable Diffusion checkpoint (a diffusers folder or one
-    /// .safetensors) [default: the built-in model]
+    /// .safetensors or .gguf) [default: the built-in model]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
     /// Threads; the pictures do not depend on them [default: all cores]

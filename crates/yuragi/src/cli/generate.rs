@@ -16,6 +16,7 @@ use yuragi::{
     model::Model,
     models::{
         generator::{Batch, Generator, Pipeline, Request, Sampling},
+        prompt,
         tokenizer::Unknown,
     },
 };
@@ -213,12 +214,14 @@ impl Generate {
     }
 
     /// Tells what the model makes of the words, where that may surprise.
-    fn note(&self, model: &Model, prompt: &str, negative: &str) {
-        if prompt.trim().is_empty() {
+    fn note(&self, model: &Model, words: &str, negative: &str) {
+        if words.trim().is_empty() {
             eprintln!("note: without words, the model draws anything");
         }
         let length = model.settings.text.length;
-        for (what, text) in [("prompt", prompt), ("negative prompt", negative)] {
+        let texts = |what, text| prompt::texts(text).into_iter().map(move |text| (what, prompt::bare(&text)));
+        for (what, text) in texts("prompt", words).chain(texts("negative prompt", negative)) {
+            let text = text.as_str();
             let (have, read) = (model.tokenizer.count(text), length.saturating_sub(2));
             if have > read {
                 eprintln!("note: the model reads only the first {read} of the {what}'s {have} tokens");
