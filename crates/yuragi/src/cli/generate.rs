@@ -23,6 +23,7 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
+    adapters::AdapterFlags,
     begin::BeginFlags,
     common::{Loaded, ModelFlags, Progress, SamplingFlags, check_place, interruption, print},
     output::Output,
@@ -75,6 +76,8 @@ pub struct Generate {
     save_latents: Option<PathBuf>,
     #[command(flatten)]
     begin: BeginFlags,
+    #[command(flatten)]
+    adapters: AdapterFlags,
     /// Draw every pixel as a square of so many, 1 to 16
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u16).range(1..=16))]
     scale: u16,
@@ -102,7 +105,9 @@ impl Generate {
         output.format().check_text(&[&*prompt, &*negative].concat())?;
         self.save_latents.as_deref().map_or(Ok(()), check_place)?;
         let interrupted = interruption("stopping")?;
-        let (loaded, name) = self.model.load()?;
+        let (mut loaded, name) = self.model.load()?;
+        self.adapters.merge(&mut loaded)?;
+        let adapters = self.adapters.to_string();
         let frugal = matches!(loaded, Loaded::StableDiffusion(_));
         let step = match &loaded {
             Loaded::Own(_) => 1,
@@ -142,7 +147,9 @@ impl Generate {
                 (first..count.min(first + batch.pictures)).map(|n| (n, seed.wrapping_add(n as u64))).collect();
             let skip = self.clip_skip.unwrap_or(1);
             let size = begin.size;
-            let record = |seed| Record { prompt, negative, seed, sampling, size, skip, model: &name }.to_string();
+            let record = |seed| {
+                Record { prompt, negative, seed, sampling, size, skip, adapters: &adapters, model: &name }.to_string()
+            };
             output.format().check_text(&record(seed))?;
             let requests: Vec<Request<'_>> = group
                 .iter()
@@ -210,6 +217,9 @@ impl Generate {
             self.begin.complete(size);
         }
         self.sampling.complete(&made).map_err(|error| failed(&error))?;
+        if let Some(adapters) = made.get("Lora").filter(|_| self.adapters.is_empty()) {
+            eprintln!("note: the picture was drawn with the LoRA {adapters:?}: give it with `--lora`");
+        }
         Ok(made.get("Model").map(str::to_owned))
     }
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod adapters;
 mod anneal;
 mod begin;
 mod checkpoint;

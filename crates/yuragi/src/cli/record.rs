@@ -17,12 +17,14 @@ pub struct Record<'a> {
     pub size: [usize; 2],
     /// Blocks of the text encoders, counted from the end, at which they are left; 1 is none.
     pub skip: u16,
+    /// Adapters with their weights; none are "".
+    pub adapters: &'a str,
     pub model: &'a str,
 }
 
 impl fmt::Display for Record<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let &Record { prompt, negative, seed, sampling, size: [width, height], skip, model } = self;
+        let &Record { prompt, negative, seed, sampling, size: [width, height], skip, adapters, model } = self;
         let Sampling { sampler, steps, guidance, spacing, rescale, interval, rng, strength, .. } = sampling;
         writeln!(f, "{prompt}")?;
         if !negative.is_empty() {
@@ -48,6 +50,9 @@ impl fmt::Display for Record<'_> {
             Rng::TorchCuda(Launch::UNLIMITED) => write!(f, "RNG: NV, ")?,
             Rng::TorchCuda(_) => write!(f, "RNG: {}, ", quoted(&rng.to_string()))?,
         }
+        if !adapters.is_empty() {
+            write!(f, "Lora: {}, ", quoted(adapters))?;
+        }
         write!(f, "Model: {model}, Version: yuragi {}", env!("CARGO_PKG_VERSION"))
     }
 }
@@ -66,7 +71,7 @@ mod tests {
 
     fn record<'a>(negative: &'a str, model: &'a str) -> Record<'a> {
         let sampling = Sampling { steps: 16, ..Sampling::default() };
-        Record { prompt: "a red cat", negative, seed: u64::MAX, sampling, size: [64; 2], skip: 1, model }
+        Record { prompt: "a red cat", negative, seed: u64::MAX, sampling, size: [64; 2], skip: 1, adapters: "", model }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 use yuragi::{
     cpu::Cpu,
     graph::Backend,
-    io::{checkpoint::Archive, stable_diffusion as files},
+    io::{Checkpoint, Tensor, checkpoint::Archive, stable_diffusion as files},
     models::generator::{Batch, Generator, Pipeline, Request},
 };
 
@@ -116,6 +116,44 @@ fn t32_words_have_weights_rows_and_depth() {
     assert!(plain != draw("a red cat", &["--negative", "blurry"]));
     assert!(plain != draw("a red cat BREAK in a hat", &[]));
     draw(&"hats ".repeat(200), &[]);
+}
+
+#[test]
+fn t32_adapters_are_added_to_the_weights() {
+    let scratch = Scratch::new();
+    let model = model();
+    let loaded = files::open(&golden("sd15")).unwrap();
+    let (name, weight) = loaded.params.iter().find(|(name, _)| name.ends_with("attn2.to_q.weight")).unwrap();
+    let [outputs, inputs] = [0, 1].map(|axis| weight.shape()[axis]);
+    let module = name.strip_suffix(".weight").unwrap();
+    let mut adapter = Checkpoint::default();
+    let factor = |shape: [usize; 2]| Tensor::from_values(&shape, &vec![0.7_f32; shape[0] * shape[1]]).unwrap();
+    adapter.insert(format!("{module}.lora_A.weight"), factor([1, inputs]));
+    adapter.insert(format!("{module}.lora_B.weight"), factor([outputs, 1]));
+    adapter.insert("unet.elsewhere.lora_A.weight", factor([1, inputs]));
+    adapter.insert("unet.elsewhere.lora_B.weight", factor([outputs, 1]));
+    adapter.save(scratch.join("hat.safetensors")).unwrap();
+    let draw = |flags: &[&str]| {
+        let common = ["generate", "a red cat", "--seed", "5", "--steps", "2", "--model", &model, "-o", "x.png"];
+        let said = scratch.run(common.iter().chain(flags));
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        (yuragi::io::Picture::open(scratch.join("x.png")).unwrap(), said.err)
+    };
+    let (plain, _) = draw(&[]);
+    let (adapted, note) = draw(&["--lora", "hat.safetensors"]);
+    assert!(plain != adapted);
+    assert!(note.contains("no place for 2 tensors: unet.elsewhere.lora_A.weight"), "{note}");
+    assert!(plain == draw(&["--lora", "hat.safetensors:0"]).0);
+    assert!(plain != draw(&["--lora", "hat.safetensors:0.5", "--lora", "hat.safetensors:0.5"]).0);
+    let told = scratch.succeed(["info", "x.png"]);
+    assert!(told.out.contains("hat:0.5, hat:0.5"), "{}", told.out);
+    let (_, note) = draw(&["--from", "x.png"]);
+    assert!(note.contains("drawn with the LoRA"), "{note}");
+
+    let refused = |flags: &[&str], words: &[&str]| scratch.refuse(["generate", "x"].iter().chain(flags), words);
+    refused(&["--lora", "hat.safetensors"], &["Stable Diffusion", "--model"]);
+    refused(&["--model", &model, "--lora", "absent.safetensors"], &["absent.safetensors"]);
+    refused(&["--model", &model, "--lora", "x.png"], &["x.png"]);
 }
 
 #[test]
