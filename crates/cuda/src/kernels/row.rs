@@ -160,6 +160,34 @@ impl Softmax {
     }
 }
 
+/// A kernel of three operands and a result whose teams of threads take whole rows, with the threads that suit them.
+fn layer_norm(
+    name: &'static str,
+    [rows, width]: [usize; 2],
+    eps: f32,
+    dtype: DType,
+    operands: [Address; 4],
+) -> Result<Launches, KernelError> {
+    let (m, n) = (extent("the number of rows of a layer norm", rows)?, extent("the width of a layer norm", width)?);
+    let function = function(name, dtype)?;
+    if rows == 0 || width == 0 {
+        return Ok(Launches::default());
+    }
+    let team = Team::new(rows, width, packed(dtype, width, &operands));
+    let mut arguments: Vec<Argument> = operands.map(Argument::Pointer).into();
+    arguments.extend([Argument::U32(m), Argument::U32(n), Argument::F32(eps), Argument::U32(team.team)]);
+    let launch = Launch {
+        name,
+        code: Code::Shipped(name),
+        function,
+        grid: team.grid(rows),
+        block: [team.threads, 1, 1],
+        shared: 0,
+        arguments,
+    };
+    Ok(Launches { launches: vec![launch], scratch: 0 })
+}
+
 impl LayerNorm {
     /// The launch, with the threads that suit the rows.
     ///
@@ -168,24 +196,7 @@ impl LayerNorm {
     /// Integers; 2^31 rows or elements of one.
     pub fn launches(&self) -> Result<Launches, KernelError> {
         let Self { rows, width, eps, dtype, x, gain, bias, y } = *self;
-        let (m, n) = (extent("the number of rows of a layer norm", rows)?, extent("the width of a layer norm", width)?);
-        let function = function("layer_norm", dtype)?;
-        if rows == 0 || width == 0 {
-            return Ok(Launches::default());
-        }
-        let team = Team::new(rows, width, packed(dtype, width, &[x, gain, bias, y]));
-        let mut arguments: Vec<Argument> = [x, gain, bias, y].map(Argument::Pointer).into();
-        arguments.extend([Argument::U32(m), Argument::U32(n), Argument::F32(eps), Argument::U32(team.team)]);
-        let launch = Launch {
-            name: "layer_norm",
-            code: Code::Shipped("layer_norm"),
-            function,
-            grid: team.grid(rows),
-            block: [team.threads, 1, 1],
-            shared: 0,
-            arguments,
-        };
-        Ok(Launches { launches: vec![launch], scratch: 0 })
+        layer_norm("layer_norm", [rows, width], eps, dtype, [x, gain, bias, y])
     }
 }
 
@@ -197,24 +208,7 @@ impl LayerNormGrad {
     /// Integers; 2^31 rows or elements of one.
     pub fn launches(&self) -> Result<Launches, KernelError> {
         let Self { rows, width, eps, dtype, g, x, gain, y } = *self;
-        let (m, n) = (extent("the number of rows of a layer norm", rows)?, extent("the width of a layer norm", width)?);
-        let function = function("layer_norm_grad", dtype)?;
-        if rows == 0 || width == 0 {
-            return Ok(Launches::default());
-        }
-        let team = Team::new(rows, width, packed(dtype, width, &[g, x, gain, y]));
-        let mut arguments: Vec<Argument> = [g, x, gain, y].map(Argument::Pointer).into();
-        arguments.extend([Argument::U32(m), Argument::U32(n), Argument::F32(eps), Argument::U32(team.team)]);
-        let launch = Launch {
-            name: "layer_norm_grad",
-            code: Code::Shipped("layer_norm_grad"),
-            function,
-            grid: team.grid(rows),
-            block: [team.threads, 1, 1],
-            shared: 0,
-            arguments,
-        };
-        Ok(Launches { launches: vec![launch], scratch: 0 })
+        layer_norm("layer_norm_grad", [rows, width], eps, dtype, [g, x, gain, y])
     }
 }
 
