@@ -53,6 +53,11 @@ MODULES = {
     "EDMDPMSolverMultistepScheduler": "edm_dpmsolver_multistep",
     "FlowMatchEulerDiscreteScheduler": "flow_match_euler_discrete",
     "FlowMatchHeunDiscreteScheduler": "flow_match_heun_discrete",
+    "FlowMatchLCMScheduler": "flow_match_lcm",
+    "SASolverScheduler": "sasolver",
+    "IPNDMScheduler": "ipndm",
+    "DDPMParallelScheduler": "ddpm_parallel",
+    "DDIMParallelScheduler": "ddim_parallel",
 }
 SHAPE = (1, 2, 1, 1)
 
@@ -170,6 +175,7 @@ def cases():
         (("DPMSolverSinglestepScheduler", {}), (EPSILON, SAMPLE, VELOCITY), [{}] + SIGMAS),
         (("DEISMultistepScheduler", {}), (EPSILON, SAMPLE, VELOCITY), SPACINGS + SIGMAS),
         (("UniPCMultistepScheduler", {}), (EPSILON, SAMPLE, VELOCITY), SPACINGS + SIGMAS),
+        (("SASolverScheduler", {}), (EPSILON, SAMPLE, VELOCITY), SPACINGS + SIGMAS),
         (("LCMScheduler", {}), (EPSILON, SAMPLE, VELOCITY), [{}]),
         (("TCDScheduler", {"eta": 0.3}), (EPSILON, SAMPLE, VELOCITY), [{}]),
     ]:
@@ -190,6 +196,7 @@ def cases():
         ("DPMSolverSinglestepScheduler", {"solver_order": 3}),
         ("UniPCMultistepScheduler", {"solver_order": 3}),
         ("DEISMultistepScheduler", {"solver_order": 3}),
+        ("SASolverScheduler", {"predictor_order": 3, "corrector_order": 3}),
         ("PNDMScheduler", {"skip_prk_steps": True, "steps_offset": 1}),
     ]:
         for skipped in (1, 5, 12):
@@ -296,6 +303,21 @@ def others(steps):
         zero,
     ]:
         yield "UniPCMultistepScheduler", {**SD, **more}, steps
+    for more in [
+        {"predictor_order": 1, "corrector_order": 1},
+        {"predictor_order": 3, "corrector_order": 3},
+        {"predictor_order": 2, "corrector_order": 4},
+        {"algorithm_type": "noise_prediction"},
+        {"algorithm_type": "noise_prediction", "predictor_order": 3, "corrector_order": 3},
+        {"lower_order_final": False},
+        {"lambda_min_clipped": -2.0},
+        {"thresholding": True, "sample_max_value": 1.5},
+        {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": 3.0},
+    ]:
+        yield "SASolverScheduler", {**SD, **more}, steps
+    yield "IPNDMScheduler", {}, steps
+    yield "DDPMParallelScheduler", {**SD, "clip_sample": False}, steps
+    yield "DDIMParallelScheduler", {**SD, "clip_sample": False, "eta": 0.5}, steps
     yield "LCMScheduler", {**SD, "clip_sample": True, "timestep_scaling": 0.01}, steps
     yield "TCDScheduler", {**SD, "eta": 0.0}, steps
     yield "TCDScheduler", {**SD, "eta": 1.0}, steps
@@ -307,6 +329,8 @@ def others(steps):
     for more in [{}, {"shift": 3.0}, {"shift": 3.0, "stochastic_sampling": True}, {"use_karras_sigmas": True}, {"use_exponential_sigmas": True}, {"use_beta_sigmas": True}]:
         yield "FlowMatchEulerDiscreteScheduler", more, steps
     yield "FlowMatchHeunDiscreteScheduler", {"shift": 3.0}, steps
+    for more in [{"shift": 3.0}, {"use_beta_sigmas": True}]:
+        yield "FlowMatchLCMScheduler", more, steps
 
 
 if __name__ == "__main__":

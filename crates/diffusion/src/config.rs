@@ -19,7 +19,9 @@
 //! - LMS, begun late, takes the slopes before its beginning for 0.
 //! - DPM-Solver and DEIS lower their order at the end of fewer than 15 steps.
 //! - The third-order SDE solver gives one term another sign than its source.
-//! - DEIS and UniPC cut fractional timesteps off; DEIS does not end at data.
+//! - DEIS, UniPC and SA-Solver cut fractional timesteps off; DEIS and
+//!   SA-Solver do not end at data.
+//! - IPNDM has a schedule of its own, and takes x₀ for 0 where it begins.
 //! - LCM and TCD take every k-th of the timesteps of their distillation.
 
 mod plan;
@@ -88,6 +90,8 @@ pub struct Config {
     pub algorithm_type: Option<AlgorithmType>,
     pub solver_order: Option<usize>,
     pub solver_type: Option<SolverType>,
+    pub predictor_order: Option<usize>,
+    pub corrector_order: Option<usize>,
     pub predict_x0: Option<bool>,
     pub lower_order_final: Option<bool>,
     pub euler_at_final: Option<bool>,
@@ -153,6 +157,10 @@ pub enum AlgorithmType {
     SdeDpmSolverPlusPlus,
     /// `deis`.
     Deis,
+    /// SA-Solver in x₀.
+    DataPrediction,
+    /// SA-Solver in ε.
+    NoisePrediction,
 }
 
 /// `solver_type`.

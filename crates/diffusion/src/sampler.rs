@@ -19,12 +19,15 @@
 //! | DPM++ 2S a, DPM++ SDE | k-diffusion | SDE |
 //! | DEIS | Zhang and Chen 2023 | 2 |
 //! | UniPC | Zhao et al. 2023 | 3 (2, corrected) |
+//! | SA-Solver | Xue et al. 2023 | SDE in the middle, 2 at the ends |
+//! | IPNDM | Liu et al. 2022 | 4, with a start of lower order |
 //! | LCM, TCD | Luo et al. 2023; Zheng et al. 2024 | for consistency models |
 //!
 //! Euler is DDIM with η = 0, and Euler ancestral is DDPM: in this view they
 //! are the same step. A sampler as a diffusers configuration means it, which
 //! may differ at the ends, comes from [`Config`](crate::Config).
 
+mod adams;
 mod kind;
 mod linear;
 mod method;
@@ -35,6 +38,14 @@ mod pndm;
 mod program;
 mod unipc;
 
+pub(crate) use self::{
+    adams::SaSolver,
+    method::Method,
+    multistep::{Ends, Form, Solver},
+    onestep::{Straight, Variance},
+    pndm::{Move, Moves},
+    unipc::UniPc,
+};
 pub use self::{
     kind::{Choice, Kind, NAMES},
     linear::Register,
@@ -44,13 +55,6 @@ pub use self::{
 use self::{
     linear::MEMORY,
     program::{Program, Step},
-};
-pub(crate) use self::{
-    method::Method,
-    multistep::{Ends, Form, Solver},
-    onestep::{Straight, Variance},
-    pndm::{Move, Moves},
-    unipc::UniPc,
 };
 use crate::clip::Clip;
 use crate::error::{Error, length};

@@ -54,6 +54,12 @@ fn even(s: f64) -> Point {
     Point { time: sigma, alpha: 1.0, sigma }
 }
 
+/// The same where the data's deviation bends the path.
+fn bent(s: f64) -> Point {
+    let sigma = 0.5 - 0.1 * s;
+    Point { time: sigma, alpha: 1.0, sigma }
+}
+
 const PATHS: [Path; 5] = [
     ("preserving", preserving, Coordinate::Sigma),
     ("sub-preserving", sub_preserving, Coordinate::Sigma),
@@ -122,7 +128,7 @@ fn t30_one_step_samplers_converge_at_their_orders() {
 /// The samplers that remember, apart from their start and end.
 #[test]
 fn t30_multistep_samplers_converge_at_their_orders() {
-    for kind in [Kind::Dpm2M, Kind::DpmPlusPlus2M, Kind::Deis] {
+    for kind in [Kind::Dpm2M, Kind::DpmPlusPlus2M, Kind::Deis, Kind::SaSolver] {
         check(kind, 2.0, [64, 128, 256], &PATHS, graded);
     }
     // The third-order formula in use counts the second difference once, where the third order needs it twice.
@@ -141,6 +147,9 @@ fn t30_pndm_converges_at_its_order_over_equal_steps() {
     let paths = [("even", even as fn(f64) -> Point, Coordinate::Sigma)];
     check(Kind::Pndm, 4.0, [24, 32, 40], &paths, uniform);
     check(Kind::Plms, 3.0, [24, 40, 64], &paths, uniform);
+    // Without a start of its own, its first step is Euler's: the more so where the path bends at once.
+    let paths = [("bent", bent as fn(f64) -> Point, Coordinate::Sigma)];
+    check(Kind::Ipndm, 2.0, [8, 16, 32], &paths, uniform);
 }
 
 /// A sampler of higher order beats Euler's at the same number of evaluations.
@@ -151,8 +160,15 @@ fn t30_higher_order_pays_off() {
         for kind in [Kind::Heun, Kind::Dpm2] {
             assert!(error(kind, &ladder(path, uniform(20))) < euler / 2.0, "{kind} on {}", path.0);
         }
-        let kinds =
-            [Kind::DpmPlusPlus2M, Kind::DpmPlusPlus3M, Kind::Dpm2M, Kind::DpmPlusPlus2S, Kind::Deis, Kind::UniPc];
+        let kinds = [
+            Kind::DpmPlusPlus2M,
+            Kind::DpmPlusPlus3M,
+            Kind::Dpm2M,
+            Kind::DpmPlusPlus2S,
+            Kind::Deis,
+            Kind::UniPc,
+            Kind::SaSolver,
+        ];
         for kind in kinds {
             assert!(error(kind, &ladder(path, uniform(40))) < euler / 2.0, "{kind} on {}", path.0);
         }

@@ -59,7 +59,7 @@ fn single(bits: &str) -> f32 {
 fn compare(name: &str, steps: usize, skipped: usize, json: &str, golden: &[&str]) -> Result<(f64, f64), String> {
     let (config, eta) = read(name, json);
     let choice = match (name, eta) {
-        ("DDIMScheduler", Some(eta)) => Some(Choice::from(Kind::Ddim { eta })),
+        ("DDIMScheduler" | "DDIMParallelScheduler", Some(eta)) => Some(Choice::from(Kind::Ddim { eta })),
         ("TCDScheduler", Some(gamma)) => Some(Choice::from(Kind::Tcd { gamma })),
         _ => None,
     };

@@ -6,7 +6,7 @@ use super::{AlgorithmType, BetaSchedule, Config, PredictionType, SolverType, Tim
 use crate::clip::Clip;
 use crate::error::{Error, range};
 use crate::parameterization::Prediction;
-use crate::sampler::{Choice, Ends, Form, Kind, Method, Sampler, Solver, UniPc, Variance};
+use crate::sampler::{Choice, Ends, Form, Kind, Method, SaSolver, Sampler, Solver, UniPc, Variance};
 use crate::schedule::{Clock, Coordinate, Discrete, Input, Ladder, Point, Spacing, linspace};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -94,7 +94,9 @@ enum World {
 
 fn world(kind: Kind) -> World {
     match kind {
-        Kind::Ddpm | Kind::Ddim { .. } | Kind::Pndm | Kind::Plms | Kind::Lcm | Kind::Tcd { .. } => World::Alpha,
+        Kind::Ddpm | Kind::Ddim { .. } | Kind::Pndm | Kind::Plms | Kind::Ipndm | Kind::Lcm | Kind::Tcd { .. } => {
+            World::Alpha
+        }
         Kind::Euler
         | Kind::EulerAncestral
         | Kind::Heun
@@ -154,6 +156,7 @@ impl Config {
         match family {
             Family::Flow => self.flow(choice, method, steps),
             Family::Edm => self.edm(choice, method, steps),
+            Family::Discrete if own && choice.kind == Kind::Ipndm => self.sines(steps),
             Family::Discrete => match world(choice.kind) {
                 World::Alpha => self.alpha(choice, method, steps),
                 World::Sigma => self.sigma(choice, method, steps),
@@ -184,7 +187,7 @@ impl Config {
                 Some(AlgorithmType::DpmSolver) => (Form::Noise, false),
                 Some(AlgorithmType::SdeDpmSolver) => (Form::Noise, true),
                 Some(AlgorithmType::SdeDpmSolverPlusPlus) => (Form::Data, true),
-                Some(AlgorithmType::DpmSolverPlusPlus | AlgorithmType::Deis) => (Form::Data, false),
+                Some(_) => (Form::Data, false),
             };
             Solver { form, sde, order: order(solver.order), heun, ends: ends(lower), flawed: own }
         };
@@ -207,6 +210,16 @@ impl Config {
                 form: if self.predict_x0.unwrap_or(true) { Form::Data } else { Form::Noise },
                 exponential: self.solver_type != Some(SolverType::Bh1),
                 lower_final: self.lower_order_final.unwrap_or(true),
+            }),
+            (_, Method::SaSolver(of_name)) if own => Method::SaSolver(SaSolver {
+                predictor: self.predictor_order.unwrap_or(2),
+                corrector: self.corrector_order.unwrap_or(2),
+                form: if self.algorithm_type == Some(AlgorithmType::NoisePrediction) {
+                    Form::Noise
+                } else {
+                    Form::Data
+                },
+                lower_final: self.lower_order_final.unwrap_or(of_name.lower_final),
             }),
             (_, Method::Deis { .. }) => Method::Deis { order: order(2), ends: Ends { euler: false, ..ends(true) } },
             (_, method) => method,
@@ -394,6 +407,7 @@ impl Config {
     fn lambda(&self, choice: Choice, method: Method, steps: usize) -> Result<Plan, Error> {
         let (multistep, singlestep) = (matches!(method, Method::Multistep(_)), matches!(method, Method::Singlestep(_)));
         let (unipc, deis) = (matches!(method, Method::UniPc(_)), matches!(method, Method::Deis { .. }));
+        let adams = matches!(method, Method::SaSolver(_));
         let zero_snr = (multistep || unipc).then_some(true);
         let defaults = Defaults { start: 1e-4, end: 0.02, schedule: BetaSchedule::Linear, zero_snr };
         let discrete = self.discrete(defaults)?;
@@ -402,7 +416,7 @@ impl Config {
         let (spacing, of_sigma) = self.spacings(choice, TimestepSpacing::Linspace)?;
         let spacing = if singlestep { TimestepSpacing::Linspace } else { spacing };
         // How many timesteps have at least the smallest λ.
-        let smallest = self.lambda_min_clipped.filter(|_| multistep || singlestep);
+        let smallest = self.lambda_min_clipped.filter(|_| multistep || singlestep || adams);
         let usable = smallest.map_or(total, |smallest| table.logs.iter().filter(|log| -**log >= smallest).count());
         range("lambda_min_clipped", smallest.unwrap_or(0.0), usable >= 2, "such that timesteps remain")?;
         let more = if spacing == TimestepSpacing::Trailing { 0 } else { 1 };
@@ -423,7 +437,7 @@ impl Config {
                 _ => libm::trunc(t),
             };
             times = sigmas.iter().map(|sigma| whole(table.time(*sigma))).collect();
-            repeats = deis || unipc;
+            repeats = deis || unipc || adams;
         } else if flow {
             let shift = self.flow_shift.unwrap_or(1.0);
             range("flow_shift", shift, shift > 0.0 && shift.is_finite(), "positive and finite")?;
@@ -444,10 +458,10 @@ impl Config {
                 *first -= 1e-6;
             }
             times = sigmas.iter().map(|sigma| libm::trunc(sigma * total as f64)).collect();
-            repeats = deis || unipc;
+            repeats = deis || unipc || adams;
         }
         let smallest = if repeats { sigmas[sigmas.len() - 1] } else { table.sigmas[0] };
-        let zero = !deis && self.final_sigmas_zero != Some(false);
+        let zero = !deis && !adams && self.final_sigmas_zero != Some(false);
         let flow = flow && of_sigma.is_none();
         let point = |(time, sigma): (f64, f64)| {
             let sigma = single(sigma);
@@ -465,6 +479,24 @@ impl Config {
         let clips = if plain { Clips::No } else { self.clips(true, None)? };
         self.ends_where_it_can(&method, &ladder)?;
         Ok(Plan { ladder, prediction: self.prediction(), clips, method, plms: None })
+    }
+
+    /// IPNDM by its own schedule, σ = sin²(πt/2), of a network that predicts v
+    /// and reads t.
+    fn sines(&self, steps: usize) -> Result<Plan, Error> {
+        range("the number of steps", steps as f64, (1..=10_000).contains(&steps), "from 1 to 10000")?;
+        let own = self.trained_betas.as_ref();
+        let legal = own.is_none_or(|betas| betas.len() > steps && betas.iter().all(|b| (0.0..=1.0).contains(b)));
+        range("trained_betas", own.map_or(0.0, |betas| betas.len() as f64), legal, "one more than steps, from 0 to 1")?;
+        let point = |i: usize| {
+            let sine = libm::sin(single(1.0 - i as f64 / steps as f64) * core::f64::consts::FRAC_PI_2);
+            let sigma = single(own.map_or(if i == steps { 0.0 } else { sine * sine }, |betas| betas[i]));
+            let alpha = single(libm::sqrt(single(1.0 - single(sigma * sigma))));
+            Point { time: libm::atan2(sigma, alpha) * core::f64::consts::FRAC_2_PI, alpha, sigma }
+        };
+        let ladder = Ladder::new((0..=steps).map(point), Coordinate::Sigma)?.with_start(1.0);
+        let method = Method::Ipndm { blind: true };
+        Ok(Plan { ladder, prediction: Prediction::Velocity, clips: Clips::No, method, plms: None })
     }
 
     /// DPM-Solver in ε must not end at data.

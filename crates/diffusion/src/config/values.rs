@@ -170,9 +170,13 @@ impl Config {
                     ("sde-dpmsolver", AlgorithmType::SdeDpmSolver),
                     ("sde-dpmsolver++", AlgorithmType::SdeDpmSolverPlusPlus),
                     ("deis", AlgorithmType::Deis),
+                    ("data_prediction", AlgorithmType::DataPrediction),
+                    ("noise_prediction", AlgorithmType::NoisePrediction),
                 ];
-                self.algorithm_type =
-                    value.one_of(&all, "dpmsolver, dpmsolver++, sde-dpmsolver, sde-dpmsolver++ or deis")?;
+                self.algorithm_type = value.one_of(
+                    &all,
+                    "dpmsolver, dpmsolver++, sde-dpmsolver, sde-dpmsolver++, deis, data_prediction or noise_prediction",
+                )?;
             }
             "solver_order" => self.solver_order = value.count()?,
             "solver_type" => {
@@ -185,6 +189,8 @@ impl Config {
                 ];
                 self.solver_type = value.one_of(&all, "midpoint, heun, logrho, bh1 or bh2")?;
             }
+            "predictor_order" => self.predictor_order = value.count()?,
+            "corrector_order" => self.corrector_order = value.count()?,
             "predict_x0" => self.predict_x0 = value.bool()?,
             "lower_order_final" => self.lower_order_final = value.bool()?,
             "euler_at_final" => self.euler_at_final = value.bool()?,

@@ -65,6 +65,11 @@ pub enum Kind {
     /// The exponential integrator of second order in ln(σ/α) (Zhang and Chen
     /// 2023).
     Deis,
+    /// The stochastic Adams method with predictor and corrector of second
+    /// order, and noise at timesteps from 200 to 800 (Xue et al. 2023).
+    SaSolver,
+    /// Adams–Bashforth of fourth order on ε, begun with the lower orders.
+    Ipndm,
     /// Latent consistency models: back to x₀ and fresh noise at every step.
     Lcm,
     /// Trajectory consistency distillation (Zheng et al. 2024): back to a
@@ -78,11 +83,11 @@ pub enum Kind {
 
 /// The names of samplers, as [`FromStr`] reads them.
 pub const NAMES: &str = "ddpm, ddim, ddim:ETA, pndm, plms, euler, euler-a, heun, lms, dpm2, dpm2-a, dpm++2m, dpm++3m, \
-dpm++2m-sde, dpm++3m-sde, dpm++2s, dpm++3s, dpm++2s-a, dpm++sde, dpm2m, dpm3m, unipc, deis, lcm, tcd, tcd:GAMMA";
+dpm++2m-sde, dpm++3m-sde, dpm++2s, dpm++3s, dpm++2s-a, dpm++sde, dpm2m, dpm3m, unipc, deis, sa-solver, ipndm, lcm, tcd, tcd:GAMMA";
 
 /// Every sampler: its name here, its name in web interfaces and its class in
 /// diffusers, if it has one by itself.
-const ALL: [(Kind, &str, &str, &str); 24] = [
+const ALL: [(Kind, &str, &str, &str); 26] = [
     (Kind::Ddpm, "ddpm", "DDPM", "DDPMScheduler"),
     (Kind::Ddim { eta: 0.0 }, "ddim", "DDIM", "DDIMScheduler"),
     (Kind::Pndm, "pndm", "PNDM", "PNDMScheduler"),
@@ -105,6 +110,8 @@ const ALL: [(Kind, &str, &str, &str); 24] = [
     (Kind::Dpm3M, "dpm3m", "DPM 3M", ""),
     (Kind::UniPc, "unipc", "UniPC", "UniPCMultistepScheduler"),
     (Kind::Deis, "deis", "DEIS", "DEISMultistepScheduler"),
+    (Kind::SaSolver, "sa-solver", "SA-Solver", "SASolverScheduler"),
+    (Kind::Ipndm, "ipndm", "IPNDM", "IPNDMScheduler"),
     (Kind::Lcm, "lcm", "LCM", "LCMScheduler"),
     (Kind::Tcd { gamma: TCD_GAMMA }, "tcd", "TCD", "TCDScheduler"),
 ];
@@ -113,7 +120,7 @@ const ALL: [(Kind, &str, &str, &str); 24] = [
 const TCD_GAMMA: f64 = 0.3;
 
 /// Other spellings of some names.
-const ALIASES: [(&str, Kind); 11] = [
+const ALIASES: [(&str, Kind); 14] = [
     ("eulerancestral", Kind::EulerAncestral),
     ("keulera", Kind::EulerAncestral),
     ("dpm2ancestral", Kind::Dpm2Ancestral),
@@ -123,6 +130,9 @@ const ALIASES: [(&str, Kind); 11] = [
     ("dpm++2sancestral", Kind::DpmPlusPlus2SAncestral),
     ("flowmatcheulerdiscrete", Kind::Euler),
     ("flowmatchheundiscrete", Kind::Heun),
+    ("flowmatchlcm", Kind::Lcm),
+    ("ddpmparallel", Kind::Ddpm),
+    ("ddimparallel", Kind::Ddim { eta: 0.0 }),
     ("edmeuler", Kind::Euler),
     ("edmdpmsolvermultistep", Kind::DpmPlusPlus2M),
 ];

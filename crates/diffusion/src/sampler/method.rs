@@ -1,5 +1,6 @@
 //! Samplers with all their numbers.
 
+use super::adams::{self, SaSolver};
 use super::kind::Kind;
 use super::multistep::{self, Ends, Form, Solver};
 use super::onestep::{self, Variance};
@@ -40,6 +41,11 @@ pub(crate) enum Method {
         order: usize,
         ends: Ends,
     },
+    SaSolver(SaSolver),
+    /// With `blind`, x₀ is taken for 0 where there is no signal.
+    Ipndm {
+        blind: bool,
+    },
     Lcm {
         scaling: Option<f64>,
     },
@@ -75,6 +81,8 @@ impl From<Kind> for Method {
             Kind::Dpm3M => Self::Multistep(Solver { form: Form::Noise, ..plus_plus(3, false) }),
             Kind::UniPc => Self::UniPc(UniPc { order: 2, form: Form::Data, exponential: true, lower_final: true }),
             Kind::Deis => Self::Deis { order: 2, ends: Ends::default() },
+            Kind::SaSolver => Self::SaSolver(SaSolver::default()),
+            Kind::Ipndm => Self::Ipndm { blind: false },
             Kind::Lcm => Self::Lcm { scaling: None },
             Kind::Tcd { gamma } => Self::Tcd { gamma },
         }
@@ -100,6 +108,8 @@ impl Method {
             Self::Singlestep(solver) => multistep::singlestep(program, *solver),
             Self::UniPc(solver) => unipc::unipc(program, *solver),
             Self::Deis { order, ends } => multistep::deis(program, *order, *ends),
+            Self::SaSolver(solver) => adams::sa_solver(program, *solver),
+            Self::Ipndm { blind } => adams::ipndm(program, *blind),
             Self::Lcm { scaling } => onestep::lcm(program, *scaling),
             Self::Tcd { gamma } => onestep::tcd(program, *gamma),
         }

@@ -305,7 +305,7 @@ pub fn singlestep(program: &mut Program<'_>, solver: Solver) -> Result<(), Error
 /// The weights of a polynomial through values at `nodes`, integrated from
 /// `from` to `to` with weight e^τ if `exponential`, else 1 (Gauss and
 /// Legendre, eight points: exact for polynomials of degree 15).
-fn integrate(nodes: &[f64], from: f64, to: f64, exponential: bool) -> Vec<f64> {
+pub(super) fn integrate(nodes: &[f64], from: f64, to: f64, exponential: bool) -> Vec<f64> {
     const PLACES: [(f64, f64); 4] = [
         (0.183_434_642_495_649_8, 0.362_683_783_378_362),
         (0.525_532_409_916_329, 0.313_706_645_877_887_3),

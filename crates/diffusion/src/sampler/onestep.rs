@@ -101,6 +101,11 @@ impl Straight {
         Self(if ladder.coordinate() == Coordinate::Flow || infinite { 1.0 } else { 0.0 })
     }
 
+    /// σ/α.
+    pub fn ratio() -> Self {
+        Self(0.0)
+    }
+
     /// k.
     pub fn k(self, alpha: f64, sigma: f64) -> f64 {
         alpha + self.0 * sigma

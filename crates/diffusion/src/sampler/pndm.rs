@@ -51,7 +51,7 @@ impl Moves {
 
 /// Adams and Bashforth's weights over the last one to four slopes, the present
 /// first.
-const WEIGHTS: [&[f64]; 4] = [
+pub(super) const WEIGHTS: [&[f64]; 4] = [
     &[1.0],
     &[3.0 / 2.0, -1.0 / 2.0],
     &[23.0 / 12.0, -16.0 / 12.0, 5.0 / 12.0],
