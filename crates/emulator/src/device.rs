@@ -12,7 +12,7 @@ use crate::{
     machine::{Engine, Order},
     memory::{MemoryError, global::Global},
     module::{Kernel, LoadError, Module},
-    program::dynamic_begin,
+    program::{DecodeError, dynamic_begin},
     properties::Properties,
     report::Report,
 };
@@ -43,6 +43,8 @@ pub enum LaunchError {
         /// Bytes of the kernel's parameter block.
         needed: usize,
     },
+    /// Something of the kernel is not known here.
+    Refused(DecodeError),
 }
 
 impl fmt::Display for LaunchError {
@@ -52,6 +54,7 @@ impl fmt::Display for LaunchError {
             LaunchError::Parameters { given, needed } => {
                 write!(f, "{given} bytes of parameters are given; the kernel has {needed}")
             }
+            LaunchError::Refused(error) => error.fmt(f),
         }
     }
 }
@@ -163,10 +166,11 @@ impl Device {
         self.global.fill(address, pattern, count)
     }
 
-    /// Loads a module from PTX text, its variables with their initial values.
+    /// Loads a module from PTX text, its variables with their initial values. A kernel that is not understood is
+    /// there, and says why ([`Kernel::refusal`]); only its launch is an error.
     ///
     /// # Errors
-    /// The first line that is not understood.
+    /// What is not understood outside of functions.
     pub fn load(&self, text: &str) -> Result<Module, LoadError> {
         Module::load(text, &self.global)
     }
@@ -206,6 +210,9 @@ impl Device {
         workspace: u64,
     ) -> Result<Report, LaunchError> {
         let program = &kernel.program;
+        if let Some(refusal) = &program.refusal {
+            return Err(LaunchError::Refused(refusal.clone()));
+        }
         let extent = |what, value: u64, most: u64| match (1..=most).contains(&value) {
             true => Ok(()),
             false => Err(LaunchError::Extent { what, value, legal: format!("1 to {most}") }),

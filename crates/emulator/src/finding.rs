@@ -120,6 +120,8 @@ pub struct Finding {
     pub other: Option<Site>,
     /// More words.
     pub note: String,
+    /// How many such accesses of its instruction the launch made, this one among them.
+    pub times: u64,
 }
 
 impl fmt::Display for Finding {
@@ -133,6 +135,9 @@ impl fmt::Display for Finding {
         }
         if let Some(other) = &self.other {
             write!(f, "\n  collides with {other}")?;
+        }
+        if self.times > 1 {
+            write!(f, "\n  {} times in this launch", self.times)?;
         }
         Ok(())
     }

@@ -30,11 +30,11 @@ mod report;
 mod tensor_map;
 
 pub use arguments::Arguments;
-pub use decode::DecodeError;
 pub use device::{Device, Launch, LaunchError};
+pub use machine::MOST_PRINTED;
 pub use memory::{Memory, MemoryError};
 pub use module::{Attributes, Kernel, LoadError, Module};
-pub use program::ParamLayout;
+pub use program::{DecodeError, ParamLayout};
 pub use properties::Properties;
 pub use report::Report;
 pub use tensor_map::{Swizzle, TENSOR_MAP_BYTES, TensorMap, TensorMapError};

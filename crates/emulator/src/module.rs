@@ -7,9 +7,9 @@ use std::{
 };
 
 use crate::{
-    decode::{self, DecodeError, Linked},
+    decode::{self, Linked},
     memory::global::Global,
-    program::{ParamLayout, Program},
+    program::{DecodeError, ParamLayout, Program},
     ptx::{self, ParseError},
 };
 
@@ -18,7 +18,7 @@ use crate::{
 pub enum LoadError {
     /// It is no PTX.
     Parse(ParseError),
-    /// It holds what is not known here.
+    /// Its variables hold what is not known here.
     Decode(DecodeError),
 }
 
@@ -55,22 +55,17 @@ pub struct Module {
 }
 
 struct Inner {
-    programs: Arc<Programs>,
+    programs: Programs,
     linked: Linked,
     global: Arc<Global>,
 }
 
 /// What the kernels of a text became.
-#[derive(Default)]
-struct Programs {
-    kernels: Vec<Arc<Program>>,
-    /// Names of kernels that call functions of a GPU's driver that are not here, each with the call.
-    missing: Vec<(String, DecodeError)>,
-}
+type Programs = Arc<[Arc<Program>]>;
 
 /// The latest texts whose programs hold no address of a variable, so that they serve whoever loads the text again.
 static LOADED: Mutex<VecDeque<Loaded>> = Mutex::new(VecDeque::new());
-type Loaded = (Box<str>, Linked, Arc<Programs>);
+type Loaded = (Box<str>, Linked, Programs);
 /// So many texts are remembered.
 const MOST_LOADED: usize = 32;
 
@@ -96,20 +91,13 @@ impl Module {
             let (linked, programs, global) = (linked.clone(), programs.clone(), global.clone());
             return Ok(Module { inner: Arc::new(Inner { programs, linked, global }) });
         }
-        let module: ptx::Module = text.parse().map_err(LoadError::Parse)?;
+        let module = ptx::Module::read(text).map_err(LoadError::Parse)?;
         // From here on an error gives back what the variables take.
         let linked = decode::link(&module, global).map_err(LoadError::Decode)?;
         let mut inner = Inner { programs: Arc::default(), linked, global: global.clone() };
-        let mut programs = Programs::default();
         let index = decode::Index::new(&module);
-        for kernel in module.functions.iter().filter(|f| f.entry && !f.declared_only) {
-            match decode::decode(&index, &inner.linked, kernel) {
-                Ok(program) => programs.kernels.push(Arc::new(program)),
-                Err(error) if error.driver_function => programs.missing.push((kernel.name.clone(), error)),
-                Err(error) => return Err(LoadError::Decode(error)),
-            }
-        }
-        inner.programs = Arc::new(programs);
+        let kernels = module.functions.iter().filter(|f| f.entry && !f.declared_only);
+        inner.programs = kernels.map(|kernel| Arc::new(decode::decode(&index, &inner.linked, kernel))).collect();
         if inner.linked.addresses().next().is_none() {
             let mut loaded = loaded();
             loaded.truncate(MOST_LOADED - 1);
@@ -120,19 +108,18 @@ impl Module {
 
     /// The kernel of this name.
     pub fn kernel(&self, name: &str) -> Option<Kernel> {
-        let program = self.inner.programs.kernels.iter().find(|program| program.name == name)?;
+        let program = self.inner.programs.iter().find(|program| program.name == name)?;
         Some(Kernel { program: program.clone(), _module: self.inner.clone() })
     }
 
-    /// Why a kernel is not there although the text has it: it calls a function that a GPU's driver provides, such as
-    /// `vprintf`, and the emulator does not.
-    pub fn missing(&self, name: &str) -> Option<&DecodeError> {
-        self.inner.programs.missing.iter().find(|(kernel, _)| kernel == name).map(|(_, error)| error)
+    /// The names of all kernels.
+    pub fn kernels(&self) -> impl Iterator<Item = &str> {
+        self.inner.programs.iter().map(|program| program.name.as_str())
     }
 
-    /// The names of all kernels that can be launched.
-    pub fn kernels(&self) -> impl Iterator<Item = &str> {
-        self.inner.programs.kernels.iter().map(|program| program.name.as_str())
+    /// The kernels that cannot be launched since something of them is not known here, each with what and where.
+    pub fn refused(&self) -> impl Iterator<Item = (&str, &DecodeError)> {
+        self.inner.programs.iter().filter_map(|program| Some((program.name.as_str(), program.refusal.as_ref()?)))
     }
 
     /// Address and bytes of a global or constant variable.
@@ -145,6 +132,11 @@ impl Kernel {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.program.name
+    }
+
+    /// Why it cannot be launched, if something of it is not known here.
+    pub fn refusal(&self) -> Option<&DecodeError> {
+        self.program.refusal.as_ref()
     }
 
     /// Where its parameters lie in the parameter block.

@@ -10,6 +10,8 @@ use crate::{
 pub struct Report {
     /// What is wrong; nothing in a sound kernel.
     pub findings: Vec<Finding>,
+    /// What it printed, at most [`MOST_PRINTED`](crate::MOST_PRINTED) bytes.
+    pub printed: Vec<u8>,
     /// What was done.
     pub counters: Counters,
     /// Instructions with bank conflicts, the worst first.

@@ -119,17 +119,55 @@ fn a_failed_assertion_tells_its_text_and_place() {
 }
 
 #[test]
-fn a_kernel_that_prints_does_not_keep_others_from_being_launched() {
-    let text = ".version 9.0\n.target sm_80\n.address_size 64\n\
-        .extern .func (.param .b32 r) vprintf(.param .b64 a, .param .b64 b);\n.visible .entry good() { ret; }\n\
-        .visible .entry loud()\n{\n .reg .b32 %w;\n { .param .b64 a; .param .b64 b; .param .b32 r; st.param.b64 [a], 0; st.param.b64 [b], 0;\n \
-        call.uni (r), vprintf, (a, b); ld.param.b32 %w, [r]; }\n ret;\n}\n";
+fn what_is_not_known_in_one_kernel_keeps_no_other_from_being_launched() {
+    // Newer than all that is known here, with an instruction, a directive and a function of the future.
+    let text = ".version 11.3\n.target sm_80\n.address_size 64\n.func oracle() { .prophecy 3, {1}; ret; }\n\
+        .visible .entry good(.param .u64 p) { ret; }\n.visible .entry first(.param .u64 p, .param .b8 q[24])\n{\n .reg .b32 %r<3>;\n \
+        foretell.b32 %r1, %r2;\n ret;\n}\n.visible .entry second() { .future .b32 { x } ; ret; }\n\
+        .visible .entry third() { call oracle; ret; }\n";
+    assert!(text.parse::<yuragi_emulator::ptx::Module>().is_err());
     let bench = Bench::emulated(|_| {});
-    let module = bench.device().load(text).unwrap_or_else(|error| panic!("{error}"));
-    assert!(module.kernel("good").is_some() && module.missing("good").is_none());
-    assert!(module.kernel("loud").is_none());
-    let why = module.missing("loud").unwrap();
-    assert!(why.message.contains("vprintf") && why.line == 10, "{why}");
+    let device = bench.device();
+    let module = device.load(text).unwrap_or_else(|error| panic!("{error}"));
+    let refused: Vec<_> = module.refused().map(|(name, why)| (name, why.line)).collect();
+    assert_eq!(refused, [("first", 9), ("second", 12), ("third", 4)]);
+    assert_eq!(module.kernels().count(), 4);
+    let launch = |name: &str, bytes: usize| {
+        let kernel = module.kernel(name).unwrap();
+        device.launch(&kernel, &blocks([1; 3], 1, 0), &vec![0; bytes]).map_err(|error| error.to_string())
+    };
+    assert!(launch("good", 8).unwrap().findings.is_empty());
+    assert!(launch("first", 32).unwrap_err().contains("line 9: `foretell.b32`"));
+    assert_eq!(module.kernel("first").unwrap().params().len(), 2);
+    assert!(launch("third", 0).unwrap_err().contains("prophecy"));
+}
+
+#[test]
+fn kernels_print_what_their_formats_say() {
+    let text = ".version 9.0\n.target sm_80\n.address_size 64\n\
+        .extern .func (.param .b32 r) vprintf(.param .b64 a, .param .b64 b);\n\
+        .global .align 1 .b8 form[16] = {37, 100, 58, 32, 37, 46, 50, 102, 32, 37, 115, 10, 0};\n\
+        .global .align 1 .b8 word[4] = {121, 101, 115, 0};\n.visible .entry kernel(.param .u64 p)\n{\n .reg .b32 %w<3>; .reg .b64 %r<8>; .reg .f64 %d;\n \
+        .local .align 8 .b8 room[24];\n mov.u64 %r1, room; cvta.local.u64 %r2, %r1;\n mov.u32 %w1, %tid.x; sub.s32 %w1, %w1, 1; st.local.u32 [%r1], %w1;\n \
+        cvt.rn.f64.s32 %d, %w1; st.local.f64 [%r1+8], %d;\n mov.u64 %r3, word; cvta.global.u64 %r3, %r3; st.local.u64 [%r1+16], %r3;\n \
+        mov.u64 %r4, form; cvta.global.u64 %r4, %r4;\n { .param .b64 a; .param .b64 b; .param .b32 r; st.param.b64 [a], %r4; st.param.b64 [b], %r2;\n \
+        call.uni (r), vprintf, (a, b); ld.param.b32 %w2, [r]; }\n ld.param.u64 %r5, [p]; st.global.u32 [%r5], %w2;\n ret;\n}\n";
+    let bench = Bench::emulated(|_| {});
+    let module = bench.load(text).unwrap_or_else(|error| panic!("{error}"));
+    let p = bench.put(&[0_u32]);
+    let report = bench.launch(&module, "kernel", blocks([1; 3], 3, 0), Arguments::new().u64(p));
+    assert!(report.findings.is_empty(), "{}", report.findings[0]);
+    assert_eq!(String::from_utf8(report.printed).unwrap(), "-1: -1.00 yes\n0: 0.00 yes\n1: 1.00 yes\n");
+    assert_eq!(bench.get::<u32>(p, 1), [3]);
+}
+
+#[test]
+fn an_equal_finding_is_counted() {
+    // 64 threads of 2 blocks read a word that nothing wrote.
+    let (report, _) = launched(" ld.global.u32 %w1, [%p+4096];", blocks([2, 1, 1], 64, 0));
+    let found = &report.findings[0];
+    assert!(found.kind == Kind::OutOfBounds && found.times == 128, "{found}");
+    assert!(found.to_string().contains("128 times in this launch"), "{found}");
 }
 
 #[test]

@@ -233,6 +233,11 @@ fn call(d: &mut Decoder<'_>, o: &Operands<'_>) -> Result<Op, String> {
     if name == "__assertfail" {
         return Ok(d.local_places(arguments).map_or(Op::Trap, |arguments| Op::Assert { arguments }));
     }
+    if name == "vprintf" {
+        let arguments = d.local_places(arguments).ok_or("a format and its values are expected")?;
+        let result = d.local_places(results).map(|[result]| result);
+        return Ok(Op::Print { arguments, result });
+    }
     let (index, targets) = match d.is_register(name) {
         true => (Some(d.source_of(&Operand::Name(name.clone()))?), d.targets(results, arguments)?),
         false => (None, vec![d.target(name, results, arguments)?]),

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     decoder::{Decoder, Home, Part},
-    error::PROVIDED,
     place::{MOST_LOCAL, MOST_PARAMS, Place, bytes_of, names},
 };
 use crate::{
@@ -83,7 +82,7 @@ impl<'a> Decoder<'a> {
     /// The function of this name as a call with these operands sees it.
     pub(super) fn target(&self, name: &str, results: &[Operand], arguments: &[Operand]) -> Result<Target, String> {
         let external = || match (name, self.linked.function(name)) {
-            ("vprintf" | "malloc" | "free", _) => format!("`{name}` {PROVIDED}"),
+            ("malloc" | "free", _) => format!("`{name}` is not supported: a GPU's driver provides it"),
             (_, Some(_)) => format!("`{name}` is declared but not defined in this module"),
             (_, None) => format!("the function `{name}` is not declared"),
         };

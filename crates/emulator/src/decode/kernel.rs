@@ -5,18 +5,18 @@ use std::{borrow::Cow, collections::HashMap, sync::Arc};
 use super::{
     compare, control, convert,
     decoder::{Decoder, Part},
-    error::DecodeError,
     float, hopper,
     index::Index,
     integer,
     link::Linked,
     memory,
+    place::{MOST_PARAMS, bytes_of},
     shared::lay_shared,
     words::Words,
 };
 use crate::{
     counters::Class,
-    program::{Inst, Op, Program},
+    program::{DecodeError, Inst, Op, ParamLayout, Program, parameter_offset},
     ptx::{Function, Instruction, Operand, Type},
 };
 
@@ -54,16 +54,25 @@ fn in_format(operands: &[Operand], of: Option<Type>) -> Cow<'_, [Operand]> {
     }
 }
 
-/// Decodes a kernel of a module whose variables have their addresses.
-pub(crate) fn decode<'a>(
-    index: &'a Index<'a>,
-    linked: &'a Linked,
-    kernel: &'a Function,
-) -> Result<Program, DecodeError> {
-    let whole = |message: String| DecodeError::new(kernel.line, kernel.name.as_str(), message);
-    let order = index.callees(kernel).map_err(whole)?;
-    let (shared, shared_bytes) = lay_shared(index, &order).map_err(whole)?;
-    let program = Program {
+/// Decodes a kernel of a module whose variables have their addresses. What is not known in it makes it one that is
+/// refused.
+pub(crate) fn decode<'a>(index: &'a Index<'a>, linked: &'a Linked, kernel: &'a Function) -> Program {
+    decoded(index, linked, kernel).unwrap_or_else(|refusal| {
+        let (mut params, mut end) = (Vec::new(), 0);
+        for variable in &kernel.params {
+            let offset = parameter_offset(end, variable.align);
+            // A parameter that is too large for one takes no room.
+            let bytes = bytes_of(variable).unwrap_or(0).min(MOST_PARAMS - offset.min(MOST_PARAMS));
+            params.push(ParamLayout { offset: offset as usize, bytes: bytes as usize });
+            end = offset + bytes;
+        }
+        Program { params, refusal: Some(refusal), ..empty(kernel, linked) }
+    })
+}
+
+/// The program of a kernel before its first instruction.
+fn empty(kernel: &Function, linked: &Linked) -> Program {
+    Program {
         name: kernel.name.clone(),
         code: Vec::new(),
         entry: 0,
@@ -72,7 +81,7 @@ pub(crate) fn decode<'a>(
         constants: Vec::new(),
         specials: Vec::new(),
         params: Vec::new(),
-        shared: shared_bytes as u32,
+        shared: 0,
         local: 0,
         constant_bytes: linked.constant_bytes,
         registers: 0,
@@ -82,7 +91,18 @@ pub(crate) fn decode<'a>(
             .map(|n| n.iter().fold(1_u32, |all, n| all.saturating_mul(*n))),
         required_threads: kernel.required_threads,
         cluster: kernel.cluster,
-    };
+        refusal: None,
+    }
+}
+
+fn decoded<'a>(index: &'a Index<'a>, linked: &'a Linked, kernel: &'a Function) -> Result<Program, DecodeError> {
+    let whole = |message: String| DecodeError::new(kernel.line, kernel.name.as_str(), message);
+    let order = index.callees(kernel).map_err(whole)?;
+    if let Some((function, error)) = order.iter().find_map(|f| Some((f, f.refusal.as_ref()?))) {
+        return Err(DecodeError::new(error.line, function.name.as_str(), error.message.clone()));
+    }
+    let (shared, shared_bytes) = lay_shared(index, &order).map_err(whole)?;
+    let program = Program { shared: shared_bytes as u32, ..empty(kernel, linked) };
     let mut parts = HashMap::new();
     let mut decoder = Decoder {
         index,

@@ -2,12 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{
-    error::DecodeError,
-    place::{Place, bytes_of},
-};
+use super::place::{Place, bytes_of};
 use crate::{
     memory::{CODE_WINDOW, global::Global},
+    program::DecodeError,
     ptx::{Module, Space, Variable},
 };
 

@@ -5,7 +5,6 @@ mod compare;
 mod control;
 mod convert;
 mod decoder;
-mod error;
 mod float;
 mod function;
 mod hopper;
@@ -20,7 +19,6 @@ mod place;
 mod shared;
 mod words;
 
-pub use error::DecodeError;
 pub(crate) use index::Index;
 pub(crate) use kernel::decode;
 pub(crate) use link::{Linked, link};

@@ -164,6 +164,7 @@ extern "C" fn report_at_exit() {
             Err(TryLockError::Poisoned(live)) => live.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
+        report::say_found();
         let forgotten: Vec<_> = live.iter().filter(|(_, a)| !Context::is_spoiled_handle(a.context)).collect();
         let forgotten: Vec<_> = forgotten.into_iter().map(|(&address, a)| (address, a.clone())).collect();
         drop(live);

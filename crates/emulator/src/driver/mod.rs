@@ -3,8 +3,8 @@
 //!
 //! A program that loads it (cudarc does so by itself) finds one device, and its kernels run checked on the CPU.
 //! Work is done in the order of its stream, on the thread that submits it; only what comes after a host function
-//! that still runs waits in a queue. An error of a kernel is therefore returned by its own launch; it then sticks to
-//! the context, as on a GPU.
+//! that still runs waits in a queue. An error of a kernel sticks to the context, and is returned by what waits
+//! for the launch, as on a GPU, or with `YURAGI_EMULATOR_CHECK=now` by the launch itself.
 //!
 //! Handles are numbers, looked up in tables of what is alive: a wrong or destroyed one gives an error. No panic
 //! crosses the boundary: [`boundary`] surrounds every function.

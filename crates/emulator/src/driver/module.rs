@@ -11,13 +11,10 @@ use super::function::Function;
 use super::handle::{Handle, Table};
 use super::machine::machine;
 use super::pointer::{Buffer, In, Out, Text};
-use super::{function, lock::lock};
+use super::{function, lock::lock, report};
 use crate::module::LoadError;
 
 static MODULES: Table<Module> = Table::new(Code::INVALID_HANDLE);
-
-/// The newest PTX that a driver of CUDA 13.0 reads.
-const PTX_VERSION: (u32, u32) = (9, 0);
 
 /// A loaded module. A library is the same thing under another name, and its handle works for both.
 pub struct Module {
@@ -37,9 +34,6 @@ impl Module {
         if let Some(&handle) = functions.get(name) {
             return Ok(handle);
         }
-        if let Some(error) = self.inner.missing(name) {
-            return Err(Code::NOT_SUPPORTED.because(error));
-        }
         let kernel = self.inner.kernel(name).ok_or_else(|| self.not_found("kernel", name))?;
         let c_name = CString::new(name).map_err(|_| Code::NOT_FOUND)?;
         let handle = function::add(Function::new(self.handle, self.context, c_name, kernel, self.target));
@@ -50,6 +44,12 @@ impl Module {
     fn not_found(&self, what: &str, name: &str) -> Error {
         let kernels: Vec<&str> = self.inner.kernels().collect();
         Code::NOT_FOUND.because(format_args!("the module has no {what} `{name}`; its kernels: {}", kernels.join(", ")))
+    }
+
+    /// Its kernels that cannot be launched, a line for each.
+    fn refusals(&self) -> String {
+        let refused = self.inner.refused();
+        refused.map(|(kernel, why)| format!("the kernel {kernel} cannot be launched: {why}\n")).collect()
     }
 
     fn count(&self) -> usize {
@@ -132,18 +132,9 @@ fn target(word: &str) -> Option<(u32, bool)> {
     Some((digits.parse().ok()?, digits.len() < word.len()))
 }
 
-/// Refuses PTX that a driver for this device would refuse for its version or its target; gives the target.
+/// Refuses PTX that a driver for this device would refuse for its target; gives the target. Its version says nothing of
+/// what it holds, and so is not asked for.
 fn check_head(text: &str, capability: (u32, u32)) -> Outcome<u32> {
-    let version = directive(text, ".version").and_then(|word| {
-        let (major, minor) = word.split_once('.')?;
-        Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
-    });
-    if let Some((major, minor)) = version.filter(|&version| version > PTX_VERSION) {
-        let (most, least) = PTX_VERSION;
-        return Err(Code::UNSUPPORTED_PTX_VERSION.because(format_args!(
-            "the text is PTX {major}.{minor}; a driver of CUDA 13.0 reads up to {most}.{least}"
-        )));
-    }
     let own = 10 * capability.0 + capability.1;
     // A text without either is for the parser to refuse.
     let Some((number, exact)) = directive(text, ".target").and_then(target) else { return Ok(own) };
@@ -166,7 +157,9 @@ fn load(text: &str) -> Outcome<Handle> {
         LoadError::Decode(_) => Code::INVALID_PTX.because(format_args!("not understood: {error}")),
     })?;
     let handle = Handle::fresh();
-    MODULES.insert(handle, Arc::new(Module { handle, context, inner, target, functions: Mutex::default() }));
+    let module = Module { handle, context, inner, target, functions: Mutex::default() };
+    module.refusals().lines().for_each(report::say_once);
+    MODULES.insert(handle, Arc::new(module));
     Ok(handle)
 }
 
@@ -206,7 +199,10 @@ fn load_with(
         Ok(())
     };
     let outcome = text().and_then(|text| load(&text));
-    let log = outcome.as_ref().err().and_then(|error| error.message.clone()).unwrap_or_default();
+    let log = match &outcome {
+        Ok(handle) => MODULES.get(*handle)?.refusals(),
+        Err(error) => error.message.clone().unwrap_or_default(),
+    };
     put_log(ERROR_LOG, ERROR_LOG_BYTES, &log)?;
     put_log(INFO_LOG, INFO_LOG_BYTES, "")?;
     outcome
@@ -363,7 +359,7 @@ mod tests {
         };
         assert_eq!(head("8.0", "sm_80"), Ok(80));
         assert_eq!(head("9.0", "sm_90a"), Ok(90));
-        assert_eq!(head("9.1", "sm_80"), Err(Code::UNSUPPORTED_PTX_VERSION));
+        assert_eq!(head("9.5", "sm_80"), Ok(80));
         assert_eq!(head("9.0", "sm_100"), Err(Code::NO_BINARY_FOR_GPU));
         assert_eq!(head("9.0", "sm_80a"), Err(Code::NO_BINARY_FOR_GPU));
         assert!(check_head("nothing", (9, 0)).is_ok());

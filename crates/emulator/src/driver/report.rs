@@ -1,9 +1,10 @@
 //! What the driver says to a person: on the standard error stream, as the environment asks for.
 
-use std::collections::BTreeSet;
-use std::sync::{Mutex, OnceLock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, OnceLock, TryLockError};
 
 use super::lock::lock;
+use crate::finding::Finding;
 
 /// What happens when a launch has findings (`YURAGI_EMULATOR_CHECK`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,8 +13,10 @@ pub enum Check {
     Off,
     /// `warn`: they are printed.
     Warn,
-    /// `fail`, also when the variable is missing: they are printed and the launch fails.
+    /// `fail`, also when the variable is missing: they are printed, and what waits for the launch fails.
     Fail,
+    /// `now`: they are printed, and the launch itself fails.
+    Now,
 }
 
 /// The environment variables of the emulator, as they were at the first call.
@@ -32,7 +35,9 @@ pub fn settings() -> &'static Settings {
         let value = variable("YURAGI_EMULATOR_CHECK");
         let (check, misread) = check(&value);
         if let Some(value) = misread {
-            say(&format!("YURAGI_EMULATOR_CHECK is `{value}`, and can be `off`, `warn` or `fail`; taken as `fail`"));
+            say(&format!(
+                "YURAGI_EMULATOR_CHECK is `{value}`, and can be `off`, `warn`, `fail` or `now`; taken as `fail`"
+            ));
         }
         let refused = refused(&variable("YURAGI_EMULATOR_REFUSE")).unwrap_or_else(|word| {
             say(&format!("YURAGI_EMULATOR_REFUSE has `{word}`, and is a list of FUNCTION=NUMBER; nothing is refused"));
@@ -56,6 +61,7 @@ fn check(value: &str) -> (Check, Option<&str>) {
     match value {
         "off" => (Check::Off, None),
         "warn" => (Check::Warn, None),
+        "now" => (Check::Now, None),
         "fail" | "" => (Check::Fail, None),
         other => (Check::Fail, Some(other)),
     }
@@ -82,6 +88,40 @@ pub fn say_once(text: &str) {
     }
 }
 
+/// What was found, by what it begins with: how often.
+static FOUND: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+
+/// Says a finding the first time that its kernel and instruction have one of its kind; later ones are counted, and told
+/// of at the 10th, the 100th, ... and when the process ends.
+pub fn say_finding(finding: &Finding) {
+    let name = format!("{} in {}, line {}", finding.kind.name(), finding.kernel, finding.at.line);
+    let mut found = lock(&FOUND);
+    if found.len() >= REMEMBERED && !found.contains_key(&name) {
+        return;
+    }
+    let count = found.entry(name.clone()).or_default();
+    let before = *count;
+    *count += finding.times;
+    let count = *count;
+    drop(found);
+    if before == 0 {
+        say(&finding.to_string());
+    } else if before.ilog10() < count.ilog10() {
+        say(&format!("again {name}: {count} times so far"));
+    }
+}
+
+/// Says how often the same was found.
+pub fn say_found() {
+    let found = match FOUND.try_lock() {
+        Ok(found) => found,
+        Err(TryLockError::Poisoned(found)) => found.into_inner(),
+        // Another thread that is still at work may hold the lock for ever.
+        Err(TryLockError::WouldBlock) => return,
+    };
+    found.iter().filter(|(_, times)| **times > 1).for_each(|(name, times)| say(&format!("{times} times: {name}")));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +131,7 @@ mod tests {
         assert_eq!(check(""), (Check::Fail, None));
         assert_eq!(check("off"), (Check::Off, None));
         assert_eq!(check("warn"), (Check::Warn, None));
+        assert_eq!(check("now"), (Check::Now, None));
         assert_eq!(check("none"), (Check::Fail, Some("none")));
     }
 

@@ -1,5 +1,6 @@
 //! A launch as work: its run, and what its findings mean.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use super::context::Context;
@@ -27,8 +28,11 @@ impl KernelLaunch {
             true => machine.launch_cooperatively(kernel, &self.launch, &self.params),
             false => machine.launch(kernel, &self.launch, &self.params),
         })?;
-        let report = report
-            .map_err(|error| Code::INVALID_VALUE.because(format_args!("launch of {}: {error}", kernel.name())))?;
+        let report = report.map_err(|error| {
+            let code = if kernel.refusal().is_some() { Code::NOT_SUPPORTED } else { Code::INVALID_VALUE };
+            code.because(format_args!("launch of {}: {error}", kernel.name()))
+        })?;
+        print(&report.printed);
         if report::settings().counters {
             self.say_counters(&report);
         }
@@ -46,10 +50,19 @@ impl KernelLaunch {
     }
 }
 
+/// Writes what a kernel printed to the standard output.
+fn print(text: &[u8]) {
+    if !text.is_empty() {
+        let mut out = std::io::stdout().lock();
+        // A program whose output is closed wants none.
+        let _ = out.write_all(text).and_then(|()| out.flush());
+    }
+}
+
 /// What a launch with these findings returns; says them.
 fn judge(findings: &[Finding], check: Check) -> Outcome {
     let counts = |finding: &&Finding| check != Check::Off || code(finding.kind).1;
-    findings.iter().filter(counts).for_each(|finding| report::say_once(&finding.to_string()));
+    findings.iter().filter(counts).for_each(report::say_finding);
     match findings.iter().find(counts) {
         Some(first) if check != Check::Warn => {
             Err(code(first.kind).0.because(format_args!("{} in {} fails the launch", first.kind.name(), first.kernel)))

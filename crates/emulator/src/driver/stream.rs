@@ -14,6 +14,7 @@ use super::context::Context;
 use super::error::{Code, Outcome};
 use super::handle::{Handle, Table};
 use super::lock::lock;
+use super::report;
 use super::work::{self, Work};
 
 pub static STREAMS: Table<Stream> = Table::new(Code::INVALID_HANDLE);
@@ -115,7 +116,14 @@ impl Stream {
             return capturing.add(work);
         }
         if !state.worked_off && !work.may_wait() {
-            return work.run(&context);
+            return work.run(&context).or_else(|error| match context.is_spoiled() {
+                // What waits for the work is told of it, as a GPU's driver does.
+                true if report::settings().check != report::Check::Now => {
+                    work::report_late(&error);
+                    Ok(())
+                }
+                _ => Err(error),
+            });
         }
         state.queue.push_back(work.detached());
         if !state.worked_off {

@@ -244,9 +244,11 @@ impl<'e> Reach<'_, 'e> {
         other: Option<Record>,
         note: impl FnOnce(&mut Self) -> String,
     ) {
-        if !self.shared.reported.insert((kind, self.at)) {
+        if let Some(again) = self.shared.reported.get_mut(&(kind, self.at)) {
+            *again += 1;
             return;
         }
+        self.shared.reported.insert((kind, self.at), 0);
         // A page in hand is given back first: reporting may look at memory.
         self.page = None;
         let note = note(self);

@@ -1,6 +1,6 @@
 //! A block: its warps, its shared memory, its barriers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::{
     engine::{Conflicts, Engine, Problem},
@@ -45,8 +45,8 @@ pub(crate) struct Shared {
     pub words: Vec<Word>,
     /// What was published by atomics on shared memory, by offset.
     pub published: HashMap<u64, Clocks>,
-    /// What is wrong with accesses by which instructions, as far as it was reported.
-    pub reported: HashSet<(Kind, usize)>,
+    /// What is wrong with accesses by which instructions, as far as it was reported, and how often again.
+    pub reported: HashMap<(Kind, usize), u64>,
     /// The allocation that was last found.
     pub recent: usize,
     pub conflicts: Conflicts,
@@ -86,7 +86,7 @@ impl Block {
                 bytes: Bytes::new(total as usize),
                 words,
                 published: HashMap::new(),
-                reported: HashSet::new(),
+                reported: HashMap::new(),
                 recent: 0,
                 conflicts: HashMap::new(),
                 phases: HashMap::new(),

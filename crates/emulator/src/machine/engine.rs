@@ -1,7 +1,7 @@
 //! A launch: what its blocks share.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -35,6 +35,8 @@ pub(crate) struct Engine<'a> {
     pub workspace: u64,
     pub properties: &'a Properties,
     pub(super) findings: Mutex<Findings>,
+    /// What threads printed.
+    pub(super) printed: Mutex<Vec<u8>>,
     /// What warps published by atomics on global memory, by address.
     published: Mutex<HashMap<u64, Vec<Known>>>,
     any_published: AtomicBool,
@@ -47,7 +49,8 @@ type Known = (u32, Arc<[u32]>);
 
 #[derive(Default)]
 pub(super) struct Findings {
-    seen: HashSet<(Kind, usize)>,
+    /// Their places in the list, by kind and instruction.
+    seen: HashMap<(Kind, usize), usize>,
     pub list: Vec<Finding>,
 }
 
@@ -103,6 +106,7 @@ impl<'a> Engine<'a> {
             workspace,
             properties,
             findings: Mutex::default(),
+            printed: Mutex::default(),
             published: Mutex::default(),
             any_published: AtomicBool::new(false),
             instructions: AtomicU64::new(0),
@@ -143,12 +147,39 @@ impl<'a> Engine<'a> {
     pub fn report(&self, problem: Problem) {
         let Problem { kind, at, block, thread, access, other, note } = problem;
         let mut findings = lock(&self.findings);
-        if findings.seen.len() >= self.properties.most_findings || !findings.seen.insert((kind, at)) {
+        if let Some(&place) = findings.seen.get(&(kind, at)) {
+            findings.list[place].times += 1;
             return;
         }
+        if findings.seen.len() >= self.properties.most_findings {
+            return;
+        }
+        let place = findings.list.len();
+        findings.seen.insert((kind, at), place);
         let other = other.map(|o| self.site(o.instruction(), o.block, u32::from(o.thread)));
         let site = self.site(at, block, thread);
-        findings.list.push(Finding { kind, kernel: self.program.name.clone(), at: site, access, other, note });
+        findings.list.push(Finding {
+            kind,
+            kernel: self.program.name.clone(),
+            at: site,
+            access,
+            other,
+            note,
+            times: 1,
+        });
+    }
+
+    /// Adds how often a block found again what it had reported.
+    pub fn count_again(&self, found: &HashMap<(Kind, usize), u64>) {
+        if found.is_empty() {
+            return;
+        }
+        let findings = &mut *lock(&self.findings);
+        for (what, times) in found {
+            if let Some(&place) = findings.seen.get(what) {
+                findings.list[place].times += times;
+            }
+        }
     }
 
     /// Makes what a warp knows known to those that later read an address atomically.

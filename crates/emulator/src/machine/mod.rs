@@ -11,6 +11,8 @@ mod hopper;
 mod lanes;
 mod matrix;
 mod phase;
+mod print;
+mod printf;
 mod schedule;
 mod step;
 mod traffic;
@@ -19,3 +21,4 @@ mod warp;
 mod wgmma;
 
 pub(crate) use engine::{Engine, Order};
+pub use print::MOST_PRINTED;

@@ -37,7 +37,8 @@ fn join(sums: &mut Conflicts, other: &Conflicts) {
     }
 }
 
-fn add(sums: &mut (Counters, Conflicts), block: &Block) {
+fn add(engine: &Engine<'_>, sums: &mut (Counters, Conflicts), block: &Block) {
+    engine.count_again(&block.memory.reported);
     sums.0.add(&block.counters);
     join(&mut sums.1, &block.memory.conflicts);
 }
@@ -78,7 +79,7 @@ impl Engine<'_> {
                 };
                 match block.run(&self, slice) {
                     Progress::Done => {
-                        add(&mut sums, &block);
+                        add(&self, &mut sums, &block);
                         finished.fetch_add(1, Relaxed);
                     }
                     Progress::Paused => lock(&paused).push_back(block),
@@ -97,7 +98,7 @@ impl Engine<'_> {
             });
         }
         for block in lock(&paused).iter() {
-            add(&mut lock(&total), block);
+            add(&self, &mut lock(&total), block);
         }
         let mut findings = lock(&self.findings).list.split_off(0);
         findings.sort_by_key(|f| (f.at.line, f.kind));
@@ -109,6 +110,7 @@ impl Engine<'_> {
         let mut conflicts: Vec<Conflict> =
             by_instruction.iter().filter(|(_, [passes, least])| passes > least).map(conflict).collect();
         conflicts.sort_by_key(|c| (std::cmp::Reverse(c.passes - c.least), c.line));
-        Report { findings, counters, conflicts }
+        let printed = std::mem::take(&mut *lock(&self.printed));
+        Report { findings, printed, counters, conflicts }
     }
 }

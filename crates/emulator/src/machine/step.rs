@@ -202,6 +202,7 @@ impl Block {
                 engine.stop();
                 return Flow::Gone;
             }
+            Op::Print { arguments, result } => self.print(engine, number, active, *arguments, *result),
             Op::Nothing => {}
             Op::Barrier { .. } => return self.barrier(engine, turn),
             Op::WarpBarrier { .. }
@@ -223,29 +224,4 @@ impl Block {
         }
         Flow::Next
     }
-
-    /// What a failed assertion says, from the addresses of its texts in local memory.
-    fn assertion(&self, engine: &Engine<'_>, number: usize, active: u32, arguments: &[u32; 5]) -> String {
-        let lane = active.trailing_zeros() as usize & 31;
-        let Some(local) = self.warps[number].local.get(lane) else { return String::new() };
-        let [text, file, line, function, _] = *arguments;
-        let read = |offset: u32, bytes: usize| match local.holds(offset.into(), bytes) {
-            true => local.read(offset as usize, bytes),
-            false => 0,
-        };
-        let said = |offset: u32| {
-            let (memory, first) = memory::resolve(read(offset, 8));
-            let byte = |i: u64| {
-                let mut byte = [0];
-                let known = memory == Memory::Global && engine.global.read(first.wrapping_add(i), &mut byte).is_ok();
-                (known && byte[0] != 0).then_some(byte[0])
-            };
-            let bytes: Vec<u8> = (0..MOST_TEXT).map_while(byte).collect();
-            String::from_utf8_lossy(&bytes).into_owned()
-        };
-        format!("{}:{}: {}: assertion `{}`", said(file), read(line, 4), said(function), said(text))
-    }
 }
-
-/// The most bytes that are shown of a text in a kernel's memory.
-const MOST_TEXT: u64 = 4096;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    error::DecodeError,
     hopper::{Bulk, MBarrier},
     matrix::{GroupProduct, MatrixProduct},
     place::{Address, Slot},
@@ -46,6 +47,8 @@ pub(crate) struct Program {
     pub max_threads: Option<u32>,
     pub required_threads: Option<[u32; 3]>,
     pub cluster: Option<[u32; 3]>,
+    /// Why it cannot be executed, if something of it is not known.
+    pub refusal: Option<DecodeError>,
 }
 
 impl Program {
@@ -328,6 +331,11 @@ pub(crate) enum Op {
     /// these its line, and in the end the bytes of a character.
     Assert {
         arguments: [u32; 5],
+    },
+    /// `vprintf`: where in local memory the addresses of its format and of its values lie, and where their number goes.
+    Print {
+        arguments: [u32; 2],
+        result: Option<u32>,
     },
     Trap,
     Nothing,

@@ -1,12 +1,14 @@
 //! A kernel in the form that is executed: below the decoder, which makes it, and the machine, which runs it.
 
 mod code;
+mod error;
 mod hopper;
 mod matrix;
 mod place;
 
 pub use code::ParamLayout;
 pub(crate) use code::*;
+pub use error::DecodeError;
 pub(crate) use hopper::{Bulk, MBarrier, Side, map_address};
 pub(crate) use matrix::{Element, GroupProduct, MatrixProduct};
 pub(crate) use place::{Address, Slot};

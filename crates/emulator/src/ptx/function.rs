@@ -34,8 +34,16 @@ impl<'a> Parser<'a> {
         if !self.at("{") {
             return Err(self.expected(format_args!("the body of `{}`, or `;`", Clipped(&function.name))));
         }
-        self.body(&mut function, &mut scopes)?;
-        scopes.rename(&mut function, &self.taken);
+        let (place, nesting, head) = (self.place(), self.nesting, function.clone());
+        match self.body(&mut function, &mut scopes) {
+            Ok(()) => scopes.rename(&mut function, &self.taken),
+            Err(error) if self.forgiving => {
+                self.nesting = nesting;
+                self.skip_body(place).map_err(|_| error.clone())?;
+                function = Function { refusal: Some(error), ..head };
+            }
+            Err(error) => return Err(error),
+        }
         Ok(function)
     }
 

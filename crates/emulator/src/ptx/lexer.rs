@@ -58,6 +58,7 @@ const LONG_MARKS: [&str; 8] = ["<<", ">>", "<=", ">=", "==", "!=", "&&", "||"];
 const SHORT_MARKS: &str = "{}[]()<>,;:@!|+-*/%&^~?=";
 
 /// Cuts a text into tokens.
+#[derive(Clone)]
 pub(super) struct Lexer<'a> {
     text: &'a str,
     /// A byte offset, always between two characters.

@@ -209,6 +209,8 @@ pub struct Function {
     pub cluster: Option<[u32; 3]>,
     /// The line of its head.
     pub line: u32,
+    /// What in its body is not understood, where the text was read by [`Module::read`].
+    pub refusal: Option<ParseError>,
 }
 
 /// A register.

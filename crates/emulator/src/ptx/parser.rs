@@ -37,13 +37,28 @@ pub(super) struct Parser<'a> {
     pub token: Token<'a>,
     /// Its line.
     pub line: u32,
-    nesting: u32,
+    pub nesting: u32,
     /// Registers that the module may still declare.
     pub registers_left: usize,
     /// Names with a `$` inside: what a name made from one of an inner scope must not equal.
     pub taken: HashSet<Cow<'a, str>>,
     /// The words of the opcode being read.
     pub words: Vec<&'a str>,
+    /// Whether a body that is not understood is stepped over.
+    pub forgiving: bool,
+}
+
+impl Module {
+    /// Reads a text as a driver does that does not know all of it: a function whose body is not understood keeps its
+    /// head and says why, as long as the braces of its body close.
+    ///
+    /// # Errors
+    /// What is wrong outside of functions, or with the characters of the text.
+    pub fn read(text: &str) -> Result<Module, ParseError> {
+        let mut parser = Parser::new(text)?;
+        parser.forgiving = true;
+        parser.module()
+    }
 }
 
 impl FromStr for Module {
@@ -65,6 +80,7 @@ impl<'a> Parser<'a> {
             registers_left: FREE_REGISTERS.saturating_add(text.len() / 4),
             taken: HashSet::new(),
             words: Vec::new(),
+            forgiving: false,
         };
         parser.advance()?;
         Ok(parser)
@@ -110,6 +126,27 @@ impl<'a> Parser<'a> {
     /// Steps over `mark`, which `place` says where to look for: "after an instruction".
     pub fn expect(&mut self, mark: &str, place: &str) -> Parsed<()> {
         if self.eat(mark)? { Ok(()) } else { Err(self.expected(format_args!("`{mark}` {place}"))) }
+    }
+
+    /// A place in the text to return to.
+    pub fn place(&self) -> (Lexer<'a>, Token<'a>, u32) {
+        (self.lexer.clone(), self.token, self.line)
+    }
+
+    /// Steps over a body from its `{`, at a place to which the parser returns, to the `}` that closes it.
+    pub fn skip_body(&mut self, (lexer, token, line): (Lexer<'a>, Token<'a>, u32)) -> Parsed<()> {
+        (self.lexer, self.token, self.line) = (lexer, token, line);
+        self.words.clear();
+        let mut open = 0_u64;
+        loop {
+            match self.advance()? {
+                Token::Mark("{") => open += 1,
+                Token::Mark("}") if open == 1 => return Ok(()),
+                Token::Mark("}") => open -= 1,
+                Token::End => return Err(ParseError { line, message: "a body without its closing `}`".into() }),
+                _ => {}
+            }
+        }
     }
 
     /// A word: `what` names it in the message.

@@ -132,7 +132,12 @@ impl Bench {
     /// A module, or why it is none.
     pub fn load(&self, text: &str) -> Result<Module, String> {
         match &self.place {
-            Place::Emulator(device) => device.load(text).map(Module::Emulated).map_err(|error| error.to_string()),
+            Place::Emulator(device) => {
+                let module = device.load(text).map_err(|error| error.to_string())?;
+                // A GPU's driver refuses the whole module.
+                let refused = module.refused().next().map(|(_, why)| why.to_string());
+                refused.map_or(Ok(Module::Emulated(module)), Err)
+            }
             Place::Gpu(gpu) => gpu.load(text).map(Module::Gpu),
         }
     }

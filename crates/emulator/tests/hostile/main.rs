@@ -34,7 +34,10 @@ fn device(step_limit: u64) -> Device {
 /// Loads a text that must be refused, and gives the reason.
 fn refused(text: &str) -> String {
     match device(1).load(text) {
-        Ok(_) => panic!("{}", &text[..text.len().min(1000)]),
+        Ok(module) => match module.refused().next() {
+            Some((_, why)) => why.to_string(),
+            None => panic!("{}", &text[..text.len().min(1000)]),
+        },
         Err(error) => error.to_string(),
     }
 }
