@@ -8,7 +8,7 @@ use yuragi_nn::optim;
 use super::data::stack;
 use crate::{
     Failure,
-    machine::{Machine, MachinePlan},
+    machine::{Machine, MachinePlan, State, Store},
 };
 
 /// Pictures of one run.
@@ -21,6 +21,12 @@ pub struct Codec {
     decode: MachinePlan,
     size: usize,
     latent: usize,
+}
+
+/// Weights of an encoder where they compute.
+pub struct Encoder {
+    weights: Store,
+    state: State,
 }
 
 impl Codec {
@@ -37,20 +43,29 @@ impl Codec {
 
     /// The latents of pictures, one after another; standardised where the settings were measured.
     /// `done` hears how many are ready.
-    pub fn encode(
+    pub fn encode(&self, params: &Params, pictures: &[&Picture], done: impl FnMut(usize)) -> Result<Vec<f32>, Failure> {
+        self.encode_by(&mut self.encoder(params)?, pictures, done)
+    }
+
+    /// An encoder's weights, to encode by more than once.
+    pub fn encoder(&self, params: &Params) -> Result<Encoder, Failure> {
+        let weights = self.machine.upload(optim::averaged(params))?;
+        Ok(Encoder { state: self.encode.state(&weights)?, weights })
+    }
+
+    /// As [`encode`](Self::encode), by weights of this codec's own.
+    pub fn encode_by(
         &self,
-        params: &Params,
+        Encoder { weights, state }: &mut Encoder,
         pictures: &[&Picture],
         mut done: impl FnMut(usize),
     ) -> Result<Vec<f32>, Failure> {
-        let weights = self.machine.upload(optim::averaged(params))?;
-        let mut state = self.encode.state(&weights)?;
         let (mut input, mut output) = (Vec::new(), vec![0.0; BATCH * self.latent]);
         let mut latents = Vec::with_capacity(pictures.len() * self.latent);
         for batch in pictures.chunks(BATCH) {
             stack(batch.iter().copied(), &mut input);
             input.resize(BATCH * self.size * self.size * 3, 0.0);
-            self.encode.run(&mut state, &weights, &[Slice::F32(&input)], &mut [SliceMut::F32(&mut output)])?;
+            self.encode.run(state, weights, &[Slice::F32(&input)], &mut [SliceMut::F32(&mut output)])?;
             latents.extend_from_slice(&output[..batch.len() * self.latent]);
             done(latents.len() / self.latent);
         }

@@ -14,13 +14,14 @@ use yuragi_nn::{optim, rate};
 
 use super::{
     Learner, News, Report, Run, Tell, captions,
-    codec::Codec,
-    data::{Batches, Data},
+    codec::{Codec, Encoder},
+    data::{Batches, Data, Pick},
     device::{Trainer, optimizer},
 };
 use crate::{Failure, machine::Machine};
 
-/// Steps in which the learning rate rises.
+/// Steps in which the learning rate rises: one in so many, at most so many.
+const WARM_SHARE: u64 = 20;
 const WARM: u64 = 500;
 /// The share of the steps over which it falls.
 const TAIL: f32 = 0.4;
@@ -41,8 +42,10 @@ pub struct Diffusion<'a> {
     steps: u64,
     peak: f32,
     batch: usize,
-    /// The latents of all items.
-    latents: Vec<f32>,
+    codec: Codec,
+    encoder: Encoder,
+    /// The latents of items, as far as they were met: the data's own from the begin, composed ones when they come.
+    latents: Vec<Option<Box<[f32]>>>,
     /// The latents and captions of a batch.
     input: Vec<f32>,
     ids: Vec<i32>,
@@ -54,13 +57,17 @@ impl<'a> Diffusion<'a> {
         let options = run.options.clone();
         let graph = latent_diffusion::diffusion_training_by(&optimizer(machine), &run.settings, options.batch)?;
         run.prepare(graph.params());
-        let pictures: Vec<&Picture> = data.items.iter().map(|i| &i.picture).collect();
         let codec = Codec::new(&run.settings, machine)?;
+        let mut encoder = codec.encoder(&run.params)?;
+        let pictures: Vec<&Picture> = data.items[..data.own].iter().map(|i| &i.picture).collect();
         let total = pictures.len();
-        let latents = codec.encode(&run.params, &pictures, |done| {
+        let own = codec.encode_by(&mut encoder, &pictures, |done| {
             // An interruption is heard before the first step, too.
             let _ = tell(&News::Encoding { done, total });
         })?;
+        let mut latents: Vec<Option<Box<[f32]>>> =
+            own.chunks(run.settings.latent_len()).map(|latent| Some(latent.into())).collect();
+        latents.resize(data.items.len(), None);
         Ok(Diffusion {
             data,
             batches: Batches::new(data, options.seed ^ 2, options.batch),
@@ -72,6 +79,8 @@ impl<'a> Diffusion<'a> {
             steps: options.steps,
             peak: options.rate as f32,
             batch: options.batch,
+            codec,
+            encoder,
             latents,
             input: Vec::new(),
             ids: Vec::new(),
@@ -79,18 +88,35 @@ impl<'a> Diffusion<'a> {
     }
 }
 
+impl Diffusion<'_> {
+    /// Encodes those of the items that were not met.
+    fn meet(&mut self, items: impl Iterator<Item = usize>) -> Result<(), Failure> {
+        let mut new: Vec<usize> = items.filter(|&item| self.latents[item].is_none()).collect();
+        new.sort_unstable();
+        new.dedup();
+        let pictures: Vec<&Picture> = new.iter().map(|&item| &self.data.items[item].picture).collect();
+        let latents = self.codec.encode_by(&mut self.encoder, &pictures, |_| {})?;
+        for (item, latent) in new.into_iter().zip(latents.chunks(self.settings.latent_len())) {
+            self.latents[item] = Some(latent.into());
+        }
+        Ok(())
+    }
+}
+
 impl Learner for Diffusion<'_> {
     fn step(&mut self, step: u64) -> Result<Report, Failure> {
-        let latent = self.settings.latent_len();
         self.input.clear();
         self.ids.clear();
-        for place in 0..self.batch {
-            let pick = self.batches.pick(step, place);
-            self.input.extend_from_slice(&self.latents[pick.item * latent..][..latent]);
+        let picks: Vec<Pick> = (0..self.batch).map(|place| self.batches.pick(step, place)).collect();
+        self.meet(picks.iter().map(|pick| pick.item))?;
+        for pick in picks {
+            self.input.extend_from_slice(self.latents[pick.item].as_deref().unwrap_or_default());
             let caption = captions::draw(&self.data.items[pick.item], pick.draws);
             self.ids.extend(self.tokenizer.ids(&caption, self.settings.text.length));
         }
-        let rate = self.peak * rate::warmup(step, WARM) * rate::cosine_tail(step, self.steps, TAIL);
+        let rate = self.peak
+            * rate::warmup(step, WARM.min(self.steps / WARM_SHARE))
+            * rate::cosine_tail(step, self.steps, TAIL);
         let hyper = OPTIMIZER.hyper(step, rate, AVERAGE);
         let key = [step as u32, (self.seed as u32) ^ 0x6469_6666];
         let inputs = [Slice::F32(&self.input), Slice::I32(&self.ids), Slice::U32(&key), Slice::F32(&hyper)];

@@ -1,5 +1,8 @@
 //! What captions say that composing must not contradict.
 
+use std::ops::RangeInclusive;
+
+use yuragi_io::Item;
 use yuragi_models::tokenizer::normal;
 
 /// Longer captions are not continued: a model would not read their ends.
@@ -139,6 +142,119 @@ pub fn names_background(caption: &str) -> bool {
     ["background", "backdrop", "背景", "バック"].iter().any(|word| text.contains(word))
 }
 
+/// Words of sizes, numbers, times of the day and things that are worn, and parts of Japanese words for them.
+const SIZES: [&str; 9] = ["big", "large", "small", "tiny", "little", "huge", "giant", "mini", "growing"];
+const JAPANESE_SIZES: [&str; 5] = ["大き", "小さ", "巨大", "小型", "大型"];
+const NUMBERS: [&str; 14] = [
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "double", "pair",
+];
+const JAPANESE_NUMBERS: [&str; 12] = ["一", "二", "三", "四", "五", "六", "七", "八", "九", "十", "つの", "人で"];
+const TIMES: [&str; 14] = [
+    "night", "day", "sun", "sunny", "moon", "star", "stars", "morning", "evening", "sunrise", "sunset", "dawn", "dusk",
+    "dark",
+];
+const JAPANESE_TIMES: [&str; 10] = ["夜", "朝", "夕", "昼", "晩", "月", "星", "太陽", "日の出", "暗"];
+const WORN: [&str; 13] = [
+    "hat",
+    "cap",
+    "glasses",
+    "eyeglasses",
+    "sunglasses",
+    "crown",
+    "helmet",
+    "monocle",
+    "spectacles",
+    "cowboy",
+    "cowgirl",
+    "party",
+    "santa",
+];
+const JAPANESE_WORN: [&str; 7] = ["帽", "メガネ", "眼鏡", "めがね", "サングラス", "冠", "ハット"];
+
+fn names(caption: &str, words: &[&str], parts: &[&str]) -> bool {
+    let text = normal(caption);
+    text.split(|c: char| !c.is_alphanumeric()).any(|word| words.contains(&word) || is_number(word, words))
+        || parts.iter().any(|part| text.contains(part))
+}
+
+fn is_number(word: &str, words: &[&str]) -> bool {
+    words == NUMBERS && !word.is_empty() && word.chars().all(|c| c.is_ascii_digit())
+}
+
+/// Whether a caption says how big a thing is.
+pub fn names_size(caption: &str) -> bool {
+    names(caption, &SIZES, &JAPANESE_SIZES)
+}
+
+/// Whether a caption says how many there are.
+pub fn names_number(caption: &str) -> bool {
+    names(caption, &NUMBERS, &JAPANESE_NUMBERS)
+}
+
+/// Whether a caption says what time of the day it is, or shows what tells it.
+pub fn names_time(caption: &str) -> bool {
+    names(caption, &TIMES, &JAPANESE_TIMES)
+}
+
+/// Whether a caption says what is worn on a head.
+pub fn names_worn(caption: &str) -> bool {
+    names(caption, &WORN, &JAPANESE_WORN)
+}
+
+/// Whether an item is an animal, which Japanese counts by another word than things.
+pub fn is_animal(item: &Item) -> bool {
+    let first = item.emoji.as_ref().and_then(|emoji| emoji.sequence.chars().next());
+    first.is_some_and(|c| matches!(c, '🐀'..='🐾' | '🦀'..='🦮' | '🕷' | '🪰'..='🪳' | '🐿' | '🕊'))
+}
+
+/// Signs rather than things: letters, clocks' times, the zodiac, buttons, arrows, plain shapes.
+const SIGNS: [RangeInclusive<char>; 38] = [
+    '\u{2010}'..='\u{2319}',
+    '⏏'..='⏏',
+    '⏩'..='⏯',
+    '⏸'..='⏺',
+    '▪'..='◾',
+    '☢'..='☯',
+    '♈'..='♓',
+    '♾'..='♿',
+    '⚕'..='⚕',
+    '⚛'..='⚜',
+    '⚧'..='⚫',
+    '⛎'..='⛎',
+    '⛔'..='⛔',
+    '✔'..='✖',
+    '✝'..='✡',
+    '✳'..='✴',
+    '❇'..='❇',
+    '❌'..='❗',
+    '➕'..='➿',
+    '⤴'..='⬛',
+    '〰'..='㊙',
+    '🅰'..='🉑',
+    '🎦'..='🎦',
+    '🏧'..='🏧',
+    '💠'..='💠',
+    '💱'..='💲',
+    '💹'..='💹',
+    '📳'..='📶',
+    '🔀'..='🔆',
+    '🔙'..='🔤',
+    '🔯'..='🔽',
+    '🕉'..='🕎',
+    '🕐'..='🕧',
+    '🚫'..='🚱',
+    '🚳'..='🚼',
+    '🚾'..='🚾',
+    '🛂'..='🛐',
+    '🟠'..='🟰',
+];
+
+/// Whether an item is a sign rather than a thing.
+pub fn is_sign(item: &Item) -> bool {
+    let mut signs = item.emoji.iter().flat_map(|emoji| emoji.sequence.chars());
+    signs.any(|c| SIGNS.iter().any(|range| range.contains(&c)))
+}
+
 /// Whether English can be said around a caption: Latin letters, not too many words.
 pub fn is_english(caption: &str) -> bool {
     let mut letters = caption.chars().filter(|c| c.is_alphabetic()).peekable();
@@ -173,6 +289,23 @@ mod tests {
         }
         for caption in ["a bear", "infrared", "blueprint", "うさぎ", "", "redo"] {
             assert!(!names_colour(caption), "{caption}");
+        }
+    }
+
+    #[test]
+    fn sizes_numbers_times_and_hats_are_found() {
+        for (names, yes, no) in [
+            (
+                names_size as fn(&str) -> bool,
+                ["a Small airplane", "小型飛行機", "growing heart"],
+                ["smallpox", "飛行機", ""],
+            ),
+            (names_number, ["Two hearts", "２つのハート", "three-thirty"], ["twofold", "ハート", "none"]),
+            (names_time, ["night with stars", "三日月", "Sun"], ["nightingale", "リンゴ", "sunk"]),
+            (names_worn, ["cowboy hat face", "メガネの顔", "top-hat"], ["that", "イヌの顔", "capital"]),
+        ] {
+            assert!(yes.iter().all(|text| names(text)), "{yes:?}");
+            assert!(!no.iter().any(|text| names(text)), "{no:?}");
         }
     }
 
