@@ -1,8 +1,8 @@
 """Writes the goldens of crates/io/tests/stable_diffusion.rs: tiny pipelines of diffusers, and what they compute.
 
-    python tests/golden/stable_diffusion.py        # diffusers 0.42.1, transformers 5.23.0, torch 2.15.0
+    python tests/golden/stable_diffusion.py        # diffusers 0.42.1, transformers 5.23.0, torch 2.15.0, Pillow
 
-Weights follow from a formula of name and place (`weights` here and in the test), so that only `sd15`, a whole folder in
+What crates/yuragi/tests/cli/checkpoints.rs compares twenty steps with is written, too. Weights follow from a formula of name and place (`weights` here and in the test), so that only `sd15`, a whole folder in
 half precision, and `single.safetensors`, one file with LDM's names, in 8 bits, are kept as files.
 """
 
@@ -11,18 +11,34 @@ import pathlib
 import shutil
 import tempfile
 
+import diffusers
 import numpy as np
 import torch
 from diffusers import (
     AutoencoderKL,
     AutoencoderTiny,
     DDIMScheduler,
+    DDPMScheduler,
+    DEISMultistepScheduler,
     DPMSolverMultistepScheduler,
+    DPMSolverSinglestepScheduler,
+    EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    KDPM2AncestralDiscreteScheduler,
+    KDPM2DiscreteScheduler,
+    LCMScheduler,
+    LMSDiscreteScheduler,
+    PNDMScheduler,
+    StableDiffusionImg2ImgPipeline,
+    StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
+    TCDScheduler,
     UNet2DConditionModel,
+    UniPCMultistepScheduler,
 )
+from PIL import Image
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
@@ -180,16 +196,112 @@ def slim(folder):
 
 
 @torch.no_grad()
-def sampled(pipe, out):
+def start(pipe, out):
+    """Twenty steps from given latents by three samplers, as `sd15-values` has had them from the beginning."""
     latents = numbers("start", 1, 4, 8, 8)
     out["start"] = latents
-    # As a folder keeps it, where nothing is left to a scheduler's own defaults.
-    config = {key: value for key, value in pipe.scheduler.config.items() if key != "_use_default_values"}
+    config = kept(pipe.scheduler)
     for name, kind in [("ddim", DDIMScheduler), ("euler", EulerDiscreteScheduler), ("dpm++2m", DPMSolverMultistepScheduler)]:
         pipe.scheduler = kind.from_config(config)
         answer = pipe(PROMPT, negative_prompt=NEGATIVE, height=16, width=16, num_inference_steps=20, latents=latents,
                       guidance_scale=7.5, output_type="latent")
         out[f"sampled.{name}"] = answer.images
+
+
+def kept(scheduler):
+    """A configuration as a folder keeps it, where nothing is left to a scheduler's own defaults."""
+    return {key: value for key, value in scheduler.config.items() if key != "_use_default_values"}
+
+
+# The samplers that draw no noise of their own, or what the processor's generator gives.
+SAMPLERS = {
+    "ddpm": (DDPMScheduler, {}), "ddim": (DDIMScheduler, {}), "pndm": (PNDMScheduler, {}),
+    "plms": (PNDMScheduler, dict(skip_prk_steps=True)), "euler": (EulerDiscreteScheduler, {}),
+    "euler-a": (EulerAncestralDiscreteScheduler, {}), "heun": (HeunDiscreteScheduler, {}), "lms": (LMSDiscreteScheduler, {}),
+    "dpm2": (KDPM2DiscreteScheduler, {}), "dpm2-a": (KDPM2AncestralDiscreteScheduler, {}),
+    "dpm++2m": (DPMSolverMultistepScheduler, {}), "dpm++3m": (DPMSolverMultistepScheduler, dict(solver_order=3)),
+    "dpm++2m-sde": (DPMSolverMultistepScheduler, dict(algorithm_type="sde-dpmsolver++")),
+    "dpm++2s": (DPMSolverSinglestepScheduler, {}), "dpm++3s": (DPMSolverSinglestepScheduler, dict(solver_order=3)),
+    "unipc": (UniPCMultistepScheduler, {}), "deis": (DEISMultistepScheduler, {}), "lcm": (LCMScheduler, {}),
+    "tcd": (TCDScheduler, {}),
+}
+SEED = 5
+
+
+def bytes_of(name, *shape):
+    return np.floor((uniform(name, int(np.prod(shape))) * 0.5 + 0.5) * 256).astype(np.uint8).reshape(shape)
+
+
+@torch.no_grad()
+def steps():
+    """Twenty steps through whole pipelines: every sampler, every family, pictures and masks to begin with."""
+    out = {}
+    tokens = CLIPTokenizer.from_pretrained(HERE / "sd15" / "tokenizer")
+
+    def read(name, kind, component, **others):
+        model = kind.from_config({**kind.load_config(HERE / name / component), **others})
+        return fill(model, component, half=name == "sd15")
+
+    def text(name, component="text_encoder"):
+        kind = CLIPTextModel if component == "text_encoder" else CLIPTextModelWithProjection
+        return fill(kind(CLIPTextConfig.from_pretrained(HERE / name / component)), component, half=name == "sd15")
+
+    def scheduler(name):
+        config = json.loads((HERE / name / "scheduler" / "scheduler_config.json").read_text())
+        return getattr(diffusers, config["_class_name"]).from_config(config)
+
+    def draw(key, pipe, seed=SEED, **arguments):
+        pipe.set_progress_bar_config(disable=True)
+        arguments = dict(num_inference_steps=20, guidance_scale=7.5) | arguments
+        answer = pipe(PROMPT, negative_prompt=NEGATIVE, generator=torch.Generator().manual_seed(seed), output_type="latent",
+                      **arguments)
+        out[key] = answer.images.contiguous()
+        assert torch.isfinite(answer.images).all(), key
+
+    def surely(vae):
+        """The mean of a posterior where pipelines draw from it: what is begun with is then the same for everyone."""
+        encode = vae.encode
+        vae.encode = lambda x: type("Encoded", (), {"latents": encode(x).latent_dist.mode()})()
+        return vae
+
+    parts = (read("sd15", AutoencoderKL, "vae"), text("sd15"), tokens, read("sd15", UNet2DConditionModel, "unet"))
+    more = (None, None)
+    size = dict(height=16, width=16)
+    pipe = StableDiffusionPipeline(*parts, scheduler("sd15"), *more, requires_safety_checker=False)
+    own = pipe.scheduler
+    for name, (kind, settings) in SAMPLERS.items():
+        pipe.scheduler = kind.from_config(kept(own), **settings)
+        # Pipelines say 0 where the scheduler's own is 0.3.
+        draw(f"sd15.{name}", pipe, **size, **(dict(eta=0.3) if name == "tcd" else {}))
+    surely(pipe.vae)
+    picture = Image.fromarray(bytes_of("picture", 32, 32, 3))
+    mask = np.zeros((32, 32), np.uint8)
+    mask[8:24, 4:20] = 255
+    mask = Image.fromarray(mask)
+    pipe = StableDiffusionImg2ImgPipeline(*parts, EulerDiscreteScheduler.from_config(kept(own)), *more, requires_safety_checker=False)
+    draw("sd15.image", pipe, image=picture, strength=0.6)
+    pipe = StableDiffusionInpaintPipeline(*parts, EulerDiscreteScheduler.from_config(kept(own)), *more, requires_safety_checker=False)
+    draw("sd15.masked", pipe, image=picture, mask_image=mask, strength=0.6, height=32, width=32)
+
+    parts = (read("sd21", AutoencoderKL, "vae"), text("sd21"), tokens, read("sd21", UNet2DConditionModel, "unet"))
+    pipe = StableDiffusionPipeline(*parts, scheduler("sd21"), *more, requires_safety_checker=False)
+    draw("sd21.own", pipe, height=32, width=32)
+    pipe.scheduler = DPMSolverMultistepScheduler.from_config(kept(scheduler("sd21")))
+    draw("sd21.dpm++2m", pipe, height=32, width=32)
+
+    parts = (surely(parts[0]), text("inpaint"), tokens)
+    for key, others in [("own", {}), ("guided", dict(time_cond_proj_dim=None))]:
+        net = read("inpaint", UNet2DConditionModel, "unet", **others)
+        pipe = StableDiffusionInpaintPipeline(*parts, net, scheduler("inpaint"), *more, requires_safety_checker=False)
+        draw(f"inpaint.{key}", pipe, image=picture, mask_image=mask, strength=1.0, height=32, width=32)
+
+    parts = (read("sdxl", AutoencoderKL, "vae"), text("sdxl"), text("sdxl", "text_encoder_2"), tokens, tokens,
+             read("sdxl", UNet2DConditionModel, "unet"))
+    pipe = StableDiffusionXLPipeline(*parts, scheduler("sdxl"), add_watermarker=False)
+    draw("sdxl.own", pipe, **size)
+    pipe.scheduler = DPMSolverMultistepScheduler.from_config(kept(scheduler("sdxl")))
+    draw("sdxl.dpm++2m", pipe, **size)
+    keep("steps-values", out)
 
 
 def sd15():
@@ -202,7 +314,7 @@ def sd15():
     pipe.set_progress_bar_config(disable=True)
     out = evaluate("sd15", net, vae, [text], 0, True)
     out["skipped"] = text.final_layer_norm(text(out["ids"], output_hidden_states=True).hidden_states[-2]).detach()
-    sampled(pipe, out)
+    start(pipe, out)
     pipe.scheduler = DDIMScheduler(**SCHEDULER)
     keep("sd15-values", out)
     pipe.to(torch.float16).save_pretrained(folder)
@@ -385,3 +497,4 @@ if __name__ == "__main__":
     others()
     single()
     xl_single()
+    steps()

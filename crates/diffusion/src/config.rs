@@ -29,7 +29,10 @@ mod plms;
 mod timesteps;
 mod values;
 
+use self::timesteps::Defaults;
 pub use self::{plan::Plan, values::Value};
+use crate::error::Error;
+use crate::sampler::Kind;
 use alloc::{string::String, vec::Vec};
 
 /// The values of a `scheduler_config.json`; `None` where the file has none.
@@ -207,5 +210,35 @@ impl Config {
             skip_prk_steps: Some(true),
             ..Self::default()
         }
+    }
+
+    /// The sampler of the configuration's own scheduler; of DPM-Solvers the one
+    /// with its order and equation.
+    ///
+    /// # Errors
+    /// A scheduler that is not known.
+    pub fn own(&self) -> Result<Kind, Error> {
+        use AlgorithmType::{DpmSolver, DpmSolverPlusPlus, SdeDpmSolverPlusPlus};
+        let kind = self.class_name.as_deref().unwrap_or_default().parse()?;
+        let algorithm = self.algorithm_type.unwrap_or(DpmSolverPlusPlus);
+        Ok(match (kind, algorithm, self.solver_order.unwrap_or(2)) {
+            (Kind::DpmPlusPlus2M, DpmSolverPlusPlus, 3) => Kind::DpmPlusPlus3M,
+            (Kind::DpmPlusPlus2M, SdeDpmSolverPlusPlus, 2) => Kind::DpmPlusPlus2MSde,
+            (Kind::DpmPlusPlus2M, SdeDpmSolverPlusPlus, 3) => Kind::DpmPlusPlus3MSde,
+            (Kind::DpmPlusPlus2M, DpmSolver, 2) => Kind::Dpm2M,
+            (Kind::DpmPlusPlus2M, DpmSolver, 3) => Kind::Dpm3M,
+            (Kind::DpmPlusPlus2S, DpmSolverPlusPlus, 3) => Kind::DpmPlusPlus3S,
+            (kind, ..) => kind,
+        })
+    }
+
+    /// ᾱ of each timestep on which a network was trained, as DDPM's scheduler
+    /// has them.
+    ///
+    /// # Errors
+    /// Values outside their range.
+    pub fn alpha_bars(&self) -> Result<Vec<f64>, Error> {
+        let defaults = Defaults { start: 1e-4, end: 0.02, schedule: BetaSchedule::Linear, zero_snr: Some(false) };
+        Ok(self.discrete(defaults)?.alpha_bars().to_vec())
     }
 }

@@ -31,6 +31,20 @@ fn t28_values_are_taken_by_their_keys() {
         assert_eq!(config.set(key, Value::Number(1.0)), Ok(false));
     }
     assert_eq!(config.own(), Ok(Kind::Euler));
+    let solver = |class: &str, algorithm: &str, order: f64| {
+        let mut config = Config::default();
+        config.set("_class_name", Value::Text(class)).unwrap();
+        config.set("algorithm_type", Value::Text(algorithm)).unwrap();
+        config.set("solver_order", Value::Number(order)).unwrap();
+        config.own().unwrap()
+    };
+    let multistep = "DPMSolverMultistepScheduler";
+    assert_eq!(solver(multistep, "dpmsolver++", 2.0), Kind::DpmPlusPlus2M);
+    assert_eq!(solver(multistep, "dpmsolver++", 3.0), Kind::DpmPlusPlus3M);
+    assert_eq!(solver(multistep, "sde-dpmsolver++", 2.0), Kind::DpmPlusPlus2MSde);
+    assert_eq!(solver(multistep, "dpmsolver", 2.0), Kind::Dpm2M);
+    assert_eq!(solver("DPMSolverSinglestepScheduler", "dpmsolver++", 3.0), Kind::DpmPlusPlus3S);
+    assert!(Config::default().own().is_err());
     for (key, value, line) in [
         ("beta_schedule", Value::Text("cosine"), "beta_schedule is \"cosine\"; it must be linear, scaled_linear, "),
         ("num_train_timesteps", Value::Number(0.5), "num_train_timesteps is 0.5; it must be a whole number"),

@@ -3,39 +3,20 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use numbers::formula;
 use yuragi_cpu::Cpu;
 use yuragi_graph::{Backend, Graph, HostTensor, Params, Plan, Slice, SliceMut};
 use yuragi_io::{checkpoint::Archive, stable_diffusion as files};
 use yuragi_models::stable_diffusion::{self as sd, Batch, Checkpoint, TinyAutoencoder};
+
+#[path = "../../../tests/golden/stable_diffusion.rs"]
+mod numbers;
 
 /// What every value may err by, relative to the largest of its tensor.
 const BOUND: f32 = 1e-5;
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/stable_diffusion").join(name)
-}
-
-/// Numbers in −1..1 that follow from a name, as `uniform` of the goldens' script gives them.
-fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
-    let seed = name.bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
-    (0..count as u32).map(move |i| {
-        let mut x = i.wrapping_mul(0x9e37_79b9).wrapping_add(seed);
-        for (shift, factor) in [(16, 0x85eb_ca6b), (13, 0xc2b2_ae35), (16, 1)] {
-            x = (x ^ (x >> shift)).wrapping_mul(factor);
-        }
-        f64::from(x) / f64::from(1_u32 << 31) - 1.0
-    })
-}
-
-/// The script's `weights`.
-fn formula(name: &str, shape: &[usize]) -> Vec<f32> {
-    let fan: usize = shape[1..].iter().product();
-    let value = |u: f64| match shape.len() {
-        1 if name.ends_with("bias") => u * 0.1,
-        1 => 1.0 + 0.2 * u,
-        _ => u * (3.0 / fan as f64).sqrt(),
-    };
-    uniform(name, shape.iter().product()).map(|u| value(u) as f32).collect()
 }
 
 /// Those of every parameter of a graph.
@@ -218,6 +199,30 @@ fn t32_the_tiny_autoencoder_is_that_of_diffusers() {
     let graph = sd::preview(&tiny, 1, [4, 3]).unwrap();
     let decoded = run(&graph, &weights(&graph), &[Slice::F32(&values.last("latent"))]);
     close("decoded", &decoded[0], &values.last("decoded"), BOUND);
+    // Its decoder from files: as diffusers names layers, and as the published file does, where a clamp is the first one.
+    let scratch = Scratch::new("taesd");
+    for (file, shift) in [("diffusers.safetensors", None), ("published.safetensors", Some(1))] {
+        let mut written = yuragi_io::Checkpoint::default();
+        for spec in graph.params() {
+            let layer = spec.name.strip_prefix("taesd.").unwrap();
+            let name = shift.map_or(layer.to_owned(), |shift: usize| {
+                let (number, rest) = layer["decoder.layers.".len()..].split_once('.').unwrap();
+                format!("{}.{rest}", number.parse::<usize>().unwrap() + shift)
+            });
+            let values = formula(&spec.name, &spec.shape);
+            written.insert(&name, yuragi_io::Tensor::from_values(&spec.shape, &values).unwrap());
+        }
+        let path = scratch.0.join(file);
+        written.save(&path).unwrap();
+        let (opened, params) = files::open_tiny(&path).unwrap();
+        assert_eq!((opened.latent, opened.channels, &opened.decoder), (4, 8, &tiny.decoder));
+        let graph = sd::preview(&opened, 1, [4, 3]).unwrap();
+        let decoded = run(&graph, &params, &[Slice::F32(&values.last("latent"))]);
+        close(file, &decoded[0], &values.last("decoded"), BOUND);
+    }
+    let said = files::open_tiny(&golden("single.safetensors")).unwrap_err().to_string();
+    assert!(said.contains("no decoder of TAESD"), "{said}");
+
     let graph = sd::preview_encode(&tiny, 1, [16, 12]).unwrap();
     let encoded = run(&graph, &weights(&graph), &[Slice::F32(&values.last("picture"))]);
     close("encoded", &encoded[0], &values.last("encoded"), BOUND);

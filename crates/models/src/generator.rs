@@ -10,20 +10,21 @@ mod job;
 mod pipeline;
 mod request;
 mod stages;
+mod tiles;
 
 use alloc::vec::Vec;
 use core::borrow::Borrow;
 
 use yuragi_graph::Backend;
 
-use self::stages::Plans;
 pub use self::{
     error::Error,
-    job::Job,
+    job::{Draft, Job},
     pipeline::{Batch, Network, Pipeline, Side, Words},
     request::{Begin, MOST_STEPS, Request, Sampling},
     stages::Done,
 };
+use self::{stages::Plans, tiles::Tiles};
 use crate::{Settings, latent_diffusion::Drawing, prompt, tokenizer::Tokenizer};
 
 /// The most pictures in a batch.
@@ -49,6 +50,7 @@ pub struct Generator<B: Backend, S: Borrow<B::Store> = <B as Backend>::Store, P:
     batch: Batch,
     store: S,
     plans: Plans<B>,
+    tiles: Tiles,
     frugal: bool,
 }
 
@@ -62,7 +64,8 @@ impl<B: Backend, S: Borrow<B::Store>, P: Pipeline> Generator<B, S, P> {
             return Err(Error::Count { have: batch.pictures, most: MOST_PICTURES });
         }
         let plans = Plans::new(backend, &pipeline, batch)?;
-        Ok(Generator { pipeline, batch, store, plans, frugal: false })
+        let tiles = tiles(&pipeline, batch.size, batch.size);
+        Ok(Generator { pipeline, batch, store, plans, tiles, frugal: false })
     }
 
     /// With the encoder of pictures, which jobs need that begin at one.
@@ -71,6 +74,28 @@ impl<B: Backend, S: Borrow<B::Store>, P: Pipeline> Generator<B, S, P> {
     /// As for [`of`](Generator::of).
     pub fn with_encoder(mut self, backend: &B) -> Result<Self, Error> {
         self.plans.add_encoder(backend, &self.pipeline, self.batch)?;
+        Ok(self)
+    }
+
+    /// With the network for [drafts](Job::draft), which else have the colours of latents.
+    ///
+    /// # Errors
+    /// As for [`of`](Generator::of); a pipeline without one.
+    pub fn with_preview(mut self, backend: &B) -> Result<Self, Error> {
+        self.plans.add_preview(backend, &self.pipeline, self.batch)?;
+        Ok(self)
+    }
+
+    /// Decodes pictures in tiles of so many pixels a side, which takes memory for one of them. Tiles overlap by a quarter
+    /// at least and fade into each other; the decoder does not see beyond a tile, so the picture is not the same to the bit
+    /// unless one tile holds it whole.
+    ///
+    /// # Errors
+    /// As for [`of`](Generator::of): a tile must be a picture that the model can draw.
+    pub fn with_tiles(mut self, backend: &B, side: usize) -> Result<Self, Error> {
+        let size = self.batch.size.map(|pixels| pixels.min(side));
+        self.plans.decode_tiles(backend, &self.pipeline, Batch { size, ..self.batch })?;
+        self.tiles = tiles(&self.pipeline, self.batch.size, size);
         Ok(self)
     }
 
@@ -152,8 +177,12 @@ impl<B: Backend, S: Borrow<B::Store>, P: Pipeline> Generator<B, S, P> {
         range("the strength", strength, "from 0 to 1", (0.0..=1.0).contains(&strength))?;
         let [width, height] = self.batch.size;
         let latent: usize = self.pipeline.latent(self.batch.size).iter().product();
-        let pictures = requests.iter().filter(|request| matches!(request.begin, Begin::Picture(..))).count();
-        if pictures > 0 && pictures < requests.len() {
+        let kind = |begin: &Begin<'_>| match begin {
+            Begin::Noise | Begin::Latents(_) => 0,
+            Begin::Drawn(_) => 1,
+            Begin::Picture(..) => 2,
+        };
+        if requests.iter().any(|request| kind(&request.begin) != kind(&requests[0].begin)) {
             return Err(Error::Mixed);
         }
         let length = |what, have: usize, want: usize| match have == want {
@@ -163,7 +192,9 @@ impl<B: Backend, S: Borrow<B::Store>, P: Pipeline> Generator<B, S, P> {
         for request in requests {
             match request.begin {
                 Begin::Noise => {}
-                Begin::Latents(latents) => length("the latents to begin with", latents.len(), latent)?,
+                Begin::Latents(latents) | Begin::Drawn(latents) => {
+                    length("the latents to begin with", latents.len(), latent)?;
+                }
                 Begin::Picture(picture, mask) => {
                     length("the picture to begin with", picture.len(), width * height * 3)?;
                     length("the mask", mask.map_or(width * height, <[f32]>::len), width * height)?;
@@ -172,6 +203,12 @@ impl<B: Backend, S: Borrow<B::Store>, P: Pipeline> Generator<B, S, P> {
         }
         Ok(())
     }
+}
+
+/// The tiles of a pipeline's pictures.
+fn tiles<P: Pipeline>(pipeline: &P, size: [usize; 2], tile: [usize; 2]) -> Tiles {
+    let [[h, w, _], [th, tw, _]] = [size, tile].map(|size| pipeline.latent(size));
+    Tiles::new([h, w], [th, tw], size[1].checked_div(h).unwrap_or(1))
 }
 
 impl<B: Backend, S: Borrow<B::Store>> Generator<B, S> {

@@ -1,4 +1,4 @@
-//! What is measured on an autoencoder's latents before a denoiser is trained on them.
+//! What is measured on an autoencoder's latents before a denoiser is trained on them, and latents of other sizes.
 
 use alloc::{vec, vec::Vec};
 
@@ -106,4 +106,40 @@ fn solve(mut system: Vec<f64>, n: usize) -> Vec<f32> {
     }
     let solution = |i: usize| (0..3).map(move |j| (i, j));
     (0..n).flat_map(solution).map(|(i, j)| (system[i * width + n + j] / system[i * width + i]) as f32).collect()
+}
+
+/// A picture's latent `[h, w, Z]` at another height and width: linear interpolation between the centres of its pixels.
+pub fn enlarged(latent: &[f32], [h, w, channels]: [usize; 3], [height, width]: [usize; 2]) -> Vec<f32> {
+    let between = |to: usize, i: usize, from: usize| {
+        let centre = ((i as f32 + 0.5) * from as f32 / to as f32 - 0.5).clamp(0.0, from.saturating_sub(1) as f32);
+        let low = (centre as usize).min(from.saturating_sub(1));
+        (low, (low + 1).min(from.saturating_sub(1)), centre - low as f32)
+    };
+    let mut out = vec![0.0; height * width * channels];
+    if latent.len() < h * w * channels || h * w == 0 {
+        return out;
+    }
+    for (place, out) in out.chunks_exact_mut(channels.max(1)).enumerate() {
+        let (top, bottom, down) = between(height, place / width, h);
+        let (left, right, across) = between(width, place % width, w);
+        for (channel, out) in out.iter_mut().enumerate() {
+            let at = |row: usize, column: usize| latent[(row * w + column) * channels + channel];
+            let line = |row: usize| at(row, left) * (1.0 - across) + at(row, right) * across;
+            *out = line(top) * (1.0 - down) + line(bottom) * down;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enlarged_latents_are_those_of_torch() {
+        // torch.nn.functional.interpolate(x, size=(3, 4), mode="bilinear") of [[0, 1], [2, 3]].
+        let want = [0.0, 0.25, 0.75, 1.0, 1.0, 1.25, 1.75, 2.0, 2.0, 2.25, 2.75, 3.0];
+        assert_eq!(enlarged(&[0.0, 1.0, 2.0, 3.0], [2, 2, 1], [3, 4]), want);
+        assert_eq!(enlarged(&[5.0], [1, 1, 1], [2, 2]), [5.0; 4]);
+    }
 }

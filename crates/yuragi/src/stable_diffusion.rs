@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use yuragi_diffusion::config::PredictionType;
 use yuragi_graph::Params;
-use yuragi_io::{Vocabulary, stable_diffusion as files};
+use yuragi_io::{Vocabulary, stable_diffusion as files, textual_inversion::Embedding};
 use yuragi_models::{
     stable_diffusion::{Activation, Drawing, ENCODERS},
     tokenizer::{Clip, Special},
@@ -36,6 +37,37 @@ pub struct Loaded {
     pub params: Params,
     /// Tensors of the files that the networks have no use for.
     pub unused: Vec<String>,
+}
+
+impl Loaded {
+    /// Says what the denoiser predicts, where the files do not.
+    pub fn predict(&mut self, prediction: PredictionType) {
+        self.drawing.predict(prediction);
+    }
+
+    /// Takes the decoder of a tiny autoencoder (TAESD) for previews.
+    ///
+    /// # Errors
+    /// A file that holds none, or one of other latents.
+    pub fn preview_with(&mut self, path: &Path) -> Result<(), Failure> {
+        let (tiny, params) = files::open_tiny(path)?;
+        let named = |error| Failure::new(format!("{}: {error}", path.display()));
+        self.drawing.preview_with(tiny, &params).map_err(named)?;
+        params.iter().for_each(|(name, tensor)| self.params.insert(name, tensor.clone()));
+        Ok(())
+    }
+
+    /// Has a word of prompts stand for learnt vectors.
+    ///
+    /// # Errors
+    /// Vectors of other text encoders.
+    pub fn embed(&mut self, embedding: &Embedding) -> Result<(), Failure> {
+        let mut model = self.drawing.model().clone();
+        let reader = self.drawing.reader().ok_or_else(|| Failure::new("the model reads no prompts"))?;
+        let words = embedding.add(&mut model, &mut self.params, reader)?;
+        self.drawing.insert(model, words);
+        Ok(())
+    }
 }
 
 /// Opens a folder of diffusers or a single file; prompts are read by the folder's tokenizers, or by the built-in one.

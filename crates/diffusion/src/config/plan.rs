@@ -165,14 +165,6 @@ impl Config {
         }
     }
 
-    /// The sampler of the configuration's own scheduler.
-    ///
-    /// # Errors
-    /// A scheduler that is not known.
-    pub fn own(&self) -> Result<Kind, Error> {
-        self.class_name.as_deref().unwrap_or_default().parse()
-    }
-
     /// The sampler's numbers; by the configuration if the scheduler is its own.
     fn method(&self, kind: Kind, own: bool, whole_timesteps: bool) -> Result<Method, Error> {
         let ends = |lower| Ends {

@@ -28,17 +28,22 @@ pub(super) fn checkpoint(tensors: &Tensors, open_clip: bool, velocity: bool) -> 
         (_, true) => Depth { skipped: 1, normalised: true },
         _ => Depth { skipped: 0, normalised: true },
     };
-    let velocity = velocity || second;
+    // Inpainting networks of the second version were made of its smaller model, which predicts the noise.
+    let inpaints = unet.inputs > unet.outputs;
+    let base = second && !inpaints;
+    let velocity = velocity || base;
+    let prediction = if velocity { PredictionType::Velocity } else { PredictionType::Epsilon };
+    let sampler = "DPMSolverMultistepScheduler".to_owned();
     Ok(Checkpoint {
         unet,
         vae,
         text,
         depth,
-        scheduler: Config::stable_diffusion(if velocity { PredictionType::Velocity } else { PredictionType::Epsilon }),
+        scheduler: Config { class_name: Some(sampler), ..Config::stable_diffusion(prediction) },
         silent_negative: large && text[0].is_some(),
         size: if large {
             1024
-        } else if second {
+        } else if base {
             768
         } else {
             512

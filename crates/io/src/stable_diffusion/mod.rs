@@ -9,6 +9,8 @@
 //! | one `.safetensors` | extents follow from the tensors' shapes |
 //! | one `.gguf` with the same names | likewise; what is stored in blocks is unpacked to 16 bits |
 //!
+//! [`open_tiny`] reads TAESD, the tiny autoencoder.
+//!
 //! ```no_run
 //! use yuragi_io::stable_diffusion;
 //! let opened = stable_diffusion::open("v1-5-pruned-emaonly.safetensors".as_ref())?;
@@ -22,6 +24,7 @@ mod error;
 mod latents;
 mod names;
 mod source;
+mod tiny;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,6 +37,7 @@ use yuragi_models::stable_diffusion::{self as sd, Batch, Checkpoint};
 
 pub use error::ModelError;
 pub use latents::{read_latents, save_latents};
+pub use tiny::open_tiny;
 
 use crate::checkpoint::Archive;
 use crate::gguf::{Gguf, MAGIC};

@@ -6,8 +6,10 @@ use yuragi_diffusion::Point;
 
 use super::{Begin, Request};
 
-/// Pictures to begin with, and what of them is kept.
+/// Pictures to begin with, or latents, and what of them is kept.
 pub(super) struct Beginning {
+    /// Whether the latents are known already.
+    pub drawn: bool,
     /// All of them, `[n, H, W, 3]`.
     pub pictures: Vec<f32>,
     /// The same with 0 where they are drawn anew.
@@ -43,8 +45,17 @@ impl Beginning {
         let mut kept = pictures.clone();
         let mut mask = vec![1.0; n * h * w];
         let mut masked = false;
+        let empty = || vec![0.0; n * h * w * channels];
+        let mut latents = empty();
         for (place, request) in requests.iter().enumerate() {
-            let Begin::Picture(picture, hole) = request.begin else { continue };
+            let (picture, hole) = match request.begin {
+                Begin::Picture(picture, hole) => (picture, hole),
+                Begin::Drawn(drawn) => {
+                    latents.splice(place * drawn.len()..(place + 1) * drawn.len(), drawn.iter().copied());
+                    continue;
+                }
+                Begin::Noise | Begin::Latents(_) => continue,
+            };
             masked |= hole.is_some();
             // Without a mask all is drawn anew.
             let drawn = |pixel: usize| hole.and_then(|hole| hole.get(pixel)).is_none_or(|v| *v >= 0.5);
@@ -57,14 +68,14 @@ impl Beginning {
                 *to = f32::from(u8::from(drawn(row * width + column)));
             }
         }
-        let empty = || vec![0.0; n * h * w * channels];
         Beginning {
+            drawn: requests.iter().any(|request| matches!(request.begin, Begin::Drawn(_))),
             pictures,
             kept,
             mask,
             masked,
             blind: start.filter(|_| masked),
-            latents: empty(),
+            latents,
             kept_latents: empty(),
             noise: empty(),
             given: Vec::new(),

@@ -70,7 +70,9 @@ impl fmt::Display for Error {
                 write!(f, "the model does not draw {width}x{height} pixels; legal is {legal}")
             }
             Error::Length { what, have, want } => write!(f, "{what} has {have} values, not {want}"),
-            Error::Mixed => f.write_str("either all pictures of a batch begin at pictures, or none"),
+            Error::Mixed => {
+                f.write_str("the pictures of a batch begin in different ways: all at noise, at pictures, or at latents")
+            }
             Error::Lacks(what) => write!(f, "the model has no {what}"),
             Error::Count { have, most } => write!(f, "{have} pictures were asked for; legal is 1 to {most}"),
         }

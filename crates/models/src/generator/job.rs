@@ -56,7 +56,20 @@ pub struct Job<'a, B: Backend, S: Borrow<B::Store> = <B as Backend>::Store, P: P
     t: Vec<f32>,
     samples: Vec<f32>,
     pictures: Vec<f32>,
+    /// The tile that is decoded, and its latents and pictures if it is not the whole.
+    tile: usize,
+    cut: Vec<f32>,
+    pasted: Vec<f32>,
     begin: Option<Beginning>,
+}
+
+/// A guess of a picture while it is drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// Width and height: the picture's, or the latent's.
+    pub size: [usize; 2],
+    /// Colours in 0..1, row by row.
+    pub rgb: Vec<f32>,
 }
 
 /// An input of the denoiser.
@@ -83,12 +96,13 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
         let latent = height * width * channels;
         let rows = if guided { 2 * n } else { n };
         let from_pictures = requests.iter().any(|request| matches!(request.begin, Begin::Picture(..)));
+        let from_drawn = requests.iter().any(|request| matches!(request.begin, Begin::Drawn(_)));
         if from_pictures && !generator.plans.has_encoder() {
             return Err(Error::Lacks("encoder of pictures in this generator"));
         }
         let mut plan = pipeline.plan(sampling)?;
         let start = plan.ladder.start() as f32;
-        if from_pictures {
+        if from_pictures || from_drawn {
             let steps = (plan.ladder.steps() as f64 * sampling.strength) as usize;
             plan = plan.tail(steps.max(1))?;
         }
@@ -124,6 +138,9 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
         if wants_given.is_some() && !from_pictures {
             return Err(Error::Lacks("use for words alone: it paints into pictures, so name one and a mask"));
         }
+        let tiled = generator.tiles.count() > 1;
+        let decode = generator.plans.get(Stage::Decode, guided);
+        let buffer = |count: Option<usize>| vec![0.0; count.filter(|_| tiled).unwrap_or(0)];
         let sampler = plan.sampler(n * latent, latent)?;
         let first = sampler.request();
         let mut job = Job {
@@ -151,9 +168,12 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
             t: vec![0.0; rows],
             samples: vec![0.0; rows * latent],
             pictures: vec![0.0; n * size[0] * size[1] * 3],
+            tile: 0,
+            cut: buffer(decode.inputs.first().map(|(_, count)| *count)),
+            pasted: buffer(decode.outputs.first().map(|(_, count)| *count)),
             begin: None,
         };
-        if let (true, Some(first)) = (from_pictures, first) {
+        if let (true, Some(first)) = (from_pictures || from_drawn, first) {
             let whole = sampling.strength >= 1.0;
             let mut begin = Beginning::new(requests, n, size, [height, width, channels], whole.then_some(start), first);
             if let Some(count) = wants_given {
@@ -216,9 +236,13 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
     pub fn progress(&self) -> Done {
         let launches = |stage| self.generator.plans.get(stage, self.guided).plan.launches();
         let denoise = launches(Stage::Denoise) * self.sampler.evaluations();
-        let encoded = self.begin.as_ref().map_or(0, |begin| 1 + usize::from(!begin.given.is_empty()));
+        let of_pictures = self.begin.as_ref().filter(|begin| !begin.drawn);
+        let encoded = of_pictures.map_or(0, |begin| 1 + usize::from(!begin.given.is_empty()));
         let encode = encoded * launches(Stage::Encode { kept: false });
-        let total = self.readings * launches(Stage::Text) + encode + denoise + launches(Stage::Decode);
+        let total = self.readings * launches(Stage::Text)
+            + encode
+            + denoise
+            + self.generator.tiles.count() * launches(Stage::Decode);
         Done { done: self.done, total }
     }
 
@@ -240,6 +264,11 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
         &self.latents
     }
 
+    /// Width and height of a picture in pixels.
+    pub fn size(&self) -> [usize; 2] {
+        self.generator.batch.size
+    }
+
     /// Height, width and channels of each latent.
     pub fn latent(&self) -> [usize; 3] {
         self.generator.pipeline.latent(self.generator.batch.size)
@@ -253,6 +282,44 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
         let latent: usize = self.latent().iter().product();
         let guess = guesses.chunks_exact(latent.max(1)).nth(request).filter(|_| there)?;
         self.generator.pipeline.colours(guess)
+    }
+
+    /// Evaluations of the denoiser that were made, of [all](Job::evaluations).
+    pub fn evaluated(&self) -> usize {
+        self.sampler.done()
+    }
+
+    /// Evaluations of the denoiser from start to end; most samplers make one a step.
+    pub fn evaluations(&self) -> usize {
+        self.sampler.evaluations()
+    }
+
+    /// Whether the latents are those of the end: only decoding is left, or nothing.
+    pub fn is_denoised(&self) -> bool {
+        matches!(self.stage, Stage::Decode | Stage::Done)
+    }
+
+    /// A guess of a request's picture while it is drawn: by the network of
+    /// [`with_preview`](Generator::with_preview), which then runs, or else the [`preview`](Job::preview). `None` as there.
+    ///
+    /// # Errors
+    /// What the backend reports.
+    pub fn draft(&self, request: usize) -> Result<Option<Draft>, Error> {
+        let [h, w, _] = self.latent();
+        let Some(network) = self.generator.plans.preview() else {
+            return Ok(self.preview(request).map(|rgb| Draft { size: [w, h], rgb }));
+        };
+        if self.sampler.done() == 0 || request >= self.requests {
+            return Ok(None);
+        }
+        let guesses = &self.samples[self.samples.len() - self.latents.len()..];
+        let mut pictures = vec![0.0; self.pictures.len()];
+        let store = self.generator.store.borrow();
+        let mut state = network.plan.state(store)?;
+        network.plan.run(&mut state, store, &[Slice::F32(guesses)], &mut [SliceMut::F32(&mut pictures)])?;
+        let size = self.generator.batch.size;
+        let one = pictures.chunks_exact((size[0] * size[1] * 3).max(1)).nth(request);
+        Ok(one.map(|one| Draft { size, rgb: one.iter().map(|x| (x * 0.5 + 0.5).clamp(0.0, 1.0)).collect() }))
     }
 
     fn network(&self) -> &'a Compiled<B::Plan> {
@@ -280,7 +347,11 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
                 half.iter_mut().zip(&self.latents).for_each(|(to, from)| *to = scale * from);
             }
         }
-        let Job { states, words, feeds, features, told, x, t, guided, begin, latents, stage, .. } = self;
+        if self.stage == Stage::Decode && !self.cut.is_empty() {
+            let [_, _, channels] = self.latent();
+            self.generator.tiles.cut(self.tile, &self.latents, channels, &mut self.cut);
+        }
+        let Job { states, words, feeds, features, told, x, t, guided, begin, latents, stage, cut, .. } = self;
         let Some(state) = &mut states[stage.arena()] else { return Ok(0) };
         let mut views = [Slice::F32(&[]); MOST];
         let count = match *stage {
@@ -314,7 +385,7 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
                 1
             }
             Stage::Decode | Stage::Done => {
-                views[0] = Slice::F32(latents);
+                views[0] = Slice::F32(if cut.is_empty() { latents } else { cut });
                 1
             }
         };
@@ -333,8 +404,14 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
                 views.iter_mut().zip(&mut self.features).for_each(|(view, values)| *view = SliceMut::F32(values));
                 compiled.plan.finish(state, &mut views[..count])?;
                 self.revise();
-                let begins = self.begin.is_some() && self.sampler.done() == 0;
-                self.stage = if begins { Stage::Encode { kept: false } } else { Stage::Denoise };
+                self.stage = Stage::Denoise;
+                if let Some(begin) = self.begin.as_mut().filter(|_| self.sampler.done() == 0) {
+                    if begin.drawn {
+                        begin.start(&mut self.latents);
+                    } else {
+                        self.stage = Stage::Encode { kept: false };
+                    }
+                }
             }
             Stage::Encode { kept } => {
                 let Some(begin) = &mut self.begin else { return Ok(()) };
@@ -356,7 +433,17 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
                 self.step()?;
             }
             Stage::Decode | Stage::Done => {
-                compiled.plan.finish(state, &mut [SliceMut::F32(&mut self.pictures)])?;
+                let tiled = !self.cut.is_empty();
+                let to = if tiled { &mut self.pasted } else { &mut self.pictures };
+                compiled.plan.finish(state, &mut [SliceMut::F32(to)])?;
+                if tiled {
+                    let tiles = &self.generator.tiles;
+                    tiles.paste(self.tile, &self.pasted, &mut self.pictures);
+                    self.tile += 1;
+                    if self.tile < tiles.count() {
+                        return Ok(());
+                    }
+                }
                 self.pictures.iter_mut().for_each(|x| *x = (*x * 0.5 + 0.5).clamp(0.0, 1.0));
                 self.stage = Stage::Done;
             }

@@ -32,6 +32,8 @@ pub enum Network {
     Decode,
     /// Pictures to latents, its first output.
     Encode,
+    /// Latents to pictures as [`Decode`](Network::Decode) gives them, roughly and quickly, to be looked at on the way.
+    Preview,
 }
 
 /// The values of one input of the text network, for one picture.
@@ -88,48 +90,55 @@ pub trait Pipeline {
     fn colours(&self, latent: &[f32]) -> Option<Vec<f32>>;
 }
 
-impl<P: Pipeline + ?Sized> Pipeline for Box<P> {
-    fn size(&self) -> [usize; 2] {
-        (**self).size()
-    }
+/// What points to a pipeline is one.
+macro_rules! delegate {
+    ($($kind:ty),+) => {$(
+        impl<P: Pipeline + ?Sized> Pipeline for $kind {
+            fn size(&self) -> [usize; 2] {
+                (**self).size()
+            }
 
-    fn sampling(&self) -> Sampling {
-        (**self).sampling()
-    }
+            fn sampling(&self) -> Sampling {
+                (**self).sampling()
+            }
 
-    fn latent(&self, size: [usize; 2]) -> [usize; 3] {
-        (**self).latent(size)
-    }
+            fn latent(&self, size: [usize; 2]) -> [usize; 3] {
+                (**self).latent(size)
+            }
 
-    fn graph(&self, network: Network, batch: Batch) -> Result<Graph, Error> {
-        (**self).graph(network, batch)
-    }
+            fn graph(&self, network: Network, batch: Batch) -> Result<Graph, Error> {
+                (**self).graph(network, batch)
+            }
 
-    fn chunks(&self, text: &str) -> usize {
-        (**self).chunks(text)
-    }
+            fn chunks(&self, text: &str) -> usize {
+                (**self).chunks(text)
+            }
 
-    fn read(&self, text: &str, chunks: usize) -> Vec<Words> {
-        (**self).read(text, chunks)
-    }
+            fn read(&self, text: &str, chunks: usize) -> Vec<Words> {
+                (**self).read(text, chunks)
+            }
 
-    fn revise(&self, output: &str, text: &str, side: Side, values: &mut [f32]) {
-        (**self).revise(output, text, side, values);
-    }
+            fn revise(&self, output: &str, text: &str, side: Side, values: &mut [f32]) {
+                (**self).revise(output, text, side, values);
+            }
 
-    fn told(&self, input: &str, side: Side, size: [usize; 2], guidance: f32) -> Option<Vec<f32>> {
-        (**self).told(input, side, size, guidance)
-    }
+            fn told(&self, input: &str, side: Side, size: [usize; 2], guidance: f32) -> Option<Vec<f32>> {
+                (**self).told(input, side, size, guidance)
+            }
 
-    fn guides_itself(&self) -> bool {
-        (**self).guides_itself()
-    }
+            fn guides_itself(&self) -> bool {
+                (**self).guides_itself()
+            }
 
-    fn plan(&self, sampling: &Sampling) -> Result<Plan, Error> {
-        (**self).plan(sampling)
-    }
+            fn plan(&self, sampling: &Sampling) -> Result<Plan, Error> {
+                (**self).plan(sampling)
+            }
 
-    fn colours(&self, latent: &[f32]) -> Option<Vec<f32>> {
-        (**self).colours(latent)
-    }
+            fn colours(&self, latent: &[f32]) -> Option<Vec<f32>> {
+                (**self).colours(latent)
+            }
+        }
+    )+};
 }
+
+delegate!(Box<P>, &P);

@@ -26,6 +26,9 @@ pub enum Begin<'a> {
     Noise,
     /// At this noise of unit variance, `[h, w, Z]`.
     Latents(&'a [f32]),
+    /// At latents `[h, w, Z]` that are drawn already, as [`Job::latents`](super::Job::latents) gives them, of which
+    /// [`Sampling::strength`] is drawn anew.
+    Drawn(&'a [f32]),
     /// At a picture `[H, W, 3]` in −1..1, of which [`Sampling::strength`] is drawn anew; with a mask `[H, W]`, only
     /// where that is at least ½.
     Picture(&'a [f32], Option<&'a [f32]>),

@@ -60,6 +60,7 @@ pub(super) struct Plans<B: Backend> {
     guided: Option<Compiled<B::Plan>>,
     decode: Compiled<B::Plan>,
     encode: Option<Compiled<B::Plan>>,
+    preview: Option<Compiled<B::Plan>>,
 }
 
 impl<B: Backend> Plans<B> {
@@ -72,11 +73,27 @@ impl<B: Backend> Plans<B> {
             guided: if pipeline.guides_itself() { None } else { Some(compiled(Network::Denoise, twice)?) },
             decode: compiled(Network::Decode, batch)?,
             encode: None,
+            preview: None,
         })
     }
 
     pub fn add_encoder<P: Pipeline>(&mut self, backend: &B, pipeline: &P, batch: Batch) -> Result<(), Error> {
         self.encode = Some(Compiled::new(backend, &pipeline.graph(Network::Encode, batch)?)?);
+        Ok(())
+    }
+
+    pub fn add_preview<P: Pipeline>(&mut self, backend: &B, pipeline: &P, batch: Batch) -> Result<(), Error> {
+        self.preview = Some(Compiled::new(backend, &pipeline.graph(Network::Preview, batch)?)?);
+        Ok(())
+    }
+
+    pub fn preview(&self) -> Option<&Compiled<B::Plan>> {
+        self.preview.as_ref()
+    }
+
+    /// Has the decoder take tiles, of the batch's size.
+    pub fn decode_tiles<P: Pipeline>(&mut self, backend: &B, pipeline: &P, batch: Batch) -> Result<(), Error> {
+        self.decode = Compiled::new(backend, &pipeline.graph(Network::Decode, batch)?)?;
         Ok(())
     }
 
@@ -87,7 +104,7 @@ impl<B: Backend> Plans<B> {
     /// The bytes that each network of a guided job needs.
     pub fn arenas(&self) -> Vec<usize> {
         let denoise = self.guided.as_ref().unwrap_or(&self.single);
-        let all = [Some(&self.text), Some(denoise), Some(&self.decode), self.encode.as_ref()];
+        let all = [Some(&self.text), Some(denoise), Some(&self.decode), self.encode.as_ref(), self.preview.as_ref()];
         all.into_iter().flatten().map(|network| network.plan.memory().arena).collect()
     }
 

@@ -90,6 +90,7 @@ impl Pipeline for Drawing {
             Network::Denoise => denoise,
             Network::Decode => decode,
             Network::Encode => encode,
+            Network::Preview => return Err(Error::Lacks("tiny autoencoder for previews")),
         };
         Ok(graph(&self.settings, batch.pictures)?)
     }

@@ -124,26 +124,17 @@ impl Chunk {
     }
 }
 
-/// How weights act on a text's features.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Emphasis {
-    /// Features are multiplied, then all of them so that their mean is what it was: the web interface's.
-    #[default]
-    RestoredMean,
-    /// Features are multiplied.
-    Plain,
-}
-
-/// Multiplies a chunk's features by its weights: `features` is `[weights.len(), D]`, row by row. Weights that are all 1
-/// change nothing.
+/// Multiplies a chunk's features by its weights, then all of them so that their mean is what it was, as the common web
+/// interface does: `features` is `[weights.len(), D]`, row by row. Weights that are all 1 change nothing, and a mean of 0
+/// is left where it comes to be.
 ///
 /// ```
-/// use yuragi_models::prompt::{Emphasis, scale};
+/// use yuragi_models::prompt::scale;
 /// let mut features = [1.0, 3.0, 2.0, 2.0];
-/// scale(&mut features, &[1.0, 2.0], Emphasis::Plain);
-/// assert_eq!(features, [1.0, 3.0, 4.0, 4.0]);
+/// scale(&mut features, &[1.0, 3.0]);
+/// assert_eq!(features, [0.5, 1.5, 3.0, 3.0]);
 /// ```
-pub fn scale(features: &mut [f32], weights: &[f32], emphasis: Emphasis) {
+pub fn scale(features: &mut [f32], weights: &[f32]) {
     if weights.iter().all(|weight| *weight == 1.0) || features.is_empty() {
         return;
     }
@@ -154,7 +145,7 @@ pub fn scale(features: &mut [f32], weights: &[f32], emphasis: Emphasis) {
     }
     let after = sum(features);
     let back = (before / after) as f32;
-    if emphasis == Emphasis::RestoredMean && back.is_finite() {
+    if back.is_finite() {
         features.iter_mut().for_each(|x| *x *= back);
     }
 }

@@ -30,7 +30,7 @@ mod networks;
 mod schedule;
 mod weighted;
 
-pub use chunks::{Chunk, Emphasis, Insert, ROOM, chunks, scale};
+pub use chunks::{Chunk, Insert, ROOM, chunks, scale};
 pub use networks::{Network, networks};
 pub use schedule::{Schedule, at, schedule, schedule_of, texts};
 pub use weighted::{Piece, bare, weighted, weighted_by_numbers};

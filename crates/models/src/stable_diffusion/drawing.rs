@@ -3,23 +3,44 @@
 use alloc::{collections::BTreeMap, format, string::String, vec, vec::Vec};
 use core::ops::Range;
 
-use yuragi_diffusion::{Choice, Kind, config::Plan};
+use yuragi_diffusion::{
+    Choice, Kind,
+    config::{Plan, PredictionType},
+};
 use yuragi_graph::{DType, Graph, Params};
 
-use super::{Checkpoint, ENCODERS, decode, denoise, encode, encode_text, guidance_embedding};
+use super::{Checkpoint, ENCODERS, TinyAutoencoder, decode, denoise, encode, encode_text, guidance_embedding, preview};
 use crate::{
     generator::{Batch, Error, Network, Pipeline, Sampling, Side, Words},
-    prompt::{self, Chunk, Emphasis},
+    prompt::{self, Chunk, Insert},
     tokenizer::{CLIP_LENGTH, Clip as Reader},
 };
 
 /// How beautiful a refiner is told that a picture is, and one that it should keep away from (Podell et al. 2023).
 const BEAUTY: [f32; 2] = [6.0, 2.5];
 
+/// The usual linear maps of latents, and 1, to colours in −1..1: of versions 1 and 2, and of XL.
+const COLOURS: [[f32; 3]; 5] = [
+    [0.3512, 0.2297, 0.3227],
+    [0.3250, 0.4974, 0.2350],
+    [-0.2829, 0.1762, 0.2721],
+    [-0.2120, -0.2616, -0.7177],
+    [0.0; 3],
+];
+const COLOURS_XL: [[f32; 3]; 5] = [
+    [0.3651, 0.4232, 0.4341],
+    [-0.2533, -0.0042, 0.1068],
+    [0.1076, 0.1111, -0.0362],
+    [-0.3165, -0.2492, -0.2188],
+    [0.1084, -0.0175, -0.0011],
+];
+
 /// A checkpoint, its readers of prompts, and the types in which its weights are stored.
 pub struct Drawing {
     model: Checkpoint,
     readers: [Option<Reader>; 2],
+    inserts: Vec<Insert>,
+    tiny: Option<TinyAutoencoder>,
     stored: BTreeMap<String, DType>,
 }
 
@@ -45,7 +66,7 @@ impl Drawing {
             return Err(Error::Lacks("use for what its U-Net reads beside latents"));
         }
         let stored = params.iter().map(|(name, tensor)| (name.into(), tensor.dtype())).collect();
-        Ok(Drawing { model, readers, stored })
+        Ok(Drawing { model, readers, inserts: Vec::new(), tiny: None, stored })
     }
 
     /// The checkpoint's extents.
@@ -53,10 +74,46 @@ impl Drawing {
         &self.model
     }
 
+    /// Takes a tiny autoencoder for previews, whose weights stand beside the checkpoint's.
+    ///
+    /// # Errors
+    /// One of other latents, or of another scale.
+    pub fn preview_with(&mut self, tiny: TinyAutoencoder, params: &Params) -> Result<(), Error> {
+        let factor = 1 << tiny.decoder.len().saturating_sub(1);
+        if tiny.latent != self.model.vae.latent || factor != self.model.step() {
+            return Err(Error::Lacks("latents of the tiny autoencoder's kind"));
+        }
+        self.stored.extend(params.iter().map(|(name, tensor)| (name.into(), tensor.dtype())));
+        self.tiny = Some(tiny);
+        Ok(())
+    }
+
+    /// A graph over weights of the types in which the checkpoint keeps them.
+    #[must_use]
+    pub fn stored(&self, graph: Graph) -> Graph {
+        graph.with_stored(|spec| self.stored.get(&spec.name).copied())
+    }
+
+    /// Says what the denoiser predicts, where its files do not.
+    pub fn predict(&mut self, prediction: PredictionType) {
+        self.model.scheduler.prediction_type = Some(prediction);
+    }
+
+    /// The reader of prompts, the first encoder's where there are two.
+    pub fn reader(&self) -> Option<&Reader> {
+        self.readers.iter().flatten().next()
+    }
+
+    /// Takes words that stand for learnt vectors; `model` is the checkpoint with the vocabularies that hold them.
+    pub fn insert(&mut self, model: Checkpoint, words: Insert) {
+        self.model = model;
+        self.inserts.push(words);
+    }
+
     /// The rows of a text for an encoder, with the weights of their tokens.
     fn rows(&self, encoder: usize, text: &str, chunks: usize) -> Vec<Chunk> {
         let Some(reader) = &self.readers[encoder] else { return Vec::new() };
-        let mut rows = prompt::chunks(reader, &prompt::weighted(text), &[]);
+        let mut rows = prompt::chunks(reader, &prompt::weighted(text), &self.inserts);
         rows.resize(chunks, Chunk::empty(reader));
         rows
     }
@@ -73,7 +130,9 @@ impl Pipeline for Drawing {
     }
 
     fn sampling(&self) -> Sampling {
-        Sampling { sampler: Kind::DpmPlusPlus2M, steps: 20, guidance: 7.5, ..Sampling::default() }
+        let sampler = self.model.scheduler.own().unwrap_or(Kind::DpmPlusPlus2M);
+        let steps = if matches!(sampler, Kind::Lcm | Kind::Tcd { .. }) { 4 } else { 20 };
+        Sampling { sampler, steps, guidance: 7.5, ..Sampling::default() }
     }
 
     fn latent(&self, size: [usize; 2]) -> [usize; 3] {
@@ -94,12 +153,17 @@ impl Pipeline for Drawing {
             Network::Denoise => denoise(&self.model, batch)?,
             Network::Decode => decode(&self.model, batch)?,
             Network::Encode => encode(&self.model, batch)?,
+            Network::Preview => {
+                let tiny = self.tiny.as_ref().ok_or(Error::Lacks("tiny autoencoder for previews"))?;
+                let [height, width, _] = self.model.latent(batch.size);
+                preview(tiny, batch.pictures, [height, width])?
+            }
         };
-        Ok(graph.with_stored(|spec| self.stored.get(&spec.name).copied()))
+        Ok(self.stored(graph))
     }
 
     fn chunks(&self, text: &str) -> usize {
-        let rows = |reader: &Reader, text: &str| prompt::chunks(reader, &prompt::weighted(text), &[]).len();
+        let rows = |reader: &Reader, text: &str| prompt::chunks(reader, &prompt::weighted(text), &self.inserts).len();
         let texts = prompt::texts(text);
         let all = texts.iter().flat_map(|text| self.readers.iter().flatten().map(move |reader| rows(reader, text)));
         all.max().unwrap_or(1)
@@ -153,12 +217,24 @@ impl Pipeline for Drawing {
     }
 
     fn plan(&self, sampling: &Sampling) -> Result<Plan, Error> {
+        let scheduler = &self.model.scheduler;
+        // With all of its own settings, of which a name says only some.
+        let own = sampling.spacing.is_none() && scheduler.own() == Ok(sampling.sampler);
         let choice = Choice { kind: sampling.sampler, spacing: sampling.spacing };
-        Ok(self.model.scheduler.plan(Some(choice), sampling.steps)?)
+        Ok(scheduler.plan(Some(choice).filter(|_| !own), sampling.steps)?)
     }
 
-    fn colours(&self, _latent: &[f32]) -> Option<Vec<f32>> {
-        None
+    fn colours(&self, latent: &[f32]) -> Option<Vec<f32>> {
+        let large = self.model.unet.addition.is_some();
+        let map = if large { &COLOURS_XL } else { &COLOURS };
+        (self.model.vae.latent == map.len() - 1).then(|| {
+            let (rows, constant) = (&map[..map.len() - 1], map[map.len() - 1]);
+            let colour = |z: &[f32]| {
+                let sum = z.iter().zip(rows).fold(constant, |sum, (z, row)| [0, 1, 2].map(|i| sum[i] + z * row[i]));
+                sum.map(|x| (x * 0.5 + 0.5).clamp(0.0, 1.0))
+            };
+            latent.chunks_exact(rows.len()).flat_map(colour).collect()
+        })
     }
 }
 
@@ -168,7 +244,7 @@ fn weigh(values: &mut [f32], width: usize, columns: Range<usize>, weights: &[f32
         return;
     }
     let mut part: Vec<f32> = values.chunks_exact(width).flat_map(|row| &row[columns.clone()]).copied().collect();
-    prompt::scale(&mut part, weights, Emphasis::RestoredMean);
+    prompt::scale(&mut part, weights);
     for (row, part) in values.chunks_exact_mut(width).zip(part.chunks_exact(columns.len().max(1))) {
         row[columns.clone()].copy_from_slice(part);
     }

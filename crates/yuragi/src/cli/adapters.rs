@@ -1,25 +1,66 @@
-//! Adapters that change a checkpoint's weights as it is opened, as flags name them.
+//! What changes a checkpoint as it is opened, as flags and prompts name it.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use clap::Args;
-use yuragi::{Failure, io::lora::Lora};
+use yuragi::{
+    Failure,
+    diffusion::config::PredictionType,
+    io::{lora::Lora, parameters::Parameters, textual_inversion::Embedding},
+    models::prompt::Network,
+    stable_diffusion::Loaded as Checkpoint,
+};
 
 use super::common::Loaded;
 
 /// Keys that a note names.
 const MOST_NAMED: usize = 3;
+/// Where adapters lie, beside a model or beside its folder.
+const FOLDERS: [&str; 7] = ["", "lora", "loras", "Lora", "../lora", "../loras", "../Lora"];
+/// What a picture calls what it was drawn with.
+const ADAPTERS: &str = "Lora";
+const EMBEDDINGS: &str = "Embeddings";
+const PREDICTION: &str = "Prediction";
+/// What a checkpoint can be told to predict.
+const PREDICTIONS: [(&str, PredictionType); 4] = [
+    ("epsilon", PredictionType::Epsilon),
+    ("v", PredictionType::Velocity),
+    ("sample", PredictionType::Sample),
+    ("flow", PredictionType::Flow),
+];
 
-/// Which adapters.
+/// Adapters, words that were learnt, and what else is said of a checkpoint.
 #[derive(Args)]
 pub struct AdapterFlags {
     /// A LoRA for a Stable Diffusion checkpoint: kohya's or PEFT's .safetensors, or a folder of PEFT's; how much of it is
-    /// added [default: 1]. May be given several times
+    /// added [default: 1]. May be given several times, as may `<lora:NAME:WEIGHT>` in the prompt
     #[arg(long = "lora", value_name = "FILE[:WEIGHT]")]
     adapters: Vec<Adapter>,
+    /// A folder with the LoRAs that prompts name; may be given several times [default: that of the checkpoint, and `lora`,
+    /// `loras` or `Lora` in it or beside it]
+    #[arg(long = "lora-dir", value_name = "FOLDER")]
+    folders: Vec<PathBuf>,
+    /// A textual inversion for a Stable Diffusion checkpoint, .safetensors; prompts say the file's name, or the word of its
+    /// one tensor. May be given several times
+    #[arg(long = "embedding", value_name = "FILE")]
+    embeddings: Vec<PathBuf>,
+    /// What a Stable Diffusion checkpoint predicts, if its files do not say it: epsilon, v, sample or flow
+    ///
+    /// [default: as the files say; single files of version 2 that say nothing predict v, those for inpainting epsilon]
+    #[arg(long, value_parser = prediction)]
+    prediction: Option<PredictionType>,
 }
 
-/// One of them.
+fn prediction(text: &str) -> Result<PredictionType, String> {
+    let found = PREDICTIONS.iter().find(|(name, _)| *name == text).map(|(_, prediction)| *prediction);
+    found.ok_or_else(|| "it must be epsilon, v, sample or flow".to_owned())
+}
+
+/// An adapter, and how much of it.
 #[derive(Clone)]
 struct Adapter {
     path: PathBuf,
@@ -39,39 +80,125 @@ impl FromStr for Adapter {
     }
 }
 
-impl AdapterFlags {
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.adapters.is_empty()
-    }
-
-    /// Adds them to a model's weights. What of them has no place in the model is named.
-    pub fn merge(&self, loaded: &mut Loaded) -> Result<(), Failure> {
-        for Adapter { path, weight } in &self.adapters {
-            let Loaded::StableDiffusion(model) = loaded else {
-                return Err(Failure::new("`--lora` changes Stable Diffusion checkpoints: name one with `--model`"));
-            };
-            let lora = Lora::open(path)?;
-            let unused = lora.merge(&mut model.params, *weight)?.unused;
-            if let Some(first) = unused.get(..MOST_NAMED.min(unused.len())).filter(|first| !first.is_empty()) {
-                let more = if unused.len() > first.len() { ", .." } else { "" };
-                let (count, names) = (unused.len(), first.join(", "));
-                eprintln!("note: {}: the model has no place for {count} tensors: {names}{more}", lora.origin());
-            }
-        }
-        Ok(())
+/// As a picture tells it: without folders and ends.
+impl fmt::Display for Adapter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", stem(&self.path), self.weight)
     }
 }
 
-/// As a picture tells them: `name:weight`, the names without folders and ends.
-impl fmt::Display for AdapterFlags {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, Adapter { path, weight }) in self.adapters.iter().enumerate() {
-            let comma = if place > 0 { ", " } else { "" };
-            write!(f, "{comma}{}:{weight}", path.file_stem().unwrap_or_default().to_string_lossy())?;
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+impl AdapterFlags {
+    /// Changes a model as the flags and the networks of its prompt say.
+    pub fn apply(&self, loaded: &mut Loaded, networks: &[Network], model: Option<&Path>) -> Result<(), Failure> {
+        let Loaded::StableDiffusion(checkpoint) = loaded else {
+            let given = [
+                ("--lora", !self.adapters.is_empty()),
+                ("--lora-dir", !self.folders.is_empty()),
+                ("--embedding", !self.embeddings.is_empty()),
+                ("--prediction", self.prediction.is_some()),
+                ("<lora:…>", networks.iter().any(is_adapter)),
+            ];
+            let flag = given.into_iter().find(|(_, given)| *given);
+            return flag.map_or(Ok(()), |(flag, _)| {
+                Err(Failure::new(format!("`{flag}` is for Stable Diffusion checkpoints: name one with `--model`")))
+            });
+        };
+        if let Some(prediction) = self.prediction {
+            checkpoint.predict(prediction);
+        }
+        let asked = networks.iter().filter(|network| is_adapter(network)).map(|network| self.asked(network, model));
+        for adapter in self.adapters.iter().cloned().map(Ok).chain(asked) {
+            merge(checkpoint, &adapter?)?;
+        }
+        for other in networks.iter().filter(|network| !is_adapter(network)) {
+            eprintln!("note: `<{}:{}>` is not known here, and left out", other.kind, other.name());
+        }
+        for path in &self.embeddings {
+            checkpoint.embed(&Embedding::open(path)?)?;
         }
         Ok(())
     }
+
+    /// The adapter that a prompt names.
+    fn asked(&self, network: &Network, model: Option<&Path>) -> Result<Adapter, Failure> {
+        let name = network.name();
+        let weight = network.weight().filter(|_| network.arguments.len() <= 2).ok_or_else(|| {
+            let written = network.arguments.join(":");
+            Failure::new(format!("`<lora:{written}>` is not `<lora:NAME>` or `<lora:NAME:WEIGHT>`, with a number"))
+        })?;
+        self.find(name, model).map(|path| Adapter { path, weight: weight as f32 })
+    }
+
+    /// The file of a name: a path, or in one of the folders.
+    fn find(&self, name: &str, model: Option<&Path>) -> Result<PathBuf, Failure> {
+        let home = model.map(|model| if model.is_dir() { model } else { model.parent().unwrap_or(model) });
+        let beside = home.into_iter().flat_map(|home| FOLDERS.map(|folder| home.join(folder)));
+        let mut folders: Vec<PathBuf> = self.folders.iter().cloned().chain(beside).collect();
+        folders.insert(0, PathBuf::new());
+        let files =
+            folders.iter().flat_map(|folder| [name.to_owned(), format!("{name}.safetensors")].map(|n| folder.join(n)));
+        // A folder of that name is an adapter only if it holds one.
+        let there = |path: &PathBuf| path.is_file() || path.join("adapter_config.json").is_file();
+        files.into_iter().find(there).ok_or_else(|| {
+            Failure::new(format!("there is no LoRA {name:?} beside the model: say where it is with `--lora-dir`"))
+        })
+    }
+
+    /// Takes what a picture tells of its making, where nothing was asked for. Adapters are looked for by their names.
+    pub fn complete(&mut self, made: &Parameters, model: Option<&Path>) -> Result<(), Failure> {
+        if let Some(told) = made.get(PREDICTION).filter(|_| self.prediction.is_none()) {
+            self.prediction =
+                Some(prediction(told).map_err(|legal| Failure::new(format!("its {PREDICTION}: {legal}")))?);
+        }
+        if let Some(told) = made.get(ADAPTERS).filter(|_| self.adapters.is_empty()) {
+            let adapter = |text: &str| {
+                let Adapter { path, weight } = text.parse().map_err(Failure::new)?;
+                self.find(&path.to_string_lossy(), model).map(|path| Adapter { path, weight })
+            };
+            match told.split(", ").map(adapter).collect::<Result<_, Failure>>() {
+                Ok(adapters) => self.adapters = adapters,
+                Err(_) => eprintln!("note: the picture was drawn with the LoRA {told:?}: give it with `--lora`"),
+            }
+        }
+        if let Some(told) = made.get(EMBEDDINGS).filter(|_| self.embeddings.is_empty()) {
+            eprintln!("note: the picture was drawn with the embeddings {told:?}: give them with `--embedding`");
+        }
+        Ok(())
+    }
+
+    /// Notes what was given.
+    pub fn tell(&self, made: &mut Parameters) {
+        let mut list = |name, values: Vec<String>| {
+            if !values.is_empty() {
+                made.set(name, values.join(", "));
+            }
+        };
+        list(ADAPTERS, self.adapters.iter().map(Adapter::to_string).collect());
+        list(EMBEDDINGS, self.embeddings.iter().map(|path| stem(path)).collect());
+        let told = PREDICTIONS.iter().filter(|(_, prediction)| Some(*prediction) == self.prediction);
+        list(PREDICTION, told.map(|(name, _)| (*name).to_owned()).collect());
+    }
+}
+
+/// Whether a prompt's network is a LoRA; some call those of convolutions otherwise.
+fn is_adapter(network: &Network) -> bool {
+    matches!(network.kind.as_str(), "lora" | "lyco")
+}
+
+/// Adds an adapter to a model's weights. What of it has no place there is named.
+fn merge(model: &mut Checkpoint, Adapter { path, weight }: &Adapter) -> Result<(), Failure> {
+    let lora = Lora::open(path)?;
+    let unused = lora.merge(&mut model.params, *weight)?.unused;
+    if let Some(first) = unused.get(..MOST_NAMED.min(unused.len())).filter(|first| !first.is_empty()) {
+        let more = if unused.len() > first.len() { ", .." } else { "" };
+        let (count, names) = (unused.len(), first.join(", "));
+        eprintln!("note: {}: the model has no place for {count} tensors: {names}{more}", lora.origin());
+    }
+    Ok(())
 }
 
 #[cfg(test)]

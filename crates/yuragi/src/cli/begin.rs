@@ -1,11 +1,11 @@
 //! Where pictures begin, as flags say it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use yuragi::{
     Failure,
-    io::{Picture, stable_diffusion as files},
+    io::{Picture, parameters::Parameters, stable_diffusion as files},
     models::generator::Begin,
 };
 
@@ -23,14 +23,30 @@ pub struct BeginFlags {
     image: Option<PathBuf>,
     /// The share of the steps that are made of `--image`, 0 to 1: the higher, the less of it is left [default: 0.8, with
     /// a mask 1]
-    #[arg(long, requires = "image", value_parser = strength)]
+    #[arg(long, requires = "beginning", value_parser = strength)]
     strength: Option<f64>,
     /// What is drawn anew of `--image`: white, in a picture of its size
-    #[arg(long, value_name = "FILE", requires = "image")]
+    #[arg(long, value_name = "FILE", requires = "beginning")]
     mask: Option<PathBuf>,
     /// The noise to begin with: a safetensors file with a tensor `latents` [N, channels, height, width] of unit variance
     #[arg(long, value_name = "FILE")]
     init_latents: Option<PathBuf>,
+}
+
+/// What a picture calls the files that it began with.
+const IMAGE: &str = "Init image";
+const MASK: &str = "Mask";
+const LATENTS: &str = "Init latents";
+
+/// A file that a picture names.
+fn found(made: &Parameters, name: &str, from: &Path, flag: &str) -> Result<Option<PathBuf>, Failure> {
+    let Some(told) = made.get(name).map(Path::new) else { return Ok(None) };
+    let beside = from.parent().zip(told.file_name()).map(|(folder, name)| folder.join(name));
+    let there = [Some(told.to_owned()), beside].into_iter().flatten().find(|path| path.is_file());
+    there.map(Some).ok_or_else(|| {
+        let (from, told) = (from.display(), told.display());
+        Failure::new(format!("{from} was made of {told}, which is not there: name it with `{flag}`"))
+    })
 }
 
 /// What the flags name, read.
@@ -45,11 +61,34 @@ pub struct Beginning {
 }
 
 impl BeginFlags {
-    /// Takes a size where none was asked for.
-    pub fn complete(&mut self, [width, height]: [usize; 2]) {
+    /// Takes what the picture at `from` tells of its beginning, where nothing was asked for. Files that it names are looked
+    /// for where it names them, then beside it.
+    pub fn complete(&mut self, made: &Parameters, from: &Path) -> Result<(), Failure> {
         if self.image.is_none() {
-            self.width.get_or_insert(width);
-            self.height.get_or_insert(height);
+            if let Some([width, height]) = made.size()? {
+                self.width.get_or_insert(width);
+                self.height.get_or_insert(height);
+            }
+            if self.init_latents.is_none() {
+                self.image = found(made, IMAGE, from, "--image")?;
+            }
+            if self.mask.is_none() && self.image.is_some() {
+                self.mask = found(made, MASK, from, "--mask")?;
+            }
+            if self.image.is_none() && self.init_latents.is_none() {
+                self.init_latents = found(made, LATENTS, from, "--init-latents")?;
+            }
+        }
+        if let Some(strength) = made.number::<f64>("Denoising strength")?.filter(|_| self.image.is_some()) {
+            self.strength.get_or_insert(strength.clamp(0.0, 1.0));
+        }
+        Ok(())
+    }
+
+    /// Notes where pictures begin.
+    pub fn tell(&self, made: &mut Parameters) {
+        for (name, path) in [(IMAGE, &self.image), (MASK, &self.mask), (LATENTS, &self.init_latents)] {
+            path.iter().for_each(|path| made.set(name, path.display()));
         }
     }
 
@@ -60,6 +99,11 @@ impl BeginFlags {
         step: usize,
         latent: impl Fn([usize; 2]) -> [usize; 3],
     ) -> Result<Beginning, Failure> {
+        for (flag, given) in [("--mask", self.mask.is_some()), ("--strength", self.strength.is_some())] {
+            if given && self.image.is_none() {
+                return Err(Failure::new(format!("`{flag}` says what is done to a picture: name it with `--image`")));
+            }
+        }
         let picture = self.image.as_ref().map(Picture::open).transpose()?;
         let of_picture = |side: usize| (side / step * step).max(step);
         let own = picture.as_ref().map_or(usual, |p| [p.width(), p.height()].map(of_picture));
@@ -111,7 +155,8 @@ impl Beginning {
     }
 }
 
-fn strength(text: &str) -> Result<f64, String> {
+/// A share of steps.
+pub fn strength(text: &str) -> Result<f64, String> {
     let value = text.parse().ok().filter(|value| (0.0..=1.0).contains(value));
     value.ok_or_else(|| "it must be a number from 0 to 1".to_owned())
 }

@@ -270,6 +270,11 @@ impl SamplingFlags {
         Ok(())
     }
 
+    /// Whether a sampler is asked for.
+    pub fn names_sampler(&self) -> bool {
+        self.sampler.is_some()
+    }
+
     /// As the generator takes them, over what the model does by itself.
     pub fn sampling(&self, usual: Sampling) -> Sampling {
         let &SamplingFlags { steps, guidance, sampler, schedule, guidance_rescale, guidance_interval, rng } = self;

@@ -7,7 +7,7 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use clap::{Args, value_parser};
+use clap::{ArgGroup, Args, value_parser};
 use console::Term;
 use yuragi::{
     Failure,
@@ -15,7 +15,7 @@ use yuragi::{
     io::{Picture, export, parameters::Parameters, stable_diffusion, terminal},
     model::Model,
     models::{
-        generator::{Batch, Generator, Pipeline, Request, Sampling},
+        generator::{Batch, Generator, Job, Pipeline, Request, Sampling},
         prompt,
         tokenizer::Unknown,
     },
@@ -26,13 +26,17 @@ use super::{
     adapters::AdapterFlags,
     begin::BeginFlags,
     common::{Loaded, ModelFlags, Progress, SamplingFlags, check_place, interruption, print},
+    hires::{Hires, HiresFlags},
     output::Output,
+    preview::PreviewFlags,
     record::Record,
 };
 
 /// Launches between two looks at Ctrl-C.
 const LAUNCHES: usize = 32;
 
+/// What a picture calls the side of its tiles.
+const TILES: &str = "Tiles";
 /// Words that a note names.
 const MOST_NAMED: usize = 5;
 /// Letters that a note has of a word.
@@ -43,6 +47,8 @@ const MOST_LETTERS: usize = 40;
 /// Equal words, seeds and settings give equal files, on any number of threads. Every picture carries
 /// them in its `parameters` text, which web interfaces and `yuragi info` read.
 #[derive(Args)]
+#[command(group(ArgGroup::new("beginning").args(["image", "from"]).multiple(true)))]
+#[command(group(ArgGroup::new("larger").args(["hires", "from"]).multiple(true)))]
 pub struct Generate {
     /// What to draw, in English or Japanese; "" draws anything
     #[arg(required_unless_present = "from")]
@@ -77,6 +83,14 @@ pub struct Generate {
     #[command(flatten)]
     begin: BeginFlags,
     #[command(flatten)]
+    hires: HiresFlags,
+    /// The side of the tiles in which pictures are decoded, in pixels: less memory for large pictures, which then fade from
+    /// tile to tile [default: whole pictures]
+    #[arg(long, value_name = "PIXELS")]
+    tiles: Option<usize>,
+    #[command(flatten)]
+    preview: PreviewFlags,
+    #[command(flatten)]
     adapters: AdapterFlags,
     /// Draw every pixel as a square of so many, 1 to 16
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u16).range(1..=16))]
@@ -104,21 +118,31 @@ impl Generate {
         let output = Output::new(self.output.as_deref(), count)?;
         output.format().check_text(&[&*prompt, &*negative].concat())?;
         self.save_latents.as_deref().map_or(Ok(()), check_place)?;
+        self.preview.check()?;
         let interrupted = interruption("stopping")?;
         let (mut loaded, name) = self.model.load()?;
-        self.adapters.merge(&mut loaded)?;
-        let adapters = self.adapters.to_string();
+        let (bare, networks) = prompt::networks(&prompt);
+        self.adapters.apply(&mut loaded, &networks, self.model.model.as_deref())?;
+        // The built-in model knows no networks: to it, they are words.
+        let words = if matches!(loaded, Loaded::Own(_)) { &*prompt } else { &*bare };
         let frugal = matches!(loaded, Loaded::StableDiffusion(_));
         let step = match &loaded {
             Loaded::Own(_) => 1,
             Loaded::StableDiffusion(loaded) => loaded.drawing.model().step(),
         };
-        if let Loaded::Own(model) = &loaded {
-            self.note(model, &prompt, &negative);
+        match &loaded {
+            Loaded::Own(model) => self.note(model, words, &negative),
+            Loaded::StableDiffusion(loaded) => {
+                let own = &loaded.drawing.model().scheduler;
+                if let (Err(_), Some(class), false) = (own.own(), &own.class_name, self.sampling.names_sampler()) {
+                    eprintln!("note: the model's own {class} is not known here: DPM++ 2M takes its place");
+                }
+            }
         }
         if let Some(maker) = maker.filter(|maker| *maker != name) {
             eprintln!("note: the picture was drawn by {maker:?}, and is repeated with {name:?}");
         }
+        self.preview.apply(&mut loaded)?;
         let (pipeline, params) = loaded.into_parts()?;
         let begin = self.begin.read(pipeline.size(), step, |size| pipeline.latent(size))?;
         let machine = self.model.machine()?;
@@ -130,43 +154,70 @@ impl Generate {
                 if sampling.guidance == 1.0 { "guidance 1 leads away from nothing" } else { "the model guides itself" };
             eprintln!("note: {why}: the negative prompt is not used");
         }
-        let (prompt, negative) = (&*prompt, if unguided { "" } else { &*negative });
+        let negative = if unguided { "" } else { &*negative };
         let batch = Batch {
             pictures: usize::from(self.batch).min(count),
             size: begin.size,
-            chunks: pipeline.chunks(prompt).max(pipeline.chunks(negative)),
+            chunks: pipeline.chunks(words).max(pipeline.chunks(negative)),
             skip: usize::from(self.clip_skip.map_or(0, |skip| skip - 1)),
         };
-        let generator = Generator::of(&machine, machine.upload(params)?, pipeline, batch)?.frugal(frugal);
-        let generator = if begin.is_picture() { generator.with_encoder(&machine)? } else { generator };
-        let [width, height] = begin.size;
+        let store = machine.upload(params)?;
+        let compile = |batch, encodes| -> Result<_, Failure> {
+            let mut generator = Generator::of(&machine, &store, &*pipeline, batch)?.frugal(frugal);
+            if encodes {
+                generator = generator.with_encoder(&machine)?;
+            }
+            if let Some(side) = self.tiles {
+                let named = |error| Failure::new(format!("`--tiles {side}`: {error}"));
+                generator = generator.with_tiles(&machine, side).map_err(named)?;
+            }
+            Ok(if self.preview.draws() { generator.with_preview(&machine)? } else { generator })
+        };
+        let generator = compile(batch, begin.is_picture())?;
+        let hires = self.hires.plan(&sampling, batch, step, begin.is_picture())?;
+        let larger = hires.as_ref().map(|hires| compile(hires.batch, hires.of_picture)).transpose()?;
+        let size = hires.as_ref().map_or(begin.size, |hires| hires.batch.size);
+        let [width, height] = size;
+        let more = self.more(begin.is_picture().then_some(sampling.strength), hires.as_ref());
         let mut latents = Vec::new();
         let mut progress = Progress::new("drawing")?;
         for first in (0..count).step_by(batch.pictures) {
             let group: Vec<(usize, u64)> =
                 (first..count.min(first + batch.pictures)).map(|n| (n, seed.wrapping_add(n as u64))).collect();
-            let skip = self.clip_skip.unwrap_or(1);
-            let size = begin.size;
             let record = |seed| {
-                Record { prompt, negative, seed, sampling, size, skip, adapters: &adapters, model: &name }.to_string()
+                let (skip, size) = (self.clip_skip.unwrap_or(1), begin.size);
+                let record =
+                    Record { prompt: &prompt, negative, seed, sampling, size, skip, more: &more, model: &name };
+                Parameters::from(&record).to_string()
             };
             output.format().check_text(&record(seed))?;
             let requests: Vec<Request<'_>> = group
                 .iter()
-                .map(|&(number, seed)| Request { prompt, negative, seed, begin: begin.of(number) })
+                .map(|&(number, seed)| Request { prompt: words, negative, seed, begin: begin.of(number) })
                 .collect();
+            // Of two passes, the second makes more pixels a step.
+            let share = hires.as_ref().map_or(1.0, Hires::share_of_first);
+            let mut tell = |done: f64| {
+                let done = group.len() as f64 * done;
+                progress.set((first as f64 + done) / count as f64);
+                interrupted.load(Ordering::Relaxed)
+            };
             let mut job = generator.start(&requests, &sampling)?;
-            loop {
-                if interrupted.load(Ordering::Relaxed) {
-                    eprintln!("interrupted; {first} of {count} pictures were written");
-                    return Ok(ExitCode::from(INTERRUPTED));
-                }
-                let state = job.advance(LAUNCHES)?;
-                let share = group.len() as f64 * state.done as f64 / state.total as f64;
-                progress.set((first as f64 + share) / count as f64);
-                if state.is_all() {
-                    break;
-                }
+            let only_latents = hires.as_ref().is_some_and(|hires| !hires.of_picture);
+            let mut stopped = self.draw(&mut job, only_latents, |done| tell(share * done))?;
+            if let (false, Some(hires), Some(larger)) = (stopped, &hires, &larger) {
+                let begins = hires.begins(&job, group.len())?;
+                let requests: Vec<Request<'_>> = requests
+                    .iter()
+                    .zip(&begins)
+                    .map(|(request, values)| Request { begin: hires.begin(values), ..*request })
+                    .collect();
+                job = larger.start(&requests, &hires.sampling)?;
+                stopped = self.draw(&mut job, false, |done| tell(share + (1.0 - share) * done))?;
+            }
+            if stopped {
+                eprintln!("interrupted; {first} of {count} pictures were written");
+                return Ok(ExitCode::from(INTERRUPTED));
             }
             for (place, &(number, seed)) in group.iter().enumerate() {
                 if job.picture(place).is_some_and(|values| values.iter().any(|v| !v.is_finite())) {
@@ -193,7 +244,7 @@ impl Generate {
             }
         }
         if let Some(path) = &self.save_latents {
-            stable_diffusion::save_latents(path, &latents, generator.pipeline().latent(begin.size))?;
+            stable_diffusion::save_latents(path, &latents, pipeline.latent(size))?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -213,14 +264,49 @@ impl Generate {
         if let Some(skip) = made.number("Clip skip").map_err(|error| failed(&error))? {
             self.clip_skip.get_or_insert(if (1..=12).contains(&skip) { skip } else { 1 });
         }
-        if let Some(size) = made.size().map_err(|error| failed(&error))? {
-            self.begin.complete(size);
+        self.begin.complete(&made, path)?;
+        self.hires.complete(&made).map_err(|error| failed(&error))?;
+        if let Some(side) = made.number(TILES).map_err(|error| failed(&error))? {
+            self.tiles.get_or_insert(side);
         }
         self.sampling.complete(&made).map_err(|error| failed(&error))?;
-        if let Some(adapters) = made.get("Lora").filter(|_| self.adapters.is_empty()) {
-            eprintln!("note: the picture was drawn with the LoRA {adapters:?}: give it with `--lora`");
-        }
+        self.adapters.complete(&made, self.model.model.as_deref()).map_err(|error| failed(&error))?;
         Ok(made.get("Model").map(str::to_owned))
+    }
+
+    /// Goes on with a job to its end, or until its latents are there; whether it was stopped on the way. `tell` hears the
+    /// share that is done, and says whether to stop.
+    fn draw<B: Backend, P: Pipeline>(
+        &self,
+        job: &mut Job<'_, B, &B::Store, P>,
+        only_latents: bool,
+        mut tell: impl FnMut(f64) -> bool,
+    ) -> Result<bool, Failure> {
+        let mut seen = 0;
+        loop {
+            let state = job.advance(LAUNCHES)?;
+            if tell(state.done as f64 / state.total as f64) {
+                return Ok(true);
+            }
+            if job.evaluated() > seen {
+                seen = job.evaluated();
+                self.preview.show(job)?;
+            }
+            if state.is_all() || only_latents && job.is_denoised() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// What else of the flags a picture is repeated with.
+    fn more(&self, strength: Option<f64>, hires: Option<&Hires>) -> Vec<(String, String)> {
+        let mut more = Parameters::default();
+        hires.iter().for_each(|hires| hires.tell(&mut more));
+        self.tiles.iter().for_each(|side| more.set(TILES, side));
+        strength.iter().for_each(|strength| more.set("Denoising strength", strength));
+        self.begin.tell(&mut more);
+        self.adapters.tell(&mut more);
+        more.settings
     }
 
     /// Tells what the model makes of the words, where that may surprise.

@@ -9,8 +9,10 @@ mod convert;
 mod evaluate;
 mod fit;
 mod generate;
+mod hires;
 mod info;
 mod output;
+mod preview;
 mod record;
 mod sample;
 mod train;
@@ -31,7 +33,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    Generate(generate::Generate),
+    Generate(Box<generate::Generate>),
     Train(Box<train::Train>),
     Evaluate(evaluate::Evaluate),
     Info(info::Info),

@@ -1,9 +1,8 @@
 //! How a picture was made, as the picture tells it: the layout that web interfaces read.
 
-use std::fmt;
-
 use yuragi::{
     diffusion::{Rng, guidance::Interval, rng::Launch, sampler::Choice},
+    io::parameters::Parameters,
     models::generator::Sampling,
 };
 
@@ -17,50 +16,41 @@ pub struct Record<'a> {
     pub size: [usize; 2],
     /// Blocks of the text encoders, counted from the end, at which they are left; 1 is none.
     pub skip: u16,
-    /// Adapters with their weights; none are "".
-    pub adapters: &'a str,
+    /// What else flags say, by name; before what the picture is repeated with.
+    pub more: &'a [(String, String)],
     pub model: &'a str,
 }
 
-impl fmt::Display for Record<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let &Record { prompt, negative, seed, sampling, size: [width, height], skip, adapters, model } = self;
-        let Sampling { sampler, steps, guidance, spacing, rescale, interval, rng, strength, .. } = sampling;
-        writeln!(f, "{prompt}")?;
-        if !negative.is_empty() {
-            writeln!(f, "Negative prompt: {negative}")?;
-        }
-        let (sampler, model) = (quoted(&Choice { kind: sampler, spacing }.label()), quoted(model));
-        write!(f, "Steps: {steps}, Sampler: {sampler}, CFG scale: {guidance}, Seed: {seed}, Size: {width}x{height}, ")?;
+impl From<&Record<'_>> for Parameters {
+    fn from(record: &Record<'_>) -> Parameters {
+        let &Record { prompt, negative, seed, sampling, size: [width, height], skip, more, model } = record;
+        let Sampling { sampler, steps, guidance, spacing, rescale, interval, rng, .. } = sampling;
+        let mut made = Parameters { prompt: prompt.to_owned(), negative: negative.to_owned(), ..Parameters::default() };
+        made.set("Steps", steps);
+        made.set("Sampler", Choice { kind: sampler, spacing }.label());
+        made.set("CFG scale", guidance);
+        made.set("Seed", seed);
+        made.set("Size", format_args!("{width}x{height}"));
         if rescale != 0.0 {
-            write!(f, "CFG Rescale: {rescale}, ")?;
+            made.set("CFG Rescale", rescale);
         }
         if interval != Interval::default() {
-            write!(f, "Guidance interval: {}, ", quoted(&interval.to_string()))?;
+            made.set("Guidance interval", interval);
         }
         if skip > 1 {
-            write!(f, "Clip skip: {skip}, ")?;
-        }
-        if strength < 1.0 {
-            write!(f, "Denoising strength: {strength}, ")?;
+            made.set("Clip skip", skip);
         }
         match rng {
             Rng::Yuragi => {}
-            Rng::TorchCpu => write!(f, "RNG: CPU, ")?,
-            Rng::TorchCuda(Launch::UNLIMITED) => write!(f, "RNG: NV, ")?,
-            Rng::TorchCuda(_) => write!(f, "RNG: {}, ", quoted(&rng.to_string()))?,
+            Rng::TorchCpu => made.set("RNG", "CPU"),
+            Rng::TorchCuda(Launch::UNLIMITED) => made.set("RNG", "NV"),
+            Rng::TorchCuda(_) => made.set("RNG", rng),
         }
-        if !adapters.is_empty() {
-            write!(f, "Lora: {}, ", quoted(adapters))?;
-        }
-        write!(f, "Model: {model}, Version: yuragi {}", env!("CARGO_PKG_VERSION"))
+        more.iter().for_each(|(name, value)| made.set(name, value));
+        made.set("Model", model);
+        made.set("Version", concat!("yuragi ", env!("CARGO_PKG_VERSION")));
+        made
     }
-}
-
-/// A value as it is, or as a JSON string where it would end too early.
-fn quoted(value: &str) -> String {
-    let plain = !value.contains([',', ':', '\n', '"']);
-    if plain { value.to_owned() } else { serde_json::Value::from(value).to_string() }
 }
 
 #[cfg(test)]
@@ -69,22 +59,26 @@ mod tests {
 
     use super::*;
 
+    fn told(record: &Record<'_>) -> String {
+        Parameters::from(record).to_string()
+    }
+
     fn record<'a>(negative: &'a str, model: &'a str) -> Record<'a> {
         let sampling = Sampling { steps: 16, ..Sampling::default() };
-        Record { prompt: "a red cat", negative, seed: u64::MAX, sampling, size: [64; 2], skip: 1, adapters: "", model }
+        Record { prompt: "a red cat", negative, seed: u64::MAX, sampling, size: [64; 2], skip: 1, more: &[], model }
     }
 
     #[test]
     fn it_has_the_layout_of_web_interfaces() {
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(
-            record("dog", "yuragi-emoji").to_string(),
+            told(&record("dog", "yuragi-emoji")),
             format!(
                 "a red cat\nNegative prompt: dog\nSteps: 16, Sampler: Euler, CFG scale: 1.5, \
                  Seed: 18446744073709551615, Size: 64x64, Model: yuragi-emoji, Version: yuragi {version}"
             )
         );
-        let text = record("", "a, \"b\": c").to_string();
+        let text = told(&record("", "a, \"b\": c"));
         assert!(text.starts_with("a red cat\nSteps: 16, "), "{text}");
         assert!(text.contains(r#"Model: "a, \"b\": c", Version"#), "{text}");
     }
@@ -95,7 +89,7 @@ mod tests {
             [("torch-cpu", "CPU"), ("torch-cuda", "NV"), ("torch-cuda:28x1536", "\"torch-cuda:28x1536\"")]
         {
             let sampling = Sampling { rng: rng.parse().unwrap(), ..Sampling::default() };
-            let text = Record { sampling, ..record("", "m") }.to_string();
+            let text = told(&Record { sampling, ..record("", "m") });
             assert!(text.contains(&format!("Size: 64x64, RNG: {name}, Model: m")), "{text}");
         }
     }
@@ -108,7 +102,7 @@ mod tests {
             interval: "0.1:0.9".parse().unwrap(),
             ..Sampling::default()
         };
-        let text = Record { sampling, ..record("", "m") }.to_string();
+        let text = told(&Record { sampling, ..record("", "m") });
         assert!(text.contains("Sampler: Euler Karras, CFG scale: 1.5"), "{text}");
         assert!(text.contains("Size: 64x64, CFG Rescale: 0.7, Guidance interval: \"0.1:0.9\", Model: m"), "{text}");
     }

@@ -2,52 +2,20 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
 };
 
 use yuragi::{
     cpu::Cpu,
     graph::Backend,
-    io::{Checkpoint, Tensor, checkpoint::Archive, stable_diffusion as files},
+    io::{Checkpoint, Tensor, stable_diffusion as files},
     models::generator::{Batch, Generator, Pipeline, Request},
 };
 
-use crate::program::Scratch;
-
-fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/stable_diffusion").join(name)
-}
-
-fn model() -> String {
-    golden("sd15").display().to_string()
-}
-
-/// `[1, C, h, w]` with its channels last.
-fn last(values: &[f32], channels: usize) -> Vec<f32> {
-    let pixels = values.len() / channels;
-    (0..values.len()).map(|i| values[i % channels * pixels + i / channels]).collect()
-}
-
-#[test]
-fn t32_twenty_steps_are_those_of_diffusers() {
-    let scratch = Scratch::new();
-    let values = Archive::open(golden("sd15-values.safetensors")).unwrap();
-    let start = last(&values.tensor("start").unwrap().to_f32(), 4);
-    files::save_latents(&scratch.join("start.safetensors"), &[start], [8, 8, 4]).unwrap();
-    for sampler in ["ddim", "euler", "dpm++2m"] {
-        let flags = ["--width", "16", "--height", "16", "--steps", "20", "--guidance", "7.5", "--sampler", sampler];
-        let files = ["--init-latents", "start.safetensors", "--save-latents", "end.safetensors", "-o", "x.png"];
-        let words = ["generate", "a red cat, 3 hats", "--negative", "blurry", "--model", &model()];
-        scratch.succeed(words.iter().chain(&flags).chain(&files));
-        let have = files::read_latents(&scratch.join("end.safetensors"), [8, 8, 4]).unwrap().remove(0);
-        let want = last(&values.tensor(&format!("sampled.{sampler}")).unwrap().to_f32(), 4);
-        let size = want.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
-        let error = have.iter().zip(&want).fold(0.0_f32, |m, (a, b)| m.max((a - b).abs()));
-        println!("{sampler}: {:.1e}", error / size);
-        assert!(error <= 1e-3 * size, "{sampler}: off by {error} of {size}");
-    }
-}
+use crate::{
+    program::Scratch,
+    steps::{golden, model},
+};
 
 #[test]
 fn t32_pictures_begin_at_pictures_masks_and_latents() {
@@ -147,13 +115,74 @@ fn t32_adapters_are_added_to_the_weights() {
     assert!(plain != draw(&["--lora", "hat.safetensors:0.5", "--lora", "hat.safetensors:0.5"]).0);
     let told = scratch.succeed(["info", "x.png"]);
     assert!(told.out.contains("hat:0.5, hat:0.5"), "{}", told.out);
-    let (_, note) = draw(&["--from", "x.png"]);
+    // Of the adapter, a picture tells the name.
+    fs::rename(scratch.join("x.png"), scratch.join("first.png")).unwrap();
+    let twice = yuragi::io::Picture::open(scratch.join("first.png")).unwrap();
+    let (found, note) = draw(&["--from", "first.png"]);
+    assert!(found == twice && !note.contains("drawn with"), "{note}");
+    fs::create_dir(scratch.join("lora")).unwrap();
+    fs::rename(scratch.join("hat.safetensors"), scratch.join("lora/hat.safetensors")).unwrap();
+    let (_, note) = draw(&["--from", "first.png"]);
     assert!(note.contains("drawn with the LoRA"), "{note}");
+    let (found, note) = draw(&["--from", "first.png", "--lora-dir", "lora"]);
+    assert!(found == twice && !note.contains("drawn with"), "{note}");
+
+    // A prompt names it, too, and is not read as words.
+    let words = |words: &str, flags: &[&str]| {
+        let common = ["generate", words, "--seed", "5", "--steps", "2", "--model", &model, "-o", "x.png"];
+        let said = scratch.run(common.iter().chain(flags));
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        (yuragi::io::Picture::open(scratch.join("x.png")).unwrap(), said.err)
+    };
+    assert!(words("a red cat<lora:hat>", &["--lora-dir", "lora"]).0 == adapted);
+    assert!(words("a red cat<lora:lora/hat:1>", &[]).0 == adapted);
+    assert!(words("a red cat<lora:hat:0>", &["--lora-dir", "lora"]).0 == plain);
+    let told = scratch.succeed(["info", "x.png"]);
+    assert!(told.out.contains("<lora:hat:0>"), "{}", told.out);
+    let (_, note) = words("a red cat<hypernet:x:1>", &[]);
+    assert!(note.contains("`<hypernet:x>` is not known"), "{note}");
+    let unlike = |text: &str, words: &[&str]| scratch.refuse(["generate", text, "--model", &model], words);
+    unlike("<lora:nowhere>", &["\"nowhere\"", "--lora-dir"]);
+    unlike("<lora:lora/hat:much>", &["<lora:lora/hat:much>", "WEIGHT"]);
+    unlike("<lora:lora/hat:1:0.5>", &["<lora:lora/hat:1:0.5>"]);
+    scratch.refuse(["generate", "a cat <lora:hat>"], &["<lora:…>", "--model"]);
+    fs::rename(scratch.join("lora/hat.safetensors"), scratch.join("hat.safetensors")).unwrap();
 
     let refused = |flags: &[&str], words: &[&str]| scratch.refuse(["generate", "x"].iter().chain(flags), words);
     refused(&["--lora", "hat.safetensors"], &["Stable Diffusion", "--model"]);
     refused(&["--model", &model, "--lora", "absent.safetensors"], &["absent.safetensors"]);
     refused(&["--model", &model, "--lora", "x.png"], &["x.png"]);
+}
+
+#[test]
+fn t33_words_stand_for_learnt_vectors() {
+    let scratch = Scratch::new();
+    let model = model();
+    let embedding = |name: &str, tensor: &str, width: usize| {
+        let mut file = Checkpoint::default();
+        let values: Vec<f32> = (0..2 * width).map(|i| (i as f32).sin()).collect();
+        file.insert(tensor, Tensor::from_values(&[2, width], &values).unwrap());
+        file.save(scratch.join(name)).unwrap();
+    };
+    embedding("my-hat.safetensors", "emb_params", 16);
+    embedding("foreign.safetensors", "<toy>", 8);
+    let draw = |words: &str, flags: &[&str]| {
+        let common = ["generate", words, "--seed", "5", "--steps", "2", "--model", &model, "-o", "x.png"];
+        let said = scratch.run(common.iter().chain(flags));
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        (yuragi::io::Picture::open(scratch.join("x.png")).unwrap(), said.err)
+    };
+    let (plain, _) = draw("a cat in my-hat", &[]);
+    let (learnt, _) = draw("a cat in my-hat", &["--embedding", "my-hat.safetensors"]);
+    assert!(plain != learnt);
+    let told = scratch.succeed(["info", "x.png"]);
+    assert!(told.out.contains("my-hat"), "{}", told.out);
+    let (_, note) = draw("a cat", &["--from", "x.png"]);
+    assert!(note.contains("drawn with the embeddings \"my-hat\""), "{note}");
+    assert!(draw("a cat", &[]).0 == draw("a cat", &["--embedding", "my-hat.safetensors"]).0);
+    let foreign = ["generate", "x", "--model", &model, "--embedding", "foreign.safetensors"];
+    scratch.refuse(foreign, &["foreign.safetensors", "[8]", "[16]"]);
+    scratch.refuse(["generate", "x", "--embedding", "my-hat.safetensors"], &["`--embedding`", "--model"]);
 }
 
 #[test]
@@ -216,6 +245,20 @@ fn t32_a_picture_is_repeated_from_its_own_text() {
     scratch.succeed(["generate", "--from", "first.png", "--seed", "10", "-o", "other.png", "--model", &model]);
     assert!(fs::read(scratch.join("first.png")).unwrap() != fs::read(scratch.join("other.png")).unwrap());
     assert_eq!(scratch.run(["generate", "-o", "x.png"]).code, Some(2), "words are needed");
+
+    // A picture that was made of another one, and through a mask.
+    let mask = yuragi::io::Picture::filled(48, 32, [255; 3]).unwrap();
+    yuragi::io::png::save(scratch.join("mask.png"), &mask, &[]).unwrap();
+    let begin = ["--image", "first.png", "--mask", "mask.png", "--strength", "0.5", "--seed", "3", "--steps", "4"];
+    scratch.succeed(["generate", "a cat", "--model", &model, "-o", "made.png"].iter().chain(&begin));
+    scratch.succeed(["generate", "--from", "made.png", "-o", "again.png", "--model", &model]);
+    assert!(fs::read(scratch.join("made.png")).unwrap() == fs::read(scratch.join("again.png")).unwrap());
+    scratch.succeed(["generate", "--from", "made.png", "--strength", "0.9", "-o", "other.png", "--model", &model]);
+    assert!(fs::read(scratch.join("made.png")).unwrap() != fs::read(scratch.join("other.png")).unwrap());
+    let strength = ["generate", "--from", "first.png", "--strength", "0.5", "-o", "x.png", "--model", &model];
+    scratch.refuse(strength, &["`--strength`", "--image"]);
+    fs::remove_file(scratch.join("mask.png")).unwrap();
+    scratch.refuse(["generate", "--from", "made.png", "--model", &model], &["made.png was made of mask.png", "--mask"]);
     yuragi::io::png::save(scratch.join("mute.png"), &yuragi::io::Picture::filled(8, 8, [0; 3]).unwrap(), &[]).unwrap();
     scratch.refuse(["generate", "--from", "mute.png", "-o", "x.png"], &["mute.png", "does not tell"]);
 }

@@ -1,0 +1,58 @@
+//! Pictures that are looked at while they are drawn, as flags say it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use yuragi::{
+    Failure,
+    graph::Backend,
+    io::{Picture, png},
+    models::generator::{Job, Pipeline},
+};
+
+use super::common::{Loaded, check_place};
+
+/// What is seen on the way.
+#[derive(Args)]
+pub struct PreviewFlags {
+    /// A PNG file that shows after each step what the picture becomes; of a batch, the first one. Without `--tae`, it has
+    /// the latent's size
+    #[arg(long, value_name = "FILE")]
+    preview: Option<PathBuf>,
+    /// The tiny autoencoder (TAESD) that decodes previews of a Stable Diffusion checkpoint: a diffusers folder, or a
+    /// .safetensors
+    #[arg(long, value_name = "PATH", requires = "preview")]
+    tae: Option<PathBuf>,
+}
+
+impl PreviewFlags {
+    /// Refuses what cannot be written, before anything is drawn.
+    pub fn check(&self) -> Result<(), Failure> {
+        self.preview.as_deref().map_or(Ok(()), check_place)
+    }
+
+    /// Whether a network draws what is shown.
+    pub fn draws(&self) -> bool {
+        self.tae.is_some()
+    }
+
+    /// Gives a model what previews need.
+    pub fn apply(&self, loaded: &mut Loaded) -> Result<(), Failure> {
+        match (&self.tae, loaded) {
+            (None, _) => Ok(()),
+            (Some(path), Loaded::StableDiffusion(checkpoint)) => checkpoint.preview_with(path),
+            (Some(_), Loaded::Own(_)) => {
+                Err(Failure::new("`--tae` is for Stable Diffusion checkpoints: name one with `--model`"))
+            }
+        }
+    }
+
+    /// Shows a job as it is.
+    pub fn show<B: Backend, P: Pipeline>(&self, job: &Job<'_, B, &B::Store, P>) -> Result<(), Failure> {
+        let Some(path) = &self.preview else { return Ok(()) };
+        let Some(draft) = job.draft(0)? else { return Ok(()) };
+        let [width, height] = draft.size;
+        let rgb = draft.rgb.iter().map(|x| (x * 255.0).round() as u8).collect();
+        Ok(png::save(path, &Picture::new(width, height, rgb)?, &[])?)
+    }
+}
