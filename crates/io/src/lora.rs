@@ -21,8 +21,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use yuragi_graph::{HostTensor, Params};
+use yuragi_models::stable_diffusion::ADAPTER;
 
-use crate::checkpoint::{Archive, CheckpointError};
+use crate::checkpoint::{Archive, Checkpoint, CheckpointError, Tensor};
 use names::{Blocks, Role};
 
 /// The file of an adapter in PEFT's folder, and in diffusers'.
@@ -266,6 +267,35 @@ impl Lora {
         let columns = tensor.shape().iter().skip(1).product();
         Ok(Factor { rows, columns, shape: tensor.shape().to_vec(), values })
     }
+}
+
+/// Writes an adapter of a U-Net in kohya's names. Its parameters come under the names of the U-Net's layers, with the ends
+/// of [`ADAPTER`]; matrices of layers that are `pointwise` convolutions in the model's files get the shapes of such.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn save<'a>(
+    path: &Path,
+    parameters: impl IntoIterator<Item = (&'a str, &'a HostTensor)>,
+    pointwise: impl Fn(&str) -> bool,
+    rank: usize,
+    alpha: f32,
+) -> Result<(), CheckpointError> {
+    let mut file = Checkpoint::default();
+    file.set("ss_network_module", "networks.lora");
+    file.set("ss_network_dim", rank);
+    file.set("ss_network_alpha", alpha);
+    for (name, tensor) in parameters {
+        let part = ADAPTER.iter().find_map(|end| Some((name.strip_suffix(end)?.strip_suffix('.')?, end)));
+        let Some((layer, end)) = part else { continue };
+        let mut shape = tensor.shape().to_vec();
+        if shape.len() == 2 && pointwise(layer) {
+            shape.extend([1, 1]);
+        }
+        let module = names::key(layer.strip_prefix("unet.").unwrap_or(layer));
+        file.insert(format!("lora_unet_{module}.{end}"), Tensor::from_values(&shape, &tensor.to_f32())?);
+    }
+    file.save(path)
 }
 
 /// A matrix of a module.

@@ -36,6 +36,11 @@ impl<'g> Scope<'g> {
         Scope { builder: self.builder, path: format!("{}{name}.", self.path) }
     }
 
+    /// A parameter of this place that was declared already.
+    pub fn find(&self, name: &str) -> Option<Tensor<'g>> {
+        self.builder.find_param(&format!("{}{name}", self.path))
+    }
+
     /// A parameter of this place, in single precision.
     #[track_caller]
     pub fn param(&self, name: &str, shape: &[usize], init: Init) -> Tensor<'g> {

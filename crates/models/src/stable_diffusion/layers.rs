@@ -8,6 +8,9 @@ use yuragi_graph::{
 };
 use yuragi_nn::{Scope, init};
 
+/// How the parameters of an adapter end, below the name of the layer that they adapt: A `[r, in]`, B `[out, r]`, α `[]`.
+pub const ADAPTER: [&str; 3] = ["lora_down.weight", "lora_up.weight", "alpha"];
+
 /// Whether a layer adds a bias.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bias {
@@ -36,13 +39,25 @@ fn affine<'g>(s: &Scope<'g>, x: Tensor<'g>, weight: Tensor<'g>, bias: Bias) -> T
     let inputs = x.dim(-1);
     let rows = shape.iter().rev().skip(1).product();
     let transposed = MatMul { transpose_b: true, ..MatMul::default() };
-    let y = x.reshape(&[rows, inputs]).matmul_with(weight, transposed);
+    let x = x.reshape(&[rows, inputs]);
+    let y = x.matmul_with(weight, transposed);
     let y = if bias == Bias::Yes { y + s.param("bias", &[outputs], init::ZERO) } else { y };
+    let y = adapted(s, x).map_or(y, |change| y + change);
     let mut extents = shape.to_vec();
     if let Some(last) = extents.last_mut() {
         *last = outputs;
     }
     y.reshape(&extents)
+}
+
+/// What a map's declared adapter adds to `x [rows, in]` times it: `[rows, out]`. None if there is none.
+#[track_caller]
+fn adapted<'g>(s: &Scope<'g>, x: Tensor<'g>) -> Option<Tensor<'g>> {
+    let [down, up, alpha] = ADAPTER.map(|end| s.find(end));
+    let (down, up) = (down?, up?);
+    let transposed = MatMul { transpose_b: true, ..MatMul::default() };
+    let change = x.matmul_with(down, transposed).matmul_with(up, transposed);
+    Some(change * (alpha? * (1.0 / down.dim(0) as f32)))
 }
 
 /// A 3×3 convolution of `[N, H, W, in]` that keeps the size.

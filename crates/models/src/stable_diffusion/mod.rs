@@ -12,6 +12,7 @@
 //! | [`decode`] | latent | picture |
 //! | [`preview`] | latent | picture |
 //! | [`preview_encode`] | picture | latent |
+//! | [`adapter_training`] | mean, deviation, key, levels, hyper; tokens, .. | loss, norm |
 //!
 //! Shapes, for B pictures of W×H pixels in latents of w×h, with words in C chunks of L tokens: ids `I32 [B·C, L]` and
 //! ends `[B·C, L]` as [`Clip::ends`] gives them; tokens `[B, C·L, D]`; pooled `[B, P]`, of each first chunk; x, latent,
@@ -19,6 +20,7 @@
 //! schedule; numbers `[B, 6]`; guidance `[B, G]` as [`guidance_embedding`] gives it; given `[B, h, w, inputs − Z]`: for
 //! inpainting the mask and the latent of the masked picture; picture `[B, H, W, 3]`, about −1..1.
 
+mod adapter;
 mod autoencoder;
 mod clip;
 mod drawing;
@@ -34,9 +36,11 @@ use yuragi_graph::{BuildError, Builder, DType, Graph, Tensor};
 use yuragi_nn::Scope;
 
 pub use self::{
+    adapter::{Adapter, Targets, adapter_training, is_adapter},
     autoencoder::KlAutoencoder,
     clip::{Activation, Clip, Depth, TextFeatures},
     drawing::Drawing,
+    layers::ADAPTER,
     tiny::TinyAutoencoder,
     unet::{Addition, Level, Told, UNet},
 };
@@ -121,9 +125,17 @@ pub fn encode_text(model: &Checkpoint, batch: Batch) -> Result<Graph, BuildError
 pub fn denoise(model: &Checkpoint, batch: Batch) -> Result<Graph, BuildError> {
     let b = Builder::new();
     let (n, [h, w, z]) = (batch.pictures, model.latent(batch.size));
+    let x = b.input("x", &[n, h, w, z], DType::F32);
+    let time = b.input("t", &[n], DType::F32);
+    let prediction = denoiser(&b, model, batch, x, time);
+    b.finish(&[("prediction", prediction)])
+}
+
+/// The U-Net's prediction from latents `x [B, h, w, Z]` at times `[B]`, and from inputs for what else it is told.
+#[track_caller]
+fn denoiser<'g>(b: &'g Builder, model: &Checkpoint, batch: Batch, x: Tensor<'g>, time: Tensor<'g>) -> Tensor<'g> {
+    let (n, [h, w, z]) = (batch.pictures, model.latent(batch.size));
     let float = |name: &str, extents: &[usize]| b.input(name, extents, DType::F32);
-    let x = float("x", &[n, h, w, z]);
-    let time = float("t", &[n]);
     let tokens = float("tokens", &[n, batch.chunks * model.length(), model.unet.context]);
     let addition = model.unet.addition.map(|a| (float("pooled", &[n, a.pooled]), float("numbers", &[n, a.numbers])));
     let guidance = model.unet.guidance.map(|width| float("guidance", &[n, width]));
@@ -132,8 +144,7 @@ pub fn denoise(model: &Checkpoint, batch: Batch) -> Result<Graph, BuildError> {
         more => x.concat(&[float("given", &[n, h, w, more])], -1),
     };
     let told = Told { time, tokens, addition, guidance };
-    let prediction = model.unet.predict(&Scope::new(&b).enter("unet"), x, told);
-    b.finish(&[("prediction", prediction)])
+    model.unet.predict(&Scope::new(b).enter("unet"), x, told)
 }
 
 /// Pictures to the means and standard deviations of their latents.

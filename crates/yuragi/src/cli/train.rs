@@ -3,6 +3,7 @@ use std::{
     io::{self, IsTerminal},
     path::{self, Path, PathBuf},
     process::ExitCode,
+    sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
 
@@ -13,14 +14,17 @@ use yuragi::{
     cpu::Cpu,
     graph::Params,
     io::checkpoint::Archive,
+    machine::Machine,
     model::Model,
     models::Settings,
-    train::{Ending, News, Options, Pace, Run, Source, Stage, data::Data, train},
+    stable_diffusion,
+    train::{Ending, News, Options, Pace, Run, Source, Stage, data::Data, lora, train},
 };
 
 use super::{
     INTERRUPTED,
     common::{DeviceFlags, bits, clock, file_of, flow, interruption, open},
+    lora::{LoraFlags, pictures},
     variational::Bounded,
 };
 
@@ -45,12 +49,12 @@ pub struct Train {
     /// The column or key of captions in a folder's metadata [default: text, caption or prompt]
     #[arg(long, value_name = "NAME")]
     caption_column: Option<String>,
-    /// The folder to write into
-    #[arg(long, default_value = "runs/train")]
-    out: PathBuf,
+    /// The folder to write into [default: runs/train, or with `--lora` runs/lora]
+    #[arg(long)]
+    out: Option<PathBuf>,
     /// Go on with the training in this folder, with its own settings; only `--steps`,
     /// `--autoencoder-steps` (to train longer or shorter than planned), `--bits` and the place of the data may change
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["caption_column", "out", "init", "autoencoder", "seed", "batch", "rate", "autoencoder_batch", "autoencoder_rate", "compose"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["caption_column", "out", "init", "autoencoder", "seed", "batch", "rate", "autoencoder_batch", "autoencoder_rate", "compose", "model"])]
     resume: Option<PathBuf>,
     /// Begin with the weights of this model instead of random ones
     #[arg(long, value_name = "MODEL")]
@@ -90,6 +94,8 @@ pub struct Train {
     #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     #[command(flatten)]
+    adapter: LoraFlags,
+    #[command(flatten)]
     device: DeviceFlags,
 }
 
@@ -102,6 +108,9 @@ impl Train {
         let interrupted = interruption("saving; once more to stop without")?;
         let cpu = self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into()));
         let machine = self.device.machine(cpu)?;
+        if self.adapter.is_asked() || self.resume.as_deref().is_some_and(lora::is_there) {
+            return self.learn_adapter(&machine, &interrupted);
+        }
         let (run, data) = match &self.resume {
             Some(folder) => {
                 let mut run = Run::load(folder)?;
@@ -164,29 +173,53 @@ impl Train {
             flow(&interrupted)
         })?;
         drop(bar);
-        match ending {
-            Ending::Complete => {
-                eprintln!("trained: {}", folder.join("model.safetensors").display());
-                Ok(ExitCode::SUCCESS)
+        Ok(told(ending, &folder, &folder.join("model.safetensors")))
+    }
+
+    /// Learns an adapter until done or interrupted.
+    fn learn_adapter(&self, machine: &Machine, interrupted: &AtomicBool) -> Result<ExitCode, Failure> {
+        let (column, seed) = (self.caption_column.clone(), self.seed);
+        let (training, loaded, dataset) = match &self.resume {
+            Some(folder) => {
+                let mut training = lora::Training::load(folder)?;
+                training.options.steps = self.steps.unwrap_or(training.options.steps);
+                match &self.data {
+                    Some(Source::Folder(pictures)) => training.options.data.clone_from(pictures),
+                    Some(_) => return Err(Failure::new("a LoRA is learnt from a folder of pictures")),
+                    None => {}
+                }
+                let loaded = stable_diffusion::open(&training.options.model)?;
+                let dataset = pictures(&training.options)?;
+                (training, loaded, dataset)
             }
-            Ending::Interrupted => {
-                eprintln!("interrupted and saved; go on with: yuragi train --resume {}", folder.display());
-                Ok(ExitCode::from(INTERRUPTED))
+            None => {
+                let out = self.out.clone().unwrap_or_else(|| "runs/lora".into());
+                let (options, loaded) = self.adapter.read(column, self.steps, self.batch, self.rate, seed)?;
+                apart(&options.data, &out)?;
+                Run::check_new(&out)?;
+                let dataset = pictures(&options)?;
+                (lora::Training::begin(&out, options, &dataset)?, loaded, dataset)
             }
-        }
+        };
+        let lora::Options { steps, batch, size, .. } = training.options;
+        let count = dataset.items.len();
+        eprintln!("{count} pictures of {size}x{size} pixels, {steps} steps of {batch}; {machine}");
+        let (folder, file) = (training.folder.clone(), training.file());
+        let mut bar = Bar::default();
+        let ending = lora::train(training, loaded, &dataset, machine, &mut |news| {
+            bar.show(news);
+            flow(interrupted)
+        })?;
+        drop(bar);
+        Ok(told(ending, &folder, &file))
     }
 
     fn begin(&self) -> Result<(Run, Data), Failure> {
         let default = Options::default();
         let source = self.data.clone().unwrap_or(default.data.clone());
-        if let Source::Folder(pictures) = &source
-            && same_folder(pictures, &self.out)
-        {
-            let (out, inside) = (self.out.display(), self.out.join("run"));
-            return Err(Failure::new(format!(
-                "{out} is the folder of the pictures: name another one, such as {}",
-                inside.display()
-            )));
+        let out = self.out.clone().unwrap_or_else(|| "runs/train".into());
+        if let Source::Folder(pictures) = &source {
+            apart(pictures, &out)?;
         }
         let mut options = Options {
             compose: self.compose.unwrap_or(source.composed()),
@@ -205,7 +238,7 @@ impl Train {
             bits: self.bits.unwrap_or(default.bits),
         }
         .checked()?;
-        Run::check_new(&self.out)?;
+        Run::check_new(&out)?;
         let (settings, tokenizer, params) = match (&self.init, &self.autoencoder) {
             (Some(path), _) => {
                 let (model, _) = open(path)?;
@@ -228,9 +261,35 @@ impl Train {
             Some(tokenizer) => data.known_to(tokenizer),
             None => data.tokenizer(settings.text.vocabulary)?,
         };
-        let run = Run::begin(&self.out, options, settings, tokenizer, params, data.fingerprint())?;
+        let run = Run::begin(&out, options, settings, tokenizer, params, data.fingerprint())?;
         Ok((run, data))
     }
+}
+
+/// Says how a training ended.
+fn told(ending: Ending, folder: &Path, file: &Path) -> ExitCode {
+    match ending {
+        Ending::Complete => {
+            eprintln!("trained: {}", file.display());
+            ExitCode::SUCCESS
+        }
+        Ending::Interrupted => {
+            eprintln!("interrupted and saved; go on with: yuragi train --resume {}", folder.display());
+            ExitCode::from(INTERRUPTED)
+        }
+    }
+}
+
+/// A training does not write into the folder of its pictures.
+fn apart(pictures: &Path, out: &Path) -> Result<(), Failure> {
+    if same_folder(pictures, out) {
+        let (out, inside) = (out.display(), out.join("run"));
+        return Err(Failure::new(format!(
+            "{out} is the folder of the pictures: name another one, such as {}",
+            inside.display()
+        )));
+    }
+    Ok(())
 }
 
 /// Whether two paths lead to one folder, also before it is there.

@@ -7,6 +7,7 @@ pub mod compose;
 pub mod data;
 pub mod device;
 pub mod diffusion;
+pub mod lora;
 pub mod monitor;
 pub mod options;
 pub mod order;

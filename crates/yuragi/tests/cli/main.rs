@@ -7,6 +7,7 @@ mod conversion;
 mod evaluation;
 mod generation;
 mod inspection;
+mod lora;
 mod passes;
 mod program;
 mod refusals;

@@ -1,0 +1,460 @@
+//! A low-rank adapter for a Stable Diffusion checkpoint, learnt from captioned pictures.
+
+use std::{
+    fs, mem,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use yuragi_graph::{Backend, HostTensor, Params, Plan, Precision, Shape, Slice, SliceMut};
+use yuragi_io::{Checkpoint, Dataset, Tensor, checkpoint::Archive, lora};
+use yuragi_models::{
+    generator::{Batch, Network, Pipeline, Side, Words},
+    stable_diffusion::{self as sd, Adapter, Drawing, Targets},
+};
+use yuragi_nn::{
+    optim::{self, Optimizer, Rule, Scaling},
+    rate,
+};
+
+use super::{
+    Ending, Monitor, News, Pace, Progress, Report, SAVE_EVERY, Stage, Tell, Watch,
+    device::Trainer,
+    order::{Draws, Order},
+    run::{Lock, Run},
+};
+use crate::{Failure, machine::Machine, stable_diffusion::Loaded};
+
+/// The finished adapter in a training's folder.
+pub const FILE: &str = "lora.safetensors";
+/// What a checkpoint of such a training says that it is.
+const KIND: &str = "lora";
+/// Steps in which the learning rate rises.
+const WARM: u64 = 20;
+/// The share of the steps over which it falls.
+const TAIL: f32 = 0.4;
+/// The gradient is scaled down to this norm where it is longer.
+const CLIP: f32 = 1.0;
+
+/// How to learn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// The checkpoint that the adapter is for.
+    pub model: PathBuf,
+    /// The folder of pictures.
+    pub data: PathBuf,
+    /// The column or key of captions in a folder's metadata.
+    pub column: Option<String>,
+    /// The adapter's extents.
+    pub adapter: Adapter,
+    /// Width and height to which pictures are cropped and scaled.
+    pub size: usize,
+    /// Steps, and pictures of one.
+    pub steps: u64,
+    /// Pictures of a step.
+    pub batch: usize,
+    /// Peak learning rate.
+    pub rate: f64,
+    /// Decides the adapter's beginning, order and noise.
+    pub seed: u64,
+}
+
+impl Options {
+    /// # Errors
+    /// The first value outside its range.
+    pub fn checked(self) -> Result<Options, Failure> {
+        let Options { adapter: Adapter { rank, alpha, .. }, steps, batch, rate, .. } = self;
+        let legal = |ok: bool, what: &str, value: &dyn std::fmt::Display, legal: &str| {
+            if ok { Ok(()) } else { Err(Failure::new(format!("{what} is {value}; it must be {legal}"))) }
+        };
+        legal((1..=1024).contains(&rank), "the rank", &rank, "from 1 to 1024")?;
+        legal(alpha > 0.0 && alpha.is_finite(), "alpha", &alpha, "positive and finite")?;
+        legal((1..=10_000_000).contains(&steps), "the number of steps", &steps, "from 1 to 10000000")?;
+        legal((1..=256).contains(&batch), "the batch", &batch, "from 1 to 256")?;
+        legal(rate > 0.0 && rate <= 1.0, "the learning rate", &rate, "above 0, up to 1")?;
+        Ok(self)
+    }
+
+    fn to_pairs(&self) -> Vec<(&'static str, String)> {
+        let Options { model, data, column, adapter: Adapter { rank, alpha, targets }, size, steps, batch, rate, seed } =
+            self;
+        let mut pairs = vec![
+            ("model", model.to_string_lossy().into_owned()),
+            ("data", data.to_string_lossy().into_owned()),
+            ("rank", rank.to_string()),
+            ("alpha", alpha.to_string()),
+            ("targets", name(*targets).to_owned()),
+            ("size", size.to_string()),
+            ("steps", steps.to_string()),
+            ("batch", batch.to_string()),
+            ("rate", rate.to_string()),
+            ("seed", seed.to_string()),
+        ];
+        pairs.extend(column.iter().map(|column| ("column", column.clone())));
+        pairs
+    }
+
+    fn read(file: &Archive) -> Result<Options, Failure> {
+        let adapter = Adapter {
+            rank: file.setting("rank")?,
+            alpha: file.setting("alpha")?,
+            targets: targets(&file.setting::<String>("targets")?).map_err(Failure::new)?,
+        };
+        Options {
+            model: file.setting("model")?,
+            data: file.setting("data")?,
+            column: file.settings().get("column").cloned(),
+            adapter,
+            size: file.setting("size")?,
+            steps: file.setting("steps")?,
+            batch: file.setting("batch")?,
+            rate: file.setting("rate")?,
+            seed: file.setting("seed")?,
+        }
+        .checked()
+    }
+}
+
+/// The name of targets in files and flags.
+fn name(targets: Targets) -> &'static str {
+    match targets {
+        Targets::Attention => "attention",
+        Targets::Transformers => "transformers",
+    }
+}
+
+/// Targets of a name.
+///
+/// # Errors
+/// Another name.
+pub fn targets(text: &str) -> Result<Targets, String> {
+    let found = [Targets::Attention, Targets::Transformers].into_iter().find(|targets| name(*targets) == text);
+    found.ok_or_else(|| "it must be attention or transformers".to_owned())
+}
+
+/// Whether an adapter can be learnt for a model, from pictures of a size.
+///
+/// # Errors
+/// A model that reads more than latents or guides itself, and a size that it does not draw.
+pub fn check(drawing: &Drawing, size: usize) -> Result<(), Failure> {
+    let model = drawing.model();
+    if model.unet.inputs != model.vae.latent || model.unet.guidance.is_some() {
+        let what = if model.unet.guidance.is_some() { "guides itself" } else { "paints into pictures" };
+        return Err(Failure::new(format!("the model {what}: a LoRA is learnt for one that draws from words alone")));
+    }
+    drawing.graph(Network::Encode, Batch { pictures: 1, size: [size; 2], chunks: 1, skip: 0 })?;
+    Ok(())
+}
+
+/// A training between two steps.
+pub struct Training {
+    /// Where everything is written.
+    pub folder: PathBuf,
+    /// How it learns.
+    pub options: Options,
+    /// Steps done.
+    pub step: u64,
+    /// The adapter and the optimiser's state.
+    params: Params,
+    fingerprint: u64,
+    _lock: Lock,
+}
+
+/// Whether a folder holds such a training.
+pub fn is_there(folder: &Path) -> bool {
+    Archive::open(Run::checkpoint(folder))
+        .is_ok_and(|file| file.setting::<String>("kind").is_ok_and(|kind| kind == KIND))
+}
+
+impl Training {
+    /// Begins in a folder, which is made.
+    ///
+    /// # Errors
+    /// The folder holds another training, or cannot be written into.
+    pub fn begin(folder: &Path, options: Options, dataset: &Dataset) -> Result<Training, Failure> {
+        fs::create_dir_all(folder)
+            .map_err(|e| Failure::new(format!("cannot make the folder {}: {e}", folder.display())))?;
+        let lock = Lock::take(folder)?;
+        Run::check_new(folder)?;
+        let fingerprint = fingerprint(dataset);
+        let folder = folder.to_owned();
+        let training = Training { folder, options, step: 0, params: Params::new(), fingerprint, _lock: lock };
+        training.save()?;
+        Ok(training)
+    }
+
+    /// Reads the checkpoint of a folder.
+    ///
+    /// # Errors
+    /// No checkpoint, a damaged one, or one of another kind.
+    pub fn load(folder: &Path) -> Result<Training, Failure> {
+        let lock = Lock::take(folder)?;
+        let file = Archive::open(Run::checkpoint(folder))?;
+        let mut params = Params::new();
+        for name in file.names() {
+            let tensor = file.tensor(&name)?;
+            let shape = Shape::new(tensor.shape());
+            let held = shape.and_then(|shape| HostTensor::new(shape, tensor.to_f32()));
+            params.insert(&name, held.ok_or_else(|| Failure::new(format!("{name} has an illegal shape")))?);
+        }
+        Ok(Training {
+            folder: folder.to_owned(),
+            options: Options::read(&file)?,
+            step: file.setting("step")?,
+            params,
+            fingerprint: file.setting("data.fingerprint")?,
+            _lock: lock,
+        })
+    }
+
+    fn save(&self) -> Result<(), Failure> {
+        let mut file = Checkpoint::default();
+        file.set("kind", KIND);
+        self.options.to_pairs().into_iter().for_each(|(key, value)| file.set(key, value));
+        file.set("step", self.step);
+        file.set("data.fingerprint", self.fingerprint);
+        for (name, tensor) in self.params.iter() {
+            file.insert(name, Tensor::from_values(&tensor.shape(), &tensor.to_f32())?);
+        }
+        Ok(file.save(Run::checkpoint(&self.folder))?)
+    }
+
+    /// Keeps what the machine has learnt.
+    fn keep(&mut self, trainer: &Trainer) -> Result<(), Failure> {
+        self.params = Params::new();
+        let learnt = |name: &str| sd::is_adapter(name) || optim::is_state(name);
+        for (name, tensor) in trainer.params()?.iter().filter(|(name, _)| learnt(name)) {
+            self.params.insert(name, tensor.clone());
+        }
+        self.save()
+    }
+
+    /// The adapter's file.
+    pub fn file(&self) -> PathBuf {
+        self.folder.join(FILE)
+    }
+}
+
+/// A data set's pictures and captions as one number.
+fn fingerprint(dataset: &Dataset) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut take = |bytes: &[u8]| {
+        for byte in bytes.iter().chain(&[0xff]) {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    };
+    for item in &dataset.items {
+        take(item.id.as_bytes());
+        take(item.title().as_bytes());
+        take(item.picture.rgb());
+    }
+    hash
+}
+
+/// Learns until all steps are done or `tell` breaks, and leaves checkpoint, log and curve in the folder, and in the end
+/// the adapter in kohya's names.
+///
+/// # Errors
+/// Other pictures than the training began with, a model that reads more than latents, and a loss that diverges.
+pub fn train(
+    mut training: Training,
+    loaded: Loaded,
+    dataset: &Dataset,
+    machine: &Machine,
+    tell: Tell<'_>,
+) -> Result<Ending, Failure> {
+    if training.fingerprint != fingerprint(dataset) {
+        let (folder, data) = (training.folder.display(), training.options.data.display());
+        return Err(Failure::new(format!("{folder} began with other pictures or captions than {data} gives now")));
+    }
+    let Options { adapter, size, steps, batch, rate: peak, seed, .. } = training.options.clone();
+    let Loaded { drawing, params: mut weights, .. } = loaded;
+    let examples = Examples::new(&drawing, &weights, dataset, size, machine, tell)?;
+    let shape = Batch { pictures: batch, size: [size; 2], chunks: examples.chunks, skip: 0 };
+    let optimizer = Optimizer {
+        rule: Rule::Adam { betas: [0.9, 0.999], eps: 1e-8 },
+        weight_decay: 0.01,
+        clip: CLIP,
+        average: false,
+        scaling: (machine.precision() == Precision::F16).then(Scaling::default),
+    };
+    let graph = drawing.stored(sd::adapter_training(drawing.model(), shape, &adapter, &optimizer)?);
+    for (name, tensor) in training.params.iter() {
+        weights.insert(name, tensor.clone());
+    }
+    weights.initialise(graph.params(), seed);
+    let names: Vec<String> = graph.inputs().iter().map(|input| input.name.clone()).collect();
+    let levels = levels(&drawing)?;
+    let mut trainer = Trainer::new(machine, &graph, mem::take(&mut weights))?;
+    let mut monitor = Monitor::new(&training.folder, KIND, training.step, steps, batch, 0.0)?;
+    let (mut saved, mut watch) = (Instant::now(), Watch::default());
+    let mut order = Order::new(seed, examples.items.len());
+    let news = |pace: Option<Pace>, step| News::Step(Progress { stage: Stage::Diffusion, step, steps, pace });
+    while training.step < steps {
+        let step = training.step;
+        if tell(&news(monitor.pace(), step)).is_break() {
+            training.keep(&trainer)?;
+            monitor.flush()?;
+            return Ok(Ending::Interrupted);
+        }
+        let (mut fed, mut noise) = (Fed::default(), Vec::new());
+        for place in 0..batch as u64 {
+            let position = step * batch as u64 + place;
+            fed.add(&examples.items[order.at(position).0]);
+            let draw = Draws::new(seed ^ 3, position).below(0, levels.len());
+            noise.extend(levels[draw]);
+        }
+        let rate = peak as f32 * rate::warmup(step, WARM) * rate::cosine_tail(step, steps, TAIL);
+        let hyper = optimizer.hyper(step, rate, 0.0);
+        let key = [step as u32, (seed as u32) ^ 0x6c6f_7261];
+        let inputs: Vec<Slice<'_>> = names
+            .iter()
+            .map(|name| match name.as_str() {
+                "key" => Slice::U32(&key),
+                "levels" => Slice::F32(&noise),
+                "hyper" => Slice::F32(&hyper),
+                name => Slice::F32(fed.of(name)),
+            })
+            .collect();
+        let [loss, norm] = trainer.step(&inputs)?;
+        let scaled = optimizer.scaling.is_some();
+        let report = Report { loss: loss.into(), norm: norm.into(), rate: rate.into(), scaled };
+        if let Some(problem) = watch.problem(report) {
+            return Err(Failure::new(format!(
+                "the adapter diverged at step {}: {problem}; train with a smaller learning rate than {peak:e}",
+                step + 1
+            )));
+        }
+        training.step += 1;
+        monitor.step(
+            training.step,
+            report.loss,
+            if report.norm.is_finite() { report.norm } else { 0.0 },
+            report.rate,
+        )?;
+        if saved.elapsed() >= SAVE_EVERY {
+            training.keep(&trainer)?;
+            saved = Instant::now();
+        }
+    }
+    let _ = tell(&news(monitor.pace(), training.step));
+    monitor.flush()?;
+    training.keep(&trainer)?;
+    let learnt = training.params.iter().filter(|(name, _)| !optim::is_state(name));
+    let is_convolution = |layer: &str| {
+        let weight = drawing.model().unet.linear;
+        !weight && (layer.ends_with(".proj_in") || layer.ends_with(".proj_out"))
+    };
+    lora::save(&training.file(), learnt, is_convolution, adapter.rank, adapter.alpha)?;
+    Ok(Ending::Complete)
+}
+
+/// t, α and σ of each timestep.
+fn levels(drawing: &Drawing) -> Result<Vec<[f32; 3]>, Failure> {
+    let bars = drawing.model().scheduler.alpha_bars()?;
+    let level = |(t, bar): (usize, f64)| [t as f32, bar.sqrt() as f32, (1.0 - bar).sqrt() as f32];
+    Ok(bars.into_iter().enumerate().map(level).collect())
+}
+
+/// A picture as the denoiser learns from it, by the names of the graph's inputs.
+type Example = Vec<(&'static str, Vec<f32>)>;
+
+/// The pictures and captions, encoded once.
+struct Examples {
+    items: Vec<Example>,
+    chunks: usize,
+}
+
+impl Examples {
+    fn new(
+        drawing: &Drawing,
+        params: &Params,
+        dataset: &Dataset,
+        size: usize,
+        machine: &Machine,
+        tell: Tell<'_>,
+    ) -> Result<Examples, Failure> {
+        let captions: Vec<String> = dataset.items.iter().map(|item| literal(item.title())).collect();
+        let chunks = captions.iter().map(|caption| drawing.chunks(caption)).max().unwrap_or(1);
+        let batch = Batch { pictures: 1, size: [size; 2], chunks, skip: 0 };
+        let store = machine.upload(params.clone())?;
+        let (text, encode) = (drawing.graph(Network::Text, batch)?, drawing.graph(Network::Encode, batch)?);
+        let run = |graph: &yuragi_graph::Graph, inputs: &[Vec<Slice<'_>>]| -> Result<Vec<Vec<Vec<f32>>>, Failure> {
+            let plan = machine.compile(graph)?;
+            let mut state = plan.state(&store)?;
+            let counts: Vec<usize> = graph.outputs().iter().map(|o| graph.node(o.node).shape.count()).collect();
+            let one = |inputs: &Vec<Slice<'_>>| {
+                let mut outputs: Vec<Vec<f32>> = counts.iter().map(|count| vec![0.0; *count]).collect();
+                let mut views: Vec<SliceMut<'_>> = outputs.iter_mut().map(|values| SliceMut::F32(values)).collect();
+                plan.run(&mut state, &store, inputs, &mut views)?;
+                Ok(outputs)
+            };
+            inputs.iter().map(one).collect()
+        };
+        let total = dataset.items.len();
+        let _ = tell(&News::Encoding { done: 0, total });
+        let words: Vec<Vec<Words>> = captions.iter().map(|caption| drawing.read(caption, chunks)).collect();
+        let words: Vec<Vec<Slice<'_>>> = words.iter().map(|words| words.iter().map(view).collect()).collect();
+        let texts = run(&text, &words)?;
+        let pictures: Vec<Vec<f32>> = dataset.items.iter().map(|item| item.picture.to_f32()).collect();
+        let pictures: Vec<Vec<Slice<'_>>> = pictures.iter().map(|picture| vec![Slice::F32(picture)]).collect();
+        let latents = run(&encode, &pictures)?;
+        let _ = tell(&News::Encoding { done: total, total });
+        let numbers = drawing.told("numbers", Side::Prompt, [size; 2], 1.0);
+        let example = |(text, latent): (Vec<Vec<f32>>, Vec<Vec<f32>>)| {
+            let mut example: Example = ["tokens", "pooled"].into_iter().zip(text).collect();
+            example.extend(["mean", "deviation"].into_iter().zip(latent));
+            example.extend(numbers.iter().map(|numbers| ("numbers", numbers.clone())));
+            example
+        };
+        Ok(Examples { items: texts.into_iter().zip(latents).map(example).collect(), chunks })
+    }
+}
+
+/// Words as a network reads them.
+fn view(words: &Words) -> Slice<'_> {
+    match words {
+        Words::I32(values) => Slice::I32(values),
+        Words::F32(values) => Slice::F32(values),
+    }
+}
+
+/// A caption whose brackets are brackets.
+fn literal(caption: &str) -> String {
+    let escape = |c: char| [matches!(c, '(' | ')' | '[' | ']' | '\\').then_some('\\'), Some(c)];
+    caption.chars().flat_map(escape).flatten().collect()
+}
+
+/// The inputs of a step.
+#[derive(Default)]
+struct Fed(Vec<(&'static str, Vec<f32>)>);
+
+impl Fed {
+    /// Adds a picture.
+    fn add(&mut self, example: &Example) {
+        for (name, values) in example {
+            match self.0.iter_mut().find(|(have, _)| have == name) {
+                Some((_, all)) => all.extend(values),
+                None => self.0.push((name, values.clone())),
+            }
+        }
+    }
+
+    fn of(&self, name: &str) -> &[f32] {
+        self.0.iter().find(|(have, _)| *have == name).map_or(&[], |(_, values)| values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use yuragi_models::prompt;
+
+    use super::*;
+
+    #[test]
+    fn captions_are_read_as_they_stand() {
+        let caption = "a button (blood type) [AB] \\ BREAK";
+        let pieces = prompt::weighted(&literal(caption));
+        assert!(pieces.iter().all(|piece| !matches!(piece, prompt::Piece::Text(_, weight) if *weight != 1.0)));
+    }
+}

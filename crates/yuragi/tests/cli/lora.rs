@@ -1,0 +1,99 @@
+//! `train --lora` on the tiny checkpoint of `tests/golden`; `benches/peers/lora_diffusers.py` draws with its file in diffusers.
+
+use std::fs;
+
+use yuragi::io::{Picture, checkpoint::Archive, png};
+
+use crate::{
+    program::Scratch,
+    steps::{folder, model},
+};
+
+/// A folder of one captioned picture.
+fn picture(scratch: &Scratch) {
+    fs::create_dir(scratch.join("data")).unwrap();
+    let mut picture = Picture::filled(40, 32, [220, 40, 30]).unwrap();
+    picture.paste(&Picture::filled(16, 16, [30, 60, 200]).unwrap(), 12, 8);
+    png::save(scratch.join("data/cat.png"), &picture, &[]).unwrap();
+    fs::write(scratch.join("data/cat.txt"), "a red cat (blood type)").unwrap();
+}
+
+#[test]
+fn t32_a_lora_learns_a_fixed_picture_and_draws() {
+    let scratch = Scratch::new();
+    picture(&scratch);
+    let model = model();
+    let train = |out, more: &[&'static str]| -> Vec<String> {
+        let common = ["train", "--model", &model, "--lora", "data", "--rank", "4", "--steps", "150", "--rate", "1e-2"];
+        let rest = ["--targets", "transformers", "--device", "cpu", "--out", out];
+        common.iter().chain(&rest).chain(more).map(|word| (*word).to_owned()).collect()
+    };
+    let ended = scratch.succeed(train("whole", &[]));
+    assert!(ended.err.contains("trained: whole/lora.safetensors"), "{}", ended.err);
+    let log = fs::read_to_string(scratch.join("whole/lora.tsv")).unwrap();
+    let losses: Vec<f64> = log.lines().skip(1).map(|line| line.split('\t').nth(1).unwrap().parse().unwrap()).collect();
+    let (first, last) = (losses[0], losses[losses.len() - 1]);
+    println!("loss {first:.3} -> {last:.3}");
+    assert!(last < 0.8 * first, "{losses:?}");
+    assert!(scratch.join("whole/lora.png").exists());
+    let file = Archive::open(scratch.join("whole/lora.safetensors")).unwrap();
+    let layer = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q";
+    assert_eq!(file.shape(&format!("{layer}.lora_down.weight")).unwrap(), [4, 8]);
+    assert_eq!(file.shape(&format!("{layer}.lora_up.weight")).unwrap(), [8, 4]);
+    assert_eq!(file.f32(&format!("{layer}.alpha"), &[]).unwrap(), [4.0]);
+    // This version's maps at the ends of transformers are convolutions.
+    assert_eq!(file.shape("lora_unet_mid_block_attentions_0_proj_in.lora_down.weight").unwrap(), [4, 16, 1, 1]);
+    assert!(file.names().iter().all(|name| name.starts_with("lora_unet_")), "{:?}", file.names());
+
+    // On any number of threads, and interrupted or not, it is the same file.
+    #[cfg(unix)]
+    {
+        let arguments = train("stopped", &["--threads", "1"]);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let running = scratch.start(&arguments, "1 pictures of 32x32 pixels");
+        running.signal("INT");
+        let ended = running.end();
+        assert_eq!(ended.code, Some(130), "{}", ended.err);
+        scratch.succeed(["train", "--resume", "stopped", "--device", "cpu"]);
+        let bytes = |run: &str| fs::read(scratch.join(run).join("lora.safetensors")).unwrap();
+        assert!(bytes("whole") == bytes("stopped"));
+    }
+
+    let draw = |flags: &[&str]| {
+        let common = ["generate", "a red cat", "--seed", "5", "--steps", "4", "--model", &model, "-o", "x.png"];
+        let ended = scratch.succeed(common.iter().chain(flags));
+        assert!(ended.err.is_empty(), "{}", ended.err);
+        Picture::open(scratch.join("x.png")).unwrap()
+    };
+    assert!(draw(&[]) != draw(&["--lora", "whole/lora.safetensors"]));
+}
+
+#[test]
+fn t32_what_no_lora_can_be_learnt_of_is_refused() {
+    let scratch = Scratch::new();
+    picture(&scratch);
+    let model = model();
+    let inpainting = folder(&scratch, "inpaint", |config| config);
+    fs::write(scratch.join("x.txt"), "no model").unwrap();
+    let refused = |model: &str, more: &[&str], words: &[&str]| {
+        let common = ["train", "--model", model, "--lora", "data", "--device", "cpu"];
+        scratch.refuse(common.iter().chain(more), words);
+    };
+    refused("x.txt", &[], &["x.txt"]);
+    refused("absent", &[], &["absent"]);
+    refused(&inpainting, &[], &["draws from words alone"]);
+    refused(&model, &["--size", "33"], &["33x33", "multiples of 2"]);
+    refused(&model, &["--alpha=-1"], &["alpha is -1"]);
+    refused(&model, &["--rate", "7"], &["learning rate is 7"]);
+    refused(&model, &["--out", "data"], &["the folder of the pictures"]);
+    scratch.refuse(["train", "--model", &model, "--lora", "inpaint/vae"], &["no usable picture"]);
+    let wrong = |arguments: &[&str], word: &str| {
+        let ended = scratch.run(arguments);
+        assert!(ended.code == Some(2) && ended.err.contains(word), "{}", ended.err);
+    };
+    wrong(&["train", "--lora", "data"], "--model");
+    wrong(&["train", "--model", &model], "--lora");
+    wrong(&["train", "--model", &model, "--lora", "data", "--rank", "0"], "--rank");
+    wrong(&["train", "--model", &model, "--lora", "data", "--targets", "all"], "attention or transformers");
+    wrong(&["train", "--model", &model, "--lora", "data", "--data", "emoji"], "--data");
+}
