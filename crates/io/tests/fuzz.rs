@@ -8,6 +8,7 @@ use yuragi_io::gguf::Gguf;
 use yuragi_io::lora::Lora;
 use yuragi_io::parameters::Parameters;
 use yuragi_io::quantize::Groups;
+use yuragi_io::textual_inversion::Embedding;
 use yuragi_io::{Checkpoint, Picture, Tensor, png};
 use yuragi_models::prompt::{chunks, networks, schedule, weighted};
 use yuragi_models::tokenizer::Clip;
@@ -81,15 +82,18 @@ fn safetensors_headers() {
     for (name, shape) in [("lora_unet_q.lora_down.weight", [1, 2]), ("lora_unet_q.lora_up.weight", [2, 1])] {
         lora.insert(name, Tensor::from_values(&shape, &[1.0f32, 2.0]).unwrap());
     }
+    let mut embedding = Checkpoint::default();
+    embedding.insert("emb_params", Tensor::from_values(&[2, 2], &[1.0f32, 2.0, 3.0, 4.0]).unwrap());
     let words = ["\"", "{", "}", "[", "]", ":", ",", "[0,8]", "F32", "F8_E4M3", "U8", "shape", "dtype", "data_offsets"];
     let more = ["__metadata__", "9223372036854775807", "18446744073709551616", "-1", "1e999", "\\u0000", ".scale"];
-    let seeds = [whole.to_bytes().unwrap(), lora.to_bytes().unwrap()];
+    let seeds = [whole, lora, embedding].map(|file| file.to_bytes().unwrap());
     run("safetensors", &seeds, &[&words[..], &more].concat(), |bytes| {
         let Ok(archive) = Archive::from_bytes(bytes.to_vec()) else { return false };
         for name in archive.names() {
             let _ = archive.tensor(&name).map(|tensor| tensor.to_f32());
             let _ = archive.shape(&name).and_then(|shape| archive.f32(&name, &shape));
         }
+        let _ = Embedding::new(&archive, "word").map(|embedding| embedding.count());
         let _ = Lora::new(archive).map(|lora| lora.count());
         true
     });
