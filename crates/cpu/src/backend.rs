@@ -11,6 +11,7 @@ pub struct Cpu {
     level: Level,
     pool: Arc<Pool>,
     winograd: bool,
+    recompute: bool,
 }
 
 impl fmt::Debug for Cpu {
@@ -44,7 +45,7 @@ impl Cpu {
             let _ = threads;
             Pool::single()
         };
-        Cpu { level: Level::detect(), pool: Arc::new(pool), winograd: false }
+        Cpu { level: Level::detect(), pool: Arc::new(pool), winograd: false, recompute: true }
     }
 
     /// Whether 3×3 convolutions in single precision are computed by minimal filtering where that pays
@@ -52,6 +53,13 @@ impl Cpu {
     #[must_use]
     pub fn winograd(self, minimal: bool) -> Cpu {
         Cpu { winograd: minimal, ..self }
+    }
+
+    /// Whether plans that update parameters compute cheap values again instead of keeping them
+    /// ([`Graph::recomputed`]): up to half the memory in the same time. Without a call, they do.
+    #[must_use]
+    pub fn recompute(self, again: bool) -> Cpu {
+        Cpu { recompute: again, ..self }
     }
 
     /// The number of threads that work, the caller's included.
@@ -82,6 +90,7 @@ impl Backend for Cpu {
     fn compile(&self, graph: &Graph) -> Result<CpuPlan, CompileError> {
         let graph = if self.winograd { &graph.with_winograd(kernels::Winograd::pays) } else { graph };
         let graph = graph.expanded(|op, node, operands| self.claims(op, node, operands));
+        let graph = if self.recompute && !graph.updates().is_empty() { graph.recomputed() } else { graph };
         let lowered = lower(&graph, self.level, self.pool.threads())?;
         Ok(CpuPlan::new(graph, lowered, self.pool.clone()))
     }

@@ -32,6 +32,7 @@ pub mod memory;
 pub mod op;
 mod params;
 mod precision;
+mod recompute;
 mod shape;
 mod simplify;
 mod tensor;
