@@ -3,14 +3,18 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
 use crate::{
     machine::{Engine, Order},
-    memory::{MemoryError, global::Global},
+    memory::{
+        MemoryError,
+        global::{Allocation, Global},
+        heap::Heap,
+    },
     module::{Kernel, LoadError, Module},
     program::{DecodeError, dynamic_begin},
     properties::Properties,
@@ -22,6 +26,8 @@ pub struct Device {
     properties: Properties,
     global: Arc<Global>,
     launches: AtomicU64,
+    /// The address of the heap of kernels, once one of them needs it.
+    heap: OnceLock<Option<u64>>,
 }
 
 /// Why a launch cannot begin.
@@ -90,7 +96,7 @@ impl Device {
     /// A device with its memory empty.
     pub fn new(properties: Properties) -> Device {
         let global = Arc::new(Global::new(properties.memory));
-        Device { properties, global, launches: AtomicU64::new(0) }
+        Device { properties, global, launches: AtomicU64::new(0), heap: OnceLock::new() }
     }
 
     /// What it is like.
@@ -251,6 +257,12 @@ impl Device {
         if block_bytes > MOST_BLOCK_BYTES {
             let (what, legal) = ("the registers and memory of a block in bytes", format!("at most {MOST_BLOCK_BYTES}"));
             return Err(LaunchError::Extent { what, value: block_bytes, legal });
+        }
+        if program.allocates {
+            let mark =
+                |allocation: &mut Allocation| (allocation.heap, allocation.of_module) = (Some(Heap::default()), true);
+            // Where there is no room for a heap, `malloc` gives null.
+            self.heap.get_or_init(|| self.global.allocate_with(self.properties.heap, mark).ok());
         }
         let needed = kernel.param_bytes();
         if params.len() != needed {

@@ -1,7 +1,7 @@
 //! What came of a launch.
 
 use crate::{
-    counters::{Conflict, Counters},
+    counters::{Conflict, Counters, Line},
     finding::Finding,
 };
 
@@ -14,6 +14,8 @@ pub struct Report {
     pub printed: Vec<u8>,
     /// What was done.
     pub counters: Counters,
+    /// The instructions that were executed, in the order of their lines.
+    pub lines: Vec<Line>,
     /// Instructions with bank conflicts, the worst first.
     pub conflicts: Vec<Conflict>,
 }

@@ -212,3 +212,141 @@ fn the_blocks_of_a_cooperative_launch_meet() {
     let (report, values) = launched(none, blocks([1; 3], 1, 0));
     assert!(report.findings.is_empty() && values[1] == 0);
 }
+
+/// The text of a kernel with functions before it.
+fn with_functions(functions: &str, body: &str) -> String {
+    text(".param .u64 p", body).replacen(".visible", &format!("{functions}\n.visible"), 1)
+}
+
+#[test]
+fn a_barrier_in_memory_that_one_thread_forgets_is_named_with_the_thread() {
+    let body = |skips: &str| {
+        format!(
+            " .shared .align 8 .b8 bar[8]; mov.u32 %w1, bar; setp.ne.u32 %q1, %t, 0; @%q1 bra A;\n \
+             mbarrier.init.shared.b64 [%w1], 64;\nA:\n bar.sync 0;\n {skips}\n mbarrier.arrive.shared.b64 %r1, [%w1];\nW:\n \
+             mbarrier.test_wait.shared.b64 %q3, [%w1], %r1; @!%q3 bra W;\nB:"
+        )
+    };
+    let (report, _) = launched(&body("setp.eq.u32 %q2, %t, 5; @%q2 bra B;"), blocks([1; 3], 64, 0));
+    let found = &report.findings[0];
+    assert_eq!(kinds(&report), [Kind::Deadlock]);
+    assert!(
+        found.note.contains("1 arrivals and 0 bytes in its phase 0; not there: (5,0,0), which has exited"),
+        "{found}"
+    );
+    let (report, _) = launched(&body("setp.ne.u32 %q2, %t, 5; @%q2 bra W;"), blocks([1; 3], 64, 0));
+    assert!(
+        report.findings[0].note.contains("not there: (0,0,0), (1,0,0), (2,0,0), (3,0,0) and 59 more"),
+        "{}",
+        report.findings[0]
+    );
+    assert!(launched(&body(""), blocks([1; 3], 64, 0)).0.findings.is_empty());
+    // Those who wait take next to nothing while another warp works.
+    let slow = " setp.lt.u32 %q2, %t, 32; @%q2 bra R; mov.u32 %w2, 0;\nL: add.u32 %w2, %w2, 1; setp.lt.u32 %q2, %w2, 100000; @%q2 bra L;\nR:";
+    let (report, _) = launched(&body(slow), blocks([1; 3], 64, 0));
+    assert!(report.findings.is_empty() && report.counters.warp_instructions < 310_000, "{}", report.counters);
+}
+
+#[test]
+fn volatile_accesses_need_a_barrier_or_a_fence_too() {
+    // A step of a scan: each thread adds its neighbour's number to its own.
+    let scan = |between: &str| {
+        format!(
+            " .shared .align 4 .b8 s[1024]; mov.u32 %w1, s; mad.lo.u32 %w2, %t, 4, %w1; xor.b32 %w3, %w2, 512;\n \
+             st.volatile.shared.u32 [%w2], %t; bar.sync 0; ld.volatile.shared.u32 %w4, [%w3];\n {between}\n \
+             st.volatile.shared.u32 [%w2], %w4;"
+        )
+    };
+    let (report, _) = launched(&scan(""), blocks([1; 3], 256, 0));
+    assert!(!report.findings.is_empty() && report.findings.iter().all(|f| f.kind == Kind::Race));
+    assert!(launched(&scan("bar.sync 0;"), blocks([1; 3], 256, 0)).0.findings.is_empty());
+    // A flag that is raised after a fence is no race, and orders what was written before it.
+    let flag = |fence: &str| {
+        format!(
+            " mov.u32 %w1, %ctaid.x; setp.ne.u32 %q1, %w1, 0; @%q1 bra B;\n st.global.u32 [%p+8], 5; {fence} st.volatile.global.u32 [%p], 1;\n \
+             bra END;\nB: ld.volatile.global.u32 %w2, [%p]; setp.eq.u32 %q1, %w2, 0; @%q1 bra B;\n {fence} ld.global.u32 %w3, [%p+8];\nEND:"
+        )
+    };
+    assert!(launched(&flag("membar.gl;"), blocks([2, 1, 1], 1, 0)).0.findings.is_empty());
+    assert!(!launched(&flag(""), blocks([2, 1, 1], 1, 0)).0.findings.is_empty());
+}
+
+#[test]
+fn a_total_that_one_block_sets_races_with_what_others_add() {
+    // Block 0 sets it by one thread; after a barrier another one of its threads adds, as those of all blocks do.
+    let body = |others: &str| {
+        format!(
+            " mov.u32 %w1, %ctaid.x; or.b32 %w2, %t, %w1; setp.ne.u32 %q1, %w2, 0; @%q1 bra A;\n st.global.u32 [%p], %w2;\nA: bar.sync 0;\n \
+             {others}\n setp.ne.u32 %q2, %t, 40; @%q2 bra END; atom.global.add.u32 %w5, [%p], 1;\nEND:"
+        )
+    };
+    for _ in 0..20 {
+        let (report, _) = launched(&body(""), blocks([8, 1, 1], 64, 0));
+        assert_eq!(kinds(&report), [Kind::Race], "found each time");
+    }
+    let own = " setp.ne.u32 %q2, %w1, 0; @%q2 bra END;";
+    assert!(launched(&body(own), blocks([8, 1, 1], 64, 0)).0.findings.is_empty());
+}
+
+#[test]
+fn the_shared_memory_that_cuda_keeps_is_there() {
+    let body = " .shared .align 4 .b8 s[40]; mov.u32 %w1, %reserved_smem_offset_1; mov.u32 %w2, %reserved_smem_offset_begin;\n \
+        mov.u32 %w3, %reserved_smem_offset_end; ld.shared.u32 %w4, [%w1]; atom.shared.add.u32 %w5, [%w1], 3; ld.shared.u32 %w5, [%w3+-4];\n \
+        mov.u32 %w6, s; st.shared.u32 [%w6+36], 7; st.global.u32 [%p], %w2; st.global.u32 [%p+4], %w3; st.global.u32 [%p+8], %w4;";
+    let (report, values) = launched(body, Launch { shared_bytes: 100, ..blocks([1; 3], 1, 0) });
+    assert!(report.findings.is_empty(), "{}", report.findings[0]);
+    assert!(values[0] >= 140 && values[1] == values[0] + 1024 && values[2] == 0);
+}
+
+#[test]
+fn kernels_allocate_and_free() {
+    let heap = ".extern .func (.param .b64 r) malloc(.param .b64 n);\n.extern .func free(.param .b64 a);";
+    let malloc = |bytes: &str, to: &str| {
+        format!(
+            "{{ .param .b64 n; .param .b64 a; st.param.b64 [n], {bytes}; call.uni (a), malloc, (n); ld.param.b64 {to}, [a]; }}\n"
+        )
+    };
+    let free = |from: &str| format!("{{ .param .b64 a; st.param.b64 [a], {from}; call.uni free, (a); }}\n");
+    let head =
+        " .reg .b64 %p; .reg .b32 %w<4>; .reg .b64 %r<4>; .reg .b32 %t;\n ld.param.u64 %p, [p]; mov.u32 %t, %tid.x;\n";
+    let run = |body: &str| {
+        let bench = Bench::emulated(|_| {});
+        let module =
+            bench.load(&with_functions(heap, &format!("{head}{body}"))).unwrap_or_else(|error| panic!("{error}"));
+        let p = bench.put(&[0_u32; 64]);
+        let report = bench.launch(&module, "kernel", blocks([4, 1, 1], 64, 0), Arguments::new().u64(p));
+        (report, bench.get::<u32>(p, 64))
+    };
+    // Each thread writes its own piece, reads it, and gives it back for another to use.
+    let sound = malloc("20", "%r1")
+        + " st.u32 [%r1+16], %t; ld.u32 %w1, [%r1+16]; mad.wide.u32 %r2, %t, 4, %p; atom.add.u32 %w2, [%r2], %w1;\n";
+    let (report, values) = run(&(sound + &free("%r1") + &free("0")));
+    assert!(report.findings.is_empty(), "{}", report.findings[0]);
+    assert_eq!(values, (0..64).map(|t| 4 * t).collect::<Vec<u32>>());
+    let (report, _) = run(&(malloc("20", "%r1") + " st.u32 [%r1+20], %t;"));
+    assert!(report.findings[0].note.contains("0 bytes past the end of 20 bytes"), "{}", report.findings[0]);
+    let (report, _) = run(&(malloc("8", "%r1") + " ld.u32 %w1, [%r1];"));
+    assert_eq!(kinds(&report), [Kind::Uninitialized]);
+    let (report, _) = run(&(malloc("8", "%r1") + &free("%r1") + &free("%r1")));
+    assert_eq!(kinds(&report), [Kind::OutOfBounds]);
+    // More than there is.
+    let (report, values) = run(&(malloc("1099511627776", "%r1") + " cvt.u32.u64 %w1, %r1; st.global.u32 [%p], %w1;"));
+    assert!(report.findings.is_empty() && values[0] == 0);
+}
+
+#[test]
+fn memory_that_nothing_touches_takes_no_room() {
+    let bench = Bench::emulated(|p| p.memory = 1 << 50);
+    let device = bench.device();
+    // More than this machine has; the ends of it are used.
+    let address = device.allocate(1 << 40).unwrap();
+    let last = address + (1 << 40) - 4;
+    device.write(last, &7_u32.to_le_bytes()).unwrap();
+    let module = bench.kernel(
+        ".param .u64 p",
+        " .reg .b64 %p; .reg .b32 %w; ld.param.u64 %p, [p]; ld.global.u32 %w, [%p]; add.u32 %w, %w, 1; st.global.u32 [%p], %w;",
+    );
+    let report = bench.launch(&module, "kernel", blocks([1; 3], 1, 0), Arguments::new().u64(last));
+    assert!(report.findings.is_empty(), "{}", report.findings[0]);
+    assert_eq!((bench.get::<u32>(last, 1), bench.get::<u32>(address + (1 << 39), 2)), (vec![8], vec![0, 0]));
+}

@@ -238,6 +238,15 @@ fn call(d: &mut Decoder<'_>, o: &Operands<'_>) -> Result<Op, String> {
         let result = d.local_places(results).map(|[result]| result);
         return Ok(Op::Print { arguments, result });
     }
+    if matches!(name.as_str(), "malloc" | "free") && !d.is_defined(name) {
+        let [given] = d.local_places(arguments).ok_or("one parameter is expected")?;
+        d.program.allocates = true;
+        return Ok(match d.local_places(results) {
+            Some([result]) if name == "malloc" => Op::Allocate { bytes: given, result },
+            None if name == "free" && results.is_empty() => Op::Free { address: given },
+            _ => return Err("one result of `malloc` is expected, and none of `free`".into()),
+        });
+    }
     let (index, targets) = match d.is_register(name) {
         true => (Some(d.source_of(&Operand::Name(name.clone()))?), d.targets(results, arguments)?),
         false => (None, vec![d.target(name, results, arguments)?]),

@@ -81,10 +81,9 @@ impl<'a> Decoder<'a> {
 
     /// The function of this name as a call with these operands sees it.
     pub(super) fn target(&self, name: &str, results: &[Operand], arguments: &[Operand]) -> Result<Target, String> {
-        let external = || match (name, self.linked.function(name)) {
-            ("malloc" | "free", _) => format!("`{name}` is not supported: a GPU's driver provides it"),
-            (_, Some(_)) => format!("`{name}` is declared but not defined in this module"),
-            (_, None) => format!("the function `{name}` is not declared"),
+        let external = || match self.linked.function(name) {
+            Some(_) => format!("`{name}` is declared but not defined in this module"),
+            None => format!("the function `{name}` is not declared"),
         };
         let part = self.parts.get(name).ok_or_else(external)?;
         Ok(Target {
@@ -93,6 +92,11 @@ impl<'a> Decoder<'a> {
             arguments: self.copies(arguments, &part.params, true)?,
             results: self.copies(results, &part.returns, false)?,
         })
+    }
+
+    /// Whether the module has this function's body.
+    pub(super) fn is_defined(&self, name: &str) -> bool {
+        self.parts.contains_key(name)
     }
 
     /// The functions that a call through a register may reach: those whose address is taken and whose

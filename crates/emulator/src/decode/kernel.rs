@@ -12,6 +12,7 @@ use super::{
     memory,
     place::{MOST_PARAMS, bytes_of},
     shared::lay_shared,
+    wmma,
     words::Words,
 };
 use crate::{
@@ -91,6 +92,8 @@ fn empty(kernel: &Function, linked: &Linked) -> Program {
             .map(|n| n.iter().fold(1_u32, |all, n| all.saturating_mul(*n))),
         required_threads: kernel.required_threads,
         cluster: kernel.cluster,
+        allocates: false,
+        reserved: false,
         refusal: None,
     }
 }
@@ -175,6 +178,7 @@ impl Decoder<'_> {
             memory::decode,
             compare::decode,
             convert::decode,
+            wmma::decode,
         ];
         for family in families {
             if let Some((op, class)) = family(self, name, &mut w, &o).map_err(at)? {

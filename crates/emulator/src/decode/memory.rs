@@ -33,9 +33,10 @@ pub(super) fn space(w: &mut Words<'_>) -> Space {
 
 fn order(w: &mut Words<'_>) -> Order {
     let (weak, acquire, release, both) = (w.take("weak"), w.take("acquire"), w.take("release"), w.take("acq_rel"));
-    let strong = w.take("volatile") | w.take("relaxed") | w.take("mmio");
+    let (volatile, relaxed) = (w.take("volatile"), w.take("relaxed") | w.take("mmio"));
     let _ = weak;
-    Order { strong: strong || acquire || release || both, acquire: acquire || both, release: release || both }
+    let strong = volatile || relaxed || acquire || release || both;
+    Order { strong, volatile, acquire: acquire || both, release: release || both }
 }
 
 pub(super) fn quiet(w: &mut Words<'_>) {

@@ -17,6 +17,7 @@ mod memory;
 mod operand;
 mod place;
 mod shared;
+mod wmma;
 mod words;
 
 pub(crate) use index::Index;

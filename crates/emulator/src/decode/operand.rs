@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     arithmetic::ones,
-    program::{Address, Combine, Op, Slot, Special, map_address},
+    program::{Address, Combine, Op, RESERVED_SHARED, Slot, Special, map_address},
     ptx::{Operand, Space},
 };
 
@@ -49,6 +49,13 @@ impl Decoder<'_> {
                     "WARP_SZ" => Ok(self.constant(32)),
                     "%dynamic_smem_size" => Ok(self.special(Special::DynamicSharedBytes)),
                     "%total_smem_size" => Ok(self.special(Special::TotalSharedBytes)),
+                    "%reserved_smem_offset_begin" => Ok(self.reserved(0)),
+                    "%reserved_smem_offset_cap" | "%reserved_smem_offset_end" => {
+                        Ok(self.reserved(RESERVED_SHARED as u32))
+                    }
+                    // Two places in it, for what CUDA puts there.
+                    "%reserved_smem_offset_0" => Ok(self.reserved(0)),
+                    "%reserved_smem_offset_1" => Ok(self.reserved(RESERVED_SHARED as u32 / 2)),
                     _ if name.starts_with('%') => Err(format!("the register `{name}` is not known")),
                     _ => {
                         let address = self.address_of(name)?;
@@ -58,6 +65,11 @@ impl Decoder<'_> {
             }
             _ => Err("a register or a number is expected".into()),
         }
+    }
+
+    fn reserved(&mut self, offset: u32) -> Slot {
+        self.program.reserved = true;
+        self.special(Special::Reserved(offset))
     }
 
     /// The place of a variable, of this function or the module.

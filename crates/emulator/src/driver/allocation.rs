@@ -165,6 +165,7 @@ extern "C" fn report_at_exit() {
             Err(TryLockError::WouldBlock) => return,
         };
         report::say_found();
+        report::write_report();
         let forgotten: Vec<_> = live.iter().filter(|(_, a)| !Context::is_spoiled_handle(a.context)).collect();
         let forgotten: Vec<_> = forgotten.into_iter().map(|(&address, a)| (address, a.clone())).collect();
         drop(live);

@@ -18,6 +18,27 @@ macro_rules! exported {
             }
         )*
 
+        $(
+            /// The same for a program whose default streams are those of its threads.
+            #[allow(clippy::too_many_arguments)]
+            mod $name {
+                #[allow(unused_imports)]
+                use super::*;
+
+                pub extern "C" fn per_thread($($argument: $type),*) -> $crate::driver::error::Code {
+                    $crate::driver::stream::per_thread(|| super::$name($($argument),*))
+                }
+            }
+        )*
+
+        /// The address of the form of a function of this file for default streams of each thread.
+        pub fn per_thread_symbol(name: &str) -> Option<*const ()> {
+            match name {
+                $(stringify!($name) => Some($name::per_thread as *const ()),)*
+                _ => None,
+            }
+        }
+
         /// The address of a function of this file.
         pub fn symbol(name: &str) -> Option<*const ()> {
             match name {

@@ -2,19 +2,12 @@
 
 use super::allocation;
 use super::error::Code;
-use super::machine::{
-    BLOCKS_PER_MULTIPROCESSOR, SHARED_PER_BLOCK, SHARED_PER_MULTIPROCESSOR, SHARED_RESERVED,
-    THREADS_PER_MULTIPROCESSOR, VERSION, device, initialise, machine,
-};
+use super::machine::{SHARED_PER_BLOCK, SHARED_RESERVED, VERSION, device, initialise, machine};
 use super::pointer::{Buffer, Out, Text};
 use crate::properties::Properties;
 
-/// What an H200 has beyond the machine's properties.
+/// Registers of a multiprocessor.
 const REGISTERS: i32 = 65_536;
-const L2_BYTES: i32 = 50 << 20;
-const CLOCK_KHZ: i32 = 1_980_000;
-const MEMORY_CLOCK_KHZ: i32 = 3_201_000;
-const MEMORY_BUS_BITS: i32 = 6144;
 
 /// The device's UUID and its place on the bus.
 const UUID: [u8; 16] = *b"yuragi-emulator\0";
@@ -33,17 +26,17 @@ fn attribute(p: &Properties, attribute: i32) -> Option<i32> {
         // Shared memory: of a block, opted in, of a multiprocessor, and kept by CUDA.
         8 => SHARED_PER_BLOCK as i32,
         97 => p.shared_per_block as i32,
-        81 => SHARED_PER_MULTIPROCESSOR as i32,
+        81 => p.shared_per_multiprocessor as i32,
         111 => SHARED_RESERVED as i32,
         9 => 65_536,
         11 => i32::MAX,
         12 | 82 => REGISTERS,
-        13 => CLOCK_KHZ,
-        36 => MEMORY_CLOCK_KHZ,
-        37 => MEMORY_BUS_BITS,
-        38 => L2_BYTES,
-        39 => THREADS_PER_MULTIPROCESSOR as i32,
-        106 => BLOCKS_PER_MULTIPROCESSOR as i32,
+        13 => p.clock as i32,
+        36 => p.memory_clock as i32,
+        37 => p.memory_bus as i32,
+        38 => p.cache as i32,
+        39 => p.threads_per_multiprocessor as i32,
+        106 => p.blocks_per_multiprocessor as i32,
         16 => p.multiprocessors as i32,
         75 => major as i32,
         76 => minor as i32,

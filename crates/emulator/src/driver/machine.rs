@@ -10,12 +10,9 @@ use crate::{device::Device, memory::MemoryError, properties::Properties};
 /// The CUDA version that the driver says it has: 13.0.
 pub const VERSION: i32 = 13_000;
 
-/// What an H200 has beyond the machine's properties.
+/// Bytes of shared memory that a block has without asking, and that CUDA keeps of each.
 pub const SHARED_PER_BLOCK: u32 = 48 << 10;
-pub const SHARED_PER_MULTIPROCESSOR: u32 = 228 << 10;
 pub const SHARED_RESERVED: u32 = 1 << 10;
-pub const THREADS_PER_MULTIPROCESSOR: u32 = 2048;
-pub const BLOCKS_PER_MULTIPROCESSOR: u32 = 32;
 
 static INITIALISED: AtomicBool = AtomicBool::new(false);
 
@@ -27,7 +24,7 @@ pub fn machine() -> Outcome<&'static Device> {
     }
     Ok(MACHINE.get_or_init(|| {
         let check = report::settings().check != report::Check::Off;
-        Device::new(Properties { check, ..Properties::default() })
+        Device::new(Properties { check, ..report::settings().device.clone() })
     }))
 }
 

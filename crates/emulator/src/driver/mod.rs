@@ -30,6 +30,7 @@ mod graph;
 mod handle;
 mod host;
 mod launch;
+mod link;
 mod lock;
 mod machine;
 mod memory;

@@ -98,7 +98,7 @@ fn kind(first: [u8; 4]) -> Image {
 }
 
 /// The text of an image in memory.
-fn read_image(image: Buffer) -> Outcome<String> {
+pub fn read_image(image: Buffer) -> Outcome<String> {
     let mut first = [0; 4];
     for (i, byte) in first.iter_mut().enumerate() {
         *byte = image.array::<u8>().at(i)?;
@@ -115,8 +115,10 @@ fn read_image(image: Buffer) -> Outcome<String> {
 
 fn binary(image: &Image) -> Error {
     let what = if *image == Image::Elf { "a cubin" } else { "a fat binary" };
-    Code::INVALID_IMAGE
-        .because(format_args!("{what} holds machine code; the emulator executes PTX: give it the PTX text"))
+    Code::INVALID_IMAGE.because(format_args!(
+        "{what} holds machine code, and the emulator executes PTX: compile for `compute_90` instead of `sm_90` \
+             (`nvcc -ptx`, or NVRTC's `--gpu-architecture=compute_90` and nvrtcGetPTX), and load that text"
+    ))
 }
 
 /// The first word behind a directive at the beginning of a line.
@@ -163,7 +165,7 @@ fn load(text: &str) -> Outcome<Handle> {
     Ok(handle)
 }
 
-fn read_file(path: Text) -> Outcome<String> {
+pub fn read_file(path: Text) -> Outcome<String> {
     let path = path.read()?;
     let bytes = fs::read(&path).map_err(|error| Code::FILE_NOT_FOUND.because(format_args!("{path}: {error}")))?;
     let first = std::array::from_fn(|i| bytes.get(i).copied().unwrap_or(0));

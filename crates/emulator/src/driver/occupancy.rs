@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use super::error::{Code, Outcome};
 use super::function;
 use super::handle::Handle;
-use super::machine::{SHARED_PER_MULTIPROCESSOR, SHARED_RESERVED, machine};
+use super::machine::{SHARED_RESERVED, machine};
 use super::pointer::{In, Out};
 use super::residency::{WARP, active};
 use super::shape::Config;
@@ -15,7 +15,7 @@ fn put_active(out: Out<i32>, function: Handle, threads: i32, dynamic: usize) -> 
     let place = out.place()?;
     let function = function::find(function)?;
     let threads = u32::try_from(threads).ok().filter(|&threads| threads > 0).ok_or(Code::INVALID_VALUE)?;
-    place.put(active(&function, threads, dynamic) as i32);
+    place.put(active(machine()?.properties(), &function, threads, dynamic) as i32);
     Ok(())
 }
 
@@ -42,7 +42,7 @@ fn put_potential(
             Some(shared) => unsafe { shared(threads as c_int) },
             None => dynamic,
         };
-        let blocks = active(&function, threads, dynamic);
+        let blocks = active(machine()?.properties(), &function, threads, dynamic);
         best = best.max((blocks * threads, threads, blocks));
     }
     let (_, threads, blocks) = best;
@@ -104,11 +104,11 @@ super::boundary::exported! {
         let function = function::find(function)?;
         let count = u32::try_from(count).ok().filter(|&count| count > 0).ok_or(Code::INVALID_VALUE)?;
         let threads = u32::try_from(threads).map_err(|_| Code::INVALID_VALUE)?;
-        if active(&function, threads, 0) < count {
+        if active(machine()?.properties(), &function, threads, 0) < count {
             return Err(Code::INVALID_VALUE.into());
         }
         let fixed = SHARED_RESERVED + function.attributes().static_shared.next_multiple_of(128);
-        let share = (SHARED_PER_MULTIPROCESSOR / count).saturating_sub(fixed);
+        let share = (machine()?.properties().shared_per_multiprocessor / count).saturating_sub(fixed);
         let most = machine()?.properties().shared_per_block.saturating_sub(function.attributes().static_shared);
         place.put((share / 128 * 128).min(most) as usize);
         Ok(())
@@ -119,7 +119,7 @@ super::boundary::exported! {
         let (function, config) = (function::find(function)?, config.get()?);
         Stream::of(config.stream)?;
         let (threads, dynamic, cluster) = config.load()?;
-        let all = active(&function, threads, dynamic as usize) * machine()?.properties().multiprocessors;
+        let all = active(machine()?.properties(), &function, threads, dynamic as usize) * machine()?.properties().multiprocessors;
         place.put((all / cluster.unwrap_or(1).max(1)) as i32);
         Ok(())
     }
@@ -129,7 +129,7 @@ super::boundary::exported! {
         let (function, config) = (function::find(function)?, config.get()?);
         Stream::of(config.stream)?;
         let (threads, dynamic, _) = config.load()?;
-        let fits = active(&function, threads, dynamic as usize) > 0;
+        let fits = active(machine()?.properties(), &function, threads, dynamic as usize) > 0;
         place.put(if fits { function.most_cluster_blocks().max(CLUSTER) as i32 } else { 0 });
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! What the driver says to a person: on the standard error stream, as the environment asks for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, TryLockError};
 
 use super::lock::lock;
-use crate::finding::Finding;
+use crate::{finding::Finding, profile::Profile, properties::Properties, report::Report};
 
 /// What happens when a launch has findings (`YURAGI_EMULATOR_CHECK`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,6 +25,10 @@ pub struct Settings {
     pub check: Check,
     /// `YURAGI_EMULATOR_COUNTERS=1`: the counters of each launch are printed.
     pub counters: bool,
+    /// `YURAGI_EMULATOR_DEVICE=A100`: what the device is like.
+    pub device: Properties,
+    /// `YURAGI_EMULATOR_REPORT=file.json`: where what the launches did is written when the process ends.
+    pub report: Option<PathBuf>,
     /// `YURAGI_EMULATOR_REFUSE=cuMemAlloc_v2=2,…`: functions that give an error instead of what they do.
     pub refused: Vec<(String, u32)>,
 }
@@ -43,7 +48,16 @@ pub fn settings() -> &'static Settings {
             say(&format!("YURAGI_EMULATOR_REFUSE has `{word}`, and is a list of FUNCTION=NUMBER; nothing is refused"));
             Vec::new()
         });
-        Settings { check, counters: !matches!(variable("YURAGI_EMULATOR_COUNTERS").as_str(), "" | "0"), refused }
+        let name = variable("YURAGI_EMULATOR_DEVICE");
+        let device = if name.is_empty() { Some(Properties::default()) } else { Properties::named(&name) };
+        let device = device.unwrap_or_else(|| {
+            let known = Properties::NAMES.join(", ");
+            say(&format!("YURAGI_EMULATOR_DEVICE is `{name}`, and can be one of {known}; taken as an H200"));
+            Properties::default()
+        });
+        let report = Some(variable("YURAGI_EMULATOR_REPORT")).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let counters = !matches!(variable("YURAGI_EMULATOR_COUNTERS").as_str(), "" | "0");
+        Settings { check, counters, device, report, refused }
     })
 }
 
@@ -108,6 +122,34 @@ pub fn say_finding(finding: &Finding) {
         say(&finding.to_string());
     } else if before.ilog10() < count.ilog10() {
         say(&format!("again {name}: {count} times so far"));
+    }
+}
+
+/// What the launches did.
+static PROFILE: Mutex<Option<Profile>> = Mutex::new(None);
+
+/// Adds a launch to the report.
+pub fn note(kernel: &str, report: &Report) {
+    let settings = settings();
+    if settings.report.is_some() {
+        let device = &settings.device;
+        let profile = &mut *lock(&PROFILE);
+        let new = || Profile { device: device.name.clone(), ..Profile::default() };
+        profile.get_or_insert_with(new).add(kernel, &device.roofline, report);
+    }
+}
+
+/// Writes the report, if one is wanted and there is anything to tell.
+pub fn write_report() {
+    let Some(path) = &settings().report else { return };
+    // Another thread that is still at work may hold the lock for ever.
+    let profile = match PROFILE.try_lock() {
+        Ok(mut profile) => profile.take(),
+        Err(TryLockError::Poisoned(profile)) => profile.into_inner().take(),
+        Err(TryLockError::WouldBlock) => None,
+    };
+    if let Some(Err(error)) = profile.map(|profile| profile.write(path)) {
+        say(&format!("YURAGI_EMULATOR_REPORT: {error}"));
     }
 }
 

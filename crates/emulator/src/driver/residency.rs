@@ -1,31 +1,30 @@
 //! How many blocks a multiprocessor holds at once.
 //!
-//! The least of: 32 blocks; 2048 threads in whole warps; 228 KiB of shared memory, of which each block takes what it
+//! The least of, on an H200: 32 blocks; 2048 threads in whole warps; 228 KiB of shared memory, of which each block takes what it
 //! asks for, rounded up to 128 bytes, and 1 KiB that CUDA keeps. Registers do not count, since only a GPU's assembler
 //! knows how many a kernel needs.
 
 use super::error::Outcome;
 use super::function::Function;
-use super::machine::{
-    BLOCKS_PER_MULTIPROCESSOR, SHARED_PER_MULTIPROCESSOR, SHARED_RESERVED, THREADS_PER_MULTIPROCESSOR, machine,
-};
+use super::machine::{SHARED_RESERVED, machine};
+use crate::properties::Properties;
 
 pub const WARP: u32 = 32;
 
 /// Blocks of so many threads and so many bytes of shared memory, static and dynamic, on a multiprocessor.
-fn blocks(threads: u32, shared: u32) -> u32 {
-    let by_threads = THREADS_PER_MULTIPROCESSOR / threads.next_multiple_of(WARP).max(WARP);
+fn blocks(device: &Properties, threads: u32, shared: u32) -> u32 {
+    let by_threads = device.threads_per_multiprocessor / threads.next_multiple_of(WARP).max(WARP);
     let bytes = u64::from(shared).next_multiple_of(128) + u64::from(SHARED_RESERVED);
-    let by_shared = u64::from(SHARED_PER_MULTIPROCESSOR) / bytes;
-    BLOCKS_PER_MULTIPROCESSOR.min(by_threads).min(by_shared as u32)
+    let by_shared = u64::from(device.shared_per_multiprocessor) / bytes;
+    device.blocks_per_multiprocessor.min(by_threads).min(by_shared as u32)
 }
 
 /// Blocks of a function on a multiprocessor.
-pub fn active(function: &Function, threads: u32, dynamic: usize) -> u32 {
+pub fn active(device: &Properties, function: &Function, threads: u32, dynamic: usize) -> u32 {
     let known = function.attributes();
     let shared = u32::try_from(dynamic).ok().and_then(|dynamic| dynamic.checked_add(known.static_shared));
     match shared {
-        Some(shared) if (1..=known.max_threads).contains(&threads) => blocks(threads, shared),
+        Some(shared) if (1..=known.max_threads).contains(&threads) => blocks(device, threads, shared),
         _ => 0,
     }
 }
@@ -33,7 +32,8 @@ pub fn active(function: &Function, threads: u32, dynamic: usize) -> u32 {
 /// Blocks of a function that run at the same time on the device, and here.
 pub fn resident_blocks(function: &Function, threads: u32, dynamic: u32) -> Outcome<u64> {
     let properties = machine()?.properties();
-    let on_gpu = u64::from(active(function, threads, dynamic as usize)) * u64::from(properties.multiprocessors);
+    let on_gpu =
+        u64::from(active(properties, function, threads, dynamic as usize)) * u64::from(properties.multiprocessors);
     Ok(on_gpu.min(properties.resident_blocks.into()))
 }
 
@@ -43,6 +43,7 @@ mod tests {
 
     #[test]
     fn the_scarcest_resource_decides() {
+        let blocks = |threads, shared| super::blocks(&Properties::default(), threads, shared);
         assert_eq!(blocks(32, 0), 32);
         assert_eq!(blocks(256, 0), 8);
         assert_eq!(blocks(1024, 0), 2);

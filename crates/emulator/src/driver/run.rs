@@ -33,6 +33,7 @@ impl KernelLaunch {
             code.because(format_args!("launch of {}: {error}", kernel.name()))
         })?;
         print(&report.printed);
+        report::note(kernel.name(), &report);
         if report::settings().counters {
             self.say_counters(&report);
         }
@@ -46,7 +47,14 @@ impl KernelLaunch {
     fn say_counters(&self, report: &Report) {
         let Launch { grid: [gx, gy, gz], block: [bx, by, bz], .. } = self.launch;
         let name = self.function.kernel.name();
-        report::say(&format!("{name}, {gx}×{gy}×{gz} blocks of {bx}×{by}×{bz} threads\n{}", report.counters));
+        let device = &report::settings().device;
+        let (bound, seconds) = report.counters.bounds(&device.roofline).longest();
+        report::say(&format!(
+            "{name}, {gx}×{gy}×{gz} blocks of {bx}×{by}×{bz} threads\n{}\nat least           {:>14.3} µs on {}, bound by {bound}",
+            report.counters,
+            1e6 * seconds,
+            device.name
+        ));
     }
 }
 

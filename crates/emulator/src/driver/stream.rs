@@ -4,6 +4,7 @@
 //! since it may wait for something that its program does later; until it returns, what follows it on its stream,
 //! and on streams that wait for that one, waits in queues.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
@@ -40,6 +41,19 @@ pub struct Stream {
     idle: Condvar,
 }
 
+thread_local! {
+    /// Whether the call under way means the thread's default stream by null.
+    static DEFAULT_IS_PER_THREAD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Makes a call in which null means the default stream of its thread.
+pub fn per_thread<T>(call: impl FnOnce() -> T) -> T {
+    let before = DEFAULT_IS_PER_THREAD.replace(true);
+    let result = call();
+    DEFAULT_IS_PER_THREAD.set(before);
+    result
+}
+
 /// What a stream does now.
 #[derive(Default)]
 pub struct State {
@@ -68,6 +82,7 @@ impl Stream {
     /// The stream of a handle, which for the default streams depends on the current context.
     pub fn of(handle: Handle) -> Outcome<Arc<Stream>> {
         match handle {
+            Handle::NULL if DEFAULT_IS_PER_THREAD.get() => Stream::of(PER_THREAD),
             Handle::NULL | LEGACY => Ok(default_of(&Context::usable()?, None)),
             PER_THREAD => Ok(default_of(&Context::usable()?, Some(thread::current().id()))),
             _ => {

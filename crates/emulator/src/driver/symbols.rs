@@ -4,13 +4,16 @@ use super::error::{Code, Outcome};
 use super::machine::VERSION;
 use super::pointer::{Buffer, Out, Text};
 use super::{
-    captures, contexts, copy, device, events, exports, function, graph, host, launch, memory, messages, module,
+    captures, contexts, copy, device, events, exports, function, graph, host, launch, link, memory, messages, module,
     occupancy, pool, streams, tensor,
 };
 
+/// Finds a function by its name.
+type Find = fn(&str) -> Option<*const ()>;
+
 /// The address of an exported function.
 fn address(name: &str) -> Option<*const ()> {
-    [
+    let all: [Find; 19] = [
         symbol,
         captures::symbol,
         contexts::symbol,
@@ -22,6 +25,7 @@ fn address(name: &str) -> Option<*const ()> {
         graph::symbol,
         host::symbol,
         launch::symbol,
+        link::symbol,
         memory::symbol,
         module::symbol,
         occupancy::symbol,
@@ -29,9 +33,34 @@ fn address(name: &str) -> Option<*const ()> {
         streams::symbol,
         tensor::symbol,
         exports::symbol,
-    ]
-    .iter()
-    .find_map(|find| find(name))
+    ];
+    all.iter().find_map(|find| find(name))
+}
+
+/// The address of its form for programs whose default streams are those of their threads.
+fn per_thread_address(name: &str) -> Option<*const ()> {
+    let all: [Find; 19] = [
+        per_thread_symbol,
+        captures::per_thread_symbol,
+        contexts::per_thread_symbol,
+        copy::per_thread_symbol,
+        device::per_thread_symbol,
+        messages::per_thread_symbol,
+        events::per_thread_symbol,
+        function::per_thread_symbol,
+        graph::per_thread_symbol,
+        host::per_thread_symbol,
+        launch::per_thread_symbol,
+        link::per_thread_symbol,
+        memory::per_thread_symbol,
+        module::per_thread_symbol,
+        occupancy::per_thread_symbol,
+        pool::per_thread_symbol,
+        streams::per_thread_symbol,
+        tensor::per_thread_symbol,
+        exports::per_thread_symbol,
+    ];
+    all.iter().find_map(|find| find(name))
 }
 
 /// Names whose meaning depends on the CUDA version that a program was compiled for: from which version on (as
@@ -57,7 +86,7 @@ const BY_VERSION: [(&str, &[(i32, &str)]); 11] = [
 ];
 
 /// The function that a program of a CUDA version means by a name.
-fn meant(name: &str, version: i32) -> Option<*const ()> {
+fn meant(name: &str, version: i32, address: Find) -> Option<*const ()> {
     if let Some((_, forms)) = BY_VERSION.iter().find(|(own, _)| *own == name) {
         return forms.iter().find(|(since, _)| version >= *since).and_then(|(_, form)| address(form));
     }
@@ -75,15 +104,13 @@ const PER_THREAD_DEFAULT_STREAM: u64 = 2;
 fn find(name: Text, function: Out<*const ()>, version: i32, flags: u64, status: Out<i32>) -> Outcome {
     let place = function.place()?;
     let name = name.read()?;
-    if flags & PER_THREAD_DEFAULT_STREAM != 0 {
-        return Err(Code::NOT_SUPPORTED.because("default streams of each thread; use CU_STREAM_PER_THREAD"));
-    }
     if version > VERSION {
         place.put(std::ptr::null());
         status.put_if_wanted(VERSION_NOT_SUFFICIENT);
         return if status.is_null() { Err(Code::NOT_FOUND.into()) } else { Ok(()) };
     }
-    let found = meant(&name, version);
+    let forms: Find = if flags & PER_THREAD_DEFAULT_STREAM == 0 { address } else { per_thread_address };
+    let found = meant(&name, version, forms);
     place.put(found.unwrap_or(std::ptr::null()));
     status.put_if_wanted(if found.is_some() { FOUND } else { NOT_FOUND });
     // Without a status only the code can tell.
@@ -111,6 +138,7 @@ mod tests {
 
     #[test]
     fn names_mean_what_they_meant_in_their_version() {
+        let meant = |name, version| meant(name, version, address);
         let is = |name, version, form| meant(name, version).is_some() && meant(name, version) == address(form);
         assert!(is("cuMemAlloc", 12_000, "cuMemAlloc_v2"));
         assert!(is("cuInit", 12_000, "cuInit"));

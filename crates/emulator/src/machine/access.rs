@@ -9,7 +9,7 @@ use super::{
     warp::Warp,
 };
 use crate::{
-    counters::Counters,
+    counters::{Counters, Tally},
     finding::{Access, Kind},
     memory::{
         self, Memory, PARAM_BEGIN,
@@ -32,12 +32,16 @@ pub(super) struct Span {
 
 /// Everything that an access may touch, beside the warp's registers.
 pub(super) struct Reach<'a, 'e> {
-    engine: &'e Engine<'e>,
+    pub(super) engine: &'e Engine<'e>,
     pub(super) shared: &'a mut Shared,
     pub(super) counters: &'a mut Counters,
+    /// Of the instruction.
+    pub(super) tally: &'a mut Tally,
     block: u32,
     warp: usize,
     pub(super) at: usize,
+    /// Whether what it writes makes known all that came before.
+    releases: bool,
     /// The page of shadow words in hand: its allocation and number.
     page: Option<(usize, usize, MutexGuard<'e, Page>)>,
 }
@@ -54,9 +58,11 @@ impl Block {
             engine,
             shared: &mut self.memory,
             counters: &mut self.counters,
+            tally: &mut self.profile[at],
             block: self.number,
             warp: number,
             at,
+            releases: false,
             page: None,
         };
         (&mut self.warps[number], reach)
@@ -69,6 +75,9 @@ impl Block {
             Op::Load { address, d, bytes, extend, order } => {
                 let spans = spans(warp, address, bytes * d.len());
                 reach.count(&spans, active, false);
+                if !order.strong && reach.load_together(warp, &spans, active, d, *extend) {
+                    return;
+                }
                 let mut values = vec![[0; 32]; d.len()];
                 let unused = 64 - 8 * *bytes as u32;
                 each(active, |lane| {
@@ -78,7 +87,7 @@ impl Block {
                     if order.strong {
                         reach.acquire(warp, spans[lane]);
                     }
-                    let words = reach.read(warp, lane, spans[lane], manner(*order));
+                    let words = reach.read(warp, lane, spans[lane], manner(*order, spans[lane].memory, false));
                     for (i, values) in values.iter_mut().enumerate() {
                         let value = element(&words, i, *bytes) << unused;
                         let value = if extend.signed { (value as i64 >> unused) as u64 } else { value >> unused };
@@ -93,8 +102,12 @@ impl Block {
                 }
             }
             Op::Store { address, a, bytes, order, narrow } => {
+                reach.releases = order.release;
                 let spans = spans(warp, address, bytes * a.len());
                 reach.count(&spans, active, true);
+                if !order.strong && reach.store_together(warp, &spans, active, a, *narrow) {
+                    return;
+                }
                 each(active, |lane| {
                     if !reach.may_touch(warp, lane, spans[lane], true) {
                         return;
@@ -108,7 +121,13 @@ impl Block {
                         let value = if *narrow { (f64::from_bits(held) as f32).to_bits().into() } else { held };
                         put(&mut words, i, *bytes, value);
                     }
-                    reach.write(warp, lane, spans[lane], &words, manner(*order));
+                    reach.write(
+                        warp,
+                        lane,
+                        spans[lane],
+                        &words,
+                        manner(*order, spans[lane].memory, warp.fenced.is_some()),
+                    );
                 });
                 if order.release {
                     drop(reach);
@@ -116,6 +135,7 @@ impl Block {
                 }
             }
             Op::Atomic { f, address, d, b, c, bytes, order, flush } => {
+                reach.releases = order.release;
                 let spans = spans(warp, address, bytes * b.len());
                 reach.count(&spans, active, true);
                 reach.counters.atomics += u64::from(active.count_ones());
@@ -184,7 +204,7 @@ pub(super) type Words = [u64; 4];
 
 /// So many bytes, by a function that reads at most 8 at an offset.
 #[inline(always)]
-fn gather(bytes: usize, read: impl Fn(usize, usize) -> u64) -> Words {
+pub(super) fn gather(bytes: usize, read: impl Fn(usize, usize) -> u64) -> Words {
     match bytes {
         32 => [read(0, 8), read(8, 8), read(16, 8), read(24, 8)],
         16 => [read(0, 8), read(8, 8), 0, 0],
@@ -193,11 +213,13 @@ fn gather(bytes: usize, read: impl Fn(usize, usize) -> u64) -> Words {
 }
 
 /// One element of so many bytes, with those above it.
-fn element(words: &Words, place: usize, bytes: usize) -> u64 {
+#[inline(always)]
+pub(super) fn element(words: &Words, place: usize, bytes: usize) -> u64 {
     words[place * bytes / 8] >> (place * bytes % 8 * 8)
 }
 
 /// Puts the low bytes of a value where an element lies.
+#[inline(always)]
 pub(super) fn put(words: &mut Words, place: usize, bytes: usize, value: u64) {
     words[place * bytes / 8] |= (value & (u64::MAX >> (64 - 8 * bytes))) << (place * bytes % 8 * 8);
 }
@@ -207,8 +229,14 @@ fn flushed(bits: u64) -> u64 {
     if bits & 0x7f80_0000 == 0 { bits & 0x8000_0000 } else { bits }
 }
 
-fn manner(order: Order) -> Manner {
-    if order.strong { Manner::Strong } else { Manner::Weak }
+/// Polling a volatile flag of global memory is an old and sound habit; in shared memory volatile accesses stood for
+/// barriers that today's GPUs need.
+fn manner(order: Order, memory: Memory, fenced: bool) -> Manner {
+    match order {
+        Order { volatile: true, .. } if !fenced && memory == Memory::Shared => Manner::Volatile,
+        Order { strong: true, .. } => Manner::Strong,
+        _ => Manner::Weak,
+    }
 }
 
 /// One element of a span.
@@ -235,7 +263,7 @@ pub(super) fn spans(warp: &Warp, address: &Address, bytes: usize) -> [Span; 32] 
 
 impl<'e> Reach<'_, 'e> {
     /// Reports what is wrong with an access: once for each kind and instruction, and only then in words.
-    fn report(
+    pub(super) fn report(
         &mut self,
         kind: Kind,
         lane: usize,
@@ -270,7 +298,7 @@ impl<'e> Reach<'_, 'e> {
     }
 
     /// The allocation that holds a span.
-    fn allocation(&mut self, span: Span) -> Option<usize> {
+    pub(super) fn allocation(&mut self, span: Span) -> Option<usize> {
         let all = &self.engine.allocations;
         let holds = |a: &Allocation| a.holds(span.address, span.bytes as u64);
         if all.get(self.shared.recent).is_some_and(|a| holds(a)) {
@@ -298,7 +326,18 @@ impl<'e> Reach<'_, 'e> {
                     self.report(Kind::ReadOnly, lane, span, write, None, |_| "it is constant memory".into());
                     return false;
                 }
-                found => found.is_some(),
+                Some(place) => match &self.engine.allocations[place].heap {
+                    Some(heap) => {
+                        let offset = span.address - self.engine.allocations[place].base;
+                        if !heap.holds(offset, span.bytes as u64) {
+                            self.report(Kind::OutOfBounds, lane, span, write, None, |_| heap.describe(offset));
+                            return false;
+                        }
+                        true
+                    }
+                    None => true,
+                },
+                None => false,
             },
             Memory::Shared => self.shared.bytes.holds(span.address, span.bytes),
             Memory::Local => warp.local.get(lane).is_some_and(|l| l.holds(span.address, span.bytes)),
@@ -325,7 +364,7 @@ impl<'e> Reach<'_, 'e> {
         self.is_aligned(lane, span, write) && self.is_inside(warp, lane, span, write)
     }
 
-    fn record(&self, warp: &Warp, lane: usize, span: Span, manner: Manner) -> Record {
+    pub(super) fn record(&self, warp: &Warp, lane: usize, span: Span, manner: Manner) -> Record {
         let bytes = match span.bytes {
             1 | 2 => ((1_u8 << span.bytes) - 1) << (span.address % 4),
             _ => 15,
@@ -349,7 +388,7 @@ impl<'e> Reach<'_, 'e> {
     /// Notes a read, or a write with a bit for each word that keeps its value, in the words' shadows; reports a race.
     fn note(&mut self, warp: &Warp, lane: usize, span: Span, manner: Manner, write: Option<u32>) {
         let record = self.record(warp, lane, span, manner);
-        let count = span.bytes.div_ceil(4);
+        let (count, releases) = (span.bytes.div_ceil(4), self.releases);
         let words = match span.memory {
             Memory::Shared => &mut self.shared.words[(span.address / 4) as usize..][..count],
             _ => {
@@ -359,9 +398,10 @@ impl<'e> Reach<'_, 'e> {
             }
         };
         let mut found = None;
+        let known = if releases { Some(&warp.clocks) } else { warp.fenced.as_ref() };
         for (word, i) in words.iter_mut().zip(0..) {
             let other = match write {
-                Some(same) => word.write(record, same >> i & 1 == 1, &warp.clocks),
+                Some(same) => word.write(record, same >> i & 1 == 1, &warp.clocks, known),
                 None => word.read(record, &warp.clocks),
             };
             if other.is_some() && found.is_none() {
@@ -369,14 +409,19 @@ impl<'e> Reach<'_, 'e> {
             }
         }
         if let Some(other) = found {
-            let pending = other.manner == Manner::Pending && other.block == self.block;
-            let kind = if pending { Kind::NotWaited } else { Kind::Race };
-            let note = |reach: &mut Self| match pending {
-                true => "an asynchronous copy into these bytes has not been waited for".to_owned(),
-                false => race_note(reach.block, &other, reach.warp).to_owned(),
-            };
-            self.report(kind, lane, span, write.is_some(), Some(other), note);
+            self.collision(lane, span, other, write.is_some());
         }
+    }
+
+    /// Reports an access that another one is not ordered with.
+    pub(super) fn collision(&mut self, lane: usize, span: Span, other: Record, write: bool) {
+        let pending = other.manner == Manner::Pending && other.block == self.block;
+        let kind = if pending { Kind::NotWaited } else { Kind::Race };
+        let note = |reach: &mut Self| match pending {
+            true => "an asynchronous copy into these bytes has not been waited for".to_owned(),
+            false => race_note(reach.block, &other, reach.warp).to_owned(),
+        };
+        self.report(kind, lane, span, write, Some(other), note);
     }
 
     /// What lies in a span of 1, 2, 4, 8, 16 or 32 bytes that may be touched, and whether all of it was written.
@@ -518,7 +563,9 @@ impl<'e> Reach<'_, 'e> {
 }
 
 fn race_note(block: u32, other: &Record, warp: usize) -> &'static str {
-    if other.block != block {
+    if other.manner == Manner::Covering && other.block != block {
+        "another block wrote these bytes plainly before that, and nothing orders the two"
+    } else if other.block != block {
         "another block touched these bytes, and nothing orders the two"
     } else if other.warp() != warp {
         "another warp touched these bytes, with no barrier between"

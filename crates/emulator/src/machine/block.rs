@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use super::{
-    engine::{Conflicts, Engine, Problem},
+    engine::{Engine, Problem},
     phase::{Boxed, Phase},
     warp::{Place, Warp},
 };
 use crate::{
-    counters::Counters,
+    counters::{Counters, Tally},
     finding::Kind,
     memory::{
         bytes::Bytes,
@@ -22,6 +22,8 @@ pub(crate) struct Block {
     pub warps: Vec<Warp>,
     pub memory: Shared,
     pub counters: Counters,
+    /// What each instruction of the program did.
+    pub profile: Vec<Tally>,
     pub(super) arrived: HashMap<u32, Arrived>,
     /// Instructions that another thread could see the effect of, or that could see another's.
     pub(super) events: u64,
@@ -49,7 +51,6 @@ pub(crate) struct Shared {
     pub reported: HashMap<(Kind, usize), u64>,
     /// The allocation that was last found.
     pub recent: usize,
-    pub conflicts: Conflicts,
     /// Barriers in memory, by offset.
     pub phases: HashMap<u64, Phase>,
     /// Ranges that the barriers in memory remember, in all.
@@ -64,6 +65,7 @@ impl Block {
     pub fn new(engine: &Engine<'_>, number: u32) -> Block {
         let program = engine.program;
         let total = program.shared_bytes(engine.dynamic_shared);
+        let (all, reserved) = program.all_shared_bytes(engine.dynamic_shared);
         let place = Place {
             block: engine.block_place(number),
             grid: engine.grid,
@@ -75,26 +77,30 @@ impl Block {
             dynamic_shared: engine.dynamic_shared,
             total_shared: total as u32,
             workspace: engine.workspace,
+            reserved: reserved as u32,
         };
         let threads: u32 = engine.threads.iter().product();
         let warps = threads.div_ceil(32) as usize;
-        let words = if engine.check { vec![Word::default(); (total as usize).div_ceil(4)] } else { Vec::new() };
+        let words = if engine.check { vec![Word::default(); (all as usize).div_ceil(4)] } else { Vec::new() };
+        let mut bytes = Bytes::new(all as usize);
+        // What CUDA keeps begins as zeros.
+        (reserved as usize..all as usize).step_by(8).for_each(|at| bytes.write(at, 8, 0));
         Block {
             number,
             warps: (0..warps).map(|warp| Warp::new(program, &place, warp, warps)).collect(),
             memory: Shared {
-                bytes: Bytes::new(total as usize),
+                bytes,
                 words,
                 published: HashMap::new(),
                 reported: HashMap::new(),
                 recent: 0,
-                conflicts: HashMap::new(),
                 phases: HashMap::new(),
                 ranges: 0,
                 boxes: Vec::new(),
                 proxied: Vec::new(),
             },
             counters: Counters::default(),
+            profile: vec![Tally::default(); program.code.len()],
             arrived: HashMap::new(),
             events: 0,
             vain_turns: 0,

@@ -142,6 +142,8 @@ impl Block {
                 matrix::multiply(warp, product, active);
                 self.counters.matrix_flops += 2 * (product.m * product.n * product.k) as u64;
             }
+            Op::Fragment(_) => self.fragment(engine, number, inst, at, active),
+            Op::FragmentProduct(product) => self.fragment_product(number, product, active),
             Op::GroupProduct(_) => self.group_product(engine, number, inst, at, active),
             _ => {}
         }

@@ -58,9 +58,6 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Passes over the banks of shared memory, and the least possible, by instruction.
-pub(crate) type Conflicts = HashMap<usize, [u64; 2]>;
-
 /// What a launch is given.
 pub(crate) struct Order<'a> {
     pub program: &'a Program,

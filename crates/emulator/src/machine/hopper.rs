@@ -73,6 +73,7 @@ impl Block {
                     }
                     many = count > phase.pending;
                     phase.pending = phase.pending.saturating_sub(count);
+                    phase.come(number, lane);
                     phase.join(&warp.clocks);
                     phase.advance();
                     released = true;
@@ -94,6 +95,7 @@ impl Block {
                         phase.pending = phase.pending.saturating_add(1);
                     }
                     many = phase.pending == 0;
+                    phase.come(number, lane);
                     phase.pending = phase.pending.saturating_sub(1);
                     phase.advance();
                     released = true;

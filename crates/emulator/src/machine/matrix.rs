@@ -99,7 +99,7 @@ pub(crate) fn multiply(warp: &mut Warp, product: &MatrixProduct, active: u32) {
             row.iter_mut().zip(elements[place..].iter().step_by(4)).for_each(|(to, x)| *to = *x);
         }
     });
-    if let Some(least) = least_exponent(a_of) {
+    if let Some(least) = least_power(a_of) {
         return multiply_as_tensor_cores(warp, product, active, &a, &b, least);
     }
     let mut sums = [[0.0; COLUMNS]; ROWS];
@@ -134,15 +134,19 @@ pub(crate) fn multiply(warp: &mut Warp, product: &MatrixProduct, active: u32) {
     }
 }
 
-/// The least exponent of a format whose sums are known to the bit.
-pub(super) fn least_exponent(of: Element) -> Option<i32> {
+/// The least power of two of a format whose sums are known to the bit.
+pub(super) fn least_power(of: Element) -> Option<f64> {
     match of {
-        Element::F16 => Some(-14),
-        Element::BF16 | Element::TF32 => Some(-126),
+        Element::F16 => Some(LEAST_HALF),
+        Element::BF16 | Element::TF32 => Some(LEAST_SINGLE),
         // Of the 8-bit formats only the exact sum is known, rounded once.
         Element::E4M3 | Element::E5M2 | Element::F64 | Element::S8 | Element::U8 => None,
     }
 }
+
+/// The least powers of two of normal numbers in half and single precision.
+pub(super) const LEAST_HALF: f64 = 1.0 / (1_u64 << 14) as f64;
+pub(super) const LEAST_SINGLE: f64 = f32::MIN_POSITIVE as f64;
 
 /// The sums of 16-bit formats and tf32, bit for bit as hardware forms them.
 fn multiply_as_tensor_cores(
@@ -151,7 +155,7 @@ fn multiply_as_tensor_cores(
     active: u32,
     a: &[[f64; DEPTH]; ROWS],
     b: &[[f64; COLUMNS]; DEPTH],
-    least: i32,
+    least: f64,
 ) {
     let (k, half_sum) = (product.k, product.half_sum);
     let mut c = [[0.0; COLUMNS]; ROWS];
@@ -162,16 +166,44 @@ fn multiply_as_tensor_cores(
             false => c[row][column] = f32::from_bits(register as u32).into(),
         }
     });
-    let c_least = if half_sum { -14 } else { -126 };
+    let c_least = if half_sum { LEAST_HALF } else { LEAST_SINGLE };
+    let all = a.as_flattened().iter().chain(b.as_flattened()).chain(c.as_flattened());
+    let finite = all.fold(true, |finite, x| finite & x.is_finite());
     let b: [tensor_core::Columns; DEPTH] = std::array::from_fn(|depth| tensor_core::columns(b[depth], least));
     for (a, c) in a.iter().zip(&mut c) {
-        let a: [(f64, i32); DEPTH] = std::array::from_fn(|i| (a[i], tensor_core::exponent(a[i], least)));
-        *c = tensor_core::sums(&a[..k], &b[..k], &tensor_core::columns(*c, c_least));
+        let a: [(f64, f64); DEPTH] = std::array::from_fn(|i| (a[i], tensor_core::power(a[i], least)));
+        let before = tensor_core::columns(*c, c_least);
+        *c = match finite {
+            true => tensor_core::sums(&a[..k], &b[..k], &before),
+            false => tensor_core::any_sums(&a[..k], &b[..k], &before),
+        };
     }
     put_sums(warp, product, active, |_, row, column| match half_sum {
         true => (0..2).map(|i| u64::from(to_f16(c[row][column + i], Rounding::Nearest)) << (16 * i)).sum(),
         false => tensor_core::to_f32(c[row][column]).into(),
     });
+}
+
+/// Adds the products of rows of A and columns of B, of this depth and least power, to sums of another; rows lie one
+/// behind the other, of B those of each depth.
+pub(super) fn add_as_tensor_cores(sums: &mut [f64], a: &[f64], b: &[f64], (k, least): (usize, f64), sums_least: f64) {
+    let n = b.len() / k;
+    let finite = a.iter().chain(b).chain(&*sums).fold(true, |finite, x| finite & x.is_finite());
+    let a: Vec<(f64, f64)> = a.iter().map(|&a| (a, tensor_core::power(a, least))).collect();
+    let mut columns = vec![tensor_core::Columns::default(); k];
+    for first in (0..n).step_by(tensor_core::TOGETHER) {
+        for (columns, b) in columns.iter_mut().zip(b.chunks_exact(n)) {
+            *columns = tensor_core::columns(std::array::from_fn(|i| b[first + i]), least);
+        }
+        for (a, sums) in a.chunks_exact(k).zip(sums.chunks_exact_mut(n)) {
+            let before = tensor_core::columns(std::array::from_fn(|i| sums[first + i]), sums_least);
+            let after = match finite {
+                true => tensor_core::sums(a, &columns, &before),
+                false => tensor_core::any_sums(a, &columns, &before),
+            };
+            sums[first..][..tensor_core::TOGETHER].copy_from_slice(&after);
+        }
+    }
 }
 
 /// Calls a function with each register of C, each lane, and the row and the (first) column of its sum.

@@ -22,6 +22,8 @@ pub(crate) struct Phase {
     pub pending: u32,
     /// Bytes that are still to come.
     pub bytes: i64,
+    /// Of each warp, the lanes that have arrived in this phase.
+    pub came: Vec<u32>,
     /// Phases that are over.
     pub number: u64,
     /// What arrived in this phase, and what had in all before it.
@@ -40,6 +42,14 @@ impl Phase {
         self.copies.len() + self.ready.len()
     }
 
+    /// Notes that a lane arrives.
+    pub fn come(&mut self, warp: usize, lane: usize) {
+        if self.came.len() <= warp {
+            self.came.resize(warp + 1, 0);
+        }
+        self.came[warp] |= 1 << lane;
+    }
+
     pub fn join(&mut self, clocks: &Clocks) {
         match &mut self.arriving {
             Some(known) => known.join(clocks),
@@ -53,6 +63,7 @@ impl Phase {
             return;
         }
         self.number += 1;
+        self.came.clear();
         self.pending = self.expected;
         if let Some(arriving) = self.arriving.take() {
             match &mut self.arrived {

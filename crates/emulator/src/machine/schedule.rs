@@ -11,11 +11,12 @@ use std::{
 
 use super::{
     block::Block,
-    engine::{Conflicts, Engine, lock},
+    engine::{Engine, lock},
     turns::Progress,
 };
 use crate::{
-    counters::{Conflict, Counters},
+    counters::{Class, Conflict, Counters, Line, Tally},
+    program::{Inst, Op},
     report::Report,
 };
 
@@ -30,17 +31,42 @@ const WORTH_A_THREAD: u64 = 1 << 14;
 /// The most bytes that blocks which run by turns take, where one does not take more.
 const MOST_RESIDENT_BYTES: u64 = 2 << 30;
 
-fn join(sums: &mut Conflicts, other: &Conflicts) {
-    for (&at, [passes, least]) in other {
-        let sum = sums.entry(at).or_default();
-        *sum = [sum[0] + passes, sum[1] + least];
-    }
+/// What blocks did, in all and by instruction.
+#[derive(Default)]
+struct Sums {
+    counters: Counters,
+    profile: Vec<Tally>,
 }
 
-fn add(engine: &Engine<'_>, sums: &mut (Counters, Conflicts), block: &Block) {
-    engine.count_again(&block.memory.reported);
-    sums.0.add(&block.counters);
-    join(&mut sums.1, &block.memory.conflicts);
+impl Sums {
+    fn add(&mut self, counters: &Counters, profile: &[Tally]) {
+        self.counters.add(counters);
+        if self.profile.len() < profile.len() {
+            self.profile.resize(profile.len(), Tally::default());
+        }
+        self.profile.iter_mut().zip(profile).for_each(|(sum, one)| sum.add(one));
+    }
+
+    fn add_block(&mut self, engine: &Engine<'_>, block: &Block) {
+        engine.count_again(&block.memory.reported);
+        self.add(&block.counters, &block.profile);
+    }
+
+    /// Fills in what follows from how often each instruction was executed.
+    fn complete(mut self, code: &[Inst]) -> Sums {
+        let counters = &mut self.counters;
+        for (inst, tally) in code.iter().zip(&self.profile) {
+            counters.by_class[inst.class as usize] += tally.issued;
+            counters.lane_instructions += tally.lanes;
+            counters.flops += match &inst.op {
+                Op::Map { a, .. } if matches!(inst.class, Class::Float32 | Class::Float64 | Class::Half) => {
+                    tally.lanes * if a[2] != 0 { 2 } else { 1 }
+                }
+                _ => 0,
+            };
+        }
+        self
+    }
 }
 
 impl Engine<'_> {
@@ -49,7 +75,7 @@ impl Engine<'_> {
         let count: u64 = self.grid.iter().map(|&n| u64::from(n)).product();
         let next = AtomicU64::new(0);
         let paused: Mutex<VecDeque<Block>> = Mutex::default();
-        let total: Mutex<(Counters, Conflicts)> = Mutex::default();
+        let total: Mutex<Sums> = Mutex::default();
         let threads = self.properties.host_threads.max(1).min(usize::try_from(count).unwrap_or(usize::MAX));
         let block_threads = self.threads.iter().product();
         let block_bytes =
@@ -59,7 +85,7 @@ impl Engine<'_> {
         let finished = AtomicU64::new(0);
         let slice = if self.workspace == 0 { SLICE } else { COOPERATIVE_SLICE };
         let work = |alone: bool| {
-            let mut sums = <(Counters, Conflicts)>::default();
+            let mut sums = Sums::default();
             loop {
                 let is_over = self.stopped.load(Relaxed) || finished.load(Relaxed) == count;
                 if is_over || alone && self.instructions.load(Relaxed) > WORTH_A_THREAD {
@@ -79,15 +105,13 @@ impl Engine<'_> {
                 };
                 match block.run(&self, slice) {
                     Progress::Done => {
-                        add(&self, &mut sums, &block);
+                        sums.add_block(&self, &block);
                         finished.fetch_add(1, Relaxed);
                     }
                     Progress::Paused => lock(&paused).push_back(block),
                 }
             }
-            let mut total = lock(&total);
-            total.0.add(&sums.0);
-            join(&mut total.1, &sums.1);
+            lock(&total).add(&sums.counters, &sums.profile);
         };
         // A small launch is over before other threads would have begun.
         work(threads > 1);
@@ -98,19 +122,22 @@ impl Engine<'_> {
             });
         }
         for block in lock(&paused).iter() {
-            add(&self, &mut lock(&total), block);
+            lock(&total).add_block(&self, block);
         }
         let mut findings = lock(&self.findings).list.split_off(0);
         findings.sort_by_key(|f| (f.at.line, f.kind));
-        let (counters, by_instruction) = std::mem::take(&mut *lock(&total));
-        let conflict = |(&at, &[passes, least]): (&usize, &[u64; 2])| {
-            let inst = &self.program.code[at];
-            Conflict { instruction: inst.text.to_string(), line: inst.line, passes, least }
+        let Sums { counters, profile } = std::mem::take(&mut *lock(&total)).complete(&self.program.code);
+        let executed = self.program.code.iter().zip(profile).filter(|(_, tally)| tally.issued > 0);
+        let line = |(inst, tally): (&Inst, Tally)| Line { line: inst.line, instruction: inst.text.clone(), tally };
+        let mut lines: Vec<Line> = executed.map(line).collect();
+        lines.sort_by_key(|line| line.line);
+        let conflict = |line: &Line| {
+            let Tally { passes, least_passes: least, .. } = line.tally;
+            Conflict { instruction: line.instruction.to_string(), line: line.line, passes, least }
         };
-        let mut conflicts: Vec<Conflict> =
-            by_instruction.iter().filter(|(_, [passes, least])| passes > least).map(conflict).collect();
+        let mut conflicts: Vec<Conflict> = lines.iter().map(conflict).filter(|c| c.passes > c.least).collect();
         conflicts.sort_by_key(|c| (std::cmp::Reverse(c.passes - c.least), c.line));
         let printed = std::mem::take(&mut *lock(&self.printed));
-        Report { findings, printed, counters, conflicts }
+        Report { findings, printed, counters, lines, conflicts }
     }
 }

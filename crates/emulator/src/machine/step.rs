@@ -9,7 +9,6 @@ use super::{
     lanes::each,
 };
 use crate::{
-    counters::Class,
     finding::Kind,
     memory::{self, Memory, global::Allocation},
     program::{Inst, Op},
@@ -31,20 +30,15 @@ impl Block {
         let active = inst.guard.map_or(lanes, |(p, negated)| lanes & warp.predicate(p, negated));
         let counters = &mut self.counters;
         counters.warp_instructions += 1;
-        counters.by_class[inst.class as usize] += 1;
-        counters.lane_instructions += u64::from(active.count_ones());
+        let tally = &mut self.profile[at];
+        tally.issued += 1;
+        tally.lanes += u64::from(active.count_ones());
         if active == 0 {
             return Flow::Next;
         }
         let turn = Turn { number, group, inst, at, lanes, active };
         match &inst.op {
-            Op::Map { f, d, a } => {
-                warp.map(f, *d, a, active);
-                if matches!(inst.class, Class::Float32 | Class::Float64 | Class::Half) {
-                    let each = if a[2] != 0 { 2 } else { 1 };
-                    counters.flops += each * u64::from(active.count_ones());
-                }
-            }
+            Op::Map { f, d, a } => warp.map(f, *d, a, active),
             Op::Compare { f, a, b, p, q, upper, combine } => {
                 let holds = f(warp.get(*a), warp.get(*b));
                 let other = upper.as_ref().map_or(!holds, |upper| upper(warp.get(*a), warp.get(*b)));
@@ -203,6 +197,8 @@ impl Block {
                 return Flow::Gone;
             }
             Op::Print { arguments, result } => self.print(engine, number, active, *arguments, *result),
+            Op::Allocate { bytes, result } => self.allocate(engine, number, active, *bytes, *result),
+            Op::Free { address } => self.free(engine, number, active, at, *address),
             Op::Nothing => {}
             Op::Barrier { .. } => return self.barrier(engine, turn),
             Op::WarpBarrier { .. }
@@ -215,6 +211,8 @@ impl Block {
             | Op::StoreMatrix { .. }
             | Op::TransposeMatrix { .. }
             | Op::MatrixProduct(_)
+            | Op::Fragment(_)
+            | Op::FragmentProduct(_)
             | Op::GroupProduct(_) => {
                 let waiting = self.collectives(engine, number, inst, at, active);
                 if waiting != 0 {

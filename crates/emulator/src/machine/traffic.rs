@@ -10,24 +10,52 @@ impl Reach<'_, '_> {
     /// Counts an access by some lanes.
     pub(super) fn count(&mut self, spans: &[Span; 32], active: u32, write: bool) {
         let first = &spans[active.trailing_zeros().min(31) as usize];
+        if is_contiguous(spans, active) {
+            return self.count_row(first, write);
+        }
         let mut bytes = 0;
         each(active, |lane| bytes += spans[lane].bytes as u64);
         match first.memory {
             Memory::Global if bytes == 0 => {}
             Memory::Global => {
                 let (sectors, count) = sectors(spans, active);
-                self.count_sectors(&sectors[..count]);
+                self.count_sectors(&sectors[..count], bytes);
                 *(if write { &mut self.counters.global_written } else { &mut self.counters.global_read }) += bytes;
             }
             Memory::Shared => {
                 let (passes, least) = passes(spans, active);
-                if passes > least || self.shared.conflicts.contains_key(&self.at) {
-                    let [sum, least_sum] = self.shared.conflicts.entry(self.at).or_default();
-                    (*sum, *least_sum) = (*sum + passes, *least_sum + least);
-                }
+                self.tally.passes += passes;
+                self.tally.least_passes += least;
                 self.counters.shared_requests += 1;
                 self.counters.shared_passes += passes;
                 self.counters.shared_least_passes += least;
+                self.counters.shared_bytes += bytes;
+            }
+            Memory::Local => self.counters.local_bytes += bytes,
+            Memory::Param => {}
+        }
+    }
+
+    /// Counts an access to bytes in a row by all lanes, from that of the first on.
+    fn count_row(&mut self, first: &Span, write: bool) {
+        let bytes = 32 * first.bytes as u64;
+        match first.memory {
+            Memory::Global => {
+                let (begin, end) = (first.address / 32, (first.address + bytes - 1) / 32);
+                self.counters.global_requests += 1;
+                self.counters.global_sectors += end + 1 - begin;
+                self.tally.sectors += end + 1 - begin;
+                self.tally.least_sectors += bytes.div_ceil(32);
+                (begin..=end).for_each(|sector| self.counters.global_touched += u64::from(self.touch(32 * sector)));
+                *(if write { &mut self.counters.global_written } else { &mut self.counters.global_read }) += bytes;
+            }
+            Memory::Shared => {
+                let passes = bytes.div_ceil(128);
+                self.tally.passes += passes;
+                self.tally.least_passes += passes;
+                self.counters.shared_requests += 1;
+                self.counters.shared_passes += passes;
+                self.counters.shared_least_passes += passes;
                 self.counters.shared_bytes += bytes;
             }
             Memory::Local => self.counters.local_bytes += bytes,
@@ -48,19 +76,31 @@ impl Reach<'_, '_> {
             sectors.extend(first..=global.saturating_add(len as u64 - 1) / 32);
         }
         if bytes > 0 {
-            self.count_sectors(&sectors);
+            self.count_sectors(&sectors, bytes);
         }
         *(if write { &mut self.counters.global_written } else { &mut self.counters.global_read }) += bytes;
     }
 
-    /// Counts a request for different sectors of global memory, given as their addresses divided by 32.
-    pub(super) fn count_sectors(&mut self, sectors: &[u64]) {
+    /// Counts a request for so many bytes in different sectors of global memory, given as their addresses divided by 32.
+    pub(super) fn count_sectors(&mut self, sectors: &[u64], bytes: u64) {
+        self.tally.sectors += sectors.len() as u64;
+        self.tally.least_sectors += bytes.div_ceil(32).min(sectors.len() as u64);
         self.counters.global_requests += 1;
         self.counters.global_sectors += sectors.len() as u64;
         for sector in sectors {
             self.counters.global_touched += u64::from(self.touch(32 * sector));
         }
     }
+}
+
+/// Whether all lanes touch a row of words, from an address that is a multiple of what one of them touches.
+fn is_contiguous(spans: &[Span; 32], active: u32) -> bool {
+    let Span { memory, address, bytes } = spans[0];
+    let row = |(lane, span): (u64, &Span)| {
+        span.memory == memory && span.bytes == bytes && span.address == address.wrapping_add(lane * bytes as u64)
+    };
+    let legal = active == u32::MAX && bytes >= 4 && address.is_multiple_of(bytes as u64) && address < u64::MAX / 2;
+    legal && (0..).zip(spans).all(row)
 }
 
 /// The different sectors of 32 bytes that lanes touch, as their addresses divided by 32, and their number.

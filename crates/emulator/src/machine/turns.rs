@@ -4,6 +4,7 @@ use super::{
     block::Block,
     engine::Engine,
     flow::Flow,
+    phase::Phase,
     warp::{Group, PATIENCE, State},
 };
 use crate::{
@@ -18,6 +19,8 @@ pub(crate) enum Progress {
     Paused,
 }
 
+/// The most threads that a message names.
+const MOST_NAMED: usize = 4;
 /// After so many turns of all warps in which nothing but waits in vain happened, nothing will.
 const MOST_IDLE: u32 = 20_000;
 
@@ -127,13 +130,40 @@ impl Block {
         done
     }
 
+    /// Who has not arrived at a barrier that waits for no more than those, or else who has.
+    fn absent(&self, engine: &Engine<'_>, phase: &Phase) -> String {
+        let came =
+            |thread: u32| phase.came.get(thread as usize / 32).is_some_and(|lanes| lanes >> (thread % 32) & 1 == 1);
+        let threads = engine.threads.iter().product::<u32>();
+        let (here, missing): (Vec<u32>, Vec<u32>) = (0..threads).partition(|&thread| came(thread));
+        let said = |list: &[u32]| {
+            let one = |&thread: &u32| {
+                let gone = self.warps[thread as usize / 32].live >> (thread % 32) & 1 == 0;
+                let [x, y, z] = engine.site(0, self.number, thread).thread;
+                format!("({x},{y},{z}){}", if gone { ", which has exited" } else { "" })
+            };
+            let more =
+                if list.len() > MOST_NAMED { format!(" and {} more", list.len() - MOST_NAMED) } else { String::new() };
+            list.iter().take(MOST_NAMED).map(one).collect::<Vec<_>>().join(", ") + &more
+        };
+        match (phase.pending, missing.len() as u32) {
+            (0, _) => String::new(),
+            (pending, absent) if absent <= pending => format!("; not there: {}", said(&missing)),
+            _ if here.is_empty() => "; nobody has arrived".into(),
+            _ => format!("; there is only {}", said(&here)),
+        }
+    }
+
     /// Reports that all threads wait for barriers in memory.
     fn deadlock(&mut self, engine: &Engine<'_>) {
         let open = self.memory.phases.iter().filter(|(_, phase)| phase.pending > 0 || phase.bytes != 0);
         let note = match open.min_by_key(|(offset, _)| **offset) {
             Some((offset, phase)) => format!(
-                "every thread waits; the barrier at shared {offset:#x} still expects {} arrivals and {} bytes",
-                phase.pending, phase.bytes
+                "every thread waits; the barrier at shared {offset:#x} still expects {} arrivals and {} bytes in its phase {}{}",
+                phase.pending,
+                phase.bytes,
+                phase.number,
+                self.absent(engine, phase)
             ),
             None => "every thread waits for a phase that does not begin".to_owned(),
         };

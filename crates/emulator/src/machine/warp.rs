@@ -91,6 +91,7 @@ pub(crate) struct Place {
     pub dynamic_shared: u32,
     pub total_shared: u32,
     pub workspace: u64,
+    pub reserved: u32,
 }
 
 impl Place {
@@ -129,6 +130,7 @@ impl Place {
             Special::LanesFrom => !((1 << lane) - 1),
             Special::DynamicSharedBytes => self.dynamic_shared,
             Special::TotalSharedBytes => self.total_shared,
+            Special::Reserved(offset) => self.reserved + offset,
             Special::Workspace(half) => (self.workspace >> (32 * half)) as u32,
         })
     }

@@ -4,7 +4,7 @@
 use super::{
     block::Block,
     engine::{Engine, Problem},
-    matrix::{element, least_exponent},
+    matrix::{LEAST_HALF, LEAST_SINGLE, add_as_tensor_cores, element, least_power},
     phase::Boxed,
 };
 use crate::{
@@ -149,9 +149,11 @@ impl Block {
                 }
             });
         }
-        let exact = least_exponent(a_of);
+        let exact = least_power(a_of);
         match exact {
-            Some(least) => add_as_tensor_cores(&mut sums, &a, &b, (k, least), if half_sum { -14 } else { -126 }),
+            Some(least) => {
+                add_as_tensor_cores(&mut sums, &a, &b, (k, least), if half_sum { LEAST_HALF } else { LEAST_SINGLE })
+            }
             None => {
                 for (a, sums) in a.chunks_exact(k).zip(sums.chunks_exact_mut(n)) {
                     for (a, b) in a.iter().zip(b.chunks_exact(n)) {
@@ -183,22 +185,6 @@ fn each_sum(product: &GroupProduct, mut f: impl FnMut(usize, usize, usize)) {
                 false => (group + 8 * (number % 4 / 2), 8 * (number / 4) + 2 * place + number % 2),
             };
             f(number, lane, row * product.n + column);
-        }
-    }
-}
-
-/// Adds the products of rows of A and columns of B, of this depth and least exponent, to sums of another.
-fn add_as_tensor_cores(sums: &mut [f64], a: &[f64], b: &[f64], (k, least): (usize, i32), sums_least: i32) {
-    let n = b.len() / k;
-    let a: Vec<(f64, i32)> = a.iter().map(|&a| (a, tensor_core::exponent(a, least))).collect();
-    let mut columns = vec![tensor_core::Columns::default(); k];
-    for first in (0..n).step_by(tensor_core::TOGETHER) {
-        for (columns, b) in columns.iter_mut().zip(b.chunks_exact(n)) {
-            *columns = tensor_core::columns(std::array::from_fn(|i| b[first + i]), least);
-        }
-        for (a, sums) in a.chunks_exact(k).zip(sums.chunks_exact_mut(n)) {
-            let before = tensor_core::columns(std::array::from_fn(|i| sums[first + i]), sums_least);
-            sums[first..][..tensor_core::TOGETHER].copy_from_slice(&tensor_core::sums(a, &columns, &before));
         }
     }
 }

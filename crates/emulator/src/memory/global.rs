@@ -4,12 +4,12 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard,
+        Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockWriteGuard,
         atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
 };
 
-use super::{GLOBAL_BASE, shadow::Shadow};
+use super::{GLOBAL_BASE, heap::Heap, shadow::Shadow};
 
 /// Every allocation begins at a multiple of this.
 const ALIGN: u64 = 256;
@@ -61,17 +61,34 @@ pub(crate) struct Allocation {
     pub constant: bool,
     /// Whether it belongs to a module, and so cannot leak.
     pub of_module: bool,
-    words: Box<[AtomicU32]>,
-    /// A bit for each byte: whether it was ever written.
-    written: Box<[AtomicU32]>,
+    /// The parts of it that kernels have, if it is their heap.
+    pub heap: Option<Heap>,
+    /// What nothing touched takes no room.
+    chunks: Box<[OnceLock<Box<Chunk>>]>,
     /// Who touched it in the current launch.
     pub shadow: Shadow,
-    /// Of each 1024 bytes: a launch, and a bit for each sector of 32 bytes that it touched.
-    touched: Box<[AtomicU64]>,
 }
 
-fn zeros(count: usize) -> Box<[AtomicU32]> {
-    (0..count).map(|_| AtomicU32::new(0)).collect()
+/// Words of a chunk.
+const CHUNK: usize = 4096;
+
+/// Some words in a row.
+struct Chunk {
+    words: [AtomicU32; CHUNK],
+    /// A bit for each byte: whether it was ever written.
+    written: [AtomicU32; CHUNK / 8],
+    /// Of each 1024 bytes: a launch, and a bit for each sector of 32 bytes that it touched.
+    touched: [AtomicU64; CHUNK / 256],
+}
+
+impl Chunk {
+    fn new() -> Box<Chunk> {
+        Box::new(Chunk {
+            words: [const { AtomicU32::new(0) }; CHUNK],
+            written: [const { AtomicU32::new(0) }; CHUNK / 8],
+            touched: [const { AtomicU64::new(0) }; CHUNK / 256],
+        })
+    }
 }
 
 /// The bits of `len` bytes from `offset` on, in the word of `written` that holds them.
@@ -87,11 +104,21 @@ impl Allocation {
             bytes,
             constant: false,
             of_module: false,
-            words: zeros(words),
-            written: zeros(words.div_ceil(8)),
+            heap: None,
+            chunks: (0..words.div_ceil(CHUNK)).map(|_| OnceLock::new()).collect(),
             shadow: Shadow::new(words),
-            touched: (0..words.div_ceil(256)).map(|_| AtomicU64::new(0)).collect(),
         }
+    }
+
+    /// The chunk of a byte, if anything touched it.
+    #[inline(always)]
+    fn chunk(&self, offset: usize) -> Option<&Chunk> {
+        self.chunks[offset / (4 * CHUNK)].get().map(|chunk| &**chunk)
+    }
+
+    #[inline(always)]
+    fn touched_chunk(&self, offset: usize) -> &Chunk {
+        self.chunks[offset / (4 * CHUNK)].get_or_init(Chunk::new)
     }
 
     /// Whether a range of addresses lies inside.
@@ -100,8 +127,10 @@ impl Allocation {
     }
 
     /// Reads 1, 2, 4 or 8 bytes at an offset that is a multiple of their number and lies inside.
+    #[inline(always)]
     pub fn read(&self, offset: usize, len: usize) -> u64 {
-        let word = |i: usize| u64::from(self.words[i].load(Relaxed));
+        let Some(chunk) = self.chunk(offset) else { return 0 };
+        let word = |i: usize| u64::from(chunk.words[i % CHUNK].load(Relaxed));
         match len {
             8 => word(offset / 4) | word(offset / 4 + 1) << 32,
             4 => word(offset / 4),
@@ -111,7 +140,8 @@ impl Allocation {
 
     /// Notes that a launch touches the sector of 32 bytes at an offset inside; whether it is the first time.
     pub fn touch(&self, offset: usize, launch: u64) -> bool {
-        let (cell, bit) = (&self.touched[offset / 1024], 1 << (offset / 32 % 32));
+        let cell = &self.touched_chunk(offset).touched[offset / 1024 % (CHUNK / 256)];
+        let bit = 1 << (offset / 32 % 32);
         let mine = |old: u64| if old >> 32 == launch & 0xffff_ffff { old } else { launch << 32 };
         let mut old = cell.load(Relaxed);
         while mine(old) & bit == 0 {
@@ -126,17 +156,37 @@ impl Allocation {
     /// Whether all of such bytes were written.
     pub fn is_written(&self, offset: usize, len: usize) -> bool {
         let (word, bits) = written_bits(offset, len);
-        self.written[word].load(Relaxed) & bits == bits
+        self.chunk(offset).is_some_and(|chunk| chunk.written[word % (CHUNK / 8)].load(Relaxed) & bits == bits)
+    }
+
+    /// A part of a heap of so many bytes, which nothing wrote and nobody touched: its address, if there is room.
+    pub fn allocate_part(&self, bytes: u64) -> Option<u64> {
+        let (begin, end) = self.heap.as_ref()?.allocate(self.bytes, bytes)?;
+        self.forget(begin as usize, end as usize);
+        self.shadow.forget(begin as usize / 4, end as usize / 4);
+        Some(self.base + begin)
+    }
+
+    /// Makes bytes such as nothing ever wrote.
+    fn forget(&self, begin: usize, end: usize) {
+        for offset in begin..end {
+            if let Some(chunk) = self.chunk(offset) {
+                let (word, bits) = written_bits(offset, 1);
+                chunk.written[word % (CHUNK / 8)].fetch_and(!bits, Relaxed);
+            }
+        }
     }
 
     /// Writes 1, 2, 4 or 8 bytes at an offset that is a multiple of their number and lies inside.
     pub fn write(&self, offset: usize, len: usize, value: u64) {
+        let words = &self.touched_chunk(offset).words;
+        let word = offset / 4 % CHUNK;
         match len {
             8 => {
-                self.words[offset / 4].store(value as u32, Relaxed);
-                self.words[offset / 4 + 1].store((value >> 32) as u32, Relaxed);
+                words[word].store(value as u32, Relaxed);
+                words[word + 1].store((value >> 32) as u32, Relaxed);
             }
-            4 => self.words[offset / 4].store(value as u32, Relaxed),
+            4 => words[word].store(value as u32, Relaxed),
             _ => {
                 let (shift, mask) = (offset % 4 * 8, ((1_u32 << (8 * len)) - 1) << (offset % 4 * 8));
                 let put = |old: u32| (old & !mask) | ((value as u32) << shift) & mask;
@@ -148,13 +198,14 @@ impl Allocation {
 
     fn mark(&self, offset: usize, len: usize) {
         let (word, bits) = written_bits(offset, len);
-        if self.written[word].load(Relaxed) & bits != bits {
-            self.written[word].fetch_or(bits, Relaxed);
+        let cell = &self.touched_chunk(offset).written[word % (CHUNK / 8)];
+        if cell.load(Relaxed) & bits != bits {
+            cell.fetch_or(bits, Relaxed);
         }
     }
 
     fn update_word(&self, word: usize, mut f: impl FnMut(u32) -> u32) -> u32 {
-        let cell = &self.words[word];
+        let cell = &self.touched_chunk(4 * word).words[word % CHUNK];
         let mut old = cell.load(Relaxed);
         while let Err(now) = cell.compare_exchange_weak(old, f(old), Relaxed, Relaxed) {
             old = now;
@@ -190,10 +241,21 @@ impl Allocation {
         let head = (offset.next_multiple_of(4) - offset).min(bytes.len());
         let (first, rest) = bytes.split_at_mut(head);
         first.iter_mut().enumerate().for_each(|(i, byte)| *byte = self.read(offset + i, 1) as u8);
-        let (words, tail) = rest.as_chunks_mut::<4>();
-        let from = &self.words[((offset + head) / 4).min(self.words.len())..];
-        words.iter_mut().zip(from).for_each(|(to, from)| *to = from.load(Relaxed).to_le_bytes());
-        let done = offset + head + 4 * words.len();
+        let (mut words, tail) = rest.as_chunks_mut::<4>();
+        let mut done = offset + head;
+        while !words.is_empty() {
+            let first = done / 4 % CHUNK;
+            let (here, more) = words.split_at_mut((CHUNK - first).min(words.len()));
+            done += 4 * here.len();
+            match self.chunk(done - 4) {
+                Some(chunk) => {
+                    let from = &chunk.words[first..];
+                    here.iter_mut().zip(from).for_each(|(to, from)| *to = from.load(Relaxed).to_le_bytes());
+                }
+                None => here.fill([0; 4]),
+            }
+            words = more;
+        }
         tail.iter_mut().enumerate().for_each(|(i, byte)| *byte = self.read(done + i, 1) as u8);
     }
 
@@ -203,9 +265,14 @@ impl Allocation {
         first.iter().enumerate().for_each(|(i, &byte)| self.write(offset + i, 1, byte.into()));
         let (words, tail) = rest.as_chunks::<4>();
         let begin = offset + head;
-        let to = &self.words[(begin / 4).min(self.words.len())..];
-        words.iter().zip(to).for_each(|(from, to)| to.store(u32::from_le_bytes(*from), Relaxed));
-        let done = begin + 4 * words.len();
+        let (mut left, mut done) = (words, begin);
+        while !left.is_empty() {
+            let first = done / 4 % CHUNK;
+            let (here, more) = left.split_at((CHUNK - first).min(left.len()));
+            let to = &self.touched_chunk(done).words[first..];
+            here.iter().zip(to).for_each(|(from, to)| to.store(u32::from_le_bytes(*from), Relaxed));
+            (left, done) = (more, done + 4 * here.len());
+        }
         self.mark_all(begin, done);
         tail.iter().enumerate().for_each(|(i, &byte)| self.write(done + i, 1, byte.into()));
     }
@@ -406,6 +473,22 @@ mod tests {
         }
         assert!(!global.find(base).unwrap().is_written(22, 1));
         assert!(global.write(base + 4, &[0; 20]).is_err() && global.read(base - 1, &mut [0]).is_err());
+    }
+
+    #[test]
+    fn parts_of_a_heap_are_given_taken_back_and_forgotten() {
+        let global = Global::new(1 << 20);
+        let base = global.allocate_with(64, |a| a.heap = Some(Heap::default())).unwrap();
+        let allocation = global.find(base).unwrap();
+        let heap = allocation.heap.as_ref().unwrap();
+        assert_eq!(allocation.allocate_part(20), Some(base));
+        assert_eq!(allocation.allocate_part(16), Some(base + 32));
+        assert_eq!((allocation.allocate_part(17), allocation.allocate_part(u64::MAX)), (None, None));
+        assert!(heap.holds(16, 4) && !heap.holds(17, 4) && !heap.holds(20, 1) && heap.holds(32, 16));
+        allocation.write(0, 4, 5);
+        assert!(heap.free(0) && !heap.free(0) && !heap.free(4));
+        assert_eq!(allocation.allocate_part(32), Some(base));
+        assert!(!allocation.is_written(0, 4));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod bytes;
 pub(crate) mod global;
+pub(crate) mod heap;
 pub(crate) mod shadow;
 
 pub use global::MemoryError;

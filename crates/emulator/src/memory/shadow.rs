@@ -17,8 +17,13 @@ pub(crate) enum Manner {
     None,
     /// A plain one.
     Weak,
-    /// `.volatile`, `.relaxed`, `.acquire`, `.release`, or an atomic operation: never a race with its like.
+    /// A `.volatile` one of shared memory with no fence before: ordered with nothing but atomic operations and their like.
+    Volatile,
+    /// `.relaxed`, `.acquire`, `.release`, an atomic operation, or a `.volatile` write after a fence: never a race with
+    /// its like.
     Strong,
+    /// The same after a plain write of its block that no fence made known: a race with all that other blocks do.
+    Covering,
     /// Written by a bulk copy that was waited for.
     Bulk,
     /// Under way: bytes that an asynchronous copy writes at an unknown time before it is waited for.
@@ -51,6 +56,13 @@ impl Record {
         Record { place: u32::from(phase) << PLACE_BITS | (instruction as u32).min(most), ..self }
     }
 
+    /// The same by another lane of the warp, on some bytes.
+    #[inline(always)]
+    pub fn of_lane(self, lane: usize, offset: usize, bytes: usize) -> Record {
+        let bytes = if bytes < 4 { ((1_u8 << bytes) - 1) << (offset % 4) } else { 15 };
+        Record { thread: self.thread & !31 | lane as u16, bytes, ..self }
+    }
+
     /// The instruction's place in its program.
     pub fn instruction(&self) -> usize {
         (self.place & ((1 << PLACE_BITS) - 1)) as usize
@@ -72,8 +84,13 @@ impl Record {
 
     /// Whether both touch a common byte, from different threads, and not both in an ordered manner.
     fn meets(&self, other: &Record) -> bool {
-        let manners = self.manner != Manner::None && !(self.manner == Manner::Strong && other.manner == Manner::Strong);
-        manners && self.bytes & other.bytes != 0 && !self.same_thread(other)
+        let ordered = match (self.manner, other.manner) {
+            (Manner::None, _) => true,
+            (Manner::Strong, Manner::Strong | Manner::Volatile) | (Manner::Volatile, Manner::Strong) => true,
+            (Manner::Covering, Manner::Strong | Manner::Volatile) => self.block == other.block,
+            _ => false,
+        };
+        !ordered && self.bytes & other.bytes != 0 && !self.same_thread(other)
     }
 }
 
@@ -143,8 +160,9 @@ impl Word {
         found.then_some(self.write)
     }
 
-    /// Notes a write; gives an earlier access that it races with. Two writes of the same value do not.
-    pub fn write(&mut self, now: Record, same_value: bool, clocks: &Clocks) -> Option<Record> {
+    /// Notes a write; gives an earlier access that it races with. Two writes of the same value do not. `known` is what
+    /// it makes known to who reads it.
+    pub fn write(&mut self, now: Record, same_value: bool, clocks: &Clocks, known: Option<&Clocks>) -> Option<Record> {
         let races = |earlier: &Record| {
             let pending = earlier.manner == Manner::Pending && earlier.bytes & now.bytes != 0;
             pending || earlier.meets(&now) && !clocks.is_over(earlier, now.block, now.warp())
@@ -158,6 +176,13 @@ impl Word {
         // A plain write is not made an ordered one by an atomic operation of the same thread after it.
         if together && before.manner == Manner::Weak && now.manner == Manner::Strong && before.bytes & now.bytes != 0 {
             self.write = Record { bytes: before.bytes | now.bytes, ..before };
+        } else if now.manner == Manner::Strong
+            && matches!(before.manner, Manner::Weak | Manner::Covering)
+            && before.block == now.block
+            && before.bytes & now.bytes != 0
+            && known.is_none_or(|known| known.warps.get(before.warp()).is_none_or(|&time| before.clock > time))
+        {
+            self.write = Record { manner: Manner::Covering, ..self.write };
         }
         write.or(read)
     }
@@ -178,7 +203,8 @@ impl Word {
 
     /// The last write, if a thread made it itself and it is younger than its warp's fence.
     pub fn unfenced(&self, fences: &[u32]) -> Option<Record> {
-        let own = matches!(self.write.manner, Manner::Weak | Manner::Strong);
+        use Manner::{Covering, Strong, Volatile, Weak};
+        let own = matches!(self.write.manner, Weak | Volatile | Strong | Covering);
         let fence = fences.get(self.write.warp()).copied().unwrap_or(0);
         (own && self.write.clock > fence).then_some(self.write)
     }
@@ -199,16 +225,22 @@ impl Page {
 
 /// The last accesses to all words of an allocation. A page exists once it is touched.
 pub(crate) struct Shadow {
-    pages: Box<[OnceLock<Box<Mutex<Page>>>]>,
+    shelves: Box<[OnceLock<Box<Shelf>>]>,
 }
+
+/// Pages in a row, which exist once one of them does.
+type Shelf = [OnceLock<Box<Mutex<Page>>>; SHELF];
+const SHELF: usize = 64;
 
 impl Shadow {
     pub fn new(words: usize) -> Shadow {
-        Shadow { pages: (0..words.div_ceil(PAGE)).map(|_| OnceLock::new()).collect() }
+        Shadow { shelves: (0..words.div_ceil(PAGE * SHELF)).map(|_| OnceLock::new()).collect() }
     }
 
     fn cell(&self, word: usize) -> &Mutex<Page> {
-        self.pages[word / PAGE].get_or_init(|| Box::new(Mutex::new(Page { launch: 0, words: [Word::default(); PAGE] })))
+        let shelf = self.shelves[word / (PAGE * SHELF)].get_or_init(|| Box::new([const { OnceLock::new() }; SHELF]));
+        shelf[word / PAGE % SHELF]
+            .get_or_init(|| Box::new(Mutex::new(Page { launch: 0, words: [Word::default(); PAGE] })))
     }
 
     /// The page of a word, emptied if it was used by another launch.
@@ -219,6 +251,17 @@ impl Shadow {
             page.words = [Word::default(); PAGE];
         }
         page
+    }
+
+    /// Makes words such as nobody ever touched.
+    pub fn forget(&self, begin: usize, end: usize) {
+        for word in begin..end {
+            let shelf = self.shelves[word / (PAGE * SHELF)].get();
+            if let Some(page) = shelf.and_then(|shelf| shelf[word / PAGE % SHELF].get()) {
+                let mut page = page.lock().unwrap_or_else(PoisonError::into_inner);
+                page.words[word % PAGE] = Word::default();
+            }
+        }
     }
 
     /// Keeps others from the same page.
@@ -244,7 +287,7 @@ mod tests {
     fn a_barrier_orders_what_a_program_order_does_not() {
         let mut word = Word::default();
         let clocks = Clocks::new(0, 2);
-        assert!(word.write(record(0, 3, 1), false, &clocks).is_none());
+        assert!(word.write(record(0, 3, 1), false, &clocks, None).is_none());
         assert!(word.read(record(0, 3, 1), &clocks).is_none(), "a thread sees its own write");
         assert!(word.read(record(0, 4, 1), &clocks).is_some(), "lanes are not ordered");
         let mut clocks = Clocks::new(1, 2);
@@ -260,15 +303,15 @@ mod tests {
         for thread in 0..4 {
             assert!(word.read(record(0, thread, 1), &clocks).is_none());
         }
-        assert!(word.write(record(0, 3, 1), false, &clocks).is_some(), "another thread's read is remembered");
+        assert!(word.write(record(0, 3, 1), false, &clocks, None).is_some(), "another thread's read is remembered");
         let mut word = Word::default();
-        assert!(word.write(record(0, 0, 1), false, &clocks).is_none());
-        assert!(word.write(record(0, 1, 1), true, &clocks).is_none());
-        assert!(word.write(record(0, 2, 1), false, &clocks).is_some());
+        assert!(word.write(record(0, 0, 1), false, &clocks, None).is_none());
+        assert!(word.write(record(0, 1, 1), true, &clocks, None).is_none());
+        assert!(word.write(record(0, 2, 1), false, &clocks, None).is_some());
         let part = Record { bytes: 0b0011, ..record(0, 3, 1) };
         let mut word = Word::default();
-        assert!(word.write(part, false, &clocks).is_none());
-        assert!(word.write(Record { bytes: 0b1100, thread: 4, ..part }, false, &clocks).is_none());
+        assert!(word.write(part, false, &clocks, None).is_none());
+        assert!(word.write(Record { bytes: 0b1100, thread: 4, ..part }, false, &clocks, None).is_none());
     }
 
     #[test]
@@ -276,14 +319,47 @@ mod tests {
         let mut word = Word::default();
         let clocks = Clocks::new(0, 1);
         let atomic = |block| Record { manner: Manner::Strong, ..record(block, 0, 1) };
-        assert!(word.write(record(0, 0, 1), false, &clocks).is_none());
-        assert!(word.write(atomic(0), false, &clocks).is_none());
-        assert!(word.write(atomic(1), false, &clocks).is_some());
+        assert!(word.write(record(0, 0, 1), false, &clocks, None).is_none());
+        assert!(word.write(atomic(0), false, &clocks, None).is_none());
+        assert!(word.write(atomic(1), false, &clocks, None).is_some());
         let mut word = Word::default();
-        assert!(word.write(record(0, 0, 1), false, &clocks).is_none());
+        assert!(word.write(record(0, 0, 1), false, &clocks, None).is_none());
         let later = Record { clock: 2, ..atomic(0) };
-        assert!(word.write(later, false, &clocks).is_none());
-        assert!(word.write(atomic(1), false, &clocks).is_none(), "a fence stood between");
+        assert!(word.write(later, false, &clocks, Some(&clocks)).is_none());
+        assert!(word.write(atomic(1), false, &clocks, None).is_none(), "a fence stood between");
+    }
+
+    #[test]
+    fn a_plain_write_is_remembered_behind_an_atomic_of_its_block() {
+        // Thread 0 writes, all meet at a barrier, and a thread of another warp adds.
+        let later = |manner| Record { manner, ..record(0, 40, 1) };
+        let (mut own, other) = (Clocks::new(1, 2), Clocks::new(0, 2));
+        own.warps[0] = 1;
+        for (known, races) in [(None, true), (Some(&own), false)] {
+            let mut word = Word::default();
+            assert!(word.write(record(0, 0, 1), false, &own, None).is_none());
+            assert!(word.write(later(Manner::Strong), false, &own, known).is_none());
+            assert!(word.write(Record { thread: 41, ..later(Manner::Strong) }, false, &own, known).is_none());
+            let add = Record { manner: Manner::Strong, ..record(1, 0, 1) };
+            assert_eq!(word.write(add, false, &other, None).is_some(), races);
+        }
+    }
+
+    #[test]
+    fn volatile_accesses_are_ordered_by_fences_and_atomics_alone() {
+        let clocks = Clocks::new(0, 2);
+        let by = |thread, manner| Record { manner, ..record(0, thread, 1) };
+        for (write, read, races) in [
+            (Manner::Volatile, Manner::Volatile, true),
+            (Manner::Volatile, Manner::Weak, true),
+            (Manner::Weak, Manner::Volatile, true),
+            (Manner::Strong, Manner::Volatile, false),
+            (Manner::Volatile, Manner::Strong, false),
+        ] {
+            let mut word = Word::default();
+            assert!(word.write(by(40, write), false, &clocks, None).is_none());
+            assert_eq!(word.read(by(0, read), &clocks).is_some(), races, "{write:?} {read:?}");
+        }
     }
 
     #[test]
@@ -292,10 +368,10 @@ mod tests {
         for (phase, races) in [(3, true), (4, false)] {
             let mut word = Word::default();
             assert!(word.read(record(0, 5, 1).at(7, 3), &clocks).is_none());
-            assert_eq!(word.write(record(0, 0, 1).at(9, phase), false, &clocks).is_some(), races);
+            assert_eq!(word.write(record(0, 0, 1).at(9, phase), false, &clocks, None).is_some(), races);
         }
         let mut word = Word::default();
-        assert!(word.write(record(0, 5, 1).at(7, 3), false, &clocks).is_none());
+        assert!(word.write(record(0, 5, 1).at(7, 3), false, &clocks, None).is_none());
         assert!(word.read(record(0, 0, 1).at(9, 4), &clocks).is_some(), "what was written need not be seen");
     }
 
@@ -303,7 +379,7 @@ mod tests {
     fn blocks_are_ordered_only_by_what_was_learned() {
         let mut word = Word::default();
         let mut clocks = Clocks::new(0, 1);
-        assert!(word.write(record(7, 0, 2), false, &clocks).is_none());
+        assert!(word.write(record(7, 0, 2), false, &clocks, None).is_none());
         assert!(word.read(record(8, 0, 1), &clocks).is_some());
         clocks.learn(7, &Arc::from([1]));
         assert!(word.read(record(8, 0, 1), &clocks).is_some());

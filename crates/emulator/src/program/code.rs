@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     error::DecodeError,
     hopper::{Bulk, MBarrier},
-    matrix::{GroupProduct, MatrixProduct},
+    matrix::{Fragment, FragmentProduct, GroupProduct, MatrixProduct},
     place::{Address, Slot},
 };
 use crate::{
@@ -47,6 +47,10 @@ pub(crate) struct Program {
     pub max_threads: Option<u32>,
     pub required_threads: Option<[u32; 3]>,
     pub cluster: Option<[u32; 3]>,
+    /// Whether it allocates.
+    pub allocates: bool,
+    /// Whether it asks for the shared memory that CUDA keeps.
+    pub reserved: bool,
     /// Why it cannot be executed, if something of it is not known.
     pub refusal: Option<DecodeError>,
 }
@@ -60,6 +64,15 @@ impl Program {
         }
     }
 
+    /// The same with what CUDA keeps, and where that begins.
+    pub fn all_shared_bytes(&self, dynamic: u32) -> (u64, u64) {
+        let begin = dynamic_begin(self.shared_bytes(dynamic));
+        match self.reserved {
+            true => (begin + RESERVED_SHARED, begin),
+            false => (self.shared_bytes(dynamic), begin),
+        }
+    }
+
     /// About how many bytes a block of so many threads takes, with so many of shared memory.
     pub fn block_bytes(&self, threads: u32, shared: u64) -> u64 {
         let registers = (self.slots * size_of::<Lanes>() + self.predicates * 4) as u64;
@@ -68,6 +81,9 @@ impl Program {
         u64::from(threads.div_ceil(32)) * (registers + local) + 20 * shared
     }
 }
+
+/// Bytes of shared memory that CUDA keeps for itself: behind all other, for those who ask where it lies.
+pub(crate) const RESERVED_SHARED: u64 = 1024;
 
 /// Dynamic shared memory begins at a multiple of this.
 const DYNAMIC_ALIGN: u64 = 16;
@@ -134,6 +150,8 @@ pub(crate) enum Special {
     TotalSharedBytes,
     /// The low or high half of the address of what the blocks of a cooperative launch meet in; 0 in other launches.
     Workspace(usize),
+    /// Where the shared memory that CUDA keeps begins, or so many bytes later.
+    Reserved(u32),
 }
 
 /// How an access is ordered.
@@ -141,6 +159,8 @@ pub(crate) enum Special {
 pub(crate) struct Order {
     /// Not a plain access.
     pub strong: bool,
+    /// Strong for nothing but being `.volatile`.
+    pub volatile: bool,
     pub acquire: bool,
     pub release: bool,
 }
@@ -337,6 +357,14 @@ pub(crate) enum Op {
         arguments: [u32; 2],
         result: Option<u32>,
     },
+    /// `malloc`: where in local memory the number of bytes lies, and where the address goes; or `free`.
+    Allocate {
+        bytes: u32,
+        result: u32,
+    },
+    Free {
+        address: u32,
+    },
     Trap,
     Nothing,
     Barrier {
@@ -402,6 +430,8 @@ pub(crate) enum Op {
         a: Slot,
     },
     MatrixProduct(Box<MatrixProduct>),
+    Fragment(Box<Fragment>),
+    FragmentProduct(Box<FragmentProduct>),
     MBarrier {
         kind: MBarrier,
         address: Address,

@@ -1,6 +1,6 @@
 //! Matrix products.
 
-use super::place::Slot;
+use super::place::{Address, Slot};
 
 /// The elements of a matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,36 @@ pub(crate) struct MatrixProduct {
     pub b_of: Element,
     /// C and D are f16 rather than f32, s32 or f64.
     pub half_sum: bool,
+    pub d: Vec<Slot>,
+    pub a: Vec<Slot>,
+    pub b: Vec<Slot>,
+    pub c: Vec<Slot>,
+    pub saturate: bool,
+}
+
+/// A matrix that a warp loads into registers, or stores.
+pub(crate) struct Fragment {
+    pub address: Address,
+    /// Elements from a row, or column, to the next; those of one if it is not given.
+    pub stride: Option<Slot>,
+    pub registers: Vec<Slot>,
+    pub rows: usize,
+    pub columns: usize,
+    /// Of an element.
+    pub bytes: usize,
+    pub by_columns: bool,
+    pub store: bool,
+}
+
+/// A product of such matrices: D = A·B + C.
+pub(crate) struct FragmentProduct {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub of: Element,
+    /// D, or C, is f16 rather than f32, s32 or f64.
+    pub half_into: bool,
+    pub half_from: bool,
     pub d: Vec<Slot>,
     pub a: Vec<Slot>,
     pub b: Vec<Slot>,

@@ -10,5 +10,5 @@ pub use code::ParamLayout;
 pub(crate) use code::*;
 pub use error::DecodeError;
 pub(crate) use hopper::{Bulk, MBarrier, Side, map_address};
-pub(crate) use matrix::{Element, GroupProduct, MatrixProduct};
+pub(crate) use matrix::{Element, Fragment, FragmentProduct, GroupProduct, MatrixProduct};
 pub(crate) use place::{Address, Slot};

@@ -3,6 +3,8 @@
 use cudarc::driver::sys::CUresult;
 use cudarc::driver::{CudaContext, PushKernelArg, result, sys};
 
+use yuragi_emulator::Profile;
+
 use crate::harness::{on_a_driver, on_gpu, run};
 use crate::kernels::{PTX, function, linear, module};
 
@@ -36,6 +38,23 @@ on_a_driver! {
         let launched = unsafe { stream.launch_builder(&store).arg(&address).launch(linear(1, 1)) };
         let failed = launched.and_then(|_| stream.synchronize()).unwrap_err();
         assert_eq!(failed.0, CUresult::CUDA_ERROR_MISALIGNED_ADDRESS);
+    }
+
+    /// Two launches of each of two kernels, on a device with a name of its own.
+    fn two_kernels() {
+        let context = CudaContext::new(0).unwrap();
+        println!("the device is {} with {:?}", context.name().unwrap(), context.compute_capability().unwrap());
+        let stream = context.default_stream();
+        let (axpy, store) = (function(&context, "axpy"), function(&context, "store"));
+        let x = stream.clone_htod(&[1.0_f32; 4096]).unwrap();
+        let mut y = stream.alloc_zeros::<f32>(4096).unwrap();
+        for _ in 0..2 {
+            let mut launch = stream.launch_builder(&axpy);
+            launch.arg(&x).arg(&mut y).arg(&1.0_f32).arg(&4096_u32);
+            unsafe { launch.launch(linear(32, 128)) }.unwrap();
+            unsafe { stream.launch_builder(&store).arg(&mut y).launch(linear(1, 1)) }.unwrap();
+        }
+        stream.synchronize().unwrap();
     }
 
     /// Four blocks store their numbers at one address.
@@ -121,6 +140,41 @@ fn a_finding_names_kernel_line_thread_and_place() {
     }
     assert_eq!(said.matches("out of bounds in axpy, line").count(), 1, "{said}");
     assert!(said.contains("CUDA_ERROR_ILLEGAL_ADDRESS"), "{said}");
+}
+
+#[test]
+fn a_report_of_all_launches_is_written_when_the_program_ends() {
+    let path = std::env::temp_dir().join(format!("yuragi-emulator-report-{}.json", std::process::id()));
+    let place = path.to_str().unwrap();
+    let variables = [("YURAGI_EMULATOR_REPORT", place), ("YURAGI_EMULATOR_DEVICE", "rtx 4090")];
+    let printed = run(module_path!(), "two_kernels", &variables);
+    if on_gpu() {
+        return;
+    }
+    assert!(printed.passed && printed.out.contains("RTX 4090") && printed.out.contains("(8, 9)"), "{}", printed.out);
+    let profile = Profile::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(profile.device.contains("RTX 4090"));
+    let axpy = &profile.kernels["axpy"];
+    assert_eq!((axpy.launches, profile.kernels["store"].launches), (2, 2));
+    // 4096 words are read of each of two, and one of them is written: 512 sectors each, twice.
+    assert_eq!((axpy.total.sectors, axpy.total.least_sectors), (2 * 3 * 512, 2 * 3 * 512));
+    let load = &axpy.lines[&(line_of("ld.global.f32 %f2", 0) as u32)];
+    assert_eq!((load.instruction.as_str(), load.issued, load.lanes, load.sectors), ("ld.global.f32", 256, 32.0, 1024));
+    // Each of both words' 512 sectors moved at 1.008 TB/s.
+    assert!((axpy.memory_seconds - 2.0 * 1024.0 * 32.0 / 1.008e12).abs() < 1e-15);
+    let table = profile.table(10);
+    // One lane stores where 32 could.
+    assert!(
+        table.contains("axpy: 2 launches") && table.contains("store: 2 launches") && table.contains("1.0"),
+        "{table}"
+    );
+    let bad = [("YURAGI_EMULATOR_REPORT", "/nowhere/at/all.json"), ("YURAGI_EMULATOR_DEVICE", "GTX 1")];
+    let said = said("two_kernels", &bad, true).unwrap_or_default();
+    assert!(
+        said.contains("/nowhere/at/all.json: No such file") && said.contains("GTX 1") && said.contains("A100"),
+        "{said}"
+    );
 }
 
 #[test]

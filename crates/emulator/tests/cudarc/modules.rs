@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString, c_void};
 use std::fs;
 use std::ptr;
 
+use cudarc::driver::sys::CUresult;
 use cudarc::driver::{CudaContext, CudaViewMut, PushKernelArg, sys};
 use cudarc::nvrtc::Ptx;
 
@@ -66,6 +67,61 @@ emulated! {
         assert!(said.contains(&line.to_string()), "{said}");
         // What comes back as the size is each driver's own.
         assert!(on_gpu() || values[1].addr() == said.len() + 1);
+    }
+
+    /// Texts are put together, one with what another declares, and the image is loaded like any other.
+    fn texts_are_linked() {
+        let context = CudaContext::new(0).unwrap();
+        context.bind_to_thread().unwrap();
+        let head = ".version 9.0\n.target sm_80\n.address_size 64\n";
+        let declared = ".func (.param .b32 r) five()";
+        let texts = [
+            format!("{head}.extern {declared};\n.visible .entry kernel(.param .u64 p)\n{{\n .reg .b64 %p; .reg .b32 %w;\n ld.param.u64 %p, [p];\n \
+                {{ .param .b32 r; call.uni (r), five, (); ld.param.b32 %w, [r]; }}\n st.global.u32 [%p], %w; ret;\n}}\n"),
+            format!("{head}.visible {declared} {{ st.param.b32 [r], 5; ret; }}\n"),
+        ];
+        let (mut link, mut image, mut bytes, none) = (ptr::null_mut(), ptr::null_mut(), 0, ptr::null_mut());
+        let kind = sys::CUjitInputType::CU_JIT_INPUT_PTX;
+        unsafe {
+            sys::cuLinkCreate_v2(0, ptr::null_mut(), none, &mut link).result().unwrap();
+            for text in texts {
+                let data = CString::new(text).unwrap();
+                let len = data.as_bytes_with_nul().len();
+                let data = data.as_ptr().cast_mut().cast();
+                sys::cuLinkAddData_v2(link, kind, data, len, c"text".as_ptr(), 0, ptr::null_mut(), none).result().unwrap();
+            }
+            sys::cuLinkComplete(link, &mut image, &mut bytes).result().unwrap();
+        }
+        let image = unsafe { std::slice::from_raw_parts(image.cast::<u8>(), bytes) }.to_vec();
+        unsafe { sys::cuLinkDestroy(link) }.result().unwrap();
+        let kernel = context.load_module(Ptx::from_binary(image)).unwrap().load_function("kernel").unwrap();
+        let stream = context.default_stream();
+        let mut out = stream.alloc_zeros::<u32>(1).unwrap();
+        unsafe { stream.launch_builder(&kernel).arg(&mut out).launch(linear(1, 1)) }.unwrap();
+        assert_eq!(stream.clone_dtoh(&out).unwrap(), [5]);
+    }
+
+    /// A program whose default streams are those of its threads asks for other forms of the functions.
+    fn default_streams_of_threads_are_found() {
+        let context = CudaContext::new(0).unwrap();
+        context.bind_to_thread().unwrap();
+        let find = |flags| {
+            let (mut function, mut status) = (ptr::null_mut(), sys::CUdriverProcAddressQueryResult::CU_GET_PROC_ADDRESS_SUCCESS);
+            let found = unsafe {
+                sys::cuGetProcAddress_v2(c"cuStreamGetId".as_ptr(), &mut function, 13_000, flags, &mut status)
+            };
+            found.result().unwrap();
+            unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(*mut c_void, &mut u64) -> CUresult>(function) }
+        };
+        let id = |get: extern "C" fn(*mut c_void, &mut u64) -> CUresult, stream: usize| {
+            let mut id = 0;
+            get(ptr::without_provenance_mut(stream), &mut id).result().unwrap();
+            id
+        };
+        let (plain, threads) = (find(0), find(2));
+        assert_eq!(id(threads, 0), id(plain, 2));
+        assert_eq!(id(plain, 0), id(plain, 1));
+        assert_ne!(id(plain, 0), id(threads, 0));
     }
 
     fn a_cubin_is_refused() {

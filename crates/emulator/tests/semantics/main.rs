@@ -24,3 +24,4 @@ mod table;
 mod tensor_cores;
 mod texts;
 mod warp;
+mod wmma;

@@ -358,7 +358,7 @@ fn sums_of_bytes_wrap_or_saturate() {
             );
             let sum = i64::from(c) + 32 * a * 127;
             let want = if saturates { sum.clamp(i32::MIN.into(), i32::MAX.into()) as u32 } else { sum as u32 };
-            assert!(d.iter().flatten().all(|&x| x == want.into()), "{words} {c} {a}");
+            assert!(d.iter().flatten().all(|&x| x == u64::from(want)), "{words} {c} {a}");
         }
     }
 }
