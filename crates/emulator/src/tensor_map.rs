@@ -39,6 +39,71 @@ impl Swizzle {
     }
 }
 
+/// A field of a description that kernels may replace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    /// That it is one.
+    Mark,
+    Address,
+    /// Less 1.
+    Rank,
+    /// Along a dimension.
+    Box(usize),
+    Extent(usize),
+    /// In bytes; that of dimension 1 is 0.
+    Stride(usize),
+    Element,
+    Swizzle,
+    /// What has one value only that is known here.
+    Fixed(u64),
+}
+
+impl Field {
+    /// Its word of 8 bytes.
+    pub fn word(self) -> usize {
+        match self {
+            Field::Mark => 0,
+            Field::Address => 1,
+            Field::Rank | Field::Element | Field::Swizzle | Field::Fixed(_) => 2,
+            Field::Box(axis) | Field::Extent(axis) => 3 + axis,
+            Field::Stride(axis) => 8 + axis,
+        }
+    }
+
+    /// That word with a value in it, as kernels give it.
+    pub fn changed(self, word: u64, value: u64) -> Result<u64, String> {
+        let put = |shift: u32, bits: u32, value: u64| {
+            let mask = (u64::MAX >> (64 - bits)) << shift;
+            word & !mask | value << shift & mask
+        };
+        let small = value & 0xffff_ffff;
+        Ok(match self {
+            Field::Mark if word == 0 => MARK,
+            Field::Mark => word,
+            Field::Address | Field::Stride(_) => value,
+            Field::Rank => put(0, 8, small + 1),
+            Field::Box(_) if !(1..=256).contains(&small) => {
+                return Err(format!("a box's extent of {small}; legal is 1 to 256"));
+            }
+            Field::Box(_) => put(32, 32, small - 1),
+            Field::Extent(_) => put(0, 32, small.wrapping_sub(1)),
+            Field::Element => match small {
+                0 => put(8, 8, 1),
+                1 | 6 | 10 => put(8, 8, 2),
+                2 | 3 | 7 | 8 | 11 | 12 => put(8, 8, 4),
+                4 | 5 | 9 => put(8, 8, 8),
+                _ => return Err(format!("elements of type {small}; known are 0 to 12")),
+            },
+            Field::Swizzle => match small {
+                0..=3 => put(16, 8, (1 << small) - 1),
+                _ => return Err(format!("swizzle {small}; known are 0 to 3")),
+            },
+            Field::Fixed(known) if small != known => return Err(format!("a value of {small}; known is {known}")),
+            Field::Fixed(_) => word,
+        })
+    }
+}
+
 /// A tensor in global memory, and the box that a copy moves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TensorMap {

@@ -1,17 +1,29 @@
 //! Instructions that sm_90 brought: barriers in memory, bulk copies, products of warp groups.
 
-use super::{Found, Operands, control::element, decoder::Decoder, memory::quiet, words::Words};
+use super::{
+    Found, Operands,
+    control::element,
+    decoder::Decoder,
+    memory::{quiet, space},
+    words::Words,
+};
 use crate::{
     counters::Class,
     program::{BarrierKind, Bulk, Element, GroupProduct, MBarrier, Op, Side},
     ptx::{Operand, Space, Type},
+    tensor_map::Field,
 };
 
 pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Operands<'_>) -> Found {
     match name {
         "mbarrier" => Ok(Some((mbarrier(d, w, o)?, Class::Synchronization))),
         "wgmma" => wgmma(d, w, o).map(Some),
+        "tensormap" => Ok(Some((tensor_map(d, w, o)?, Class::Memory))),
         "fence" if w.take("proxy") => {
+            if w.take("tensormap::generic") {
+                w.ignore(&["acquire", "release", "cta", "cluster", "gpu", "sys"]);
+                return Ok(Some((Op::Fence, Class::Synchronization)));
+            }
             w.ignore(&["async", "alias", "global", "shared", "shared::cta", "shared::cluster"]);
             Ok(Some((Op::ProxyFence, Class::Synchronization)))
         }
@@ -44,6 +56,63 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
         }
         _ => Ok(None),
     }
+}
+
+fn tensor_map(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Result<Op, String> {
+    if w.take("cp_fenceproxy") {
+        w.ignore(&[
+            "global",
+            "shared::cta",
+            "tensormap::generic",
+            "release",
+            "cta",
+            "cluster",
+            "gpu",
+            "sys",
+            "sync",
+            "aligned",
+        ]);
+        let (to, from) = (d.address(o, 0, Space::Global)?, d.address(o, 1, Space::Shared)?);
+        return Ok(Op::CopyMap { to, from });
+    }
+    if !w.take("replace") || !w.take("tile") {
+        return Err("this form is not supported".into());
+    }
+    w.ignore(&["b1024", "b32", "b64"]);
+    let space = space(w);
+    let axis = |most: u64| match o.get(1) {
+        Some(Operand::Integer(axis)) if o.len() == 3 && *axis <= most => Ok(*axis as usize),
+        _ => Err(format!("a dimension of 0 to {most} and a value are expected")),
+    };
+    let fields = [
+        "global_address",
+        "rank",
+        "box_dim",
+        "global_dim",
+        "global_stride",
+        "element_stride",
+        "elemtype",
+        "interleave_layout",
+        "swizzle_mode",
+        "swizzle_atomicity",
+        "fill_mode",
+    ];
+    let named = fields.into_iter().find(|field| w.take(field)).ok_or("the field is missing")?;
+    let (field, value) = match named {
+        "global_address" => (Field::Address, 1),
+        "rank" => (Field::Rank, 1),
+        "box_dim" => (Field::Box(axis(4)?), 2),
+        "global_dim" => (Field::Extent(axis(4)?), 2),
+        "global_stride" => (Field::Stride(axis(3)?), 2),
+        "element_stride" => {
+            axis(4)?;
+            (Field::Fixed(1), 2)
+        }
+        "elemtype" => (Field::Element, 1),
+        "swizzle_mode" => (Field::Swizzle, 1),
+        _ => (Field::Fixed(0), 1),
+    };
+    Ok(Op::ChangeMap { address: d.address(o, 0, space)?, field, value: d.source(o, value)? })
 }
 
 fn mbarrier(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Result<Op, String> {

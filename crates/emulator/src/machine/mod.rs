@@ -16,6 +16,7 @@ mod print;
 mod printf;
 mod schedule;
 mod step;
+mod tensor;
 mod together;
 mod traffic;
 mod turns;

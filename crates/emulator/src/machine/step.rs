@@ -166,6 +166,8 @@ impl Block {
                 self.events += 1;
                 self.bulk(engine, number, inst, at, active);
             }
+            Op::ChangeMap { .. } => self.change_map(engine, number, inst, at, active),
+            Op::CopyMap { .. } => self.copy_map(engine, number, inst, at, active),
             Op::ProxyFence => self.proxy_fence(number),
             Op::GroupWait => warp.tick(),
             Op::Fence => {

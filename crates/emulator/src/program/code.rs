@@ -12,6 +12,7 @@ use crate::{
     counters::Class,
     memory::{Memory, PARAM_BEGIN},
     ptx::Space,
+    tensor_map::Field,
 };
 
 /// A value of each lane of a warp.
@@ -438,6 +439,17 @@ pub(crate) enum Op {
         d: Option<Slot>,
     },
     Bulk(Box<Bulk>),
+    /// Replaces a field of a tensor's description.
+    ChangeMap {
+        address: Address,
+        field: Field,
+        value: Slot,
+    },
+    /// Copies such a description from shared to global memory.
+    CopyMap {
+        to: Address,
+        from: Address,
+    },
     ProxyFence,
     /// Every lane of a warp knows its group products to be over.
     GroupWait,

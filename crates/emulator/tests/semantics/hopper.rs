@@ -272,3 +272,62 @@ fn coordinates_and_addresses_that_hardware_stops_at_are_found() {
     let error = Bench::new().load(&text(TILE_PARAMS, &body)).map(drop).unwrap_err();
     assert!(error.contains("state space"), "{error}");
 }
+
+#[test]
+fn a_description_made_by_the_kernel_itself_is_as_good_as_one_of_the_host() {
+    // From zeros in shared memory, field by field, then copied to where the copy reads it.
+    let replace = |field: &str, bits: u32, value: &str| {
+        format!(" tensormap.replace.tile.{field}.shared::cta.b1024.b{bits} [%m], {value};\n")
+    };
+    let fields: String = [
+        ("global_address", 64, "%a"),
+        ("rank", 32, "1"),
+        ("box_dim", 32, "0, 16"),
+        ("box_dim", 32, "1, %v"),
+        ("global_dim", 32, "0, 40"),
+        ("global_dim", 32, "1, 20"),
+        ("global_stride", 64, "0, 160"),
+        ("element_stride", 32, "0, 1"),
+        ("element_stride", 32, "1, 1"),
+        ("elemtype", 32, "2"),
+        ("interleave_layout", 32, "0"),
+        ("swizzle_mode", 32, "0"),
+        ("fill_mode", 32, "0"),
+    ]
+    .map(|(field, bits, value)| replace(field, bits, value))
+    .concat();
+    let head = " .shared .align 128 .b8 made[128]; .reg .b32 %m; .reg .b32 %v; .reg .b32 %z; .reg .b32 %i; .reg .b64 %a; .reg .b64 %d; .reg .pred %o;\n \
+        ld.param.u64 %a, [from]; ld.param.u64 %d, [to]; mov.u32 %m, made; mov.u32 %v, 8; mov.u32 %i, %tid.x; setp.ge.u32 %o, %i, 32;\n \
+        @%o bra MADE; mad.lo.u32 %z, %i, 4, %m; st.shared.u32 [%z], 0; bar.warp.sync -1; setp.ne.u32 %o, %i, 0; @%o bra FILLED;\n";
+    let copied = "FILLED: bar.warp.sync -1;\n \
+        tensormap.cp_fenceproxy.global.shared::cta.tensormap::generic.release.gpu.sync.aligned [%d], [%m], 128;\n \
+        fence.proxy.tensormap::generic.acquire.gpu [%d], 128;\nMADE: bar.sync 0;\n";
+    let tile =
+        TILE.replacen("mov.b64 %rd3, map;", "", 1).replace("cvta.param.u64 %rd4, %rd3;", "ld.param.u64 %rd4, [to];");
+    assert!(!tile.contains("map;"), "{tile}");
+    let params = ".param .u64 from, .param .u64 to, .param .u64 out, .param .u32 x, .param .u32 y";
+    let (declared, rest) = tile.split_at(tile.find("ld.param").unwrap());
+    let run = |fields: &str| {
+        let bench = Bench::new();
+        let module = bench.kernel(params, &format!("{declared}{head}{fields}{copied}{rest}"));
+        let (from, to) = (bench.put(&(1..=800).collect::<Vec<u32>>()), bench.put(&[0_u64; 32]));
+        let (to, out) = (to.next_multiple_of(128), bench.put(&[7_u32; 128]));
+        let arguments = Arguments::new().u64(from).u64(to).u64(out).u32(8).u32(5);
+        let report = bench.launch(&module, "kernel", blocks([1; 3], 128, 0), arguments);
+        (report, bench.get::<u32>(out, 128))
+    };
+    let (report, got) = run(&fields);
+    assert!(report.findings.is_empty(), "{}", report.findings[0]);
+    assert_eq!(got, (0..128).map(|i| (5 + i / 16) * 40 + 8 + i % 16 + 1).collect::<Vec<u32>>());
+    if needs_the_emulator("an error that ends the context") {
+        return;
+    }
+    let (report, _) = run(&fields
+        .replace("mov.u32 %v, 8", "")
+        .replace("swizzle_mode.shared::cta.b1024.b32 [%m], 0", "swizzle_mode.shared::cta.b1024.b32 [%m], 9"));
+    assert!(
+        report.findings.iter().any(|f| f.kind == Kind::Illegal && f.note.contains("swizzle 9")),
+        "{:?}",
+        report.findings
+    );
+}
