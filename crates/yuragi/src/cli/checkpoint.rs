@@ -11,7 +11,8 @@ use yuragi::{
     diffusion::config::PredictionType,
     graph::{Backend, Plan},
     io::stable_diffusion as files,
-    models::stable_diffusion::{Batch, Checkpoint, decode, denoise, encode_text},
+    models::stable_diffusion::{Adapter, Batch, Checkpoint, Targets, adapter_training, decode, denoise, encode_text},
+    nn::optim::Optimizer,
 };
 
 /// Unused tensors that are named.
@@ -53,7 +54,24 @@ pub fn told(path: &Path) -> Result<String, Failure> {
     lines.push(format!(
         "  a guided picture takes {arena} MiB beside the {weights} MiB of weights, which stay in the file"
     ));
+    if let Some(bytes) = learning(&loaded)? {
+        let mebibytes = bytes.div_ceil(1 << 20);
+        lines.push(format!("  learning a LoRA from a picture of that size takes {mebibytes} MiB beside them"));
+    }
     Ok(lines.join("\n") + "\n")
+}
+
+/// The bytes that a step of learning a LoRA needs, if one can be learnt.
+fn learning(loaded: &files::Opened) -> Result<Option<usize>, Failure> {
+    let model = &loaded.model;
+    if model.unet.inputs != model.vae.latent || model.unet.guidance.is_some() {
+        return Ok(None);
+    }
+    let one = Batch { pictures: 1, size: [model.size; 2], chunks: 1, skip: 0 };
+    let adapter = Adapter { rank: 4, alpha: 4.0, targets: Targets::Attention };
+    let graph = adapter_training(model, one, &adapter, &Optimizer::default())?;
+    let graph = graph.with_stored(|spec| Some(loaded.params.get(&spec.name)?.dtype()));
+    Ok(Some(Cpu::new().compile(&graph)?.memory().arena))
 }
 
 /// The bytes of the network that needs the most, for one guided picture.

@@ -229,6 +229,7 @@ fn t32_what_a_checkpoint_is_and_does_not_use_is_told() {
     }
     let told = scratch.succeed(["info", &model()]).out;
     assert!(told.contains("32x32") && told.contains("all tensors are used"), "{told}");
+    assert!(told.contains("learning a LoRA"), "{told}");
     fs::write(scratch.join("x.ckpt"), b"PK\x03\x04").unwrap();
     scratch.refuse(["generate", "x", "--model", "x.ckpt"], &["convert it"]);
 }
