@@ -35,7 +35,8 @@ const MOST_NAMED: usize = 20;
 ///
 /// Writes checkpoint, log, loss curve and sample sheet into a folder, and the model when it is done.
 /// Ctrl-C saves; `--resume` goes on to the very weights that an undisturbed training reaches.
-/// `train vae` and `train hvae` learn from tables and plain pictures.
+/// `train vae` and `train hvae` learn from tables and plain pictures; `--model` with `--lora` learns a LoRA for a Stable
+/// Diffusion checkpoint.
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Train {
