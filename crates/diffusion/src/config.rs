@@ -29,7 +29,6 @@ mod plms;
 mod timesteps;
 mod values;
 
-use self::timesteps::Defaults;
 pub use self::{plan::Plan, values::Value};
 use crate::error::Error;
 use crate::sampler::Kind;
@@ -230,15 +229,5 @@ impl Config {
             (Kind::DpmPlusPlus2S, DpmSolverPlusPlus, 3) => Kind::DpmPlusPlus3S,
             (kind, ..) => kind,
         })
-    }
-
-    /// ᾱ of each timestep on which a network was trained, as DDPM's scheduler
-    /// has them.
-    ///
-    /// # Errors
-    /// Values outside their range.
-    pub fn alpha_bars(&self) -> Result<Vec<f64>, Error> {
-        let defaults = Defaults { start: 1e-4, end: 0.02, schedule: BetaSchedule::Linear, zero_snr: Some(false) };
-        Ok(self.discrete(defaults)?.alpha_bars().to_vec())
     }
 }

@@ -91,6 +91,16 @@ impl Config {
         Discrete::from_alpha_bars(alpha_bars)
     }
 
+    /// ᾱ of each timestep on which a network was trained, as DDPM's scheduler
+    /// has them.
+    ///
+    /// # Errors
+    /// Values outside their range.
+    pub fn alpha_bars(&self) -> Result<Vec<f64>, Error> {
+        let defaults = Defaults { start: 1e-4, end: 0.02, schedule: BetaSchedule::Linear, zero_snr: Some(false) };
+        Ok(self.discrete(defaults)?.alpha_bars().to_vec())
+    }
+
     /// Timesteps, falling; `more` of them are laid out than are taken from the
     /// noisy end, and only the first `last` timesteps are used. Fractional
     /// ones are rounded where they must be `whole`.
