@@ -28,7 +28,7 @@ template <class Shape> void conv2d(const float* x, const float* w, float* y, con
     const Operand<float, Positions, Taps> first = {
         x, window.height, window.width, true, window.positions(), window.window()};
     const Plain second = {w, 1, 1, false, {filters, 1}, {depth, filters}};
-    const Output<float, Strided<u32>> out = {y, bias, filters, whole(y, filters), {window.outputs(), filters}};
+    const Output<float, Strided<u32>> out = {y, bias, filters, whole(y, filters), 0, {window.outputs(), filters}};
     product<Shape>(first, second, out, depth);
 }
 
@@ -39,7 +39,7 @@ void conv2d_input_grad(const float* dy, const float* w, float* dx, const float* 
     const Operand<float, Positions, Taps> first = {
         dy, window.out_h, window.out_w, true, phase.positions(), phase.window()};
     const Operand<float, Strided<u32>, Filters> second = {w, 1, 1, true, {channels, window.filters}, phase.kernel()};
-    const Output<float, Pixels> out = {dx, bias, channels, whole(dx, channels), phase.pixels()};
+    const Output<float, Pixels> out = {dx, bias, channels, whole(dx, channels), 0, phase.pixels()};
     product<Shape>(first, second, out, phase.taps());
 }
 
@@ -49,7 +49,7 @@ void conv2d_weight_grad(const float* x, const float* dy, float* dw, const float*
     const Operand<float, Taps, Positions> first = {
         x, window.height, window.width, false, window.window(), window.positions()};
     const Plain second = {dy, 1, 1, false, {filters, 1}, {depth, filters}};
-    const Output<float, Strided<u32>> out = {dw, bias, filters, whole(dw, filters), {window.taps(), filters}};
+    const Output<float, Strided<u32>> out = {dw, bias, filters, whole(dw, filters), 0, {window.taps(), filters}};
     product<Shape>(first, second, out, depth);
 }
 

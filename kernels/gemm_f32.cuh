@@ -22,6 +22,6 @@
         float* const to = c + batch * c_batch + blockIdx.y * c_share; \
         const Matrix first = {a + batch * a_batch, 1, 1, a_column == 1, {m, a_row}, {k, a_column}}; \
         const Matrix second = {b + batch * b_batch, 1, 1, b_row == 1, {n, b_column}, {k, b_row}}; \
-        const Output<float, Strided<u64>> out = {to, bias, n, whole(to, c_row), {m, c_row}}; \
+        const Output<float, Strided<u64>> out = {to, bias, n, whole(to, c_row), batch * c_batch, {m, c_row}}; \
         product<__VA_ARGS__>(first, second, out, k); \
     }

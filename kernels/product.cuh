@@ -2,6 +2,7 @@
 // stored.
 #pragma once
 
+#include "epilogue.cuh"
 #include "place.cuh"
 
 // The block's part of the result, and its steps along the sums: gridDim.y blocks share those of one part.
@@ -23,13 +24,15 @@ template <class Shape> Part part(u32 rows, u32 columns, u32 depth) {
             min(first + share, steps), height > 0 && within / safe < across};
 }
 
-// Where sums go: rounded to C, then, where there is one, a row of biases is added and the sum is rounded again.
+// Where sums go: to a plan's own code, if there is any, then rounded to C; then, where there is one, a row of biases is
+// added and the sum is rounded again.
 template <class C, class Rows> struct Output {
     using Row = typename Rows::Part;
     C* to;
     const C* bias;
     u32 columns;
     bool whole; // groups of four neighbours are aligned
+    u64 first;  // the place in the whole result of what lies at `to`
     Rows rows;
 
     // The biases of neighbours; those that there are not are the neutral -0.
@@ -42,11 +45,24 @@ template <class C, class Rows> struct Output {
     template <class Offset, u32 N>
     void store(const Place<Offset>& row, u32 column, const float (&sums)[N], const float (&biases)[N]) const {
         if (row.y == OUTSIDE || column >= columns) return;
+        C* const at = to + (row.offset + column);
+        const u64 place = first + row.offset + column;
+        const bool together = whole && column + N <= columns;
+        float x[N];
+#pragma unroll
+        for (u32 i = 0; i < N; i++) x[i] = sums[i];
+        if (together) epilogue(to, x, place, column);
         Pack<C, N> pack;
 #pragma unroll
-        for (u32 i = 0; i < N; i++) pack.lane[i] = narrow<C>(widen(narrow<C>(sums[i])) + biases[i]);
-        C* const at = to + (row.offset + column);
-        if (whole && column + N <= columns) {
+        for (u32 i = 0; i < N; i++) {
+            if (!together && column + i < columns) {
+                float one[1] = {x[i]};
+                epilogue(to, one, place + i, column + i);
+                x[i] = one[0];
+            }
+            pack.lane[i] = narrow<C>(widen(narrow<C>(x[i])) + biases[i]);
+        }
+        if (together) {
             *reinterpret_cast<Pack<C, N>*>(at) = pack;
         } else {
 #pragma unroll

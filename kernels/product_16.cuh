@@ -134,7 +134,7 @@ template <class T, class Rows> struct Result {
 
     template <class C> Output<C, Rows> of() const {
         C* const to = static_cast<C*>(c) + first;
-        return {to, static_cast<const C*>(bias), columns, whole(to, pitch), rows};
+        return {to, static_cast<const C*>(bias), columns, whole(to, pitch), first, rows};
     }
 };
 

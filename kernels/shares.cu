@@ -8,7 +8,7 @@
 // Alignment: that of the elements.
 // Contract: shares are added in order, the sum is rounded to T, then the bias is added and the sum rounded again: with
 // u = 2^-24, the sum is off by at most (shares_count − 1)·u·Σ|share| before it is rounded.
-#include "storage.cuh"
+#include "epilogue.cuh"
 
 template <class T>
 void sum_shares(const float* shares, T* c, const T* bias, u64 count, u32 columns, u32 shares_count) {
@@ -16,8 +16,11 @@ void sum_shares(const float* shares, T* c, const T* bias, u64 count, u32 columns
     for (u64 i = u64(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += stride) {
         float sum = shares[i];
         for (u32 share = 1; share < shares_count; share++) sum += shares[share * count + i];
-        T rounded = narrow<T>(sum);
-        if (bias) rounded = narrow<T>(widen(rounded) + widen(bias[i % columns]));
+        const u32 column = i % columns;
+        float x[1] = {sum};
+        epilogue(c, x, i, column);
+        T rounded = narrow<T>(x[0]);
+        if (bias) rounded = narrow<T>(widen(rounded) + widen(bias[column]));
         c[i] = rounded;
     }
 }

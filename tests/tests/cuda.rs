@@ -110,6 +110,37 @@ on_a_driver! {
         assert!(runs.iter().all(|run| *run == runs[0]), "{runs:?}");
     }
 
+    /// A product that is an output as well is stored by its kernel, and a loop does the rest.
+    fn what_a_products_kernel_does_is_what_a_loop_would_do() {
+        let cuda = Cuda::new().expect("a driver");
+        for (dtype, n) in [(DType::F32, 12), (DType::F32, 7), (DType::F16, 8), (DType::BF16, 3)] {
+            let run = |apart: bool| {
+                let b = Builder::new();
+                let [x, w] = [("x", [70, 9]), ("w", [9, n])].map(|(name, shape)| b.input(name, &shape, dtype));
+                let [gate, row] = [("gate", 70), ("row", 1)].map(|(name, rows)| b.input(name, &[rows, n], dtype));
+                let product = x.matmul(w) + row;
+                let y = (product * gate.gelu()).silu().exp() + gate;
+                let outputs = if apart { vec![("y", y), ("product", product)] } else { vec![("y", y)] };
+                let graph = b.finish(&outputs).expect("a graph");
+                let plan = cuda.compile(&graph).expect("a plan");
+                let store = cuda.upload(Params::new()).expect("a store");
+                let mut state = plan.state(&store).expect("a state");
+                let noise = |seed: usize, count: usize| -> Vec<f32> {
+                    (0..count).map(|i| ((i * 29 + seed) % 31) as f32 / 15.0 - 1.0).collect()
+                };
+                let inputs = [noise(3, 70 * 9), noise(5, 9 * n), noise(7, 70 * n), noise(11, n)];
+                let inputs: Vec<Slice<'_>> = inputs.iter().map(|x| Slice::F32(x)).collect();
+                let (mut y, mut product) = (vec![0.0; 70 * n], vec![0.0; 70 * n]);
+                let mut views = [SliceMut::F32(&mut y), SliceMut::F32(&mut product)];
+                plan.run(&mut state, &store, &inputs, &mut views[..outputs.len()]).expect("a run");
+                (plan.launches(), y.iter().map(|y| y.to_bits()).collect::<Vec<u32>>())
+            };
+            let ((together, have), (apart, want)) = (run(false), run(true));
+            assert!(together < apart, "{together} {apart}");
+            assert_eq!(have, want, "{dtype:?}, {n} columns");
+        }
+    }
+
     fn products_in_half_precision_stay_near_single_precision() {
         let cuda = Cuda::new().expect("a driver");
         let b = Builder::new();

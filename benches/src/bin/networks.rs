@@ -90,8 +90,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn launches(precision: Precision, expand: &[String], modules: Option<&Path>) -> Result<(), Box<dyn Error>> {
     let target = Target { machine: Machine { multiprocessors: 132 }, tf32: precision == Precision::Tf32 };
     println!(
-        "{:<22} {:>8} {:>8} {:>8} {:>10} {:>12}",
-        "plan", "launches", "written", "entries", "PTX bytes", "arena bytes"
+        "{:<22} {:>8} {:>8} {:>8} {:>10} {:>8} {:>8} {:>10} {:>12}",
+        "plan", "launches", "written", "entries", "PTX bytes", "spliced", "entries", "PTX bytes", "arena bytes"
     );
     for work in Work::ALL {
         let expanded = |op: &Fused| expand.iter().any(|name| op.name() == name);
@@ -100,11 +100,17 @@ fn launches(precision: Precision, expand: &[String], modules: Option<&Path>) -> 
         let lowered = lower(&graph, target)?;
         if let Some(folder) = modules {
             std::fs::write(folder.join(work.name()).with_extension("ptx"), &lowered.module)?;
+            for (number, text) in lowered.spliced.iter().enumerate() {
+                std::fs::write(folder.join(format!("{}-{number}.ptx", work.name())), text)?;
+            }
         }
-        let written = lowered.launches.iter().filter(|launch| launch.code == Code::Emitted).count();
-        let entries = lowered.module.matches(".entry ").count();
-        let (all, bytes) = (lowered.launches.len(), lowered.module.len());
-        println!("{:<22} {all:>8} {written:>8} {entries:>8} {bytes:>10} {:>12}", work.name(), lowered.arena);
+        let of = |kind: fn(&Code) -> bool| lowered.launches.iter().filter(|launch| kind(&launch.code)).count();
+        let [written, spliced] = [of(|code| *code == Code::Emitted), of(|code| matches!(code, Code::Spliced(_)))];
+        let texts = [lowered.module, lowered.spliced.concat()];
+        let [(entries, bytes), (copies, copied)] = texts.map(|text| (text.matches(".entry ").count(), text.len()));
+        let (name, all) = (work.name(), lowered.launches.len());
+        print!("{name:<22} {all:>8} {written:>8} {entries:>8} {bytes:>10} {spliced:>8} {copies:>8} {copied:>10}");
+        println!(" {:>12}", lowered.arena);
     }
     Ok(())
 }

@@ -55,7 +55,7 @@ pub(crate) struct Lowered {
 
 /// Chooses kernels and places every buffer.
 pub(crate) fn lower(graph: &Graph, level: Level, threads: usize) -> Result<Lowered, CompileError> {
-    let schedule = Schedule::new(graph, Abilities { halves: Halves::Widened, matrices: false })?;
+    let schedule = Schedule::new(graph, Abilities { halves: Halves::Widened, matrices: false, epilogues: false })?;
     let mut lowering = Lowering { graph, level, launches: Vec::new(), step: 0 };
     for (number, step) in schedule.steps.iter().enumerate() {
         lowering.step = number;

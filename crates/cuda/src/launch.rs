@@ -69,6 +69,8 @@ pub enum Code {
     Shipped(&'static str),
     /// The module that was written for this plan.
     Emitted,
+    /// The module of this number with copies of shipped kernels, into which code of this plan was put.
+    Spliced(usize),
 }
 
 /// One launch of a kernel.

@@ -18,6 +18,7 @@ pub mod lower;
 mod plan;
 pub mod ptx;
 pub mod replicas;
+mod splice;
 mod store;
 
 pub use backend::Cuda;

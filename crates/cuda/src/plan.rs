@@ -82,6 +82,7 @@ impl CudaPlan {
             let ptx = match launch.code {
                 Code::Shipped(name) => kernels::ptx(name),
                 Code::Emitted => &lowered.module,
+                Code::Spliced(number) => &lowered.spliced[number],
             };
             let module = device.module(ptx)?;
             functions.push(device.function(&module, &launch.function, launch.shared)?);

@@ -5,7 +5,7 @@ use yuragi_cuda::{
     launch::{Argument, Code, Home},
     lower::{Lowered, Target, claims, lower},
 };
-use yuragi_graph::{Builder, DType, Graph, Init, Precision, op::Window};
+use yuragi_graph::{Builder, DType, Graph, Init, Precision, Tensor, op::Window};
 
 fn target() -> Target {
     Target { machine: Machine { multiprocessors: 132 }, tf32: false }
@@ -44,6 +44,7 @@ fn every_kernel_stands_in_its_file() {
             let text = match launch.code {
                 Code::Shipped(stem) => ptx(stem),
                 Code::Emitted => &lowered.module,
+                Code::Spliced(number) => &lowered.spliced[number],
             };
             let entry = format!(".entry {}(", launch.function);
             assert!(text.contains(&entry), "{}: no {}", launch.name, launch.function);
@@ -124,4 +125,39 @@ fn a_group_norm_and_its_activation_are_one() {
     let graph = b.finish(&[("y", x.group_norm(4, channels, channels, 1e-5).silu())]).unwrap();
     let lowered = lowered(&graph);
     assert_eq!(lowered.launches.iter().map(|launch| launch.name).collect::<Vec<_>>(), ["group_norm_silu"]);
+}
+
+/// The launches of a product followed by something.
+fn following(follow: impl for<'g> Fn(Tensor<'g>, Tensor<'g>) -> Tensor<'g>) -> Vec<&'static str> {
+    let b = Builder::new();
+    let x = b.input("x", &[2, 8, 8, 16], DType::F32);
+    let kernel = b.param("kernel", &[3, 3, 16, 16], DType::F32, Init::Normal(0.1));
+    let y = follow(x.conv2d(kernel, Window::same(3)), x);
+    let graph = b.finish(&[("y", y)]).unwrap().expanded(claims);
+    // So small a machine that blocks share no sums.
+    let small = Target { machine: Machine { multiprocessors: 1 }, tf32: false };
+    lower(&graph, small).unwrap().launches.iter().map(|launch| launch.name).collect()
+}
+
+#[test]
+fn products_do_what_follows_element_by_element() {
+    assert_eq!(following(|y, x| (y.silu() + x) * x.gelu()), ["conv2d"]);
+    assert_eq!(following(|y, x| y + x.slice(1, 0, 1).slice(2, 0, 1)), ["conv2d"]);
+}
+
+#[test]
+fn loops_that_need_more_than_one_element_of_a_product_stay_loops() {
+    assert_eq!(following(|y, x| y.permute(&[0, 2, 1, 3]) + x), ["conv2d", "loop"]);
+    assert_eq!(following(|y, _| y.slice(3, 0, 8) * y.slice(3, 8, 16)), ["conv2d", "loop"]);
+    assert_eq!(following(|y, _| y.silu().sum(&[1])).len(), 2);
+}
+
+#[test]
+fn a_product_of_many_launches_is_followed_by_a_loop() {
+    let b = Builder::new();
+    let x = b.input("x", &[70_000, 2, 3], DType::F32);
+    let y = (x.matmul(x.permute(&[0, 2, 1])) * 2.0).exp();
+    let lowered = lowered(&b.finish(&[("y", y)]).unwrap());
+    let names: Vec<_> = lowered.launches.iter().map(|launch| launch.name).filter(|name| *name != "zero").collect();
+    assert!(names.ends_with(&["gemm", "gemm", "loop"]), "{names:?}");
 }

@@ -3,6 +3,7 @@
 mod composite;
 mod conv;
 mod elementwise;
+mod epilogue;
 mod feed;
 mod fused;
 mod gather;
@@ -140,6 +141,7 @@ pub fn all() -> Vec<Case> {
     movement::cases(&mut cases);
     matmul::cases(&mut cases);
     conv::cases(&mut cases);
+    epilogue::cases(&mut cases);
     gather::cases(&mut cases);
     random::cases(&mut cases);
     fused::cases(&mut cases);

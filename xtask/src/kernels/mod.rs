@@ -24,7 +24,7 @@
 //! Headers (`*.cuh`): `storage` is the element types; above it stand `reduce` (warps and blocks), `row` (rows held by
 //! teams of threads), `picture` (pictures shared by blocks), `activation`, `mma` (matrix instructions, asynchronous
 //! copies), `attention` and its kin (operands, steps along the keys), `place` and `window` (where the elements of a
-//! product lie; convolutions as products), `product` and its kin (main loops and results of products),
+//! product lie; convolutions as products), `epilogue` (places for a plan's own code), `product` and its kin (main loops and results of products),
 //! `philox` (random words) and `elementary` (functions that give the same bits as on a CPU).
 
 mod files;

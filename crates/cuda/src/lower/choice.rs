@@ -1,6 +1,6 @@
 //! The kernels of one step.
 
-use yuragi_graph::{CompileError, Graph, Op, lowering, op::Conv};
+use yuragi_graph::{CompileError, DType, Graph, Op, lowering, op::Conv};
 
 use super::{
     fused,
@@ -14,7 +14,9 @@ use crate::{
         random::Random,
         rows::{Gather, ScatterAdd},
     },
-    launch::{Address, Launches},
+    launch::{ALIGNMENT, Address, Argument, Home, Launches},
+    ptx,
+    splice::Splices,
 };
 
 /// What a lowering must know of the device and of its caller's wishes.
@@ -26,14 +28,58 @@ pub struct Target {
     pub tf32: bool,
 }
 
-/// The launches of a step that is no chain.
-pub(super) fn launches(graph: &Graph, target: Target, step: &lowering::Kernel) -> Result<Launches, CompileError> {
+/// The launches of a step that is no chain. What follows a product is put into a copy of its kernel or, where several
+/// launches make the product, becomes a loop of its own.
+pub(super) fn launches(
+    graph: &Graph,
+    target: Target,
+    step: &lowering::Kernel,
+    module: &mut ptx::Module,
+    splices: &mut Splices,
+) -> Result<Launches, CompileError> {
+    let dtype = graph.node(step.node).dtype;
+    let bias = step.bias.as_ref().map(address);
+    let Some(epilogue) = &step.epilogue else {
+        return kernel(graph, target, step, Output { at: Address::start(unplaced(step.output)), bias, dtype });
+    };
+    let (shape, y) = (graph.node(step.node).shape, Address::start(unplaced(step.output)));
+    let (chain, columns) = (&epilogue.chain, last(&shape));
+    let stored = chain.outputs[0].dtype;
+    let mut product = kernel(graph, target, step, Output { at: y, bias: None, dtype: stored })?;
+    let code = ptx::epilogue::Epilogue::new(epilogue, (columns, dtype), bias, unplaced);
+    let writes = |argument: &Argument| matches!(argument, Argument::Pointer(address) if address.home == y.home);
+    let writers = product.launches.iter().filter(|launch| launch.arguments.iter().any(writes)).count();
+    if let Some(last) = product.launches.last_mut()
+        && writers == 1
+        && splices.add(last, &code, stored, columns)
+    {
+        return Ok(product);
+    }
+    let first = product.scratch.next_multiple_of(ALIGNMENT);
+    let at = Home::Scratch(first);
+    let mut product = kernel(graph, target, step, Output { at: Address::start(at), bias, dtype })?;
+    let place = |home| if home == chain.inputs[epilogue.product].home { at } else { unplaced(home) };
+    product.launches.extend(module.chain(chain, place).launches);
+    product.scratch = first + shape.count() * dtype.size();
+    Ok(product)
+}
+
+/// Where a product goes.
+struct Output {
+    at: Address,
+    /// A row that is added.
+    bias: Option<Address>,
+    /// The type in which it is stored.
+    dtype: DType,
+}
+
+/// The launches of a step without what follows from it.
+fn kernel(graph: &Graph, target: Target, step: &lowering::Kernel, output: Output) -> Result<Launches, CompileError> {
     let node = graph.node(step.node);
     let unsupported = || CompileError::Unsupported(step.node, node.op.name());
     let shape = |place: usize| graph.node(node.inputs[place]).shape;
     let at = |place: usize| address(&step.operands[place]);
-    let y = Address::start(unplaced(step.output));
-    let bias = step.bias.as_ref().map(address);
+    let Output { at: y, bias, dtype: result } = output;
     let dtype = node.dtype;
     let factors = match Factors::exact(dtype) {
         Some(Factors::F32) if target.tf32 => Some(Factors::Tf32),
@@ -55,7 +101,7 @@ pub(super) fn launches(graph: &Graph, target: Target, step: &lowering::Kernel) -
                 c: Matrices::contiguous(y, m, n),
                 bias,
                 factors: factors.ok_or_else(unsupported)?,
-                result: dtype,
+                result,
             };
             gemm.launches(target.machine).map_err(|_| unsupported())
         }
@@ -77,7 +123,7 @@ pub(super) fn launches(graph: &Graph, target: Target, step: &lowering::Kernel) -
                 c: y,
                 bias,
                 factors: factors.ok_or_else(unsupported)?,
-                result: dtype,
+                result,
             };
             conv.launches(target.machine).map_err(|_| unsupported())
         }

@@ -18,6 +18,7 @@ use crate::{
     batch,
     launch::{ALIGNMENT, Argument, Home, Launch, Launches},
     ptx,
+    splice::Splices,
 };
 
 /// A lowered graph.
@@ -27,6 +28,8 @@ pub struct Lowered {
     pub launches: Vec<Launch>,
     /// The PTX text of the kernels that were written for this graph; empty if none was.
     pub module: String,
+    /// The PTX texts with copies of shipped kernels into which code of this graph was put.
+    pub spliced: Vec<String>,
     /// Bytes.
     pub arena: usize,
     /// The first byte of each input of the graph.
@@ -37,7 +40,7 @@ pub struct Lowered {
 
 /// Chooses kernels and places every buffer. Fused operations must be claimed or expanded before.
 pub fn lower(graph: &Graph, target: Target) -> Result<Lowered, CompileError> {
-    let schedule = Schedule::new(graph, Abilities { halves: Halves::Packed, matrices: true })?;
+    let schedule = Schedule::new(graph, Abilities { halves: Halves::Packed, matrices: true, epilogues: true })?;
     let of_chain = |step: &Step| match step {
         Step::Chain(chain) => Some(ptx::Loop::new(chain, unplaced)),
         Step::Kernel(_) | Step::Decode { .. } => None,
@@ -52,7 +55,7 @@ pub fn lower(graph: &Graph, target: Target) -> Result<Lowered, CompileError> {
         )));
     }
     let order = batch::grouped(&schedule, &loops);
-    let mut module = ptx::Module::new();
+    let (mut module, mut splices) = (ptx::Module::new(), Splices::new());
     let mut groups: Vec<Launches> = Vec::with_capacity(order.len());
     for group in &order {
         groups.push(match &schedule.steps[group[0]] {
@@ -60,12 +63,12 @@ pub fn lower(graph: &Graph, target: Target) -> Result<Lowered, CompileError> {
                 let members: Vec<&ptx::Loop> = group.iter().filter_map(|&step| loops[step].as_ref()).collect();
                 module.add(&members)
             }
-            Step::Kernel(kernel) => choice::launches(graph, target, kernel)?,
+            Step::Kernel(kernel) => choice::launches(graph, target, kernel, &mut module, &mut splices)?,
             Step::Decode { .. } => Launches::default(), // parameters keep their 16 bits
         });
     }
     let module = if module.is_empty() { String::new() } else { module.to_string() };
-    placed(&schedule, &order, groups, module)
+    placed(&schedule, &order, groups, (module, splices.into_modules()))
 }
 
 /// Gives every buffer and working memory its place in the arena.
@@ -73,7 +76,7 @@ fn placed(
     schedule: &Schedule,
     order: &[batch::Group],
     groups: Vec<Launches>,
-    module: String,
+    (module, spliced): (String, Vec<String>),
 ) -> Result<Lowered, CompileError> {
     let sizes = schedule.buffers.iter().map(|buffer| buffer.count.saturating_mul(buffer.dtype.size()));
     let lives = sizes.zip(batch::lives(schedule, order));
@@ -106,6 +109,7 @@ fn placed(
     Ok(Lowered {
         launches,
         module,
+        spliced,
         arena,
         inputs: schedule.inputs.iter().map(|&b| offsets[b]).collect(),
         outputs: schedule.outputs.iter().map(|&(b, offset)| offsets[b] + offset * element(b)).collect(),

@@ -24,6 +24,8 @@ pub(super) trait Index: Scalar {
     fn widen(traced: Traced<'_, Self>) -> Traced<'_, u64>;
     /// From 32 bits.
     fn from_word(word: Traced<'_, u32>) -> Traced<'_, Self>;
+    /// From 64 bits, of which enough are 0.
+    fn from_double(double: Traced<'_, u64>) -> Traced<'_, Self>;
 }
 
 impl Index for u32 {
@@ -49,6 +51,9 @@ impl Index for u32 {
     fn from_word(word: Traced<'_, u32>) -> Traced<'_, u32> {
         word
     }
+    fn from_double(double: Traced<'_, u64>) -> Traced<'_, u32> {
+        double.unary("cvt.u32.u64", |x| x as u32)
+    }
 }
 
 impl Index for u64 {
@@ -73,6 +78,9 @@ impl Index for u64 {
     }
     fn from_word(word: Traced<'_, u32>) -> Traced<'_, u64> {
         word.widen()
+    }
+    fn from_double(double: Traced<'_, u64>) -> Traced<'_, u64> {
+        double
     }
 }
 

@@ -45,6 +45,11 @@ impl Params {
         self.add(Argument::Pointer(address))
     }
 
+    /// What they are.
+    pub fn arguments(&self) -> &[Argument] {
+        &self.list
+    }
+
     /// A kernel of these parameters, `shared` bytes of shared memory, and what is on the tape.
     pub fn kernel(self, tape: &Tape, shared: usize, grid: [usize; 2]) -> Emitted {
         let types = self.list.iter().map(|argument| match argument {

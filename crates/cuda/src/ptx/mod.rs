@@ -12,8 +12,10 @@
 //! | `walk` | a chain's way through an operand |
 //! | `kernel` | parameters and threads |
 //! | `elementwise`, `fold` | chains that end in stores, and in a reduction |
+//! | `epilogue` | chains that run inside the kernel of a product |
 
 mod elementwise;
+pub mod epilogue;
 mod fold;
 mod index;
 mod kernel;

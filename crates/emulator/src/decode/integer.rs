@@ -5,7 +5,7 @@ use crate::{
     arithmetic::{ones, signed},
     counters::Class,
     program::Op,
-    ptx::Type,
+    ptx::{Operand, Type},
 };
 
 /// An integer as a wide one, by its type.
@@ -238,6 +238,16 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
                     "or" => |a, b| a | b,
                     _ => |a: u32, b: u32| a ^ b,
                 };
+                if let Some(&Operand::Integer(constant)) = o.get(2) {
+                    let f: fn(u32, u32) -> u32 = match (name, constant != 0) {
+                        ("and", false) => |_, _| 0,
+                        ("or", true) => |_, _| u32::MAX,
+                        ("xor", true) => |a, _| !a,
+                        _ => |a, _| a,
+                    };
+                    let (p, a) = (d.predicate_of(o, 0)?, d.predicate_of(o, 1)?);
+                    return Ok(Some((Op::Predicate { f, p, a, b: a }, Class::Integer)));
+                }
                 return Ok(Some((d.predicate2(o, f)?, Class::Integer)));
             }
             match name {

@@ -28,6 +28,10 @@ fn booleans_of_words_and_predicates() {
     let rows = pairs(&[0, 1], &[0, 1]);
     for (name, f) in functions {
         check(&format!("{name}.pred %d, %a, %b;"), "pred", &["pred"; 2], &rows, |r| Some(f(r[0], r[1])));
+        for (text, bit) in [("-1", 1), ("0", 0)] {
+            let code = format!("{name}.pred %d, %a, {text};");
+            check(&code, "pred", &["pred"], &singles(&[0, 1]), |r| Some(f(r[0], bit)));
+        }
     }
     check("not.pred %d, %a;", "pred", &["pred"], &singles(&[0, 1]), |r| Some(1 - r[0]));
     check("mov.pred %d, %a;", "pred", &["pred"], &singles(&[0, 1]), |r| Some(r[0]));

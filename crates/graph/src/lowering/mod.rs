@@ -7,11 +7,13 @@
 
 mod chain;
 mod coder;
+mod epilogue;
 mod fusion;
 mod schedule;
 mod view;
 
 pub use chain::{Chain, End, Fold, Instruction, Source, Store, Value};
+pub use epilogue::Epilogue;
 pub use schedule::{Buffer, Home, Kernel, Operand, Schedule, Step};
 pub use view::{Matrices, View};
 
@@ -31,4 +33,6 @@ pub struct Abilities {
     pub halves: Halves,
     /// Whether attention reads and writes matrices that do not lie one after the other ([`Matrices`]).
     pub matrices: bool,
+    /// Whether the kernels of products run loops over their results ([`Epilogue`]).
+    pub epilogues: bool,
 }

@@ -1,8 +1,9 @@
 use alloc::{vec, vec::Vec};
 
 use super::{
-    Abilities, Chain, End, Matrices, Source, View,
+    Abilities, Chain, End, Epilogue, Matrices, Source, View,
     coder::Coder,
+    epilogue,
     fusion::{Absorbed, Fusion, Group, Target, Work},
 };
 use crate::{CompileError, DType, Graph, Node, NodeId, Op, memory::Lifetime};
@@ -57,6 +58,8 @@ pub struct Kernel {
     pub bias: Option<Operand>,
     /// Whether the SiLU of the result is wanted: of a group norm.
     pub silu: bool,
+    /// What becomes of the result of a product before it is stored.
+    pub epilogue: Option<Epilogue>,
     /// Where the result goes.
     pub output: Home,
     /// Where the matrices of the result go, if not one after the other.
@@ -102,7 +105,7 @@ impl Schedule {
             scheduler.emit_all();
             let overwritten = scheduler.overwritten_too_early();
             if overwritten.is_empty() {
-                return Ok(scheduler.concluded());
+                return Ok(scheduler.concluded(abilities));
             }
             if let Some(update) =
                 graph.updates().iter().find(|u| overwritten.contains(&u.param) && deferred.contains(&u.param))
@@ -189,19 +192,6 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    fn step(&mut self, step: Step) {
-        let number = self.steps.len();
-        let buffers = &mut self.buffers;
-        step.homes(|home, _| {
-            if let Home::Buffer(buffer) = home {
-                let life = &mut buffers[buffer];
-                life.first = life.first.min(number);
-                life.last = life.last.max(number);
-            }
-        });
-        self.steps.push(step);
-    }
-
     fn emit_kernel(&mut self, id: NodeId) {
         let graph = self.graph;
         let output = self.home(id);
@@ -209,14 +199,14 @@ impl<'a> Scheduler<'a> {
         let kernel = absorbed.map_or(id, Absorbed::kernel);
         let node = graph.node(kernel);
         match node.op {
-            Op::Param(param) => self.step(Step::Decode { param: param as usize, output }),
+            Op::Param(param) => self.steps.push(Step::Decode { param: param as usize, output }),
             Op::Move(_) => {
                 let mut coder = Coder::new(self, None);
                 let zero = coder.number(0.0);
                 let view = View::whole(&node.shape).collapsed();
                 let store = coder.store(zero, Source { home: output, dtype: node.dtype }, view);
                 let chain = coder.finish("zero", node.shape.count(), End::Stores(vec![store]));
-                self.step(Step::Chain(chain));
+                self.steps.push(Step::Chain(chain));
             }
             _ => {
                 let operands = (0..node.inputs.len()).map(|place| self.operand(node, place)).collect();
@@ -230,8 +220,9 @@ impl<'a> Scheduler<'a> {
                     Some(Absorbed::Permute { matrices: permuted, .. }) => matrices = Some(permuted),
                     None => {}
                 }
-                let kernel = Kernel { node: kernel, result: id, operands, bias, silu, output, matrices };
-                self.step(Step::Kernel(kernel));
+                let kernel =
+                    Kernel { node: kernel, result: id, operands, bias, silu, epilogue: None, output, matrices };
+                self.steps.push(Step::Kernel(kernel));
             }
         }
     }
@@ -280,7 +271,7 @@ impl<'a> Scheduler<'a> {
                 self.overwritten.push(param);
             }
         }
-        self.step(Step::Chain(chain));
+        self.steps.push(Step::Chain(chain));
     }
 
     fn target(&mut self, id: NodeId, target: &Target) -> (Source, View) {
@@ -326,11 +317,7 @@ impl<'a> Scheduler<'a> {
         found
     }
 
-    fn concluded(mut self) -> Schedule {
-        let end = self.steps.len();
-        for &input in &self.of_input {
-            self.buffers[input].first = 0;
-        }
+    fn concluded(mut self, abilities: Abilities) -> Schedule {
         let outputs: Vec<(usize, usize)> = (0..self.graph.outputs().len())
             .map(|place| match self.fusion.output_copies[place] {
                 Some(number) => (self.of_copy[number], 0),
@@ -343,10 +330,23 @@ impl<'a> Scheduler<'a> {
                 }
             })
             .collect();
-        for (buffer, _) in &outputs {
-            self.buffers[*buffer].last = end;
+        let (mut steps, mut buffers, inputs) = (self.steps, self.buffers, self.of_input);
+        if abilities.epilogues {
+            let kept: Vec<usize> = outputs.iter().map(|(buffer, _)| *buffer).collect();
+            steps = epilogue::absorb(self.graph, steps, &buffers, &kept);
         }
-        Schedule { steps: self.steps, buffers: self.buffers, inputs: self.of_input, outputs }
+        for (number, step) in steps.iter().enumerate() {
+            step.homes(|home, _| {
+                if let Home::Buffer(buffer) = home {
+                    let life = &mut buffers[buffer];
+                    life.first = life.first.min(number);
+                    life.last = life.last.max(number);
+                }
+            });
+        }
+        inputs.iter().for_each(|&input| buffers[input].first = 0);
+        outputs.iter().for_each(|(buffer, _)| buffers[*buffer].last = steps.len());
+        Schedule { steps, buffers, inputs, outputs }
     }
 }
 
@@ -360,6 +360,7 @@ impl Step {
             }
             Step::Kernel(kernel) => {
                 kernel.operands.iter().chain(&kernel.bias).for_each(|o| visit(o.home, false));
+                kernel.epilogue.iter().flat_map(Epilogue::reads).for_each(|home| visit(home, false));
                 visit(kernel.output, true);
             }
             Step::Decode { param, output } => {
