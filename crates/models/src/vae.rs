@@ -164,6 +164,15 @@ impl Vae {
     /// What [`check`](Vae::check) refuses, or sizes too large to be addressed.
     #[track_caller]
     pub fn training(&self, batch: usize, samples: usize) -> Result<Graph, BuildError> {
+        self.training_by(&OPTIMIZER, batch, samples)
+    }
+
+    /// [`training`](Vae::training) by another optimiser, such as one that scales the loss for products in half precision.
+    ///
+    /// # Errors
+    /// As [`training`](Vae::training).
+    #[track_caller]
+    pub fn training_by(&self, optimizer: &Optimizer, batch: usize, samples: usize) -> Result<Graph, BuildError> {
         let b = self.builder(samples)?;
         let x = self.input(&b, batch);
         let key = b.input("key", &[2], DType::U32);
@@ -174,7 +183,7 @@ impl Vae {
         };
         let terms = self.terms(&Scope::new(&b), x, key, samples, samples == 1);
         let total = -terms.importance().mean_all();
-        let norm = OPTIMIZER.minimize(total, hyper, |spec| Some(Group::standard(spec)));
+        let norm = optimizer.minimize(total, hyper, |spec| Some(Group::standard(spec)));
         let means = [terms.reconstruction, terms.divergence].map(Tensor::mean_all);
         b.finish(&[("loss", total), ("reconstruction", means[0]), ("divergence", means[1]), ("norm", norm)])
     }

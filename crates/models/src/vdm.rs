@@ -193,6 +193,15 @@ impl Vdm {
     /// What [`check`](Vdm::check) refuses, or sizes too large to be addressed.
     #[track_caller]
     pub fn training(&self, batch: usize, samples: usize) -> Result<Graph, BuildError> {
+        self.training_by(&OPTIMIZER, batch, samples)
+    }
+
+    /// [`training`](Vdm::training) by another optimiser, such as one that scales the loss for products in half precision.
+    ///
+    /// # Errors
+    /// As [`training`](Vdm::training).
+    #[track_caller]
+    pub fn training_by(&self, optimizer: &Optimizer, batch: usize, samples: usize) -> Result<Graph, BuildError> {
         let b = self.builder(samples)?;
         let x = self.input(&b, batch, "x");
         let key = b.input("key", &[2], DType::U32);
@@ -200,10 +209,10 @@ impl Vdm {
         let terms = self.terms(&Scope::new(&b), x, key, samples);
         let total = terms.total().mean_all();
         let path = |name: &str| name.starts_with(PATH);
-        let norm = OPTIMIZER.minimize(total, hyper, |p| (!path(&p.name)).then(|| Group::standard(p)));
+        let norm = optimizer.minimize(total, hyper, |p| (!path(&p.name)).then(|| Group::standard(p)));
         if self.gamma.hidden > 0 {
             let square = (terms.diffusion * terms.diffusion).mean_all();
-            OPTIMIZER.minimize(square, hyper, |p| path(&p.name).then(|| Group::standard(p)));
+            optimizer.minimize(square, hyper, |p| path(&p.name).then(|| Group::standard(p)));
         }
         let means = [terms.reconstruction, terms.diffusion].map(Tensor::mean_all);
         b.finish(&[("loss", total), ("reconstruction", means[0]), ("diffusion", means[1]), ("norm", norm)])

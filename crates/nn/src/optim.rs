@@ -5,7 +5,7 @@
 //! elementwise expression over its shape, which a backend can compute in one pass.
 //!
 //! The state lies in the same store as the weights: `adam.m.NAME`, `adam.v.NAME`, `sgd.m.NAME`, the scale of the loss
-//! `scaling.scale` and the steps since it changed `scaling.steps`, and the averaged weights `ema.NAME`.
+//! `scaling.scale` and the steps since it changed `scaling.steps` (of a graph's second loss `scaling.2.scale`), and the averaged weights `ema.NAME`.
 
 use alloc::{format, string::String, vec::Vec};
 
@@ -145,7 +145,8 @@ impl Optimizer {
             .collect();
         let weights: Vec<Tensor<'g>> =
             chosen.iter().map(|(spec, _)| b.param(&spec.name, &spec.shape, spec.dtype, spec.init)).collect();
-        let scale = self.scaling.map(|scaling| state(b, &format!("{SCALING}scale"), scaling.start));
+        let own = scaling_names(b);
+        let scale = self.scaling.map(|scaling| state(b, &format!("{own}scale"), scaling.start));
         let gradients = b.grad(scale.map_or(loss, |scale| (loss * scale).reshape(&[])), &weights);
         let norm = global_norm(b, &gradients);
         let inverse = scale.map(Tensor::recip);
@@ -162,7 +163,7 @@ impl Optimizer {
             b.update(old, finite.map_or(new, |finite| finite.select(new, old)));
         };
         if let (Some(scale), Some(finite), Some(Scaling { interval, .. })) = (scale, finite, self.scaling) {
-            let steps = state(b, &format!("{SCALING}steps"), 0.0);
+            let steps = state(b, &format!("{own}steps"), 0.0);
             let done = steps + 1.0;
             let due = fill(interval - 0.5).less(done);
             let [least, most] = Scaling::RANGE.map(fill);
@@ -205,6 +206,17 @@ impl Optimizer {
         }
         norm
     }
+}
+
+/// How the names of the next loss's scale begin.
+fn scaling_names(b: &Builder) -> String {
+    let mut names = String::from(SCALING);
+    let mut number = 2;
+    while b.params().iter().any(|spec| spec.name == format!("{names}scale")) {
+        names = format!("{SCALING}{number}.");
+        number += 1;
+    }
+    names
 }
 
 /// A number of the optimiser's own.

@@ -11,9 +11,10 @@ use yuragi_energy::{
     replicas::{Reads, Replicas, Threads},
 };
 use yuragi_graph::{
-    Backend, CompileError, Graph, Memory, Node, Params, Plan, Precision, Progress, RunError, Shape, View, ViewMut,
-    op::Fused,
+    Backend, CompileError, Graph, Memory, Node, Op, Params, Plan, Precision, Progress, RunError, Shape, View, ViewMut,
+    op::{Conv, Fused},
 };
+use yuragi_nn::optim::{Optimizer, Scaling};
 
 use crate::Failure;
 
@@ -61,6 +62,39 @@ pub struct Work {
 impl Work {
     /// Work that is worth any machine.
     pub const MUCH: Work = Work { seconds: f64::INFINITY, bytes: 0.0 };
+    /// None.
+    pub const NONE: Work = Work { seconds: 0.0, bytes: 0.0 };
+    /// Operations of products in a second of the processor.
+    pub const SPEED: f64 = 3e10;
+
+    /// So many runs of a graph: its products, and its parameters.
+    pub fn of(graph: &Graph, runs: f64) -> Work {
+        let values = graph.params().iter().map(|spec| (spec.shape.count() * spec.dtype.size()) as f64);
+        Work { seconds: 2.0 * products(graph) * runs / Work::SPEED, bytes: values.sum() }
+    }
+
+    /// Two, one after the other.
+    #[must_use]
+    pub fn and(self, other: Work) -> Work {
+        Work { seconds: self.seconds + other.seconds, bytes: self.bytes.max(other.bytes) }
+    }
+}
+
+/// The multiplications of a run in products and convolutions, which take most of its time.
+pub fn products(graph: &Graph) -> f64 {
+    let of = |node: &Node| -> Option<f64> {
+        let size = |operand: usize| Some(graph.node(*node.inputs.get(operand)?).shape);
+        let product = |extents: &[usize]| extents.iter().map(|&extent| extent as f64).product::<f64>();
+        Some(match node.op {
+            Op::MatMul(matmul) => product(&node.shape) * matmul.extents(&size(0)?, &size(1)?)?.2 as f64,
+            // Every element of the output, or of its gradient, meets a kernel's elements of one output channel.
+            Op::Conv(Conv::Forward(_)) => product(&node.shape) * product(&size(1)?[..3]),
+            Op::Conv(Conv::InputGrad(_)) => product(&size(0)?) * product(&size(1)?[..3]),
+            Op::Conv(Conv::WeightGrad(_)) => product(&size(1)?) * product(&node.shape[..3]),
+            _ => 0.0,
+        })
+    };
+    graph.nodes().iter().filter_map(of).sum()
 }
 
 /// Seconds of the processor below which `auto` does not look for a GPU: opening one and loading kernels takes about as
@@ -116,6 +150,11 @@ impl Machine {
     /// The precision of products.
     pub fn precision(&self) -> Precision {
         self.precision
+    }
+
+    /// An optimiser as it is used here: in half precision the loss must be scaled.
+    pub fn optimizer(&self, optimizer: Optimizer) -> Optimizer {
+        Optimizer { scaling: (self.precision == Precision::F16).then(Scaling::default), ..optimizer }
     }
 
     /// Why `auto` did not take a GPU that is there.

@@ -49,7 +49,7 @@ pub struct ModelFlags {
 /// Which machine computes, and how precisely.
 #[derive(Args)]
 pub struct DeviceFlags {
-    /// Where to compute: auto (a GPU if there is one), cpu, cuda or cuda:N
+    /// Where to compute: auto (a GPU if there is one and the work is worth it), cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: Choice,
     /// Precision of matrix products and convolutions: f32, tf32, bf16 or f16; sums are always of single precision
@@ -58,17 +58,17 @@ pub struct DeviceFlags {
 }
 
 impl DeviceFlags {
-    /// The machine asked for, to train on without a scaled loss.
-    pub fn trainer(&self, cpu: Cpu) -> Result<Machine, Failure> {
-        if self.precision == Precision::F16 {
-            return Err(Failure::new("gradients vanish in f16 without a scaled loss: train with bf16, tf32 or f32"));
-        }
-        self.machine(cpu)
+    /// The machine asked for; a GPU is named in one line on standard error. `auto` decides by the work.
+    pub fn machine(&self, cpu: Cpu, work: Work) -> Result<Machine, Failure> {
+        Machine::choose(self.device, cpu, self.precision, work).map(told)
     }
 
-    /// The machine asked for; a GPU is named in one line on standard error.
-    pub fn machine(&self, cpu: Cpu) -> Result<Machine, Failure> {
-        Machine::choose(self.device, cpu, self.precision, Work::MUCH).map(told)
+    /// Whether the device asked for can be used, before anything is made; `auto` always can.
+    pub fn check(&self) -> Result<(), Failure> {
+        match self.device {
+            Choice::Auto | Choice::Cpu => Ok(()),
+            Choice::Cuda(_) => Machine::choose(self.device, Cpu::new(), self.precision, Work::MUCH).map(drop),
+        }
     }
 }
 
@@ -103,9 +103,9 @@ impl ModelFlags {
     }
 
     /// The machine that computes.
-    pub fn machine(&self) -> Result<Machine, Failure> {
-        self.device
-            .machine(self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into())).winograd(true))
+    pub fn machine(&self, work: Work) -> Result<Machine, Failure> {
+        let cpu = self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into()));
+        self.device.machine(cpu.winograd(true), work)
     }
 }
 

@@ -10,9 +10,9 @@ use yuragi::{
         atomic,
         export::{self, Format},
     },
+    machine::Work,
     model::Model,
-    models::Generator,
-    models::generator::Sampling,
+    models::{Generator, generator::Sampling, latent_diffusion::denoise},
     train::{Source, data},
 };
 
@@ -72,8 +72,10 @@ impl Evaluate {
             return Err(Failure::new(format!("{} has no captions to draw", self.data)));
         }
         dataset.notes.iter().for_each(|note| eprintln!("note: {note}"));
-        let (machine, sampling) = (self.model.machine()?, self.sampling.sampling(Sampling::default()));
+        let sampling = self.sampling.sampling(Sampling::default());
         let batch = BATCH.min(trials.len());
+        let runs = (trials.len().div_ceil(batch) * sampling.steps) as f64;
+        let machine = self.model.machine(Work::of(&denoise(&settings, 2 * batch)?, runs))?;
         let generator = Generator::new(&machine, machine.upload(params)?, settings, tokenizer, batch)?;
         let (mut progress, started) = (Progress::new("drawing")?, Instant::now());
         let drawn = draw(&generator, &trials, &sampling, |share| {

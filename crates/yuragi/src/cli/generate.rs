@@ -13,9 +13,10 @@ use yuragi::{
     Failure,
     graph::Backend,
     io::{Picture, export, parameters::Parameters, stable_diffusion, terminal},
+    machine::Work,
     model::Model,
     models::{
-        generator::{Batch, Generator, Job, Pipeline, Request, Sampling},
+        generator::{Batch, Generator, Job, Network, Pipeline, Request, Sampling},
         prompt,
         tokenizer::Unknown,
     },
@@ -145,7 +146,6 @@ impl Generate {
         self.preview.apply(&mut loaded)?;
         let (pipeline, params) = loaded.into_parts()?;
         let begin = self.begin.read(pipeline.size(), step, |size| pipeline.latent(size))?;
-        let machine = self.model.machine()?;
         let sampling = Sampling { strength: begin.strength, ..self.sampling.sampling(pipeline.sampling()) };
         // Without guidance, nothing is led away from.
         let unguided = sampling.guidance == 1.0 || pipeline.guides_itself();
@@ -161,6 +161,8 @@ impl Generate {
             chunks: pipeline.chunks(words).max(pipeline.chunks(negative)),
             skip: usize::from(self.clip_skip.map_or(0, |skip| skip - 1)),
         };
+        let runs = (count.div_ceil(batch.pictures) * sampling.steps) as f64;
+        let machine = self.model.machine(Work::of(&pipeline.graph(Network::Denoise, batch)?, runs))?;
         let store = machine.upload(params)?;
         let compile = |batch, encodes| -> Result<_, Failure> {
             let mut generator = Generator::of(&machine, &store, &*pipeline, batch)?.frugal(frugal);

@@ -14,7 +14,7 @@ use yuragi::{
     cpu::Cpu,
     graph::Params,
     io::checkpoint::Archive,
-    machine::Machine,
+    machine::{Machine, Work},
     model::Model,
     models::Settings,
     stable_diffusion,
@@ -108,9 +108,9 @@ impl Train {
         }
         let interrupted = interruption("saving; once more to stop without")?;
         let cpu = self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into()));
-        let machine = self.device.machine(cpu)?;
+        self.device.check()?;
         if self.adapter.is_asked() || self.resume.as_deref().is_some_and(lora::is_there) {
-            return self.learn_adapter(&machine, &interrupted);
+            return self.learn_adapter(&self.device.machine(cpu, Work::MUCH)?, &interrupted);
         }
         let (run, data) = match &self.resume {
             Some(folder) => {
@@ -134,6 +134,7 @@ impl Train {
             }
             None => self.begin()?,
         };
+        let machine = self.device.machine(cpu, run.work()?)?;
         let left_out = &data.dataset.skipped;
         for skipped in left_out.iter().take(MOST_NAMED) {
             eprintln!("skipped {}: {}", skipped.path.display(), skipped.reason);

@@ -14,7 +14,7 @@ use yuragi::{
     cpu::Cpu,
     energy::statistics::Estimate,
     io::{Picture, Table, folder, table::Values},
-    machine::Machine,
+    machine::{Machine, Work},
     models::{
         gamma::Gamma,
         likelihood::Likelihood,
@@ -291,14 +291,14 @@ impl MachineFlags {
 
     /// The machine asked for.
     pub fn open(&self) -> Result<Machine, Failure> {
-        self.device.machine(self.cpu())
+        self.device.machine(self.cpu(), Work::MUCH)
     }
 }
 
 impl Training {
     fn run(self, network: impl FnOnce(Vec<usize>, Likelihood) -> Network) -> Result<ExitCode, Failure> {
         let interrupted = interruption("saving; once more to stop without")?;
-        let machine = self.machine.device.trainer(self.machine.cpu())?;
+        self.machine.device.check()?;
         let (run, examples) = match &self.resume {
             Some(folder) => {
                 let mut run = Run::load(folder)?;
@@ -328,6 +328,7 @@ impl Training {
         };
         let test = self.test.as_ref().map(|path| self.reading.examples_of(path, &run.model, run.options.scale));
         let test = test.transpose()?;
+        let machine = self.machine.device.machine(self.machine.cpu(), run.work(examples.len())?)?;
         let (folder, file) = (run.folder.clone(), run.file());
         let command = if let Network::Vae(vae) = &run.model.network
             && vae.layers.len() > 1

@@ -15,7 +15,7 @@ use super::{
     Learner, Report, Run,
     codec::Codec,
     data::{Batches, Data, stack},
-    device::{Trainer, optimizer},
+    device::Trainer,
 };
 use crate::{Failure, machine::Machine};
 
@@ -45,8 +45,11 @@ impl<'a> Autoencoder<'a> {
     /// Goes on with a run; missing weights and optimiser state are drawn from its seed.
     pub fn new(run: &mut Run, data: &'a Data, machine: &Machine) -> Result<Autoencoder<'a>, Failure> {
         let options = run.options.clone();
-        let graph =
-            latent_diffusion::autoencoder_training_by(&optimizer(machine), &run.settings, options.autoencoder_batch)?;
+        let graph = latent_diffusion::autoencoder_training_by(
+            &machine.optimizer(OPTIMIZER),
+            &run.settings,
+            options.autoencoder_batch,
+        )?;
         run.prepare(graph.params());
         Ok(Autoencoder {
             data,

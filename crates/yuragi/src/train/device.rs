@@ -1,18 +1,11 @@
 //! A training step on the machine that computes it, with the weights that it changes.
 
 use yuragi_graph::{Backend, Graph, Params, Plan, Precision, Slice, SliceMut};
-use yuragi_models::latent_diffusion::OPTIMIZER;
-use yuragi_nn::optim::{Optimizer, Scaling};
 
 use crate::{
     Failure,
     machine::{Machine, MachinePlan, State, Store},
 };
-
-/// How a machine trains: in half precision the loss must be scaled.
-pub fn optimizer(machine: &Machine) -> Optimizer {
-    Optimizer { scaling: (machine.precision() == Precision::F16).then(Scaling::default), ..OPTIMIZER }
-}
 
 /// A compiled training step, and weights with their optimiser's state where it runs.
 pub struct Trainer {
@@ -40,7 +33,7 @@ impl Trainer {
 
     /// Whether its loss is scaled.
     pub fn is_scaled(&self) -> bool {
-        optimizer(&self.machine).scaling.is_some()
+        self.machine.precision() == Precision::F16
     }
 
     /// The weights and the optimiser's state as they are now.

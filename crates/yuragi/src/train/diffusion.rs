@@ -16,7 +16,7 @@ use super::{
     Learner, News, Report, Run, Tell, captions,
     codec::{Codec, Encoder},
     data::{Batches, Data, Pick},
-    device::{Trainer, optimizer},
+    device::Trainer,
 };
 use crate::{Failure, machine::Machine};
 
@@ -55,7 +55,8 @@ impl<'a> Diffusion<'a> {
     /// Goes on with a run; missing weights and optimiser state are drawn from its seed.
     pub fn new(run: &mut Run, data: &'a Data, machine: &Machine, tell: Tell<'_>) -> Result<Diffusion<'a>, Failure> {
         let options = run.options.clone();
-        let graph = latent_diffusion::diffusion_training_by(&optimizer(machine), &run.settings, options.batch)?;
+        let graph =
+            latent_diffusion::diffusion_training_by(&machine.optimizer(OPTIMIZER), &run.settings, options.batch)?;
         run.prepare(graph.params());
         let codec = Codec::new(&run.settings, machine)?;
         let mut encoder = codec.encoder(&run.params)?;

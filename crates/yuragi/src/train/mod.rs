@@ -20,14 +20,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use yuragi_graph::{Graph, Node, Op, Params, op::Conv};
+use yuragi_graph::Params;
 use yuragi_io::{Picture, png};
 use yuragi_models::latent_diffusion;
 
 pub use options::{Options, Source};
 pub use run::{Run, Stage};
 
-use crate::{Failure, machine::Machine, model::Storage};
+use crate::{
+    Failure,
+    machine::{Machine, products},
+    model::Storage,
+};
 use data::Data;
 pub(crate) use monitor::Monitor;
 
@@ -139,7 +143,7 @@ pub fn train(mut run: Run, data: &Data, machine: &Machine, tell: Tell<'_>) -> Re
                     latent_diffusion::autoencoder_training(&run.settings, batch)?,
                     latent_diffusion::diffusion_training(&run.settings, run.options.batch)?,
                 ]
-                .map(|step| work(&step));
+                .map(|step| products(&step));
                 run.options.steps as f64 * next / here
             }
             Stage::Diffusion | Stage::Done => 0.0,
@@ -223,23 +227,6 @@ fn learn(
     Ok(Ending::Complete)
 }
 
-/// The multiplications of a step in products and convolutions, which take most of its time.
-fn work(step: &Graph) -> f64 {
-    let of = |node: &Node| -> Option<f64> {
-        let size = |operand: usize| Some(step.node(*node.inputs.get(operand)?).shape);
-        let product = |extents: &[usize]| extents.iter().map(|&extent| extent as f64).product::<f64>();
-        Some(match node.op {
-            Op::MatMul(matmul) => product(&node.shape) * matmul.extents(&size(0)?, &size(1)?)?.2 as f64,
-            // Every element of the output, or of its gradient, meets a kernel's elements of one output channel.
-            Op::Conv(Conv::Forward(_)) => product(&node.shape) * product(&size(1)?[..3]),
-            Op::Conv(Conv::InputGrad(_)) => product(&size(0)?) * product(&size(1)?[..3]),
-            Op::Conv(Conv::WeightGrad(_)) => product(&size(1)?) * product(&node.shape[..3]),
-            _ => 0.0,
-        })
-    };
-    step.nodes().iter().filter_map(of).sum()
-}
-
 fn write_sheet(path: &Path, sheet: &Picture) -> Result<(), Failure> {
     Ok(png::save(path, sheet, &[])?)
 }
@@ -297,11 +284,12 @@ mod tests {
     #[test]
     fn work_grows_with_the_batch_and_both_stages_have_their_share() {
         let settings = Settings::default();
-        let [one, four] = [1, 4].map(|batch| work(&latent_diffusion::autoencoder_training(&settings, batch).unwrap()));
+        let [one, four] =
+            [1, 4].map(|batch| products(&latent_diffusion::autoencoder_training(&settings, batch).unwrap()));
         assert!((3.9..4.1).contains(&(four / one)), "{one} {four}");
         // Encoder and decoder take 0.57 GFLOP a picture forward, twice that backward.
         assert!((0.5e9..1.5e9).contains(&one), "{one}");
-        let diffusion = work(&latent_diffusion::diffusion_training(&settings, 1).unwrap());
+        let diffusion = products(&latent_diffusion::diffusion_training(&settings, 1).unwrap());
         assert!((0.2..1.0).contains(&(diffusion / one)), "{diffusion} {one}");
     }
 

@@ -10,11 +10,11 @@ use yuragi_io::{
     Checkpoint, Tensor,
     checkpoint::{Archive, CHECKPOINT_FILE},
 };
-use yuragi_models::{Settings, tokenizer::Tokenizer};
+use yuragi_models::{Settings, latent_diffusion, tokenizer::Tokenizer};
 use yuragi_nn::optim;
 
 use super::Options;
-use crate::{Failure, model::Model};
+use crate::{Failure, machine::Work, model::Model};
 
 /// The parts of a training, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -182,6 +182,24 @@ impl Run {
         let run = Run { folder, options, settings, tokenizer, params, stage, step: 0, fingerprint, lock };
         run.save()?;
         Ok(run)
+    }
+
+    /// What is left to do, for a machine to be chosen by.
+    ///
+    /// # Errors
+    /// Settings or batches that cannot be built.
+    pub fn work(&self) -> Result<Work, Failure> {
+        let Options { autoencoder_batch, autoencoder_steps, batch, steps, .. } = self.options;
+        let done = |stage: Stage| if self.stage == stage { self.step } else { 0 };
+        let left = |stage: Stage, steps: u64| steps.saturating_sub(done(stage)) as f64;
+        let autoencoder = || latent_diffusion::autoencoder_training(&self.settings, autoencoder_batch);
+        let diffusion =
+            Work::of(&latent_diffusion::diffusion_training(&self.settings, batch)?, left(Stage::Diffusion, steps));
+        Ok(match self.stage {
+            Stage::Autoencoder => Work::of(&autoencoder()?, left(Stage::Autoencoder, autoencoder_steps)).and(diffusion),
+            Stage::Diffusion => diffusion,
+            Stage::Done => Work::NONE,
+        })
     }
 
     /// Adds the parameters of a stage that are missing: weights are drawn from the seed, averages begin at the weights.

@@ -79,10 +79,10 @@ impl Network {
     ///
     /// # Errors
     /// Extents or samples that are out of range.
-    pub fn training(&self, batch: usize, samples: usize) -> Result<Graph, BuildError> {
+    pub fn training(&self, optimizer: &Optimizer, batch: usize, samples: usize) -> Result<Graph, BuildError> {
         match self {
-            Network::Vae(vae) => vae.training(batch, samples),
-            Network::Vdm(vdm) => vdm.training(batch, samples),
+            Network::Vae(vae) => vae.training_by(optimizer, batch, samples),
+            Network::Vdm(vdm) => vdm.training_by(optimizer, batch, samples),
         }
     }
 

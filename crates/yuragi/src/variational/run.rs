@@ -17,7 +17,7 @@ use yuragi_nn::rate;
 use super::{Examples, Model, Network, judge, progress_sheet, schedule};
 use crate::{
     Failure,
-    machine::Machine,
+    machine::{Machine, Work},
     train::{Monitor, Pace, Report, Run as Pictures, Watch, device::Trainer, order::Order, run::Lock},
 };
 
@@ -122,7 +122,7 @@ impl Run {
     pub fn begin(folder: &Path, options: Options, network: Network, examples: &Examples) -> Result<Run, Failure> {
         network.check()?;
         Pictures::check_new(folder)?;
-        let graph = network.training(options.batch, options.samples)?;
+        let graph = network.training(&network.optimizer(), options.batch, options.samples)?;
         let mut model = Model { network, params: yuragi_graph::Params::new(), moments: examples.moments().to_vec() };
         model.params.initialise(graph.params(), options.seed);
         begin_at_means(&mut model, examples);
@@ -134,6 +134,16 @@ impl Run {
         let run = Run { folder: folder.to_owned(), options, model, step: 0, fingerprint, _lock: lock };
         run.save()?;
         Ok(run)
+    }
+
+    /// What is left to do with so many examples, for a machine to be chosen by.
+    ///
+    /// # Errors
+    /// Extents that cannot be built.
+    pub fn work(&self, examples: usize) -> Result<Work, Failure> {
+        let (network, Options { batch, samples, .. }) = (&self.model.network, &self.options);
+        let steps = self.options.steps(examples).saturating_sub(self.step);
+        Ok(Work::of(&network.training(&network.optimizer(), *batch, *samples)?, steps as f64))
     }
 
     /// Reads the checkpoint of a folder.
@@ -245,9 +255,11 @@ pub fn train(
         )));
     }
     let Options { batch, samples, seed, .. } = run.options;
-    let (network, optimizer) = (run.model.network.clone(), run.model.network.optimizer());
+    let network = run.model.network.clone();
+    let optimizer = machine.optimizer(network.optimizer());
     let steps = run.options.steps(examples.len());
-    let graph = network.training(batch, samples)?;
+    let graph = network.training(&optimizer, batch, samples)?;
+    run.model.params.initialise(graph.params(), seed);
     let mut trainer = Trainer::new(machine, &graph, mem::take(&mut run.model.params))?;
     let mut order = Order::new(seed, examples.len());
     let mut monitor = Monitor::new(&run.folder, "bound", run.step, steps, batch, 0.0)?;
@@ -267,7 +279,7 @@ pub fn train(
         let hyper = optimizer.hyper(run.step, rate, 0.999);
         let key = [run.step as u32, seed as u32 ^ KEY];
         let [loss, _, _, norm] = trainer.step(&[Slice::F32(&x), Slice::U32(&key), Slice::F32(&hyper)])?;
-        let report = Report { loss: loss.into(), norm: norm.into(), rate: rate.into(), scaled: false };
+        let report = Report { loss: loss.into(), norm: norm.into(), rate: rate.into(), scaled: trainer.is_scaled() };
         if let Some(problem) = watch.problem(report) {
             return Err(Failure::new(format!(
                 "the training diverged at step {}: {problem}; {} is as it was; train with a smaller `--rate` than {}",

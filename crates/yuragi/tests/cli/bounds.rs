@@ -1,7 +1,10 @@
 use std::fs;
 
 use serde_json::Value;
-use yuragi::{io::Picture, numeric::fill};
+use yuragi::{
+    io::{Picture, checkpoint::Archive},
+    numeric::fill,
+};
 
 use crate::program::Scratch;
 
@@ -51,6 +54,25 @@ fn t24_an_autoencoder_learns_stripes_and_is_judged_and_drawn_from() {
     }
     let told = scratch.succeed(["info", "run/model.safetensors"]).out;
     assert!(told.contains("variational autoencoder") && told.contains("32-2"), "{told}");
+}
+
+#[test]
+fn half_precision_learns_a_bound_with_a_scaled_loss() {
+    let scratch = Scratch::new();
+    stripes(&scratch, "stripes", 255);
+    let [vae, vdm] = [&["vae", "--hidden", "16"][..], &["vdm", "--channels", "16", "--blocks", "1"]].map(|model| {
+        let begin = [&["train"], model, &["stripes", "--passes", "2", "--batch", "20", "--out", model[0]]].concat();
+        scratch.succeed([&begin[..], &["--precision", "f16"]].concat());
+        Archive::open(scratch.join(model[0]).join("checkpoint.safetensors")).unwrap()
+    });
+    let scale = |file: &Archive, name: &str| file.f32(name, &[]).map(|scale| scale[0].log2());
+    for (file, name) in [(&vae, "scaling.scale"), (&vdm, "scaling.scale"), (&vdm, "scaling.2.scale")] {
+        assert!(scale(file, name).unwrap().fract() == 0.0, "{name}");
+    }
+    assert!(scale(&vae, "scaling.2.scale").is_err());
+    // On in single precision, and in half precision again.
+    scratch.succeed(["train", "vae", "--resume", "vae"]);
+    scratch.succeed(["bound", "vae", "stripes", "-k", "2", "--precision", "f16"]);
 }
 
 #[test]

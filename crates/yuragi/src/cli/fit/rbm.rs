@@ -119,15 +119,13 @@ impl Rbm {
 
     /// The device asked for; a GPU is named in one line on standard error.
     fn device(&self, rows: &Rows, hidden: usize) -> Result<Machine, Failure> {
-        /// Operations of products in a second of the processor.
-        const SPEED: f64 = 3e10;
         let (visible, hidden) = (rows.table().columns() as f64, hidden as f64);
         let batch = rows.len().min(self.learning.batch as usize) as f64;
         // Each Gibbs step has two products, each phase two more.
         let products = 2.0 * f64::from(self.learning.steps) + 4.0;
         let all = rows.len() as f64 * f64::from(self.learning.epochs);
         let work = Work {
-            seconds: 2.0 * products * visible * hidden * all / SPEED,
+            seconds: 2.0 * products * visible * hidden * all / Work::SPEED,
             bytes: 4.0 * (4.0 * visible * hidden + 8.0 * batch * (visible + hidden)),
         };
         Machine::choose(self.device, Cpu::new(), Precision::F32, work).map(told)
