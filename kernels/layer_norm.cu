@@ -13,31 +13,18 @@
 // bytes and held in registers; if not, it is read three times, element by element.
 // Contract: with u = 2^-24, t threads a row and s = ⌈n/t⌉ + L - 1, μ is off by at most (s + 11)·u·mean|x|, σ² by a
 // relative (s + 14)·u and by the square of μ's error. The bits depend on the team and on the alignment, not on the grid.
-#include "row.cuh"
+#include "layer_norm.cuh"
 
 template <class T>
 void layer_norm(const T* x, const T* gain, const T* bias, T* y, u32 rows, u32 n, float eps, Team team) {
     const bool held = aligned16(x, gain, bias, y) && Part<T>::fits(n, team);
-    const float count = float(n);
     team.each_row(rows, [&](u64 row) {
         const u32 m = row < rows ? n : 0;
         const T* from = x + row * n;
         T* to = y + row * n;
-        float sum = 0, squares = 0;
-        const auto square = [&](float distance) { squares += distance * distance; };
         if (held) {
             Part<T> part;
-            part.each(m, team, [&](u32 at, float* v) {
-                load(v, from + at);
-#pragma unroll
-                for (u32 k = 0; k < Part<T>::LANES; k++) sum += v[k];
-            });
-            const float mean = team.template reduce<Sum>(sum) / count;
-            part.each(m, team, [&](u32, float* v) {
-#pragma unroll
-                for (u32 k = 0; k < Part<T>::LANES; k++) square(v[k] -= mean);
-            });
-            const float scale = 1.0f / sqrtf(team.template reduce<Sum>(squares) / count + eps);
+            const float scale = load_centred(part, from, m, n, eps, team);
             part.each(m, team, [&](u32 at, float* v) {
                 float factor[Part<T>::LANES], term[Part<T>::LANES];
                 load(factor, gain + at);
@@ -47,10 +34,7 @@ void layer_norm(const T* x, const T* gain, const T* bias, T* y, u32 rows, u32 n,
                 store(to + at, v);
             });
         } else {
-            for (u32 i = team.thread(); i < m; i += team.threads) sum += widen(from[i]);
-            const float mean = team.template reduce<Sum>(sum) / count;
-            for (u32 i = team.thread(); i < m; i += team.threads) square(widen(from[i]) - mean);
-            const float scale = 1.0f / sqrtf(team.template reduce<Sum>(squares) / count + eps);
+            const auto [mean, scale] = moments(from, m, n, eps, team);
             for (u32 i = team.thread(); i < m; i += team.threads) {
                 to[i] = narrow<T>((widen(from[i]) - mean) * scale * widen(gain[i]) + widen(bias[i]));
             }

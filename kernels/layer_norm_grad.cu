@@ -14,7 +14,7 @@
 // rows are moved by 16 bytes and held in registers; if not, they are read three times, element by element.
 // Contract: moments as layer_norm.cu has them, means of h and h·x̂ by as many steps; sums add `chunk` terms one after the
 // other. The bits depend on the team, on w, on chunk and on the alignment, not on the grid.
-#include "row.cuh"
+#include "layer_norm.cuh"
 
 template <class T> void grad(const T* g, const T* x, const T* gain, T* y, u32 rows, u32 n, float eps, Team team) {
     const bool held = aligned16(g, x, gain, y) && Part<T>::fits(n, team);
@@ -23,21 +23,10 @@ template <class T> void grad(const T* g, const T* x, const T* gain, T* y, u32 ro
         const u32 m = row < rows ? n : 0;
         const T *from = x + row * n, *of = g + row * n;
         T* to = y + row * n;
-        float sum = 0, squares = 0, alone = 0, with = 0;
-        const auto square = [&](float distance) { squares += distance * distance; };
+        float alone = 0, with = 0;
         if (held) {
             Part<T> part, other; // x̂ after a while, and h
-            part.each(m, team, [&](u32 at, float* v) {
-                load(v, from + at);
-#pragma unroll
-                for (u32 k = 0; k < Part<T>::LANES; k++) sum += v[k];
-            });
-            const float mean = team.template reduce<Sum>(sum) / count;
-            part.each(m, team, [&](u32, float* v) {
-#pragma unroll
-                for (u32 k = 0; k < Part<T>::LANES; k++) square(v[k] -= mean);
-            });
-            const float rstd = 1.0f / sqrtf(team.template reduce<Sum>(squares) / count + eps);
+            const float rstd = load_centred(part, from, m, n, eps, team);
             other.each(m, team, [&](u32 at, float* h) {
                 float* v = part.value + (h - other.value);
                 float factor[Part<T>::LANES];
@@ -58,10 +47,7 @@ template <class T> void grad(const T* g, const T* x, const T* gain, T* y, u32 ro
                 store(to + at, h);
             });
         } else {
-            for (u32 i = team.thread(); i < m; i += team.threads) sum += widen(from[i]);
-            const float mean = team.template reduce<Sum>(sum) / count;
-            for (u32 i = team.thread(); i < m; i += team.threads) square(widen(from[i]) - mean);
-            const float rstd = 1.0f / sqrtf(team.template reduce<Sum>(squares) / count + eps);
+            const auto [mean, rstd] = moments(from, m, n, eps, team);
             for (u32 i = team.thread(); i < m; i += team.threads) {
                 const float h = widen(of[i]) * widen(gain[i]);
                 alone += h;

@@ -105,7 +105,8 @@ fn launches(precision: Precision, expand: &[String], modules: Option<&Path>) -> 
             }
         }
         let of = |kind: fn(&Code) -> bool| lowered.launches.iter().filter(|launch| kind(&launch.code)).count();
-        let [written, spliced] = [of(|code| *code == Code::Emitted), of(|code| matches!(code, Code::Spliced(_)))];
+        let [written, spliced] =
+            [of(|code| matches!(code, Code::Emitted | Code::Table)), of(|code| matches!(code, Code::Spliced(_)))];
         let texts = [lowered.module, lowered.spliced.concat()];
         let [(entries, bytes), (copies, copied)] = texts.map(|text| (text.matches(".entry ").count(), text.len()));
         let (name, all) = (work.name(), lowered.launches.len());

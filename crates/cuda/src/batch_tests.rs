@@ -8,7 +8,7 @@ use yuragi_graph::{
 
 use super::*;
 use crate::{
-    launch::{self, Argument},
+    launch::{self, Argument, Code},
     ptx::Module,
 };
 
@@ -73,6 +73,7 @@ fn run(graph: &Graph, schedule: &Schedule, order: &[Group]) -> HashMap<launch::H
                     launch::Home::Scratch(at) => list.u64(scratch + (at + address.offset) as u64),
                     home => list.u64(memory[&home].0 + address.offset as u64),
                 },
+                Argument::U32(x) if launch.code == Code::Table => list.u64((*x).into()),
                 Argument::U32(x) => list.u32(*x),
                 other => panic!("{other:?}"),
             });

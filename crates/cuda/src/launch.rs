@@ -69,6 +69,8 @@ pub enum Code {
     Shipped(&'static str),
     /// The module that was written for this plan.
     Emitted,
+    /// The same, of a kernel whose arguments are one parameter: a table of them, 8 bytes each.
+    Table,
     /// The module of this number with copies of shipped kernels, into which code of this plan was put.
     Spliced(usize),
 }

@@ -81,7 +81,7 @@ impl CudaPlan {
         for launch in &lowered.launches {
             let ptx = match launch.code {
                 Code::Shipped(name) => kernels::ptx(name),
-                Code::Emitted => &lowered.module,
+                Code::Emitted | Code::Table => &lowered.module,
                 Code::Spliced(number) => &lowered.spliced[number],
             };
             let module = device.module(ptx)?;
@@ -170,7 +170,8 @@ impl CudaPlan {
                 Argument::F32(value) => value.to_bits().into(),
             };
             let arguments = launch.arguments.iter().map(word).collect();
-            recording.launch(*function, launch.grid, launch.block, launch.shared, arguments);
+            let table = launch.code == Code::Table;
+            recording.launch(*function, launch.grid, launch.block, launch.shared, (arguments, table));
         }
         for ((output, &at), &to) in self.graph.outputs().iter().zip(&self.lowered.outputs).zip(&self.staging.outputs) {
             let node = self.graph.node(output.node);

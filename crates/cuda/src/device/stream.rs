@@ -16,7 +16,7 @@ use crate::CudaError;
 
 /// What a stream is to do, one thing after another.
 enum Action {
-    Launch { function: Function, grid: [u32; 3], block: [u32; 3], shared: u32, arguments: Vec<u64> },
+    Launch { function: Function, grid: [u32; 3], block: [u32; 3], shared: u32, arguments: Vec<u64>, table: bool },
     Write { to: u64, from: usize, bytes: usize },
     Read { from: u64, to: usize, bytes: usize },
 }
@@ -46,10 +46,18 @@ unsafe impl Send for Replay {}
 unsafe impl Sync for Replay {}
 
 impl Recording {
-    /// Launches a kernel. Arguments are the values' bits, each in the low bytes of a word.
-    pub fn launch(&mut self, function: Function, grid: [u32; 3], block: [u32; 3], shared: u32, arguments: Vec<u64>) {
-        self.pointers.reserve(arguments.len());
-        self.actions.push(Action::Launch { function, grid, block, shared, arguments });
+    /// Launches a kernel. Arguments are the values' bits, each in the low bytes of a word; in a table they are one
+    /// parameter.
+    pub fn launch(
+        &mut self,
+        function: Function,
+        grid: [u32; 3],
+        block: [u32; 3],
+        shared: u32,
+        (arguments, table): (Vec<u64>, bool),
+    ) {
+        self.pointers.reserve(if table { 1 } else { arguments.len() });
+        self.actions.push(Action::Launch { function, grid, block, shared, arguments, table });
     }
 
     /// Copies staging bytes, from `from` on, to a block, at `at`.
@@ -97,10 +105,12 @@ impl Recording {
         let host = staging.pointer();
         for action in &mut self.actions[range] {
             match action {
-                Action::Launch { function, grid, block, shared, arguments } => {
+                Action::Launch { function, grid, block, shared, arguments, table } => {
                     // The driver copies the arguments before it returns.
                     self.pointers.clear();
-                    self.pointers.extend(arguments.iter_mut().map(|a| std::ptr::from_mut(a).cast::<c_void>()));
+                    let parameters = if *table { 1 } else { arguments.len() };
+                    let pointers = arguments.iter_mut().map(|a| std::ptr::from_mut(a).cast::<c_void>());
+                    self.pointers.extend(pointers.take(parameters));
                     let [grid, block] = [&*grid, &*block].map(|e| (e[0], e[1], e[2]));
                     // SAFETY: the lowering gives every kernel the arguments of its contract, in blocks that live.
                     let launched =

@@ -125,6 +125,25 @@ pub(super) fn strides<const N: usize>(
     operands.into_iter().flatten().chain(mask).map(|stride| Argument::U64(stride as u64))
 }
 
+/// The numbers of queries and keys, the depths of keys and values, and the number of heads, as kernels take them.
+pub(super) fn extents(extents: [usize; 5]) -> Result<[Argument; 5], KernelError> {
+    const NAMES: [&str; 5] = [
+        "the number of queries",
+        "the number of keys",
+        "the depth of keys",
+        "the depth of values",
+        "the number of heads",
+    ];
+    if let Some(empty) = [1, 2, 4].into_iter().find(|&place| extents[place] == 0) {
+        return Err(KernelError::Empty { what: NAMES[empty] });
+    }
+    let mut arguments = [Argument::Null; 5];
+    for ((argument, what), extent) in arguments.iter_mut().zip(NAMES).zip(extents) {
+        *argument = Argument::U32(at_most(what, extent, 0xff_ffff)?);
+    }
+    Ok(arguments)
+}
+
 impl Attention {
     /// The launch of the smallest kernel that takes these depths.
     ///
@@ -132,18 +151,7 @@ impl Attention {
     ///
     /// Integers; an extent of 2^24 or more; more than 256 columns of V, or of Q in 16 bits; no key, head or column of Q.
     pub fn launches(&self) -> Result<Launches, KernelError> {
-        let [queries, keys, depth, value_depth, heads] = [
-            ("the number of queries", self.queries),
-            ("the number of keys", self.keys),
-            ("the depth of keys", self.depth),
-            ("the depth of values", self.value_depth),
-            ("the number of heads", self.heads),
-        ];
-        for (what, extent) in [keys, depth, heads] {
-            if extent == 0 {
-                return Err(KernelError::Empty { what });
-            }
-        }
+        let sizes = extents([self.queries, self.keys, self.depth, self.value_depth, self.heads])?;
         let (variants, deepest, elements): (&[Variant], _, _) = match self.dtype {
             DType::F32 => (&F32, self.value_depth, "f32"),
             DType::F16 => (&SIXTEEN, self.value_depth.max(self.depth), "f16"),
@@ -151,10 +159,9 @@ impl Attention {
             DType::I32 | DType::U32 => return Err(KernelError::Type { what: "attention", dtype: self.dtype }),
         };
         let Some(variant) = variants.iter().find(|variant| deepest <= variant.depth) else {
-            let what = if self.value_depth == deepest { value_depth.0 } else { depth.0 };
+            let what = if self.value_depth == deepest { "the depth of values" } else { "the depth of keys" };
             return Err(KernelError::TooLarge { what, extent: deepest, most: 256 });
         };
-        let counts = [queries, keys, depth, value_depth, heads].map(|(what, extent)| at_most(what, extent, 0xff_ffff));
         let blocks = self.batch.saturating_mul(self.queries.div_ceil(variant.queries));
         let blocks = at_most("the number of blocks of an attention", blocks, (1 << 31) - 1)?;
         if self.batch * self.queries == 0 || self.value_depth == 0 && self.log_sum.is_none() {
@@ -163,9 +170,7 @@ impl Attention {
         let Attention { q, k, v, y, mask, log_sum, .. } = *self;
         let pointers = [Some(q.at), Some(k.at), v.map(|v| v.at), mask.map(|mask| mask.at), y.map(|y| y.at), log_sum];
         let mut arguments: Vec<Argument> = pointers.map(pointer).into();
-        for count in counts {
-            arguments.push(Argument::U32(count?));
-        }
+        arguments.extend(sizes);
         arguments.push(Argument::F32(self.scale));
         arguments.extend(strides([Some(q), Some(k), v, y], mask));
         let stem = match self.dtype {

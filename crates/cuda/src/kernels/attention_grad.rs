@@ -3,7 +3,7 @@
 use yuragi_graph::{DType, op::Factor};
 
 use super::{
-    attention::{Mask, Operand, pointer, strides},
+    attention::{Mask, Operand, extents, pointer, strides},
     operand::{KernelError, at_most},
 };
 use crate::launch::{Address, Argument, Code, Launch, Launches};
@@ -72,18 +72,7 @@ impl AttentionGrad {
     ///
     /// Integers; an extent of 2^24 or more; more than 256 columns, in 16 bits 160; no key, head or column of Q.
     pub fn launches(&self) -> Result<Launches, KernelError> {
-        let extents = [
-            ("the number of queries", self.queries),
-            ("the number of keys", self.keys),
-            ("the depth of keys", self.depth),
-            ("the depth of values", self.value_depth),
-            ("the number of heads", self.heads),
-        ];
-        for (what, extent) in [extents[1], extents[2], extents[4]] {
-            if extent == 0 {
-                return Err(KernelError::Empty { what });
-            }
-        }
+        let sizes = extents([self.queries, self.keys, self.depth, self.value_depth, self.heads])?;
         let (rows, width) = match self.of {
             Factor::Query => (self.queries, self.depth),
             Factor::Key => (self.keys, self.depth),
@@ -102,7 +91,6 @@ impl AttentionGrad {
             let most = variants[variants.len() - 1];
             return Err(KernelError::TooLarge { what: "the depth of keys or values", extent: decisive, most });
         };
-        let counts = extents.map(|(what, extent)| at_most(what, extent, 0xff_ffff));
         let blocks = self.batch.saturating_mul(rows.div_ceil(OWN));
         let blocks = at_most("the number of blocks of an attention", blocks, (1 << 31) - 1)?;
         if self.batch * rows * width == 0 {
@@ -112,9 +100,7 @@ impl AttentionGrad {
         let places = [Some(g.at), Some(q.at), Some(k.at), Some(v.at), Some(log_sum), Some(delta)];
         let mut arguments: Vec<Argument> = places.map(pointer).into();
         arguments.extend([mask.map(|mask| mask.at), Some(y.at)].map(pointer));
-        for count in counts {
-            arguments.push(Argument::U32(count?));
-        }
+        arguments.extend(sizes);
         arguments.push(Argument::F32(self.scale));
         arguments.extend(strides([g, q, k, v, y].map(Some), mask));
         let stem = match self.dtype {

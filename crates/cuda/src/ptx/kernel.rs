@@ -81,48 +81,34 @@ pub(super) struct Text {
 }
 
 impl Text {
-    /// The kernel for so many members, each with arguments of its own and blocks of its own along z.
+    /// The kernel for so many members, each with blocks of its own along z. A single one's arguments are parameters;
+    /// those of several are one, a table of a row for each ([`Code::Table`](crate::launch::Code::Table)).
     pub fn entry(&self, name: &str, members: usize) -> String {
         let count = self.params.len();
-        let param = |n: usize| format!("\t.param {} p{n}", self.params[n % count].names().0);
-        let params: Vec<String> = (0..members * count).map(param).collect();
-        let params = params.join(",\n");
-        let registers: String =
-            self.params.iter().enumerate().map(|(n, class)| format!("\t.reg {} %a{n};\n", class.names().0)).collect();
+        let each = |text: &dyn Fn(usize, &'static str) -> String| {
+            self.params.iter().enumerate().map(|(n, class)| text(n, class.names().0)).collect::<Vec<String>>()
+        };
+        let registers = each(&|n, of| format!("\t.reg {of} %a{n};\n")).concat();
         let shared = match self.shared {
             0 => String::new(),
             bytes => format!("\t.shared .align 16 .b8 {SHARED}[{bytes}];\n"),
         };
-        let arguments = match members {
-            1 => self.load(0),
-            _ => format!(
-                "\t.reg .pred %before;\n\t.reg .b32 %member;\n\tmov.u32 %member, %ctaid.z;\n{}$body:\n",
-                self.choose(0, members)
-            ),
+        let (params, arguments) = if members == 1 {
+            let params = each(&|n, of| format!("\t.param {of} p{n}")).join(",\n");
+            (params, each(&|n, of| format!("\tld.param{of} %a{n}, [p{n}];\n")).concat())
+        } else {
+            let row = format!(
+                "\t.reg .b32 %member;\n\t.reg .b64 %row, %table;\n\tmov.u32 %member, %ctaid.z;\n\
+                 \tmul.wide.u32 %row, %member, {};\n\tmov.b64 %table, table;\n\tcvta.param.u64 %table, %table;\n\
+                 \tadd.u64 %row, %row, %table;\n",
+                8 * count
+            );
+            let loads = each(&|n, of| format!("\tld{of} %a{n}, [%row+{}];\n", 8 * n)).concat();
+            (format!("\t.param .align 8 .b8 table[{}]", 8 * count * members), row + &loads)
         };
         let body = &self.body;
         format!(
             ".visible .entry {name}(\n{params}\n)\n.maxntid {THREADS}, 1, 1\n{{\n{shared}{registers}{arguments}{body}\tret;\n}}\n"
-        )
-    }
-
-    /// Takes the arguments of one member.
-    fn load(&self, member: usize) -> String {
-        let load = |(n, class): (usize, &Class)| {
-            format!("\tld.param{} %a{n}, [p{}];\n", class.names().0, member * self.params.len() + n)
-        };
-        self.params.iter().enumerate().map(load).collect()
-    }
-
-    /// Takes the arguments of the block's own member of this range.
-    fn choose(&self, first: usize, end: usize) -> String {
-        if end - first == 1 {
-            return self.load(first) + "\tbra.uni $body;\n";
-        }
-        let middle = first.midpoint(end);
-        let (before, after) = (self.choose(first, middle), self.choose(middle, end));
-        format!(
-            "\tsetp.lt.u32 %before, %member, {middle};\n\t@!%before bra $from{middle};\n{before}$from{middle}:\n{after}"
         )
     }
 }

@@ -129,7 +129,7 @@ impl Module {
         };
         Launch {
             name: loops[0].name,
-            code: Code::Emitted,
+            code: if loops.len() == 1 { Code::Emitted } else { Code::Table },
             function: function(number),
             grid: [most(0), most(1), loops.len() as u32],
             block: [kernel::THREADS as u32, 1, 1],

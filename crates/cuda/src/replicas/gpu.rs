@@ -46,7 +46,13 @@ impl Gpu {
         });
         let mut recording = Recording::default();
         let [x, y] = launch.grid;
-        recording.launch(self.function(launch)?, [x, y, 1], [launch.threads, 1, 1], launch.shared, bits.collect());
+        recording.launch(
+            self.function(launch)?,
+            [x, y, 1],
+            [launch.threads, 1, 1],
+            launch.shared,
+            (bits.collect(), false),
+        );
         recording.run(&self.device, &mut self.staging.borrow_mut(), 0..1)
     }
 }
