@@ -146,7 +146,7 @@ impl<'t> Single for Traced<'t, f32> {
         integer.unary("cvt.rn.f32.s32", |x| x as i32 as f32)
     }
     fn is_zero(word: Self::Word) -> Self::Condition {
-        word.binary("setp.eq.u32", 0.into(), |a, b| a == b)
+        word.binary("setp.eq.u32", Traced::<u32>::Constant(0), |a, b| a == b)
     }
     fn widen(self) -> Self::Double {
         self.unary("cvt.f64.f32", f64::from)

@@ -1,4 +1,4 @@
-use super::{Course, Greedy, check, two_state, upwards};
+use super::{Course, Greedy, Make, check, trainer, two_state, upwards};
 use crate::draw::Draws;
 use crate::error::{Error, counter, length, range};
 use crate::rbm::layers::{Matrix, Scratch};
@@ -84,9 +84,22 @@ impl Dbn {
         seed: u64,
         hook: Hook<'_>,
     ) -> Result<Self, Error> {
+        Self::greedy_by(&trainer(greedy.settings), data, sizes, units, greedy, seed, hook)
+    }
+
+    /// [`greedy`](Self::greedy) by other learners.
+    pub(super) fn greedy_by(
+        make: Make<'_>,
+        data: &[f32],
+        sizes: &[usize],
+        units: Units,
+        greedy: &Greedy,
+        seed: u64,
+        hook: Hook<'_>,
+    ) -> Result<Self, Error> {
         let rows = check(data, sizes, units, greedy)?;
         let layers = sizes.len() - 1;
-        let mut course = Course { greedy, seed, layers, rows, hook };
+        let mut course = Course { greedy, seed, layers, rows, make, hook };
         let mut first = Rbm::new(sizes[0], sizes[1], units, units)?;
         first.randomize(greedy.scale, seed);
         let (_, mut going) = course.learn(&mut first, 0, |_, _| Ok(data.to_vec()), |_| {})?;

@@ -1,4 +1,4 @@
-use super::{Course, Greedy, check, two_state, upwards};
+use super::{Course, Greedy, check, trainer, two_state, upwards};
 use crate::draw::Draws;
 use crate::error::{Error, index, length, range};
 use crate::rbm::layers::{self, Matrix, Scratch};
@@ -30,7 +30,7 @@ use core::ops::Range;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dbm {
     sizes: Vec<usize>,
-    rbm: Rbm,
+    pub(super) rbm: Rbm,
 }
 
 /// When mean-field equations count as solved.
@@ -106,7 +106,7 @@ impl Dbm {
     }
 
     /// Of numbers in the layout of the bipartite weights, those between neighbouring layers; the others are 0.
-    fn neighbours(&self, weights: &[f32]) -> Vec<f32> {
+    pub(super) fn neighbours(&self, weights: &[f32]) -> Vec<f32> {
         let mut kept = alloc::vec![0.0; weights.len()];
         for layer in 0..self.sizes.len() - 1 {
             self.entries(layer).for_each(|place| kept[place] = weights[place]);
@@ -125,7 +125,7 @@ impl Dbm {
     }
 
     /// Where a layer lies among the layers of its parity.
-    fn place(&self, layer: usize) -> Range<usize> {
+    pub(super) fn place(&self, layer: usize) -> Range<usize> {
         let start = self.sizes[..layer].iter().skip(layer % 2).step_by(2).sum();
         start..start + self.sizes[layer]
     }
@@ -196,7 +196,8 @@ impl Dbm {
         let rows = check(data, sizes, units, greedy)?;
         let mut dbm = Self::new(sizes, units)?;
         let layers = sizes.len() - 1;
-        let mut course = Course { greedy, seed, layers, rows, hook };
+        let make = trainer(greedy.settings);
+        let mut course = Course { greedy, seed, layers, rows, make: &make, hook };
         let draws = Draws::new(seed ^ 0xdb3);
         let mut stack: Vec<Rbm> = Vec::new();
         for layer in 0..layers {
@@ -236,10 +237,8 @@ impl Dbm {
     /// # Errors
     /// Values that are not whole rows of the visible layer, or a number out of range.
     pub fn mean_field(&self, v: &[f32], settings: &MeanFieldSettings) -> Result<MeanField, Error> {
+        settings.check()?;
         let MeanFieldSettings { rounds, tolerance, damping } = *settings;
-        range("the number of rounds", rounds.into(), rounds > 0, "at least 1")?;
-        range("the tolerance", tolerance.into(), tolerance >= 0.0, "at least 0")?;
-        range("the damping", damping.into(), (0.0..1.0).contains(&damping), "at least 0 and below 1")?;
         let (visible, units) = (self.sizes[0], self.rbm.visible_units());
         let rows = v.len() / visible;
         length("the visible values", v.len(), rows * visible)?;
@@ -405,6 +404,28 @@ impl Default for DbmSettings {
     }
 }
 
+impl DbmSettings {
+    /// `Ok` if every number lies in its range.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let &Self { rate, momentum, weight_decay, steps, chains, mean_field, .. } = self;
+        range("the rate", rate.into(), rate > 0.0 && rate.is_finite(), "positive and finite")?;
+        range("the momentum", momentum.into(), (0.0..1.0).contains(&momentum), "at least 0 and below 1")?;
+        range("the weight decay", weight_decay.into(), weight_decay >= 0.0 && weight_decay.is_finite(), "at least 0")?;
+        range("the number of Gibbs steps", steps.into(), steps >= 1, "at least 1")?;
+        range("the number of chains", chains.into(), chains >= 1, "at least 1")?;
+        mean_field.check()
+    }
+}
+
+impl MeanFieldSettings {
+    fn check(&self) -> Result<(), Error> {
+        let &Self { rounds, tolerance, damping } = self;
+        range("the number of rounds", rounds.into(), rounds > 0, "at least 1")?;
+        range("the tolerance", tolerance.into(), tolerance >= 0.0, "at least 0")?;
+        range("the damping", damping.into(), (0.0..1.0).contains(&damping), "at least 0 and below 1")
+    }
+}
+
 /// Learns all layers at once: data moments by mean field, model moments by chains that go on from batch to batch
 /// (stochastic approximation; Salakhutdinov and Hinton 2009, section 2) or start from the data.
 #[derive(Clone, Debug)]
@@ -422,12 +443,8 @@ impl DbmTrainer {
     /// # Errors
     /// A number out of range.
     pub fn new(dbm: &Dbm, settings: DbmSettings, seed: u64) -> Result<Self, Error> {
-        let DbmSettings { rate, momentum, weight_decay, steps, chains, .. } = settings;
-        range("the rate", rate.into(), rate > 0.0 && rate.is_finite(), "positive and finite")?;
-        range("the momentum", momentum.into(), (0.0..1.0).contains(&momentum), "at least 0 and below 1")?;
-        range("the weight decay", weight_decay.into(), weight_decay >= 0.0 && weight_decay.is_finite(), "at least 0")?;
-        range("the number of Gibbs steps", steps.into(), steps >= 1, "at least 1")?;
-        range("the number of chains", chains.into(), chains >= 1, "at least 1")?;
+        settings.check()?;
+        let chains = settings.chains;
         let draws = Draws::new(seed);
         Ok(Self { settings, draws, step: 0, chains: dbm.rbm.start(chains, draws), velocity: Gradient::zero(&dbm.rbm) })
     }

@@ -6,6 +6,7 @@
 
 mod belief;
 mod boltzmann;
+pub mod plan;
 
 pub use belief::{Bound, Dbn, WakeSleep};
 pub use boltzmann::{Dbm, DbmSettings, DbmTrainer, MeanField, MeanFieldSettings};
@@ -15,6 +16,7 @@ use crate::error::{Error, counter, length, range};
 use crate::rbm::train::{Settings, Trainer};
 use crate::rbm::{Rbm, Units};
 use crate::sampler::{Hook, report};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// How each layer of a stack is learned.
@@ -56,12 +58,45 @@ fn two_state(units: Units) -> Result<(), Error> {
     Ok(())
 }
 
+/// What learns a layer of a stack.
+trait Learns {
+    /// Learns from one batch of rows, unless `going` says not to go on.
+    fn learn_while(&mut self, rbm: &mut Rbm, rows: &[f32], going: &mut dyn FnMut() -> bool) -> Result<(), Error>;
+    /// Whether all batches must have the same number of rows.
+    fn is_fixed(&self) -> bool;
+    /// Brings what was learned into the machine.
+    fn finish(&self, rbm: &mut Rbm) -> Result<(), Error>;
+}
+
+impl Learns for Trainer {
+    fn learn_while(&mut self, rbm: &mut Rbm, rows: &[f32], going: &mut dyn FnMut() -> bool) -> Result<(), Error> {
+        Trainer::learn_while(self, rbm, rows, going).map(drop)
+    }
+
+    fn is_fixed(&self) -> bool {
+        false
+    }
+
+    fn finish(&self, _: &mut Rbm) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Makes a learner of a machine by batches of so many rows, with a seed.
+type Make<'a> = &'a dyn Fn(&Rbm, usize, u64) -> Result<Box<dyn Learns>, Error>;
+
+/// Makes trainers.
+fn trainer(settings: Settings) -> impl Fn(&Rbm, usize, u64) -> Result<Box<dyn Learns>, Error> {
+    move |rbm, _, seed| Ok(Box::new(Trainer::new(rbm, settings, seed)?))
+}
+
 /// Where a stack's greedy learning is.
 struct Course<'a, 'h> {
     greedy: &'a Greedy,
     seed: u64,
     layers: usize,
     rows: usize,
+    make: Make<'a>,
     hook: Hook<'h>,
 }
 
@@ -72,22 +107,41 @@ impl Course<'_, '_> {
         &mut self,
         rbm: &mut Rbm,
         layer: usize,
+        data: impl FnMut(u32, &mut dyn FnMut() -> bool) -> Result<Vec<f32>, Error>,
+        tie: impl Fn(&mut Rbm),
+    ) -> Result<(bool, bool), Error> {
+        let rows = self.greedy.batch.min(self.rows);
+        let mut learner = (self.make)(rbm, rows, self.seed.wrapping_add(1 + layer as u64))?;
+        let ending = self.learn_by(&mut *learner, rbm, layer, data, tie)?;
+        learner.finish(rbm)?;
+        Ok(ending)
+    }
+
+    fn learn_by(
+        &mut self,
+        learner: &mut dyn Learns,
+        rbm: &mut Rbm,
+        layer: usize,
         mut data: impl FnMut(u32, &mut dyn FnMut() -> bool) -> Result<Vec<f32>, Error>,
         tie: impl Fn(&mut Rbm),
     ) -> Result<(bool, bool), Error> {
-        let Greedy { settings, epochs, batch, .. } = *self.greedy;
-        let mut trainer = Trainer::new(rbm, settings, self.seed.wrapping_add(1 + layer as u64))?;
+        let Greedy { epochs, batch, .. } = *self.greedy;
         let batches = self.rows.div_ceil(batch) as u64;
         let total = self.layers as u64 * u64::from(epochs) * batches;
         let mut done = layer as u64 * u64::from(epochs) * batches;
         let (hook, first) = (&mut *self.hook, done);
         for epoch in 0..epochs {
-            let rows = match data(epoch, &mut || report(hook, done, total).is_ok()) {
+            let mut rows = match data(epoch, &mut || report(hook, done, total).is_ok()) {
                 Err(Error::Cancelled) => return Ok((done > first, false)),
                 rows => rows?,
             };
-            for rows in rows.chunks(batch * rbm.visible()) {
-                match trainer.learn_while(rbm, rows, &mut || report(hook, done, total).is_ok()) {
+            let size = batch.min(self.rows) * rbm.visible();
+            if learner.is_fixed() {
+                let missing = rows.len().next_multiple_of(size) - rows.len();
+                rows.extend_from_within(..missing);
+            }
+            for rows in rows.chunks(size) {
+                match learner.learn_while(rbm, rows, &mut || report(hook, done, total).is_ok()) {
                     Err(Error::Cancelled) => return Ok((done > first, false)),
                     learned => drop(learned?),
                 }

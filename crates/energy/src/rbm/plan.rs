@@ -31,18 +31,11 @@ use yuragi_graph::{Backend, Builder, DType, Graph, HostTensor, Init, Params, Pla
 /// # Ok::<(), yuragi_energy::Error>(())
 /// ```
 pub struct Learner<B: Backend> {
-    backend: B,
-    plan: B::Plan,
-    store: B::Store,
-    state: <B::Plan as Plan>::State,
+    steps: Steps<B>,
     rbm: Rbm,
-    rate: f32,
-    draws: Draws,
-    step: u32,
-    values: usize,
 }
 
-fn device(error: impl ToString) -> Error {
+pub(crate) fn device(error: impl ToString) -> Error {
     Error::Device(error.to_string())
 }
 
@@ -62,12 +55,8 @@ impl<B: Backend> Learner<B> {
             let chains = rbm.start(u32::try_from(rows).unwrap_or(u32::MAX), draws);
             insert(&mut params, CHAINS, &[rows, rbm.visible()], chains)?;
         }
-        params.initialise(graph.params(), 0);
-        let plan = backend.compile(&graph).map_err(device)?;
-        let store = backend.upload(params).map_err(device)?;
-        let state = plan.state(&store).map_err(device)?;
-        let (rbm, values) = (rbm.clone(), rows * rbm.visible());
-        Ok(Self { backend, plan, store, state, rbm, rate: settings.rate, draws, step: 0, values })
+        let steps = Steps::new(backend, &graph, params, settings.rate, draws, rows * rbm.visible())?;
+        Ok(Self { steps, rbm: rbm.clone() })
     }
 
     /// Another rate from now on.
@@ -75,9 +64,7 @@ impl<B: Backend> Learner<B> {
     /// # Errors
     /// A rate that is not positive and finite.
     pub fn set_rate(&mut self, rate: f32) -> Result<(), Error> {
-        range("the rate", rate.into(), rate > 0.0 && rate.is_finite(), "positive and finite")?;
-        self.rate = rate;
-        Ok(())
+        self.steps.set_rate(rate)
     }
 
     /// Learns from one batch of rows; its mean squared reconstruction error (of ⟨v⟩ after one step) is returned.
@@ -85,13 +72,7 @@ impl<B: Backend> Learner<B> {
     /// # Errors
     /// Another number of values than the learner is for, or what the backend says.
     pub fn learn(&mut self, batch: &[f32]) -> Result<f32, Error> {
-        length("the batch", batch.len(), self.values)?;
-        let (key, rate, mut error) = (key(self.draws, self.step), [self.rate], [0.0]);
-        let inputs = [Slice::F32(batch), Slice::U32(&key), Slice::F32(&rate)];
-        let mut outputs = [SliceMut::F32(&mut error)];
-        self.plan.update(&mut self.state, &mut self.store, &inputs, &mut outputs).map_err(device)?;
-        self.step = self.step.wrapping_add(1);
-        Ok(error[0])
+        self.steps.learn(batch)
     }
 
     /// The machine as it stands.
@@ -99,14 +80,65 @@ impl<B: Backend> Learner<B> {
     /// # Errors
     /// What the backend says.
     pub fn machine(&self) -> Result<Rbm, Error> {
-        let params = self.backend.download(&self.store).map_err(device)?;
         let mut rbm = self.rbm.clone();
+        self.steps.read(&mut rbm)?;
+        Ok(rbm)
+    }
+}
+
+/// Steps of learning on a backend: a plan from a batch, a key and a rate to new parameters and one number.
+pub(crate) struct Steps<B: Backend> {
+    backend: B,
+    plan: B::Plan,
+    store: B::Store,
+    state: <B::Plan as Plan>::State,
+    rate: f32,
+    draws: Draws,
+    step: u32,
+    values: usize,
+}
+
+impl<B: Backend> Steps<B> {
+    /// Steps from batches of so many values; parameters that are missing begin as the graph says.
+    pub fn new(
+        backend: B,
+        graph: &Graph,
+        mut params: Params,
+        rate: f32,
+        draws: Draws,
+        values: usize,
+    ) -> Result<Self, Error> {
+        params.initialise(graph.params(), 0);
+        let plan = backend.compile(graph).map_err(device)?;
+        let store = backend.upload(params).map_err(device)?;
+        let state = plan.state(&store).map_err(device)?;
+        Ok(Self { backend, plan, store, state, rate, draws, step: 0, values })
+    }
+
+    pub fn set_rate(&mut self, rate: f32) -> Result<(), Error> {
+        range("the rate", rate.into(), rate > 0.0 && rate.is_finite(), "positive and finite")?;
+        self.rate = rate;
+        Ok(())
+    }
+
+    pub fn learn(&mut self, batch: &[f32]) -> Result<f32, Error> {
+        length("the batch", batch.len(), self.values)?;
+        let (key, rate, mut told) = (key(self.draws, self.step), [self.rate], [0.0]);
+        let inputs = [Slice::F32(batch), Slice::U32(&key), Slice::F32(&rate)];
+        self.plan.update(&mut self.state, &mut self.store, &inputs, &mut [SliceMut::F32(&mut told)]).map_err(device)?;
+        self.step = self.step.wrapping_add(1);
+        Ok(told[0])
+    }
+
+    /// Brings the parameters back.
+    pub fn read(&self, rbm: &mut Rbm) -> Result<(), Error> {
+        let params = self.backend.download(&self.store).map_err(device)?;
         for (name, values) in
             [(WEIGHTS, &mut rbm.weights), (VISIBLE_BIAS, &mut rbm.visible_bias), (HIDDEN_BIAS, &mut rbm.hidden_bias)]
         {
             *values = params.get(name).ok_or(Error::Device("a parameter is missing".into()))?.to_f32();
         }
-        Ok(rbm)
+        Ok(())
     }
 }
 
@@ -152,16 +184,16 @@ pub fn annealed_log_z<B: Backend>(
 const WEIGHTS: &str = "weights";
 const VISIBLE_BIAS: &str = "visible_bias";
 const HIDDEN_BIAS: &str = "hidden_bias";
-const CHAINS: &str = "chains";
+pub(crate) const CHAINS: &str = "chains";
 const BASE: &str = "base";
 
-fn insert(params: &mut Params, name: &str, extents: &[usize], values: Vec<f32>) -> Result<(), Error> {
+pub(crate) fn insert(params: &mut Params, name: &str, extents: &[usize], values: Vec<f32>) -> Result<(), Error> {
     let tensor = Shape::new(extents).and_then(|shape| HostTensor::new(shape, values));
     params.insert(name, tensor.ok_or(Error::Overflow { what: "the number of values" })?);
     Ok(())
 }
 
-fn parameters(rbm: &Rbm) -> Result<Params, Error> {
+pub(crate) fn parameters(rbm: &Rbm) -> Result<Params, Error> {
     let (n, m, mut params) = (rbm.visible(), rbm.hidden(), Params::new());
     insert(&mut params, WEIGHTS, &[n, m], rbm.weights.clone())?;
     insert(&mut params, VISIBLE_BIAS, &[1, n], rbm.visible_bias.clone())?;
@@ -175,16 +207,16 @@ fn key(draws: Draws, step: u32) -> [u32; 2] {
 }
 
 /// A machine in a graph.
-struct Machine<'g> {
-    b: &'g Builder,
+pub(crate) struct Machine<'g> {
+    pub b: &'g Builder,
     key: Tensor<'g>,
-    units: [Units; 2],
-    weights: Tensor<'g>,
-    biases: [Tensor<'g>; 2],
+    pub units: [Units; 2],
+    pub weights: Tensor<'g>,
+    pub biases: [Tensor<'g>; 2],
 }
 
 impl<'g> Machine<'g> {
-    fn new(b: &'g Builder, rbm: &Rbm, key: Tensor<'g>) -> Self {
+    pub fn new(b: &'g Builder, rbm: &Rbm, key: Tensor<'g>) -> Self {
         let param = |name: &str, extents: &[usize]| b.param(name, extents, DType::F32, Init::Constant(0.0));
         let (n, m) = (rbm.visible(), rbm.hidden());
         let biases = [param(VISIBLE_BIAS, &[1, n]), param(HIDDEN_BIAS, &[1, m])];
@@ -193,12 +225,12 @@ impl<'g> Machine<'g> {
     }
 
     /// c + vW.
-    fn hidden_fields(&self, v: Tensor<'g>) -> Tensor<'g> {
+    pub fn hidden_fields(&self, v: Tensor<'g>) -> Tensor<'g> {
         v.matmul(self.weights) + self.biases[1]
     }
 
     /// b + hWᵀ.
-    fn visible_fields(&self, h: Tensor<'g>) -> Tensor<'g> {
+    pub fn visible_fields(&self, h: Tensor<'g>) -> Tensor<'g> {
         h.matmul_with(self.weights, MatMul { transpose_a: false, transpose_b: true }) + self.biases[0]
     }
 
@@ -214,7 +246,7 @@ impl<'g> Machine<'g> {
     }
 
     /// Block Gibbs sampling from v, of the random streams from `first` on, two a step.
-    fn gibbs(&self, mut v: Tensor<'g>, steps: u32, first: u32) -> Tensor<'g> {
+    pub fn gibbs(&self, mut v: Tensor<'g>, steps: u32, first: u32) -> Tensor<'g> {
         for step in 0..steps {
             let h = self.draw(self.units[1], self.hidden_fields(v), first + 2 * step);
             v = self.draw(self.units[0], self.visible_fields(h), first + 2 * step + 1);
@@ -224,7 +256,7 @@ impl<'g> Machine<'g> {
 }
 
 /// ⟨x⟩ of each unit given its field.
-fn means(units: Units, fields: Tensor<'_>) -> Tensor<'_> {
+pub(crate) fn means(units: Units, fields: Tensor<'_>) -> Tensor<'_> {
     match units {
         Units::Spin => fields.tanh(),
         Units::Binary => fields.sigmoid(),
@@ -272,31 +304,60 @@ fn learning(rbm: &Rbm, settings: Settings, rows: usize) -> Result<Graph, yuragi_
     };
     let negative = means(hidden, machine.hidden_fields(model));
 
-    let [v, h] = [[data, model], [positive, negative]].map(|phases| phases.map(|x| x.mean(&[0])));
-    let mut weights = (outer(data, positive) - outer(model, negative)) * (1.0 / rows as f32);
-    let [mut visible_bias, mut hidden_bias] = [v, h].map(|[data, model]| data - model);
-    if centred {
-        let [mu, lambda] = [v, h].map(|[data, model]| (data + model) * 0.5);
-        weights = weights - outer(visible_bias, lambda) - outer(mu, hidden_bias);
-        visible_bias = visible_bias - lambda.matmul_with(weights, MatMul { transpose_a: false, transpose_b: true });
-        hidden_bias = hidden_bias - mu.matmul(weights);
-    }
-    let [b_visible, b_hidden] = machine.biases;
-    for (name, param, slope, decay) in [
-        (WEIGHTS, machine.weights, weights, weight_decay),
-        (VISIBLE_BIAS, b_visible, visible_bias, 0.0),
-        (HIDDEN_BIAS, b_hidden, hidden_bias, 0.0),
-    ] {
-        let slope = if decay == 0.0 { slope } else { slope - param * decay };
-        let mut step = slope * rate;
-        if momentum != 0.0 {
-            let velocity = b.param(&alloc::format!("velocity.{name}"), &param.shape(), DType::F32, Init::Constant(0.0));
-            step = velocity * momentum + step;
-            b.update(velocity, step);
-        }
-        b.update(param, param + step);
-    }
+    let ascent = Ascent { momentum, weight_decay, centred };
+    machine.ascend([(data, positive), (model, negative)], ascent, rate, None);
     builder.finish(&[("reconstruction", reconstruction)])
+}
+
+/// How a machine goes along a gradient.
+pub(crate) struct Ascent {
+    pub momentum: f32,
+    pub weight_decay: f32,
+    pub centred: bool,
+}
+
+impl<'g> Machine<'g> {
+    /// Changes the parameters along the difference of the moments of visible and hidden values under the data and under
+    /// the model; where `mask` is 0, weights stay.
+    pub fn ascend(
+        &self,
+        phases: [(Tensor<'g>, Tensor<'g>); 2],
+        Ascent { momentum, weight_decay, centred }: Ascent,
+        rate: Tensor<'g>,
+        mask: Option<Tensor<'g>>,
+    ) {
+        let b = self.b;
+        let moment = |(v, h): (Tensor<'g>, Tensor<'g>)| outer(v, h) * (1.0 / v.shape()[0] as f32);
+        let v = phases.map(|(v, _)| v.mean(&[0]));
+        let h = phases.map(|(_, h)| h.mean(&[0]));
+        let mut weights = moment(phases[0]) - moment(phases[1]);
+        let [mut visible_bias, mut hidden_bias] = [v, h].map(|[data, model]| data - model);
+        let masked = |weights: Tensor<'g>| mask.map_or(weights, |mask| weights * mask);
+        if centred {
+            let [mu, lambda] = [v, h].map(|[data, model]| (data + model) * 0.5);
+            weights = masked(weights - outer(visible_bias, lambda) - outer(mu, hidden_bias));
+            visible_bias = visible_bias - lambda.matmul_with(weights, MatMul { transpose_a: false, transpose_b: true });
+            hidden_bias = hidden_bias - mu.matmul(weights);
+        } else {
+            weights = masked(weights);
+        }
+        let [b_visible, b_hidden] = self.biases;
+        for (name, param, slope, decay) in [
+            (WEIGHTS, self.weights, weights, weight_decay),
+            (VISIBLE_BIAS, b_visible, visible_bias, 0.0),
+            (HIDDEN_BIAS, b_hidden, hidden_bias, 0.0),
+        ] {
+            let slope = if decay == 0.0 { slope } else { slope - param * decay };
+            let mut step = slope * rate;
+            if momentum != 0.0 {
+                let velocity =
+                    b.param(&alloc::format!("velocity.{name}"), &param.shape(), DType::F32, Init::Constant(0.0));
+                step = velocity * momentum + step;
+                b.update(velocity, step);
+            }
+            b.update(param, param + step);
+        }
+    }
 }
 
 /// One step of annealing: the change of each chain's log-weight between two inverse temperatures, then a step of Gibbs

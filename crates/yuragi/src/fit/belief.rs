@@ -1,13 +1,15 @@
 use yuragi_energy::{
     Error,
-    deep::{Dbn, Greedy},
-    rbm::partition::annealed_log_z,
+    deep::{Dbn, Greedy, plan},
     sampler::{Hook, Progress},
     statistics::{Estimate, mean},
 };
 
-use super::{Rows, machine::base_of};
-use crate::Failure;
+use super::{
+    Rows,
+    machine::{annealed_log_z, base_of},
+};
+use crate::{Failure, machine::Machine as Device};
 
 /// A deep belief network, and what is measured on it.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,14 +36,24 @@ const TOLD: usize = 2000;
 
 impl Belief {
     /// Learns layer by layer; `layers` are the sizes of the hidden ones. Rows are drawn once. `hook` may end it early; what
-    /// was learned is kept, in as many layers as were begun, but at least one.
+    /// was learned is kept, in as many layers as were begun, but at least one. A GPU draws other numbers than the processor.
     ///
     /// # Errors
-    /// Options out of range, or Gaussian units.
-    pub fn train(rows: &Rows, layers: &[usize], greedy: &Greedy, seed: u64, hook: Hook<'_>) -> Result<Belief, Failure> {
+    /// Options out of range, Gaussian units, or what a GPU says.
+    pub fn train(
+        rows: &Rows,
+        layers: &[usize],
+        greedy: &Greedy,
+        seed: u64,
+        device: &Device,
+        hook: Hook<'_>,
+    ) -> Result<Belief, Failure> {
         let mut values = rows.drawn(0);
         let sizes: Vec<usize> = [rows.table().columns()].iter().chain(layers).copied().collect();
-        let dbn = Dbn::greedy(&values, &sizes, rows.units(), greedy, seed, hook)?;
+        let dbn = match device.is_gpu() {
+            true => plan::greedy(device, &values, &sizes, rows.units(), greedy, seed, hook),
+            false => Dbn::greedy(&values, &sizes, rows.units(), greedy, seed, hook),
+        }?;
         values.truncate(TOLD.min(rows.len()) * rows.table().columns());
         let told = values.len() / rows.table().columns();
         for below in &dbn.recognition {
@@ -55,7 +67,7 @@ impl Belief {
         Ok(Belief { base: base_of(&means, rows.units(), told), dbn })
     }
 
-    /// ln Z of the top machine by annealed importance sampling, and bounds of ⟨ln p⟩ of rows, as they are drawn in epoch 0, by
+    /// ln Z of the top machine by annealed importance sampling on this device, and bounds of ⟨ln p⟩ of rows, as they are drawn in epoch 0, by
     /// so many draws of the way up for each.
     ///
     /// # Errors
@@ -66,9 +78,10 @@ impl Belief {
         (steps, chains): (u32, u32),
         draws: u32,
         seed: u64,
+        device: &Device,
         hook: Hook<'_>,
     ) -> Result<Bounds, Failure> {
-        let log_z = annealed_log_z(&self.dbn.top, &self.base, (steps, chains), seed, hook)?;
+        let log_z = annealed_log_z(device, &self.dbn.top, &self.base, (steps, chains), seed, hook)?;
         let (mut lower, mut importance, mut values) = (Vec::new(), Vec::new(), Vec::new());
         let total = rows.len() as u64;
         for row in 0..rows.len() {
@@ -94,6 +107,7 @@ impl Belief {
 mod tests {
     use core::ops::ControlFlow::{Break, Continue};
 
+    use yuragi_cpu::Cpu;
     use yuragi_energy::{rbm::train::Settings, sampler::quiet};
 
     use super::*;
@@ -104,7 +118,7 @@ mod tests {
         let greedy = Greedy { epochs: 10, batch: 20, ..Greedy::default() };
         let run = |until: u64| {
             let mut stop = |at: Progress| if at.done >= until { Break(()) } else { Continue(()) };
-            Belief::train(&rows, &[4, 3, 2], &greedy, 1, &mut stop).unwrap()
+            Belief::train(&rows, &[4, 3, 2], &greedy, 1, &Cpu::new().into(), &mut stop).unwrap()
         };
         // Fifty batches a layer.
         for (until, layers) in [(0, 1), (1, 1), (50, 1), (51, 2), (99, 2), (101, 3), (1000, 3)] {
@@ -126,9 +140,9 @@ mod tests {
         let rows = Rows::two_patterns();
         let settings = Settings { rate: 0.1, steps: 5, centred: true, ..Settings::default() };
         let greedy = Greedy { settings, epochs: 300, batch: 50, ..Greedy::default() };
-        let belief = Belief::train(&rows, &[4, 3], &greedy, 1, &mut quiet).unwrap();
+        let belief = Belief::train(&rows, &[4, 3], &greedy, 1, &Cpu::new().into(), &mut quiet).unwrap();
         assert_eq!((belief.base.len(), belief.dbn.top.hidden()), (4, 3));
-        let bounds = belief.score(&rows, (500, 100), 50, 2, &mut quiet).unwrap();
+        let bounds = belief.score(&rows, (500, 100), 50, 2, &Cpu::new().into(), &mut quiet).unwrap();
         // Two patterns have −ln 2 = −0.69 at best; six independent pixels −4.16.
         assert!(bounds.lower.value <= bounds.importance.value, "{bounds:?}");
         assert!((-1.5..-0.69 + 5.0 * bounds.log_z.error).contains(&bounds.importance.value), "{bounds:?}");

@@ -1,13 +1,16 @@
 use yuragi_energy::{
     Error,
-    deep::{Dbm, DbmSettings, DbmTrainer, MeanFieldSettings},
-    rbm::partition::annealed_log_z,
+    deep::{Dbm, DbmSettings, DbmTrainer, MeanFieldSettings, plan::DbmLearner},
     sampler::{Hook, Progress},
     statistics::{Estimate, mean},
 };
 
-use super::{Rows, WEIGHTS, course::Course, machine::base_of};
-use crate::Failure;
+use super::{
+    Rows, WEIGHTS,
+    course::Course,
+    machine::{annealed_log_z, base_of},
+};
+use crate::{Failure, machine::Machine as Device};
 
 /// Rows whose mean fields are solved together.
 const TOGETHER: usize = 500;
@@ -37,6 +40,46 @@ pub struct DeepOptions {
     pub seed: u64,
     /// What to begin with, instead of small normal weights: a machine of the same layers.
     pub begin: Option<Dbm>,
+    /// What computes. A GPU learns by [`DbmLearner`], whose draws are others than the processor's.
+    pub device: Device,
+}
+
+/// Where a machine learns.
+enum Learner {
+    Here(Dbm, Box<DbmTrainer>),
+    There(Box<DbmLearner<Device>>),
+}
+
+impl Learner {
+    fn learn(&mut self, rate: f32, values: &[f32], going: &mut dyn FnMut() -> bool) -> Result<(), Error> {
+        match self {
+            Learner::Here(dbm, trainer) => {
+                trainer.set_rate(rate)?;
+                trainer.learn_while(dbm, values, going).map(drop)
+            }
+            Learner::There(_) if !going() => Err(Error::Cancelled),
+            Learner::There(learner) => {
+                learner.set_rate(rate)?;
+                learner.learn(values).map(drop)
+            }
+        }
+    }
+
+    /// Whether no number has run away; what a GPU has is seen at the end.
+    fn is_sound(&self) -> bool {
+        let finite = |dbm: &Dbm| dbm.bias(0).is_ok_and(|bias| bias.iter().all(|bias| bias.is_finite()));
+        match self {
+            Learner::Here(dbm, _) => finite(dbm),
+            Learner::There(_) => true,
+        }
+    }
+
+    fn machine(self) -> Result<Dbm, Error> {
+        match self {
+            Learner::Here(dbm, _) => Ok(dbm),
+            Learner::There(learner) => learner.machine(),
+        }
+    }
 }
 
 /// A bound of the mean log-probability of rows, in nats.
@@ -55,10 +98,10 @@ impl Deep {
     /// # Errors
     /// Options out of range, Gaussian units, or a machine that diverges.
     pub fn train(rows: &Rows, options: &DeepOptions, hook: Hook<'_>) -> Result<Deep, Failure> {
-        let DeepOptions { layers, epochs, batch, settings, seed, begin } = options;
+        let DeepOptions { layers, epochs, batch, settings, seed, begin, device } = options;
         let sizes: Vec<usize> = [rows.table().columns()].iter().chain(layers).copied().collect();
         let pixels = base_of(&rows.means(), rows.units(), rows.len());
-        let mut dbm = if let Some(begin) = begin {
+        let dbm = if let Some(begin) = begin {
             let (have, units) = (begin.sizes(), begin.bipartite().visible_units());
             if have != sizes || units != rows.units() {
                 let wanted = rows.units();
@@ -75,28 +118,38 @@ impl Deep {
         };
         let mut base = vec![0.0; dbm.bipartite().visible()];
         base[..pixels.len()].copy_from_slice(&pixels);
-        let mut trainer = DbmTrainer::new(&dbm, *settings, *seed)?;
+        let mut learner = if device.is_gpu() {
+            let rows = (*batch).clamp(1, rows.len());
+            Learner::There(Box::new(DbmLearner::new(device.clone(), &dbm, *settings, rows, *seed)?))
+        } else {
+            let trainer = DbmTrainer::new(&dbm, *settings, *seed)?;
+            Learner::Here(dbm, Box::new(trainer))
+        };
         let mut course = Course::new(rows, *batch, *epochs, *seed);
         let mut values = Vec::new();
         for done in 0..course.total {
             course.batch(done, &mut values);
-            trainer.set_rate(course.rate(settings.rate, done))?;
-            let total = course.total;
-            match trainer.learn_while(&mut dbm, &values, &mut || hook(Progress { done, total }).is_continue()) {
+            let (rate, total) = (course.rate(settings.rate, done), course.total);
+            match learner.learn(rate, &values, &mut || hook(Progress { done, total }).is_continue()) {
                 Err(Error::Cancelled) => break,
-                learned => drop(learned?),
+                learned => learned?,
             }
-            if !dbm.bias(0)?.iter().all(|bias| bias.is_finite()) {
-                return Err(Failure::new("the machine diverged; try a smaller `--rate`"));
+            if !learner.is_sound() {
+                return Err(diverged());
             }
             if hook(Progress { done: done + 1, total: course.total }).is_break() {
                 break;
             }
         }
+        let dbm = learner.machine()?;
+        let all = dbm.bipartite().weights.iter().chain(&dbm.bipartite().visible_bias);
+        if all.chain(&dbm.bipartite().hidden_bias).any(|parameter| !parameter.is_finite()) {
+            return Err(diverged());
+        }
         Ok(Deep { dbm, base })
     }
 
-    /// ln Z by annealed importance sampling, and the variational bound of ⟨ln p⟩ of rows as they are drawn in epoch 0.
+    /// ln Z by annealed importance sampling on this device, and the variational bound of ⟨ln p⟩ of rows as they are drawn in epoch 0.
     ///
     /// # Errors
     /// Rows of another length, or a hook that cancels.
@@ -105,9 +158,10 @@ impl Deep {
         rows: &Rows,
         (steps, chains): (u32, u32),
         seed: u64,
+        device: &Device,
         hook: Hook<'_>,
     ) -> Result<DeepScore, Failure> {
-        let log_z = annealed_log_z(self.dbm.bipartite(), &self.base, (steps, chains), seed, hook)?;
+        let log_z = annealed_log_z(device, self.dbm.bipartite(), &self.base, (steps, chains), seed, hook)?;
         let mut bounds = Vec::with_capacity(rows.len());
         let (mut done, total) = (0, rows.len() as u64);
         for part in rows.drawn(0).chunks(TOGETHER * rows.table().columns()) {
@@ -123,8 +177,13 @@ impl Deep {
     }
 }
 
+fn diverged() -> Failure {
+    Failure::new("the machine diverged; try a smaller `--rate`")
+}
+
 #[cfg(test)]
 mod tests {
+    use yuragi_cpu::Cpu;
     use yuragi_energy::{rbm::partition::exact_log_z, sampler::quiet};
 
     use super::*;
@@ -133,9 +192,17 @@ mod tests {
     fn a_deep_machine_learns_two_patterns() {
         let rows = Rows::two_patterns();
         let settings = DbmSettings { rate: 0.1, steps: 10, persistent: false, centred: true, ..DbmSettings::default() };
-        let options = DeepOptions { layers: vec![4, 3], epochs: 300, batch: 50, settings, seed: 1, begin: None };
+        let options = DeepOptions {
+            layers: vec![4, 3],
+            epochs: 300,
+            batch: 50,
+            settings,
+            seed: 1,
+            begin: None,
+            device: Cpu::new().into(),
+        };
         let deep = Deep::train(&rows, &options, &mut quiet).unwrap();
-        let score = deep.score(&rows, (500, 100), 2, &mut quiet).unwrap();
+        let score = deep.score(&rows, (500, 100), 2, &Cpu::new().into(), &mut quiet).unwrap();
         let exact = exact_log_z(deep.dbm.bipartite()).unwrap();
         assert!((score.log_z.value - exact).abs() < 5.0 * score.log_z.error.max(1e-3), "{score:?} {exact}");
         let next = DeepOptions { begin: Some(deep.dbm.clone()), epochs: 1, ..options };

@@ -165,11 +165,7 @@ impl Machine {
         device: &Device,
         hook: Hook<'_>,
     ) -> Result<Score, Failure> {
-        let effort = (steps, chains);
-        let log_z = match device.is_gpu() {
-            true => plan::annealed_log_z(device, &self.rbm, &self.base, effort, seed, hook),
-            false => partition::annealed_log_z(&self.rbm, &self.base, effort, seed, hook),
-        }?;
+        let log_z = annealed_log_z(device, &self.rbm, &self.base, (steps, chains), seed, hook)?;
         let (mut log_weights, mut values) = (Vec::with_capacity(rows.len()), Vec::new());
         let total = rows.len() as u64;
         for row in 0..rows.len() {
@@ -183,6 +179,21 @@ impl Machine {
         let own = mean(&log_weights);
         let error = own.error.hypot(log_z.error);
         Ok(Score { log_z, log_probability: Estimate { value: own.value - log_z.value, error } })
+    }
+}
+
+/// ln Z by annealed importance sampling on a device.
+pub(super) fn annealed_log_z(
+    device: &Device,
+    rbm: &Rbm,
+    base: &[f32],
+    effort: (u32, u32),
+    seed: u64,
+    hook: Hook<'_>,
+) -> Result<Estimate, Error> {
+    match device.is_gpu() {
+        true => plan::annealed_log_z(device, rbm, base, effort, seed, hook),
+        false => partition::annealed_log_z(rbm, base, effort, seed, hook),
     }
 }
 

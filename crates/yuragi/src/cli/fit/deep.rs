@@ -8,18 +8,21 @@ use clap::{Args, value_parser};
 use serde_json::json;
 use yuragi::{
     Failure,
+    cpu::Cpu,
     energy::{
         deep::{self, DbmSettings, Greedy, MeanFieldSettings},
         sampler::{Hook, Progress as Sweeps},
         statistics::Estimate,
     },
     fit::{Belief, Bounds, Deep, DeepOptions, Fitted, Network, Rows, Stack, WEIGHTS},
+    graph::Precision,
+    machine::{Choice, Machine, Work},
 };
 
 use super::{Files, Judging, Learning, Notes, estimate, rows};
 use crate::cli::{
     INTERRUPTED,
-    common::{Progress, flow, interruption, print, unless_interrupted},
+    common::{Progress, flow, interruption, print, told, unless_interrupted},
 };
 
 /// Rows of the data that are judged when there is no other table.
@@ -65,6 +68,10 @@ struct Task {
     learning: Learning,
     #[command(flatten)]
     judging: Judging,
+    /// Where to learn: auto (a GPU, if there is one, for what takes the processor a second or more), cpu, cuda or cuda:N.
+    /// A GPU draws other numbers than the processor
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: Choice,
 }
 
 /// What the two kinds of models differ in where they are told of.
@@ -95,16 +102,20 @@ impl Dbn {
         let (settings, seed) = (task.learning.settings(), task.files.seed);
         let (epochs, batch) = (task.learning.epochs, task.learning.batch as usize);
         let greedy = Greedy { settings, epochs, batch, ..Greedy::default() };
-        let learn = |rows: &Rows, layers: &[usize], hook: Hook<'_>| Belief::train(rows, layers, &greedy, seed, hook);
-        let judge = |belief: &Belief, rows: &Rows, effort, hook: Hook<'_>| {
-            let Bounds { log_z, lower, importance } = belief.score(rows, effort, draws, seed, hook)?;
+        // Each machine has two products a Gibbs step, two a phase, and one for all below it.
+        let products = 2.0 * f64::from(settings.steps) + 5.0;
+        let learn = |rows: &Rows, layers: &[usize], device: &Machine, hook: Hook<'_>| {
+            Belief::train(rows, layers, &greedy, seed, device, hook)
+        };
+        let judge = |belief: &Belief, rows: &Rows, effort, device: &Machine, hook: Hook<'_>| {
+            let Bounds { log_z, lower, importance } = belief.score(rows, effort, draws, seed, device, hook)?;
             Ok((log_z, vec![lower, importance]))
         };
         let layers = |belief: &Belief| {
             let stack = belief.dbn.recognition.iter().chain([&belief.dbn.top]);
             stack.map(|rbm| rbm.hidden()).collect()
         };
-        task.run(&DBN, learn, layers, |belief, shape| Fitted::Network(Network { belief, shape }), judge)
+        task.run((&DBN, products), learn, layers, |belief, shape| Fitted::Network(Network { belief, shape }), judge)
     }
 }
 
@@ -124,16 +135,19 @@ impl Dbm {
             centred,
             mean_field: MeanFieldSettings { rounds: 10, tolerance: 1e-3, damping: 0.0 },
         };
-        let learn = |rows: &Rows, layers: &[usize], hook: Hook<'_>| {
+        // Two products a Gibbs step and a round of mean fields, two a phase, and one for the way up.
+        let products = 2.0 * f64::from(steps + settings.mean_field.rounds) + 5.0;
+        let learn = |rows: &Rows, layers: &[usize], device: &Machine, hook: Hook<'_>| {
             let begin = init.map(|path| first(&path, layers, seed)).transpose()?;
-            Deep::train(rows, &DeepOptions { layers: layers.to_vec(), epochs, batch, settings, seed, begin }, hook)
+            let (layers, device) = (layers.to_vec(), device.clone());
+            Deep::train(rows, &DeepOptions { layers, epochs, batch, settings, seed, begin, device }, hook)
         };
-        let judge = |deep: &Deep, rows: &Rows, effort, hook: Hook<'_>| {
-            let score = deep.score(rows, effort, seed, hook)?;
+        let judge = |deep: &Deep, rows: &Rows, effort, device: &Machine, hook: Hook<'_>| {
+            let score = deep.score(rows, effort, seed, device, hook)?;
             Ok((score.log_z, vec![score.lower]))
         };
         let layers = |deep: &Deep| deep.dbm.sizes()[1..].to_vec();
-        task.run(&DBM, learn, layers, |deep, shape| Fitted::Deep(Stack { deep, shape }), judge)
+        task.run((&DBM, products), learn, layers, |deep, shape| Fitted::Deep(Stack { deep, shape }), judge)
     }
 }
 
@@ -150,19 +164,20 @@ impl Task {
     /// Learns, writes the model and tells what is measured on it.
     fn run<M: Clone>(
         self,
-        kind: &Kind,
-        learn: impl FnOnce(&Rows, &[usize], Hook<'_>) -> Result<M, Failure>,
+        (kind, products): (&Kind, f64),
+        learn: impl FnOnce(&Rows, &[usize], &Machine, Hook<'_>) -> Result<M, Failure>,
         layers_of: impl FnOnce(&M) -> Vec<usize>,
         fitted: impl FnOnce(M, Vec<usize>) -> Fitted,
-        judge: impl FnOnce(&M, &Rows, (u32, u32), Hook<'_>) -> Result<Measured, Failure>,
+        judge: impl FnOnce(&M, &Rows, (u32, u32), &Machine, Hook<'_>) -> Result<Measured, Failure>,
     ) -> Result<ExitCode, Failure> {
         let output = self.files.output(kind.name)?;
         let (train, test, mut notes) = rows(&self.files, &self.learning, &self.judging, JUDGED)?;
         let layers: Vec<usize> = self.layers.iter().map(|&size| size as usize).collect();
+        let device = self.device(&train, &layers, products)?;
         let interrupted = interruption("stopping; what was learned is kept")?;
         let (mut progress, started) = (Progress::new("learning")?, Instant::now());
         let mut told = 0;
-        let learned = learn(&train, &layers, &mut |at| {
+        let learned = learn(&train, &layers, &device, &mut |at| {
             notes.tell(&progress);
             progress.set(at.done as f64 / at.total as f64);
             let tenths = 10 * at.done / at.total.max(1);
@@ -185,13 +200,27 @@ impl Task {
             flow(&interrupted)
         };
         let measured = if ais > 0 && flow(&interrupted).is_continue() {
-            unless_interrupted(judge(&model, &test, (ais, chains), &mut measure), &interrupted)?
+            unless_interrupted(judge(&model, &test, (ais, chains), &device, &mut measure), &interrupted)?
         } else {
             None
         };
         drop(progress);
         self.tell(kind, (&output, &layers), (&train, &test), (seconds, measured), &notes)?;
         Ok(if flow(&interrupted).is_break() { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+    }
+
+    /// The device asked for, for so many products with the weights of each pair of layers and row; a GPU is named in one
+    /// line on standard error.
+    fn device(&self, rows: &Rows, layers: &[usize], products: f64) -> Result<Machine, Failure> {
+        let sizes: Vec<f64> = [rows.table().columns()].iter().chain(layers).map(|&size| size as f64).collect();
+        let weights: f64 = sizes.windows(2).map(|pair| pair[0] * pair[1]).sum();
+        let batch = rows.len().min(self.learning.batch as usize) as f64;
+        let all = rows.len() as f64 * f64::from(self.learning.epochs);
+        let work = Work {
+            seconds: 2.0 * products * weights * all / Work::SPEED,
+            bytes: 4.0 * (4.0 * weights + 8.0 * batch * sizes.iter().sum::<f64>()),
+        };
+        Machine::choose(self.device, Cpu::new(), Precision::F32, work).map(told)
     }
 
     fn tell(
