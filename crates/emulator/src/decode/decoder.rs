@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{index::Index, link::Linked, place::Place};
 use crate::{
-    program::{Program, Slot, Special},
+    program::{Program, Room, Slot, Special},
     ptx::{Function, Variable},
 };
 
@@ -24,6 +24,7 @@ pub(super) struct Part {
     pub labels: HashMap<String, usize>,
     pub params: Vec<Place>,
     pub returns: Vec<Place>,
+    pub room: Room,
 }
 
 /// Turns one kernel, and the functions that it calls, into a program.

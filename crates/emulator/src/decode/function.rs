@@ -7,7 +7,7 @@ use super::{
     place::{MOST_LOCAL, MOST_PARAMS, Place, bytes_of, names},
 };
 use crate::{
-    program::{Copy, ParamLayout, Program, Slot, Target, parameter_offset},
+    program::{Copy, ParamLayout, Program, Room, Slot, Target, parameter_offset},
     ptx::{Function, Operand, Space, Type, Variable},
 };
 
@@ -21,6 +21,7 @@ impl<'a> Decoder<'a> {
             used.extend(instruction.guard.iter().map(|(name, _)| name.as_str()));
             instruction.operands.iter().for_each(|operand| names(operand, &mut used));
         }
+        let before = self.extent();
         let mut registers = HashMap::new();
         // A register that is only declared takes no room.
         for register in function.registers.iter().filter(|register| used.contains(register.name.as_str())) {
@@ -76,7 +77,19 @@ impl<'a> Decoder<'a> {
         let returns = list(&function.returns, &mut self.program)?;
         list(&function.variables, &mut self.program)?;
         let labels = function.labels.iter().map(|(name, at)| (name.clone(), begin + at)).collect();
-        Ok(Part { begin, registers, places, labels, params, returns })
+        let after = self.extent();
+        let room = Room {
+            registers: before.0..after.0,
+            predicates: before.1..after.1,
+            local: before.2..after.2,
+            has_variables: function.variables.iter().any(|variable| variable.space == Space::Local),
+        };
+        Ok(Part { begin, registers, places, labels, params, returns, room })
+    }
+
+    /// Registers, predicates and bytes of local memory so far.
+    fn extent(&self) -> (Slot, Slot, u32) {
+        (self.program.slots as Slot, self.program.predicates as Slot, self.program.local)
     }
 
     /// The function of this name as a call with these operands sees it.
@@ -91,6 +104,7 @@ impl<'a> Decoder<'a> {
             begin: part.begin,
             arguments: self.copies(arguments, &part.params, true)?,
             results: self.copies(results, &part.returns, false)?,
+            room: part.room.clone(),
         })
     }
 

@@ -47,21 +47,17 @@ impl<'a> Index<'a> {
     pub(super) fn callees(&self, kernel: &'a Function) -> Result<Vec<&'a Function>, String> {
         let mut order: Vec<&Function> = Vec::new();
         let mut done: HashSet<*const Function> = HashSet::new();
-        let mut open = vec![(kernel, self.calls(kernel)?, true)];
-        while let Some((function, left, _)) = open.last_mut() {
+        let mut open = vec![(kernel, self.calls(kernel)?)];
+        done.insert(kernel);
+        while let Some((function, left)) = open.last_mut() {
             let function = *function;
             match left.pop() {
-                Some((next, certain)) => {
-                    if let Some(place) = open.iter().position(|(f, ..)| std::ptr::eq(*f, next)) {
-                        if certain && open.iter().skip(place + 1).all(|(.., certain)| *certain) {
-                            return Err(format!("`{}` calls itself: recursion is not supported", next.name));
-                        }
-                    } else if !done.contains(&std::ptr::from_ref(next)) {
-                        open.push((next, self.calls(next)?, certain));
+                Some(next) => {
+                    if done.insert(std::ptr::from_ref(next)) {
+                        open.push((next, self.calls(next)?));
                     }
                 }
                 None => {
-                    done.insert(function);
                     order.push(function);
                     open.pop();
                 }
@@ -70,8 +66,8 @@ impl<'a> Index<'a> {
         Ok(order)
     }
 
-    /// The functions that one calls, each with whether that is certain.
-    fn calls(&self, function: &'a Function) -> Result<Vec<(&'a Function, bool)>, String> {
+    /// The functions that one calls, or may call.
+    fn calls(&self, function: &'a Function) -> Result<Vec<&'a Function>, String> {
         let mut found = Vec::new();
         let mut through_register = false;
         for call in function.body.iter().filter(|i| i.opcode.first().is_some_and(|name| name == "call")) {
@@ -80,11 +76,11 @@ impl<'a> Index<'a> {
                 _ => None,
             });
             let before = found.len();
-            found.extend(names.map(|f| (f, true)));
+            found.extend(names);
             through_register |= found.len() == before;
         }
         if through_register {
-            found.extend(self.pointed.iter().map(|&f| (f, false)));
+            found.extend(&self.pointed);
         }
         let left = self.left.get().checked_sub(weight(function) + found.len());
         self.left.set(left.ok_or("the module's kernels, with the functions that each of them calls, are too large")?);

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     counters::Class,
-    program::{DecodeError, Inst, Op, ParamLayout, Program, parameter_offset},
+    program::{DecodeError, Inst, Op, ParamLayout, Program, Room, parameter_offset},
     ptx::{Function, Instruction, Operand, Type},
 };
 
@@ -121,6 +121,7 @@ fn decoded<'a>(index: &'a Index<'a>, linked: &'a Linked, kernel: &'a Function) -
             labels: HashMap::new(),
             params: Vec::new(),
             returns: Vec::new(),
+            room: Room::default(),
         },
         function: kernel,
         tables: HashMap::new(),

@@ -76,25 +76,30 @@ impl Block {
         let warp = &mut self.warps[number];
         let addresses = index.map(|slot| *warp.get(slot));
         let mut places = Places::default();
-        let (mut lost, mut again) = (0, 0);
+        let (mut lost, mut deep, mut named) = (0, 0, 0);
         each(active, |lane| {
             let is_meant = |t: &Target| addresses.is_none_or(|addresses| addresses[lane] == t.address);
             let Some(choice) = targets.iter().position(is_meant) else {
                 lost |= 1 << lane;
                 return;
             };
-            let Target { begin, arguments, .. } = &targets[choice];
-            again |= u32::from(warp.calls[lane].iter().any(|frame| frame.begin == *begin)) << lane;
+            let Target { begin, arguments, room, .. } = &targets[choice];
+            let again = warp.calls[lane].iter().any(|frame| frame.begin == *begin);
+            let nested = || warp.calls[lane].iter().filter(|frame| frame.saved.is_some()).count();
+            deep |= u32::from(again && nested() >= MOST_CALLS) << lane;
+            named |= u32::from(again && room.has_variables) << lane;
+            let saved = again.then(|| warp.save(room, lane));
             warp.local.get_mut(lane).into_iter().for_each(|local| copy_local(local, arguments));
-            warp.calls[lane].push(Frame { at, choice, begin: *begin });
+            warp.calls[lane].push(Frame { at, choice, begin: *begin, saved });
             places.add(*begin, lane);
         });
-        if lost | again != 0 {
-            let note = match lost {
-                0 => "the function is called while it runs: recursion is not supported",
-                _ => "no function with such parameters has this address",
-            };
-            self.problem(engine, Kind::Jump, number, if lost != 0 { lost } else { again }, at, note.to_owned());
+        let wrong = [
+            (lost, "no function with such parameters has this address".to_owned()),
+            (deep, format!("functions call themselves more than {MOST_CALLS} times deep")),
+            (named, "a function with variables in local memory is called while it runs: not supported".to_owned()),
+        ];
+        if let Some((lanes, note)) = wrong.into_iter().find(|(lanes, _)| *lanes != 0) {
+            self.problem(engine, Kind::Jump, number, lanes, at, note);
             engine.stop();
             return Flow::Gone;
         }
@@ -111,10 +116,19 @@ impl Block {
         let mut places = Places::default();
         let mut over = 0;
         each(active, |lane| match warp.calls[lane].pop() {
-            Some(Frame { at: from, choice, .. }) => {
+            Some(Frame { at: from, choice, saved, .. }) => {
                 if let Op::Call { targets, .. } = &engine.program.code[from].op {
-                    let results = &targets[choice].results;
-                    warp.local.get_mut(lane).into_iter().for_each(|local| copy_local(local, results));
+                    let Target { results, room, .. } = &targets[choice];
+                    match saved {
+                        None => warp.local.get_mut(lane).into_iter().for_each(|local| copy_local(local, results)),
+                        Some(saved) => {
+                            // The results lie where the earlier call has its own.
+                            let given: Vec<_> = warp.local.get(lane).map(|l| taken(l, results)).unwrap_or_default();
+                            warp.restore(room, lane, &saved);
+                            let local = warp.local.get_mut(lane);
+                            local.into_iter().for_each(|l| given.iter().for_each(|&(to, byte)| l.write(to, 1, byte)));
+                        }
+                    }
                 }
                 places.add(from + 1, lane);
             }
@@ -158,6 +172,16 @@ impl Block {
         }
         flow
     }
+}
+
+/// The most calls of a lane that have not returned and are of functions that ran already.
+const MOST_CALLS: usize = 512;
+
+/// The bytes that copies would write, each with its place.
+fn taken(local: &Bytes, copies: &[program::Copy]) -> Vec<(usize, u64)> {
+    let bytes = copies.iter().flat_map(|copy| (0..copy.bytes as usize).map(move |i| (copy, i)));
+    let written = bytes.filter(|(copy, i)| local.is_written(copy.from as usize + i, 1));
+    written.map(|(copy, i)| (copy.to as usize + i, local.read(copy.from as usize + i, 1))).collect()
 }
 
 fn copy_local(local: &mut Bytes, copies: &[program::Copy]) {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::lanes::each;
 use crate::{
     memory::{bytes::Bytes, shadow::Clocks},
-    program::{Function, Lanes, Op, Program, Slot, Special},
+    program::{Function, Lanes, Op, Program, Room, Slot, Special},
 };
 
 /// What keeps a group from going on.
@@ -36,8 +36,17 @@ pub(crate) struct AsyncCopy {
     pub bytes: usize,
 }
 
+/// What a function had before it was called again while it ran: of one lane, its registers, and the bytes of its local
+/// memory that were written.
+#[derive(Clone, Debug)]
+pub(crate) struct Saved {
+    registers: Vec<u64>,
+    predicates: Vec<bool>,
+    local: Vec<Option<u8>>,
+}
+
 /// A call that has not returned.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Frame {
     /// The instruction.
     pub at: usize,
@@ -45,6 +54,7 @@ pub(crate) struct Frame {
     pub choice: usize,
     /// The function's first instruction.
     pub begin: usize,
+    pub saved: Option<Box<Saved>>,
 }
 
 /// A warp.
@@ -168,6 +178,32 @@ impl Warp {
             patience: 0,
             phase: 0,
             waits: false,
+        }
+    }
+
+    /// What a function has now, of one lane.
+    pub fn save(&self, room: &Room, lane: usize) -> Box<Saved> {
+        let byte = |local: &Bytes, at: usize| local.is_written(at, 1).then(|| local.read(at, 1) as u8);
+        let local = self.local.get(lane);
+        let range = room.local.start as usize..room.local.end as usize;
+        Box::new(Saved {
+            registers: room.registers.clone().map(|slot| self.registers[slot as usize][lane]).collect(),
+            predicates: room.predicates.clone().map(|p| self.predicates[p as usize] >> lane & 1 == 1).collect(),
+            local: local.map(|local| range.map(|at| byte(local, at)).collect()).unwrap_or_default(),
+        })
+    }
+
+    /// Gives that back.
+    pub fn restore(&mut self, room: &Room, lane: usize, saved: &Saved) {
+        for (slot, &value) in room.registers.clone().zip(&saved.registers) {
+            self.registers[slot as usize][lane] = value;
+        }
+        for (p, &holds) in room.predicates.clone().zip(&saved.predicates) {
+            self.set_predicate(p, 1 << lane, if holds { u32::MAX } else { 0 });
+        }
+        if let Some(local) = self.local.get_mut(lane) {
+            let bytes = (room.local.start as usize..).zip(&saved.local);
+            bytes.for_each(|(at, byte)| byte.iter().for_each(|&byte| local.write(at, 1, byte.into())));
         }
     }
 

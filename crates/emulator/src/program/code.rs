@@ -1,6 +1,6 @@
 //! A kernel in the form that is executed.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use super::{
     error::DecodeError,
@@ -481,6 +481,17 @@ pub(crate) struct Target {
     pub begin: usize,
     pub arguments: Vec<Copy>,
     pub results: Vec<Copy>,
+    pub room: Room,
+}
+
+/// What a function has for itself: general and predicate registers, and bytes of local memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Room {
+    pub registers: Range<Slot>,
+    pub predicates: Range<Slot>,
+    pub local: Range<u32>,
+    /// Whether variables lie there that may be named by their addresses.
+    pub has_variables: bool,
 }
 
 /// Bytes of local memory that a call copies.

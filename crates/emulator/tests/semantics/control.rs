@@ -261,8 +261,40 @@ fn functions_by_their_address() {
 }
 
 #[test]
-fn missing_functions_and_recursion_are_refused() {
-    if needs_the_emulator("a GPU has recursion") {
+fn functions_call_themselves_and_each_other() {
+    // Fibonacci's numbers, with what one call gave kept across the next; and whether a number is even, by two functions.
+    let one = "(.param .b32 r) NAME(.param .b32 n)";
+    let functions = format!(
+        ".func {fib} {{ .reg .b32 %n; .reg .b32 %a; .reg .b32 %b; .reg .pred %p; ld.param.u32 %n, [n]; setp.lt.u32 %p, %n, 2; @%p bra SMALL;\n \
+         sub.u32 %a, %n, 1; {{ .param .b32 x; .param .b32 y; st.param.b32 [x], %a; call (y), fib, (x); ld.param.b32 %a, [y]; }}\n \
+         sub.u32 %b, %n, 2; {{ .param .b32 x; .param .b32 y; st.param.b32 [x], %b; call (y), fib, (x); ld.param.b32 %b, [y]; }}\n \
+         add.u32 %a, %a, %b; st.param.b32 [r], %a; ret;\nSMALL: st.param.b32 [r], %n; ret; }}\n.func {odd};\n\
+         .func {even} {{ .reg .b32 %n; .reg .pred %p; ld.param.u32 %n, [n]; setp.eq.u32 %p, %n, 0; @%p bra END; sub.u32 %n, %n, 1;\n \
+         {{ .param .b32 x; .param .b32 y; st.param.b32 [x], %n; call (y), odd, (x); ld.param.b32 %n, [y]; }} st.param.b32 [r], %n; ret;\n\
+         END: st.param.b32 [r], 1; ret; }}\n.func {odd} {{ .reg .b32 %n; .reg .pred %p; ld.param.u32 %n, [n]; setp.eq.u32 %p, %n, 0; @%p bra END;\n \
+         sub.u32 %n, %n, 1; {{ .param .b32 x; .param .b32 y; st.param.b32 [x], %n; call (y), even, (x); ld.param.b32 %n, [y]; }}\n \
+         st.param.b32 [r], %n; ret;\nEND: st.param.b32 [r], 0; ret; }}",
+        fib = one.replace("NAME", "fib"),
+        even = one.replace("NAME", "even"),
+        odd = one.replace("NAME", "odd"),
+    );
+    let body = " .reg .b64 %p; .reg .b32 %t; .reg .b32 %x; .reg .b32 %y; .reg .b64 %a; ld.param.u64 %p, [p]; mov.u32 %t, %tid.x; and.b32 %t, %t, 15;\n \
+        { .param .b32 n; .param .b32 r; st.param.b32 [n], %t; call (r), fib, (n); ld.param.b32 %x, [r]; }\n \
+        { .param .b32 n; .param .b32 r; st.param.b32 [n], %t; call (r), even, (n); ld.param.b32 %y, [r]; }\n \
+        mad.wide.u32 %a, %t, 8, %p; st.global.v2.u32 [%a], {%x, %y};";
+    let bench = Bench::new();
+    let text = format!("{HEAD}{functions}\n.visible .entry kernel(.param .u64 p)\n{{\n{body}\n ret;\n}}\n");
+    let module = bench.load(&text).unwrap_or_else(|error| panic!("{error}"));
+    let p = bench.put(&[0_u32; 32]);
+    bench.run(&module, "kernel", blocks([1; 3], 16, 0), Arguments::new().u64(p));
+    let mut want = vec![[0, 1], [1, 0]];
+    (2..16).for_each(|n| want.push([want[n - 1][0] + want[n - 2][0], u32::from(n % 2 == 0)]));
+    assert_eq!(bench.get::<u32>(p, 32), want.concat());
+}
+
+#[test]
+fn functions_that_are_not_defined_are_refused() {
+    if needs_the_emulator("what its messages say") {
         return;
     }
     let load = |functions: &str, body: &str| {
@@ -272,8 +304,6 @@ fn missing_functions_and_recursion_are_refused() {
             Err(error) => error.to_string(),
         }
     };
-    let error = load(".func f() { call g; ret; }\n.func g() { call f; ret; }", " call f;");
-    assert!(error.contains("recursion"), "{error}");
     let error = load(".extern .func f();", " call f;");
     assert!(error.contains("not defined"), "{error}");
 }
