@@ -71,7 +71,11 @@ impl LineProfile {
 
     /// Cycles of a multiprocessor that are lost by lanes that do nothing, needless sectors and bank conflicts.
     fn waste(&self) -> f64 {
-        let idle = self.issued as f64 * (1.0 - self.lanes / 32.0) / 4.0;
+        // A branch that lanes do not take costs no more for it.
+        let idle = match self.instruction.starts_with("bra") {
+            true => 0.0,
+            false => self.issued as f64 * (1.0 - self.lanes / 32.0) / 4.0,
+        };
         let passes = self.passes.saturating_sub(self.least_passes);
         // A multiprocessor moves about a sector a cycle.
         idle + (self.sectors.saturating_sub(self.least_sectors) + passes) as f64
