@@ -223,8 +223,17 @@ impl<B: Backend> Session<B> {
     /// # Errors
     /// A backend that lacks a kernel, or memory.
     pub fn new(graph: Graph, backend: &B) -> Result<Session<B>, Box<dyn Error>> {
+        let params = weights(graph.params());
+        Session::with(graph, params, backend)
+    }
+
+    /// The same with given weights.
+    ///
+    /// # Errors
+    /// As for [`new`](Session::new), and a weight that is missing or of another shape.
+    pub fn with(graph: Graph, params: Params, backend: &B) -> Result<Session<B>, Box<dyn Error>> {
         let plan = backend.compile(&graph)?;
-        let store = backend.upload(weights(graph.params()))?;
+        let store = backend.upload(params)?;
         let state = plan.state(&store)?;
         let outputs = graph.outputs().iter().map(|o| vec![0.0; graph.node(o.node).shape.count()]).collect();
         Ok(Session { graph, plan, store, state, step: 0, outputs, optimizer: OPTIMIZER })
@@ -304,6 +313,11 @@ impl<B: Backend> Session<B> {
 }
 
 impl Session {
+    /// What each launch computes, on operands of which shapes.
+    pub fn launches(&self) -> Vec<String> {
+        self.plan.launch_details().map(str::to_owned).collect()
+    }
+
     /// The parameters as they are now.
     pub fn params(&self) -> &Params {
         &self.store

@@ -1,6 +1,6 @@
 //! From steps to launches: loops as programs over tiles, kernels, and one arena.
 
-use alloc::{boxed::Box, vec, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 
 use yuragi_graph::{
     CompileError, DType, Graph, Op,
@@ -12,7 +12,7 @@ use yuragi_graph::{
 use crate::{
     kernels::{
         self, Decode, Direction, Fold, Gather, Gemm, Geometry, Instruction, Kernel, Place, Product, Program, Random,
-        ScatterAdd,
+        ScatterAdd, Stored,
     },
     simd::Level,
 };
@@ -34,6 +34,8 @@ pub(crate) enum Home {
 /// A kernel and what it works on.
 pub(crate) struct Launch {
     pub name: &'static str,
+    /// The name, and shapes of operands.
+    pub detail: String,
     pub kernel: Box<dyn Kernel>,
     /// Where each input begins, and an element offset from there.
     pub inputs: Vec<(Home, usize)>,
@@ -55,7 +57,9 @@ pub(crate) struct Lowered {
 
 /// Chooses kernels and places every buffer.
 pub(crate) fn lower(graph: &Graph, level: Level, threads: usize) -> Result<Lowered, CompileError> {
-    let schedule = Schedule::new(graph, Abilities { halves: Halves::Widened, matrices: false, epilogues: false })?;
+    let abilities =
+        Abilities { halves: Halves::Widened, matrices: false, epilogues: false, weights: !level.has_pairs() };
+    let schedule = Schedule::new(graph, abilities)?;
     let mut lowering = Lowering { graph, level, launches: Vec::new(), step: 0 };
     for (number, step) in schedule.steps.iter().enumerate() {
         lowering.step = number;
@@ -93,7 +97,18 @@ impl Lowering<'_> {
         inputs: Vec<(Home, usize)>,
         outputs: Vec<(Home, usize)>,
     ) {
-        self.launches.push((self.step, Launch { name, kernel, inputs, outputs, scratch: 0 }));
+        self.described(name, name.into(), kernel, inputs, outputs);
+    }
+
+    fn described(
+        &mut self,
+        name: &'static str,
+        detail: String,
+        kernel: Box<dyn Kernel>,
+        inputs: Vec<(Home, usize)>,
+        outputs: Vec<(Home, usize)>,
+    ) {
+        self.launches.push((self.step, Launch { name, detail, kernel, inputs, outputs, scratch: 0 }));
     }
 
     fn decode(&mut self, param: usize, output: lowering::Home) {
@@ -109,6 +124,11 @@ impl Lowering<'_> {
         let batch = |place: usize| shape(place)[..shape(place).rank() - 2].iter().product::<usize>();
         let pairs =
             level.has_pairs() && node.inputs.iter().take(2).all(|&input| self.graph.node(input).dtype == DType::BF16);
+        // What lies in buffers is of single precision.
+        let stored = step.operands.get(1).map_or(Stored::PLAIN, |weights| Stored {
+            dtype: if matches!(weights.home, lowering::Home::Param(_)) { weights.dtype } else { DType::F32 },
+            filters_first: weights.filters_first,
+        });
         let kernel: Box<dyn Kernel> = match node.op {
             Op::MatMul(op) => {
                 let (m, n, k) = op.extents(&shape(0), &shape(1)).ok_or(CompileError::Unsupported(id, "matmul"))?;
@@ -125,6 +145,7 @@ impl Lowering<'_> {
                         b_stride: k * n,
                         bias: step.bias.is_some(),
                         pairs,
+                        stored: stored.dtype,
                     },
                 ))
             }
@@ -146,6 +167,7 @@ impl Lowering<'_> {
                     stride: window.stride,
                     padding: [[top, bottom], [left, right]],
                     pairs,
+                    stored,
                 };
                 Box::new(kernels::Conv::new(level, direction, geometry, step.bias.is_some()))
             }
@@ -157,19 +179,21 @@ impl Lowering<'_> {
                 Box::new(ScatterAdd { rows, width: node.shape[1..].iter().product(), indices: shape(0).count() })
             }
             Op::Random(law, stream) => Box::new(Random { law, stream, count: node.shape.count() }),
-            Op::Fused(op) => self.fused(op, step)?,
+            Op::Fused(op) => self.fused(op, step, stored)?,
             _ => return Err(CompileError::Unsupported(id, node.op.name())),
         };
         let operands = step.operands.iter().chain(&step.bias);
         let inputs = operands.map(|operand| (unplaced(operand.home), operand.offset)).collect();
         let output = unplaced(step.output);
         let result = self.graph.node(step.result);
-        self.launch(result.op.name(), kernel, inputs, vec![(output, 0)]);
+        let mut detail = String::from(node.op.name());
+        node.inputs.iter().for_each(|&input| detail += &format!(" {}", self.graph.node(input).shape));
+        self.described(result.op.name(), detail, kernel, inputs, vec![(output, 0)]);
         self.round(output, result.dtype, result.shape.count());
         Ok(())
     }
 
-    fn fused(&self, op: Fused, step: &lowering::Kernel) -> Result<Box<dyn Kernel>, CompileError> {
+    fn fused(&self, op: Fused, step: &lowering::Kernel, stored: Stored) -> Result<Box<dyn Kernel>, CompileError> {
         let node = self.graph.node(step.node);
         let shape = |place: usize| self.graph.node(node.inputs[place]).shape;
         let level = self.level;
@@ -212,6 +236,7 @@ impl Lowering<'_> {
                     stride: [1, 1],
                     padding: [[top, bottom], [left, right]],
                     pairs: false,
+                    stored,
                 };
                 Box::new(kernels::Winograd::new(level, geometry, step.bias.is_some()))
             }
@@ -253,7 +278,8 @@ impl Lowering<'_> {
                 program.code.extend(stores.iter().map(store));
                 program.share_registers(&mut []);
                 program.store_directly(|output| matches!(outputs[output].0, Home::Arena(_)));
-                self.launch(chain.name, Box::new(program), inputs, outputs);
+                let detail = format!("{} over {}", chain.name, chain.count);
+                self.described(chain.name, detail, Box::new(program), inputs, outputs);
             }
             End::Fold(fold) => {
                 let mut value = [places[fold.value.0]];

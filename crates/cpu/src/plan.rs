@@ -78,6 +78,11 @@ impl CpuPlan {
         self.lowered.launches.iter().map(|l| l.name)
     }
 
+    /// The name and the shapes of what each launch reads, in order: for profiles of single launches.
+    pub fn launch_details(&self) -> impl ExactSizeIterator<Item = &str> + '_ {
+        self.lowered.launches.iter().map(|l| l.detail.as_str())
+    }
+
     /// A whole run as by [`Plan::update`] that reports each launch's number when it has ended.
     pub fn update_observed(
         &self,
@@ -125,7 +130,10 @@ impl CpuPlan {
         let arena = state.arena.as_mut_ptr().cast::<f32>();
         let at = |(home, offset): &(Home, usize)| match *home {
             Home::Arena(place) => arena.wrapping_add(place + offset),
-            Home::Param(param) => state.pointers[param].wrapping_add(*offset),
+            Home::Param(param) => {
+                let size = self.graph.params()[param].dtype.size();
+                state.pointers[param].wrapping_byte_add(offset * size)
+            }
             Home::Literal(literal) => self.graph.literals()[literal].as_ptr().cast_mut().wrapping_add(*offset),
         };
         state.inputs.clear();

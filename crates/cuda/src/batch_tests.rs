@@ -94,7 +94,8 @@ fn run(graph: &Graph, schedule: &Schedule, order: &[Group]) -> HashMap<launch::H
 fn like_loops_run_at_once_and_change_nothing() {
     let graph = training(40);
     let schedule =
-        Schedule::new(&graph, Abilities { halves: Halves::Packed, matrices: true, epilogues: true }).unwrap();
+        Schedule::new(&graph, Abilities { halves: Halves::Packed, matrices: true, epilogues: true, weights: false })
+            .unwrap();
     let one_by_one: Vec<Group> = (0..schedule.steps.len()).map(|step| vec![step]).collect();
     let together = grouped(&schedule, &loops(&schedule));
     assert!(together.len() * 3 < one_by_one.len(), "{} groups of {} steps", together.len(), one_by_one.len());
@@ -108,7 +109,8 @@ fn like_loops_run_at_once_and_change_nothing() {
 fn buffers_live_from_their_first_use_to_their_last() {
     let graph = training(7);
     let schedule =
-        Schedule::new(&graph, Abilities { halves: Halves::Packed, matrices: true, epilogues: true }).unwrap();
+        Schedule::new(&graph, Abilities { halves: Halves::Packed, matrices: true, epilogues: true, weights: false })
+            .unwrap();
     let one_by_one: Vec<Group> = (0..schedule.steps.len()).map(|step| vec![step]).collect();
     let known: Vec<(usize, usize)> = schedule.buffers.iter().map(|b| (b.first, b.last)).collect();
     assert_eq!(lives(&schedule, &one_by_one), known);

@@ -117,7 +117,8 @@ impl Attention {
                 (from, n)
             } else {
                 let (to, width) = (memory.wrapping_add(self.local.values), self.values.padded(panel));
-                let pack = Pack { from, stride: n, transposed: false, rows: keys, cols: columns.len(), to, width };
+                let (from, rows, cols) = (from.into(), keys, columns.len());
+                let pack = Pack { from, stride: n, transposed: false, rows, cols, to, width, turns: (1, 0) };
                 // SAFETY: the values lie in v, the local area holds a panel.
                 unsafe { pack.run(self.level) };
                 (to.cast_const(), width)
@@ -167,13 +168,14 @@ impl Kernel for Attention {
         let v = buffers.inputs[2].wrapping_add(item * k_len * value_depth);
         let out = buffers.outputs[0].wrapping_add((item * q_len + columns.start) * value_depth);
         let pack = Pack {
-            from: q,
+            from: q.into(),
             stride: depth,
             transposed: true,
             rows: depth,
             cols: queries,
             to: memory.wrapping_add(self.local.queries),
             width,
+            turns: (1, 0),
         };
         let running = memory.wrapping_add(self.local.running);
         // SAFETY: queries, keys, values and mask are indexed within their sizes,
@@ -191,9 +193,9 @@ impl Kernel for Attention {
                         return MaskBlock::Keys(buffers.inputs[3].add(row * k_len + first));
                     }
                     let to = memory.wrapping_add(self.local.mask);
-                    let from = buffers.inputs[3].add((row + columns.start) * k_len + first);
-                    Pack { from, stride: k_len, transposed: true, rows: keys, cols: queries, to, width }
-                        .run(self.level);
+                    let from = buffers.inputs[3].add((row + columns.start) * k_len + first).into();
+                    let (rows, cols, turns) = (keys, queries, (1, 0));
+                    Pack { from, stride: k_len, transposed: true, rows, cols, to, width, turns }.run(self.level);
                     MaskBlock::Scores(to)
                 });
                 self.level.run(Weigh { scores: memory.add(self.local.scores), keys, width, scale, mask, running });

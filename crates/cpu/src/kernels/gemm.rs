@@ -2,8 +2,10 @@
 
 use core::ops::Range;
 
+use yuragi_graph::DType;
+
 use super::{Buffers, Kernel, Scratch, align, reduce::SumParts};
-use crate::simd::{Base, Level, Narrow, Pack, Panels, Segment, Tile};
+use crate::simd::{Base, Level, Narrow, Pack, Panels, Segment, Source, Tile};
 
 /// Rows of the left operand that share a panel of the right one in cache.
 const BLOCK: usize = 128;
@@ -34,6 +36,8 @@ pub(crate) struct Product {
     pub bias: bool,
     /// The factors are bfloat16, and multiplied as pairs.
     pub pairs: bool,
+    /// In which type B is stored; A and what is computed are of single precision.
+    pub stored: DType,
 }
 
 /// A batched matrix product: inputs A, B and perhaps the bias, output C.
@@ -81,7 +85,7 @@ struct Work {
 impl Gemm {
     pub fn new(level: Level, mut product: Product) -> Self {
         let mut operands = [0, 1];
-        if product.n == 1 && product.m > 1 && !product.bias {
+        if product.n == 1 && product.m > 1 && !product.bias && product.stored == DType::F32 {
             let Product { m, ta, a_stride, b_stride, .. } = product;
             (product.m, product.n) = (1, m);
             (product.ta, product.tb) = (false, !ta);
@@ -173,7 +177,7 @@ impl Gemm {
     }
 
     /// Packs the block of the right operand `b` that a panel multiplies.
-    unsafe fn pack(&self, b: *const f32, panel: usize, terms: &Range<usize>, to: *mut f32) {
+    unsafe fn pack(&self, b: Source, panel: usize, terms: &Range<usize>, to: *mut f32) {
         let Product { n, k, tb, pairs, .. } = self.product;
         let columns = self.panels.columns(panel);
         let factors = self.factors(terms);
@@ -187,6 +191,7 @@ impl Gemm {
             cols: columns.len(),
             to,
             width: self.panels.padded(panel),
+            turns: (1, 0),
         };
         // SAFETY: the block lies in B, and `to` holds it by the caller's promise.
         unsafe { if pairs { pack.run_pairs(self.level) } else { pack.run(self.level) } }
@@ -223,10 +228,14 @@ impl Gemm {
         // SAFETY: the block lies in A, and `to` holds it by the caller's promise.
         unsafe {
             match (ta, pairs) {
-                (false, false) => Pack { from, stride, transposed, rows, cols: len, to, width: len }.run(level),
+                (false, false) => {
+                    let from = from.into();
+                    Pack { from, stride, transposed, rows, cols: len, to, width: len, turns: (1, 0) }.run(level);
+                }
                 (false, true) => Narrow { from, stride, rows, cols: factors, to }.run(level),
                 (true, _) => {
-                    let pack = Pack { from, stride, transposed, rows: factors, cols: rows, to, width: height };
+                    let (from, turns) = (from.into(), (1, 0));
+                    let pack = Pack { from, stride, transposed, rows: factors, cols: rows, to, width: height, turns };
                     if pairs { pack.run_pairs(level) } else { pack.run(level) }
                 }
             }
@@ -236,11 +245,11 @@ impl Gemm {
 
     /// Multiplies one block of rows with some panels, over one part of the sum.
     unsafe fn multiply(&self, index: usize, buffers: Buffers<'_>) {
-        let Product { m, n, a_stride, b_stride, bias, batch, pairs, .. } = self.product;
+        let Product { m, n, a_stride, b_stride, bias, batch, pairs, stored, .. } = self.product;
         let work = self.work(index);
         let [a, b] = self.operands.map(|operand| buffers.inputs[operand]);
         let a = a.wrapping_add(work.item * a_stride);
-        let b = b.wrapping_add(work.item * b_stride);
+        let b = Source::new(stored, b).wrapping_add(work.item * b_stride);
         let packed = buffers.shared.wrapping_add(if b_stride == 0 { 0 } else { work.item * self.packed_len() });
         let out = if self.parts == 1 {
             buffers.outputs[0]
@@ -329,13 +338,13 @@ impl Kernel for Gemm {
     }
 
     unsafe fn task(&self, phase: usize, index: usize, buffers: Buffers<'_>) {
-        let Product { batch, m, n, b_stride, .. } = self.product;
+        let Product { batch, m, n, b_stride, stored, .. } = self.product;
         match self.stage(phase) {
             Stage::Pack => {
                 let (rest, depth) = (index / self.depths(), index % self.depths());
                 let (item, panel) = (rest / self.panels.count(), rest % self.panels.count());
                 let terms = self.terms(depth);
-                let b = buffers.inputs[self.operands[1]];
+                let b = Source::new(stored, buffers.inputs[self.operands[1]]);
                 let offset = self.panels.columns(panel).start * self.terms + terms.start * self.panels.padded(panel);
                 let to = buffers.shared.wrapping_add(item * self.packed_len() + offset);
                 // SAFETY: this panel's place in the shared area.
@@ -357,15 +366,15 @@ impl Kernel for Gemm {
 mod tests {
     use alloc::vec::Vec;
 
-    use super::super::testing::{Sum, check, halves, numbers};
+    use super::super::testing::{Sum, check, halves, numbers, stored_as};
     use super::*;
 
     fn case(product: Product) {
-        let Product { batch, m, n, k, ta, tb, a_stride, b_stride, bias, pairs } = product;
+        let Product { batch, m, n, k, ta, tb, a_stride, b_stride, bias, pairs, stored } = product;
         let copies = |stride| if stride == 0 { 1 } else { batch };
         let factors = if pairs { halves } else { numbers };
         let a = factors(1, copies(a_stride) * m * k);
-        let b = factors(2, copies(b_stride) * k * n);
+        let (b, b_stored) = stored_as(stored, factors(2, copies(b_stride) * k * n));
         let c = numbers(3, n);
         let mut expected = Vec::new();
         for item in 0..batch {
@@ -381,7 +390,7 @@ mod tests {
                 }
             }
         }
-        let inputs: [&[f32]; 3] = [&a, &b, &c];
+        let inputs: [&[f32]; 3] = [&a, &b_stored, &c];
         check(|level| Gemm::new(level, product), &inputs, &expected, &product);
     }
 
@@ -409,7 +418,10 @@ mod tests {
         for (m, n, k) in sizes {
             for flags in 0..16 {
                 let [ta, tb, bias, pairs] = core::array::from_fn(|i| flags >> i & 1 == 1);
-                case(Product { batch: 1, m, n, k, ta, tb, a_stride: 0, b_stride: 0, bias, pairs });
+                for stored in [DType::F32, DType::F16, DType::BF16] {
+                    let pairs = pairs && stored == DType::F32;
+                    case(Product { batch: 1, m, n, k, ta, tb, a_stride: 0, b_stride: 0, bias, pairs, stored });
+                }
             }
         }
     }
@@ -422,7 +434,21 @@ mod tests {
                 let (a_stride, b_stride) = (bit(0) * m * k, bit(1) * k * n);
                 let (ta, tb, pairs) = (bit(2) == 1, bit(3) == 1, bit(4) == 1);
                 for batch in [0, 1, 3] {
-                    case(Product { batch, m, n, k, ta, tb, a_stride, b_stride, bias: false, pairs });
+                    let stored = if pairs { DType::F32 } else { DType::F16 };
+                    case(Product { batch, m, n, k, ta, tb, a_stride, b_stride, bias: false, pairs, stored });
+                    case(Product {
+                        batch,
+                        m,
+                        n,
+                        k,
+                        ta,
+                        tb,
+                        a_stride,
+                        b_stride,
+                        bias: false,
+                        pairs,
+                        stored: DType::F32,
+                    });
                 }
             }
         }

@@ -26,7 +26,7 @@ mod testing;
 mod timing;
 
 pub(crate) use attention::{Attention, Mask, Shape as AttentionShape};
-pub(crate) use conv::{Conv, Direction, Geometry, Winograd};
+pub(crate) use conv::{Conv, Direction, Geometry, Stored, Winograd};
 pub(crate) use decode::Decode;
 pub(crate) use fold::Fold;
 pub(crate) use gemm::{Gemm, Product};

@@ -2,6 +2,8 @@
 
 use alloc::{boxed::Box, vec, vec::Vec};
 
+use yuragi_graph::DType;
+
 use super::{Kernel, run};
 use crate::simd::Level;
 use crate::threads::Pool;
@@ -25,6 +27,21 @@ pub(super) fn numbers(seed: u64, len: usize) -> Vec<f32> {
 /// The same as bfloat16.
 pub(super) fn halves(seed: u64, len: usize) -> Vec<f32> {
     numbers(seed, len).iter().map(|x| f32::from_bits(x.to_bits() & 0xffff_0000)).collect()
+}
+
+/// Numbers as a type of 16 bits has them (in single precision, unchanged), and the memory that holds them so.
+pub(super) fn stored_as(dtype: DType, numbers: Vec<f32>) -> (Vec<f32>, Vec<f32>) {
+    if dtype == DType::F32 {
+        return (numbers.clone(), numbers);
+    }
+    let rounded: Vec<f32> = numbers.iter().map(|&x| dtype.round(x.into()) as f32).collect();
+    let bits = |x: &f32| match dtype {
+        DType::F16 => u32::from(half::f16::from_f32(*x).to_bits()),
+        _ => x.to_bits() >> 16,
+    };
+    let words = rounded.chunks(2).map(|pair| f32::from_bits(bits(&pair[0]) | pair.get(1).map_or(0, bits) << 16));
+    let words = words.collect();
+    (rounded, words)
 }
 
 /// A buffer on a cache line with a margin that nobody may touch.

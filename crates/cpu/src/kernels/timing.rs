@@ -7,6 +7,8 @@ use alloc::{boxed::Box, string::String, vec};
 use std::time::Instant;
 use std::{eprintln, format};
 
+use yuragi_graph::DType;
+
 use super::*;
 use crate::simd::Level;
 
@@ -51,7 +53,19 @@ fn pairs() -> bool {
 }
 
 fn gemm(batch: usize, [m, n, k]: [usize; 3], ta: bool, tb: bool) {
-    let product = Product { batch, m, n, k, ta, tb, a_stride: m * k, b_stride: k * n, bias: false, pairs: pairs() };
+    let product = Product {
+        batch,
+        m,
+        n,
+        k,
+        ta,
+        tb,
+        a_stride: m * k,
+        b_stride: k * n,
+        bias: false,
+        pairs: pairs(),
+        stored: DType::F32,
+    };
     let flag = |t, name: &str| if t { format!("{name}ᵀ") } else { name.into() };
     let name = format!("{} {} {batch}×{m}×{n}×{k}", flag(ta, "A"), flag(tb, "B"));
     report(&name, &Gemm::new(level(), product), 2 * batch * m * n * k, &[batch * m * k, batch * k * n], batch * m * n);
@@ -69,6 +83,7 @@ fn conv(batch: usize, size: usize, channels: usize, filters: usize, kernel: usiz
         stride: [stride; 2],
         padding: [pad; 2],
         pairs: pairs(),
+        stored: Stored::PLAIN,
     };
     let [oh, ow] = geometry.output();
     let x = batch * size * size * channels;
@@ -112,6 +127,7 @@ fn stable_diffusion() {
             stride: [1, 1],
             padding: [[1, 1], [1, 1]],
             pairs: false,
+            stored: Stored { dtype: DType::F16, filters_first: true },
         };
         let (x, w, y) = (channels * size * size * batch, 9 * channels * filters, filters * size * size * batch);
         let work = 2 * 9 * channels * y;

@@ -13,9 +13,10 @@ mod tile;
 mod x86;
 
 pub(crate) use functions::{exp, silu};
-pub(crate) use pack::{Narrow, Pack, Panels};
+pub(crate) use pack::{Narrow, Pack, Panels, Source};
 pub(crate) use tile::{Base, MAX_ROWS, Segment, Tile};
 
+use half::f16;
 use portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use x86::{Avx2, Avx512};
@@ -25,7 +26,7 @@ use x86::{Avx2, Avx512};
 pub(crate) enum Level {
     /// Whatever the compilation target has.
     Portable,
-    /// x86-64 with AVX2 and FMA.
+    /// x86-64 with AVX2, FMA and F16C.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// x86-64 with AVX-512 F, BW, DQ and VL.
@@ -69,7 +70,7 @@ impl Level {
         }
         #[cfg(target_arch = "x86_64")]
         let levels = {
-            let avx2 = has!("avx2", "fma");
+            let avx2 = has!("avx2", "fma", "f16c");
             let avx512 = avx2 && has!("avx512f", "avx512bw", "avx512dq", "avx512vl");
             let pairs = avx512 && has!("avx512bf16");
             [
@@ -240,6 +241,34 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// `count` elements can be read at `from`.
     unsafe fn load_first(from: *const f32, count: usize) -> Self;
+    /// The first `count <= LANES` numbers of 16 bits with 5 of exponent, the others 0.
+    ///
+    /// # Safety
+    /// `count` of them can be read at `from`, which need not be aligned.
+    #[inline(always)]
+    unsafe fn load_f16(from: *const u16, count: usize) -> Self {
+        let mut lanes = [0.0; MAX_LANES];
+        for (i, lane) in lanes.iter_mut().enumerate().take(count) {
+            // SAFETY: the caller's promise.
+            *lane = f16::from_bits(unsafe { from.add(i).read_unaligned() }).to_f32_const();
+        }
+        // SAFETY: no vector is longer.
+        unsafe { Self::load(lanes.as_ptr()) }
+    }
+    /// The same of those with 8 bits of exponent.
+    ///
+    /// # Safety
+    /// As [`load_f16`](Self::load_f16).
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const u16, count: usize) -> Self {
+        let mut lanes = [0.0; MAX_LANES];
+        for (i, lane) in lanes.iter_mut().enumerate().take(count) {
+            // SAFETY: the caller's promise.
+            *lane = f32::from_bits(u32::from(unsafe { from.add(i).read_unaligned() }) << 16);
+        }
+        // SAFETY: no vector is longer.
+        unsafe { Self::load(lanes.as_ptr()) }
+    }
     /// Writes the first `count <= LANES` elements.
     ///
     /// # Safety

@@ -2,6 +2,9 @@
 
 use core::ops::Range;
 
+use half::{bf16, f16};
+use yuragi_graph::DType;
+
 use super::{Level, MAX_LANES, Op, Vector};
 
 /// A division of `n` columns into panels of whole vectors, no wider than a
@@ -46,10 +49,81 @@ impl Panels {
     }
 }
 
+/// Floating numbers in memory, at any address.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source {
+    Single(*const f32),
+    Half(*const f16),
+    Brain(*const bf16),
+}
+
+impl From<*const f32> for Source {
+    fn from(from: *const f32) -> Self {
+        Self::Single(from)
+    }
+}
+
+impl From<*mut f32> for Source {
+    fn from(from: *mut f32) -> Self {
+        Self::Single(from)
+    }
+}
+
+impl Source {
+    /// Numbers of a floating type from here on.
+    pub fn new(dtype: DType, from: *const f32) -> Self {
+        match dtype {
+            DType::F16 => Self::Half(from.cast()),
+            DType::BF16 => Self::Brain(from.cast()),
+            DType::F32 | DType::I32 | DType::U32 => Self::Single(from),
+        }
+    }
+
+    /// So many elements further.
+    pub fn wrapping_add(self, count: usize) -> Self {
+        match self {
+            Self::Single(from) => Self::Single(from.wrapping_add(count)),
+            Self::Half(from) => Self::Half(from.wrapping_add(count)),
+            Self::Brain(from) => Self::Brain(from.wrapping_add(count)),
+        }
+    }
+}
+
+/// A type of numbers that become single.
+trait Element: Copy {
+    /// # Safety
+    /// As [`Vector::load_first`].
+    unsafe fn load_first<V: Vector>(from: *const Self, count: usize) -> V;
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    unsafe fn load_first<V: Vector>(from: *const f32, count: usize) -> V {
+        // SAFETY: the caller's promise; a whole load needs no mask.
+        unsafe { if count == V::LANES { V::load(from) } else { V::load_first(from, count) } }
+    }
+}
+
+impl Element for f16 {
+    #[inline(always)]
+    unsafe fn load_first<V: Vector>(from: *const f16, count: usize) -> V {
+        // SAFETY: the caller's promise.
+        unsafe { V::load_f16(from.cast(), count) }
+    }
+}
+
+impl Element for bf16 {
+    #[inline(always)]
+    unsafe fn load_first<V: Vector>(from: *const bf16, count: usize) -> V {
+        // SAFETY: the caller's promise.
+        unsafe { V::load_bf16(from.cast(), count) }
+    }
+}
+
 /// Copies a matrix as panels of `width` columns, one after another, each row
 /// after row and filled with zeros.
 pub(crate) struct Pack {
-    pub from: *const f32,
+    pub from: Source,
     /// Distance between the rows of the source, or between its columns where
     /// `transposed`.
     pub stride: usize,
@@ -59,6 +133,9 @@ pub(crate) struct Pack {
     pub cols: usize,
     pub to: *mut f32,
     pub width: usize,
+    /// Where rows that lie `transposed` are those of several matrices in turn, as taps of a kernel: the number of
+    /// matrices, and the elements from one copied matrix to the next. `(1, 0)` elsewhere.
+    pub turns: (usize, usize),
 }
 
 impl Pack {
@@ -68,7 +145,7 @@ impl Pack {
         level.run(self);
     }
 
-    /// The same of bfloat16 in single precision, which become pairs: each element holds those of two rows, the last
+    /// The same of bfloat16 in single precision (a [`Source::Single`]), which become pairs: each element holds those of two rows, the last
     /// row alone with 0 where their number is odd.
     ///
     /// # Safety
@@ -82,13 +159,13 @@ impl Pack {
     /// # Safety
     /// As [`Pack::run`].
     #[inline(always)]
-    unsafe fn copy<V: Vector>(&self) {
-        let Self { from, stride, rows, cols, to, width, .. } = *self;
+    unsafe fn copy<V: Vector, T: Element>(&self, from: *const T) {
+        let Self { stride, rows, cols, to, width, .. } = *self;
         if cols == width && width % V::LANES == 0 {
             for k in 0..rows {
                 for j in (0..width).step_by(V::LANES) {
                     // SAFETY: whole vectors of the source's columns and the panel's.
-                    unsafe { V::load(from.add(k * stride + j)).store(to.add(k * width + j)) };
+                    unsafe { T::load_first::<V>(from.add(k * stride + j), V::LANES).store(to.add(k * width + j)) };
                 }
             }
             return;
@@ -101,7 +178,8 @@ impl Pack {
                     let filled = V::LANES.min(cols.saturating_sub(first + j));
                     // SAFETY: within the source's columns and the panel's width.
                     unsafe {
-                        V::load_first(from.wrapping_add(j), filled).store_first(to.add(j), V::LANES.min(width - j));
+                        let row: V = T::load_first(from.wrapping_add(j), filled);
+                        row.store_first(to.add(j), V::LANES.min(width - j));
                     }
                 }
             }
@@ -113,8 +191,9 @@ impl Pack {
     /// # Safety
     /// As [`Pack::run`].
     #[inline(always)]
-    unsafe fn transpose<V: Vector>(&self) {
-        let Self { from, stride, rows, cols, to, width, .. } = *self;
+    unsafe fn transpose<V: Vector, T: Element>(&self, from: *const T) {
+        let Self { stride, rows, cols, to, width, turns: (turns, apart), .. } = *self;
+        let matrix = rows / turns;
         for first in (0..cols).step_by(width) {
             for j in (0..width).step_by(V::LANES) {
                 let filled = V::LANES.min(cols.saturating_sub(first + j));
@@ -124,12 +203,17 @@ impl Pack {
                     // SAFETY: within the source's columns and the panel's rows.
                     unsafe {
                         for (i, column) in block[..filled].iter_mut().enumerate() {
-                            *column = V::load_first(from.add((first + j + i) * stride + k), height);
+                            *column = T::load_first(from.add((first + j + i) * stride + k), height);
                         }
                         V::transpose(&mut block);
-                        for (i, row) in block[..height].iter().enumerate() {
-                            let to = to.add(first * rows + (k + i) * width + j);
+                        let (mut turn, mut at) = (k % turns, k / turns);
+                        for row in &block[..height] {
+                            let to = to.add(turn * apart + first * matrix + at * width + j);
                             row.store_first(to, V::LANES.min(width - j));
+                            turn += 1;
+                            if turn == turns {
+                                (turn, at) = (0, at + 1);
+                            }
                         }
                     }
                 }
@@ -144,7 +228,16 @@ impl Op for Pack {
     #[inline(always)]
     fn run<V: Vector>(self) {
         // SAFETY: the promise of `Pack::run`.
-        unsafe { if self.transposed { self.transpose::<V>() } else { self.copy::<V>() } }
+        unsafe {
+            match (self.from, self.transposed) {
+                (Source::Single(from), false) => self.copy::<V, f32>(from),
+                (Source::Single(from), true) => self.transpose::<V, f32>(from),
+                (Source::Half(from), false) => self.copy::<V, f16>(from),
+                (Source::Half(from), true) => self.transpose::<V, f16>(from),
+                (Source::Brain(from), false) => self.copy::<V, bf16>(from),
+                (Source::Brain(from), true) => self.transpose::<V, bf16>(from),
+            }
+        }
     }
 }
 
@@ -157,8 +250,8 @@ impl Pairs {
     /// # Safety
     /// As [`Pack::run_pairs`].
     #[inline(always)]
-    unsafe fn copy<V: Vector>(&self) {
-        let Pack { from, stride, rows, cols, to, width, .. } = self.0;
+    unsafe fn copy<V: Vector>(&self, from: *const f32) {
+        let Pack { stride, rows, cols, to, width, .. } = self.0;
         for k in (0..rows).step_by(2) {
             for first in (0..cols).step_by(width) {
                 let from = from.wrapping_add(k * stride + first);
@@ -182,8 +275,8 @@ impl Pairs {
     /// # Safety
     /// As [`Pack::run_pairs`].
     #[inline(always)]
-    unsafe fn transpose<V: Vector>(&self) {
-        let Pack { from, stride, rows, cols, to, width, .. } = self.0;
+    unsafe fn transpose<V: Vector>(&self, from: *const f32) {
+        let Pack { stride, rows, cols, to, width, .. } = self.0;
         for first in (0..cols).step_by(width) {
             for j in (0..width).step_by(V::LANES) {
                 let filled = V::LANES.min(cols.saturating_sub(first + j));
@@ -215,8 +308,9 @@ impl Op for Pairs {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
+        let Source::Single(from) = self.0.from else { return };
         // SAFETY: the promise of `Pack::run_pairs`.
-        unsafe { if self.0.transposed { self.transpose::<V>() } else { self.copy::<V>() } }
+        unsafe { if self.0.transposed { self.transpose::<V>(from) } else { self.copy::<V>(from) } }
     }
 }
 

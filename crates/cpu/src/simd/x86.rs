@@ -5,15 +5,15 @@ use core::arch::x86_64::*;
 use super::{Op, Vector};
 
 /// # Safety
-/// The machine has AVX2 and FMA.
-#[target_feature(enable = "avx2,fma")]
+/// The machine has AVX2, FMA and F16C.
+#[target_feature(enable = "avx2,fma,f16c")]
 pub(super) unsafe fn run_avx2<O: Op>(op: O) -> O::Output {
     op.run::<Avx2>()
 }
 
 /// # Safety
 /// The machine has AVX-512 F, BW, DQ and VL.
-#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) unsafe fn run_avx512<O: Op>(op: O) -> O::Output {
     op.run::<Avx512>()
 }
@@ -222,6 +222,19 @@ impl Vector for Avx2 {
         // SAFETY: masked lanes are not accessed.
         unsafe { _mm256_maskstore_ps(to, Self::mask(count), self.0) }
     }
+
+    #[inline(always)]
+    unsafe fn load_f16(from: *const u16, count: usize) -> Self {
+        let mut halves = [0u16; 8];
+        // SAFETY: see `vector`; the first `count` numbers are copied, and all eight are whole.
+        unsafe {
+            if count == 8 {
+                return Self(_mm256_cvtph_ps(_mm_loadu_si128(from.cast())));
+            }
+            core::ptr::copy_nonoverlapping(from.cast::<u8>(), halves.as_mut_ptr().cast::<u8>(), 2 * count);
+            Self(_mm256_cvtph_ps(_mm_loadu_si128(halves.as_ptr().cast())))
+        }
+    }
 }
 
 impl Vector for Avx512 {
@@ -291,5 +304,20 @@ impl Vector for Avx512 {
     unsafe fn store_first(self, to: *mut f32, count: usize) {
         // SAFETY: masked lanes are not accessed.
         unsafe { _mm512_mask_storeu_ps(to, Self::mask(count), self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(from: *const u16, count: usize) -> Self {
+        // SAFETY: see `vector`; masked lanes are not accessed.
+        Self(unsafe { _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(Self::mask(count), from.cast())) })
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const u16, count: usize) -> Self {
+        // SAFETY: as above.
+        unsafe {
+            let halves = _mm256_maskz_loadu_epi16(Self::mask(count), from.cast());
+            Self(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves))))
+        }
     }
 }

@@ -70,6 +70,15 @@ impl Absorbed {
     }
 }
 
+/// A parameter as it lies.
+pub(crate) struct Weights {
+    pub param: usize,
+    pub dtype: DType,
+    /// The first element.
+    pub offset: usize,
+    pub filters_first: bool,
+}
+
 /// The result of the pass.
 pub(crate) struct Fusion<'g> {
     graph: &'g Graph,
@@ -289,6 +298,9 @@ impl<'g> Fusion<'g> {
                 }
                 let node = absorbed.map_or(node, |absorbed| self.graph.node(absorbed.kernel()));
                 for place in 0..node.inputs.len() {
+                    if self.weights(node, place).is_some() {
+                        continue;
+                    }
                     let (value, ..) = self.kernel_operand(node, place);
                     self.buffered[value.index()] = true;
                 }
@@ -436,6 +448,18 @@ impl<'g> Fusion<'g> {
         }
         let (base, offset) = self.operand(id);
         (base, offset, None)
+    }
+
+    /// The parameter that an operation's kernel reads as it lies.
+    pub fn weights(&self, node: &Node, place: usize) -> Option<Weights> {
+        let convolves = matches!(node.op, Op::Conv(Conv::Forward(_)) | Op::Fused(Fused::Winograd { .. }));
+        let reads = self.abilities.weights && place == 1 && (convolves || matches!(node.op, Op::MatMul(_)));
+        let (base, view) = self.trace_stored(*node.inputs.get(1).filter(|_| reads)?);
+        let base = self.graph.node(base);
+        let &Op::Param(param) = &base.op else { return None };
+        let filters_first = convolves && !view.is_contiguous() && view.filters_first()?.is_contiguous();
+        let fits = base.dtype.is_float() && (filters_first || view.is_contiguous());
+        fits.then_some(Weights { param: param as usize, dtype: base.dtype, offset: view.offset, filters_first })
     }
 
     /// Whether a value lives in somebody else's memory: an output of it is a copy.

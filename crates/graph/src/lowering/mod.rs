@@ -35,4 +35,7 @@ pub struct Abilities {
     pub matrices: bool,
     /// Whether the kernels of products run loops over their results ([`Epilogue`]).
     pub epilogues: bool,
+    /// Whether matrix products and convolutions read a parameter as it lies, whatever floating type it has and also
+    /// where a kernel's filters come first ([`Operand::filters_first`]).
+    pub weights: bool,
 }

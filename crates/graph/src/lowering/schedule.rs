@@ -4,7 +4,7 @@ use super::{
     Abilities, Chain, End, Epilogue, Matrices, Source, View,
     coder::Coder,
     epilogue,
-    fusion::{Absorbed, Fusion, Group, Target, Work},
+    fusion::{Absorbed, Fusion, Group, Target, Weights, Work},
 };
 use crate::{CompileError, DType, Graph, Node, NodeId, Op, memory::Lifetime};
 
@@ -43,6 +43,8 @@ pub struct Operand {
     pub dtype: DType,
     /// Where the matrices are that the elements form, if not one after the other.
     pub matrices: Option<Matrices>,
+    /// Whether a kernel `[KH, KW, I, O]` lies as `[O, I, KH, KW]`, which is PyTorch's order.
+    pub filters_first: bool,
 }
 
 /// An operation with a kernel of its own.
@@ -228,12 +230,16 @@ impl<'a> Scheduler<'a> {
     }
 
     fn operand(&mut self, node: &Node, place: usize) -> Operand {
+        if let Some(Weights { param, dtype, offset, filters_first }) = self.fusion.weights(node, place) {
+            return Operand { home: Home::Param(param), offset, dtype, matrices: None, filters_first };
+        }
         let (base, offset, matrices) = self.fusion.kernel_operand(node, place);
         self.place(base, offset, matrices)
     }
 
     fn place(&mut self, base: NodeId, offset: usize, matrices: Option<Matrices>) -> Operand {
-        Operand { home: self.home(base), offset, dtype: self.graph.node(base).dtype, matrices }
+        let (home, dtype) = (self.home(base), self.graph.node(base).dtype);
+        Operand { home, offset, dtype, matrices, filters_first: false }
     }
 
     fn emit_loop(&mut self, number: usize, group: &Group) {

@@ -87,6 +87,12 @@ impl View {
         Some(self)
     }
 
+    /// A kernel's walk `[KH, KW, I, O]` with its filters first: `[O, I, KH, KW]`.
+    pub(super) fn filters_first(&self) -> Option<View> {
+        let &[height, width, inputs, filters] = &self.axes[..] else { return None };
+        Some(View { axes: [filters, inputs, height, width].to_vec(), offset: self.offset })
+    }
+
     /// The part of one axis that begins at `start`.
     pub fn part(mut self, axis: usize, start: usize, extent: usize) -> View {
         self.offset += start * self.axes[axis].1;

@@ -6,14 +6,17 @@ use core::ops::Range;
 
 use super::super::gemm::{DEPTH, TASKS};
 use super::super::{Buffers, Kernel, Scratch, align};
-use super::Geometry;
-use crate::simd::{Base, Level, MAX_ROWS, Narrow, Op, Pack, Panels, Segment, Tile, Vector};
+use super::{Geometry, Stored};
+use crate::simd::{Base, Level, MAX_ROWS, Narrow, Op, Pack, Panels, Segment, Source, Tile, Vector};
 
 /// The most output pixels that share a panel of weights in cache.
 const BLOCK: usize = 128;
 
 /// The most tiles of a block, at the level of the lowest tiles.
 const MAX_TILES: usize = BLOCK / 4;
+
+/// Channels whose weights are packed at a time.
+const CHANNELS: usize = 64;
 
 /// The most taps summed in registers at a time.
 const MAX_TAPS: usize = 32;
@@ -41,6 +44,7 @@ pub(crate) struct Correlation {
     classes: Vec<Class>,
     /// The weights are used transposed: filters of the output are channels of w.
     transposed: bool,
+    stored: Stored,
     bias: bool,
     /// Output pixels of a task.
     block: usize,
@@ -180,7 +184,7 @@ impl Op for Look<'_> {
 impl Correlation {
     pub fn forward(level: Level, geometry: &Geometry, bias: bool) -> Self {
         let axes = [Axis::forward(geometry, 0), Axis::forward(geometry, 1)];
-        let Geometry { batch, height, width, channels, filters, pairs, .. } = *geometry;
+        let Geometry { batch, height, width, channels, filters, pairs, stored, .. } = *geometry;
         Self {
             level,
             batch,
@@ -192,6 +196,7 @@ impl Correlation {
             filters,
             classes: Vec::from([Class { axes, first_tap: 0 }]),
             transposed: false,
+            stored,
             bias,
             block: 0,
         }
@@ -221,6 +226,7 @@ impl Correlation {
             filters: channels,
             classes,
             transposed: true,
+            stored: Stored::PLAIN,
             bias: false,
             block: 0,
         }
@@ -286,7 +292,31 @@ impl Correlation {
 
     /// Tasks that pack weights.
     fn packings(&self) -> usize {
-        self.taps() * self.panels.count()
+        match self.stored.filters_first {
+            false => self.taps() * self.panels.count(),
+            true => self.channels.div_ceil(CHANNELS) * self.panels.count(),
+        }
+    }
+
+    /// Packs the weights of all taps and some channels for one panel.
+    unsafe fn pack_filters(&self, index: usize, buffers: Buffers<'_>) {
+        let [class] = &self.classes[..] else { return };
+        let (first, panel) = (index / self.panels.count() * CHANNELS, index % self.panels.count());
+        let (taps, columns) = (class.taps(), self.panels.columns(panel));
+        let width = self.panels.padded(panel);
+        let from = Source::new(self.stored.dtype, buffers.inputs[1]);
+        let pack = Pack {
+            from: from.wrapping_add((columns.start * self.channels + first) * taps),
+            stride: self.channels * taps,
+            transposed: true,
+            rows: CHANNELS.min(self.channels - first) * taps,
+            cols: columns.len(),
+            to: buffers.shared.wrapping_add(self.weights(class, panel, 0) + first * width),
+            width,
+            turns: (taps, self.channels * width),
+        };
+        // SAFETY: the filters lie in w, their panel in the shared area.
+        unsafe { pack.run(self.level) }
     }
 
     /// Makes pairs of a block of pixels of the input.
@@ -325,13 +355,15 @@ impl Correlation {
         let stride = if self.transposed { self.channels } else { self.filters };
         let first = columns.start * if self.transposed { stride } else { 1 };
         let pack = Pack {
-            from: buffers.inputs[1].wrapping_add(kernel_tap * self.channels * self.filters + first),
+            from: Source::new(self.stored.dtype, buffers.inputs[1])
+                .wrapping_add(kernel_tap * self.channels * self.filters + first),
             stride,
             transposed: self.transposed,
             rows: self.channels,
             cols: columns.len(),
             to: buffers.shared.wrapping_add(self.weights(class, panel, tap)),
             width: self.panels.padded(panel),
+            turns: (1, 0),
         };
         // SAFETY: the tap lies in w, its panel in the shared area.
         unsafe { if self.pairs { pack.run_pairs(self.level) } else { pack.run(self.level) } }
@@ -469,6 +501,7 @@ impl Kernel for Correlation {
         // SAFETY: passed on; the zeros have their place in the shared area.
         unsafe {
             match phase {
+                0 if index < self.packings() && self.stored.filters_first => self.pack_filters(index, buffers),
                 0 if index < self.packings() => self.pack(index, buffers),
                 0 if index < self.packings() + self.pairings() => self.pair(index - self.packings(), buffers),
                 0 => buffers.shared.add(self.zeros()).write_bytes(0, self.depth()),

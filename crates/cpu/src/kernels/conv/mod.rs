@@ -4,6 +4,8 @@ mod data;
 mod weights;
 mod winograd;
 
+use yuragi_graph::DType;
+
 use super::{Buffers, Gemm, Kernel, Product, Scratch};
 use crate::simd::Level;
 use data::Correlation;
@@ -26,6 +28,21 @@ pub(crate) struct Geometry {
     pub padding: [[usize; 2]; 2],
     /// The factors are bfloat16, and where they meet along channels they are multiplied as pairs.
     pub pairs: bool,
+    /// How w lies, of the forward direction.
+    pub stored: Stored,
+}
+
+/// How the kernels of a convolution lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub dtype: DType,
+    /// As \[O,C,KH,KW\].
+    pub filters_first: bool,
+}
+
+impl Stored {
+    /// In single precision, as \[KH,KW,C,O\].
+    pub const PLAIN: Self = Self { dtype: DType::F32, filters_first: false };
 }
 
 impl Geometry {
@@ -88,7 +105,7 @@ impl Conv {
 
 /// The matrix product that a 1×1 convolution is.
 fn pointwise(direction: Direction, geometry: &Geometry, bias: bool) -> Product {
-    let Geometry { batch, height, width, channels: c, filters: o, pairs, .. } = *geometry;
+    let Geometry { batch, height, width, channels: c, filters: o, pairs, stored, .. } = *geometry;
     let pixels = batch * height * width;
     let (m, k, n) = match direction {
         Direction::Forward => (pixels, c, o),
@@ -96,8 +113,8 @@ fn pointwise(direction: Direction, geometry: &Geometry, bias: bool) -> Product {
         Direction::WeightGrad => (c, pixels, o),
     };
     let ta = direction == Direction::WeightGrad;
-    let tb = direction == Direction::InputGrad;
-    Product { batch: 1, m, n, k, ta, tb, a_stride: 0, b_stride: 0, bias, pairs }
+    let tb = direction == Direction::InputGrad || stored.filters_first;
+    Product { batch: 1, m, n, k, ta, tb, a_stride: 0, b_stride: 0, bias, pairs, stored: stored.dtype }
 }
 
 impl Kernel for Conv {
@@ -120,10 +137,10 @@ impl Kernel for Conv {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use alloc::vec::Vec;
 
-    use super::super::testing::{Sum, check, halves, numbers};
+    use super::super::testing::{Sum, check, halves, numbers, stored_as};
     use super::*;
 
     /// Calls `f` with the indices of x, w and y for every product of the sum.
@@ -151,12 +168,25 @@ mod tests {
         }
     }
 
+    /// The weights \[KH,KW,C,O\] of a geometry, with the numbers that its type has, and the memory that holds them.
+    pub(super) fn weights(geometry: &Geometry, numbers: Vec<f32>) -> (Vec<f32>, Vec<f32>) {
+        let Geometry { channels, filters, kernel, stored, .. } = *geometry;
+        let (numbers, plain) = stored_as(stored.dtype, numbers);
+        if !stored.filters_first {
+            return (numbers, plain);
+        }
+        let (taps, count) = (kernel[0] * kernel[1], numbers.len());
+        let from = |i: usize| (i % taps * channels + i / taps % channels) * filters + i / (taps * channels);
+        let reordered = (0..count).map(|i| numbers[from(i)]).collect();
+        (numbers, stored_as(stored.dtype, reordered).1)
+    }
+
     fn case(geometry: Geometry) {
         let Geometry { batch, height, width, channels, filters, kernel, .. } = geometry;
         let [oh, ow] = geometry.output();
         let factors = if geometry.pairs { halves } else { numbers };
         let x = factors(1, batch * height * width * channels);
-        let w = factors(2, kernel[0] * kernel[1] * channels * filters);
+        let (w, w_stored) = weights(&geometry, factors(2, kernel[0] * kernel[1] * channels * filters));
         let dy = factors(3, batch * oh * ow * filters);
         let bias = numbers(4, filters);
         let zeros = |len| (0..len).map(|_| Sum::starting_at(0.0)).collect::<Vec<_>>();
@@ -167,7 +197,10 @@ mod tests {
             let mut y = (0..dy.len()).map(|i| Sum::starting_at(begin(i))).collect::<Vec<_>>();
             products(&geometry, |i, j, k| y[k].add(x[i], w[j]));
             let build = |level| Conv::new(level, Direction::Forward, geometry, with_bias);
-            check(build, &[&x, &w, &bias], &bounded(y), &geometry);
+            check(build, &[&x, &w_stored, &bias], &bounded(y), &geometry);
+        }
+        if geometry.stored != Stored::PLAIN {
+            return;
         }
 
         let mut dx = zeros(x.len());
@@ -211,7 +244,14 @@ mod tests {
         ];
         for (batch, height, width, channels, filters, kernel, stride, padding) in shapes {
             for pairs in [false, true] {
-                case(Geometry { batch, height, width, channels, filters, kernel, stride, padding, pairs });
+                let stored = Stored::PLAIN;
+                case(Geometry { batch, height, width, channels, filters, kernel, stride, padding, pairs, stored });
+            }
+            for (dtype, filters_first) in
+                [(DType::F32, true), (DType::F16, true), (DType::BF16, true), (DType::F16, false)]
+            {
+                let (pairs, stored) = (false, Stored { dtype, filters_first });
+                case(Geometry { batch, height, width, channels, filters, kernel, stride, padding, pairs, stored });
             }
         }
     }

@@ -116,13 +116,14 @@ impl WeightGrad {
             let right = buffers.local;
             // Several lines are whole lines, so their pixels are contiguous.
             let pack = Pack {
-                from: buffers.inputs[1].wrapping_add(grad),
+                from: buffers.inputs[1].wrapping_add(grad).into(),
                 stride: filters,
                 transposed: false,
                 rows: lines.len() * columns.len(),
                 cols: filters_here.len(),
                 to: right,
                 width: padded,
+                turns: (1, 0),
             };
             // SAFETY: the pixels lie in ∂y, the local area holds them.
             unsafe { pack.run(self.level) };

@@ -12,8 +12,8 @@ use core::ops::Range;
 use yuragi_graph::Shape;
 
 use super::super::{Buffers, Kernel, Scratch, align};
-use super::Geometry;
-use crate::simd::{Base, Level, MAX_ROWS, Op, Panels, Segment, Tile, Vector};
+use super::{Geometry, Stored};
+use crate::simd::{Base, Level, MAX_ROWS, Op, Pack, Panels, Segment, Source, Tile, Vector};
 
 /// Pixels along a side of an output tile.
 const OUT: usize = 4;
@@ -32,10 +32,16 @@ const RUN: usize = 8;
 /// sets of a cache.
 const GAP: usize = 16;
 /// Elements of the transformed input that are held at a time: as many as a cache shared by all cores has.
-const HELD: usize = 4 << 20;
+const HELD: usize = 8 << 20;
+/// The most elements of transformed weights that are held.
+const KEPT: usize = 12 << 20;
+/// Blocks of tiles from which on weights are transformed once, before, and not on the spot.
+const MANY: usize = 3;
+/// Numbers of a filter and channel.
+const TAPS: usize = 9;
 
 /// y\[N,H,W,O\] = bias + x\[N,H,W,C\] * w\[3,3,C,O\], in slabs of tiles: one phase transforms the input of a slab, the next
-/// one multiplies it with weights transformed on the spot.
+/// one multiplies it with weights, transformed with the first slab or, for few tiles, on the spot.
 #[derive(Debug)]
 pub(crate) struct Winograd {
     level: Level,
@@ -46,6 +52,8 @@ pub(crate) struct Winograd {
     tiles: [usize; 2],
     /// Tiles of a slab.
     slab: usize,
+    /// Weights are transformed before.
+    before: bool,
 }
 
 impl Winograd {
@@ -60,7 +68,33 @@ impl Winograd {
         let count = geometry.batch * tiles[0] * tiles[1];
         let held = HELD / (PLACES * geometry.channels.max(1)) / BLOCK * BLOCK;
         let slab = held.clamp(BLOCK, count.max(1).next_multiple_of(BLOCK));
-        Self { level, geometry, panels: Panels::new(level, geometry.filters), bias, tiles, slab }
+        let panels = Panels::new(level, geometry.filters);
+        let mut winograd = Self { level, geometry, panels, bias, tiles, slab, before: false };
+        winograd.before = count.div_ceil(BLOCK) >= MANY && panels.count() * winograd.panel_len() <= KEPT;
+        winograd
+    }
+
+    /// Parts of the sum over channels.
+    fn depths(&self) -> usize {
+        self.geometry.channels.div_ceil(DEPTH)
+    }
+
+    /// Elements of a panel's transformed weights.
+    fn panel_len(&self) -> usize {
+        self.depths() * align(PLACES * self.weight_place())
+    }
+
+    /// Where weights that are transformed before lie in the shared area.
+    fn kept(&self) -> usize {
+        align(PLACES * self.input_place())
+    }
+
+    /// Elements of a task's own copy of weights that cannot be transformed as they lie.
+    fn staged(&self) -> usize {
+        match self.geometry.stored {
+            Stored::PLAIN => 0,
+            _ => align(TAPS * DEPTH.min(self.geometry.channels) * self.panels.widest()),
+        }
     }
 
     fn count(&self) -> usize {
@@ -93,6 +127,16 @@ impl Winograd {
         DEPTH.min(self.geometry.channels) * self.panels.widest() + GAP
     }
 
+    /// Where weights that are transformed before lie among them.
+    fn weights(&self, panel: usize, depth: usize) -> usize {
+        panel * self.panel_len() + depth * align(PLACES * self.weight_place())
+    }
+
+    /// Tasks of one phase that transform weights.
+    fn weighings(&self, phase: usize) -> usize {
+        if self.before && phase == 0 { self.panels.count() * self.depths() } else { 0 }
+    }
+
     /// Elements of the products in a task's own memory; transformed weights follow.
     fn products(&self) -> usize {
         align(PLACES * self.product_place())
@@ -120,6 +164,38 @@ impl Winograd {
         }
     }
 
+    /// Transforms some channels of a panel's weights.
+    unsafe fn weigh(&self, panel: usize, depth: usize, weights: *const f32, staged: *mut f32, to: *mut f32) {
+        let Geometry { channels, filters, stored, .. } = self.geometry;
+        let columns = self.panels.columns(panel);
+        let (cols, width) = (columns.len(), self.panels.padded(panel));
+        let first = depth * DEPTH;
+        let rows = DEPTH.min(channels - first);
+        let source = Source::new(stored.dtype, weights);
+        let pack = |offset: usize, stride, transposed, rows, to| {
+            let from = source.wrapping_add(offset);
+            let pack = Pack { from, stride, transposed, rows, cols, to, width, turns: (1, 0) };
+            // SAFETY: the weights lie in w, the staging area holds them.
+            unsafe { pack.run(self.level) }
+        };
+        let (from, tap, row) = match stored {
+            Stored::PLAIN => (weights.wrapping_add(first * filters + columns.start), channels * filters, filters),
+            Stored { filters_first: true, .. } => {
+                let stride = TAPS * channels;
+                pack(columns.start * stride + TAPS * first, stride, true, TAPS * rows, staged);
+                (staged.cast_const(), width, TAPS * width)
+            }
+            Stored { filters_first: false, .. } => {
+                for tap in 0..TAPS {
+                    let from = (tap * channels + first) * filters + columns.start;
+                    pack(from, filters, false, rows, staged.wrapping_add(tap * rows * width));
+                }
+                (staged.cast_const(), rows * width, width)
+            }
+        };
+        self.level.run(Weights { from, tap, row, rows, cols, to, width, place: self.weight_place() });
+    }
+
     /// Multiplies a block of tiles with a panel of filters.
     unsafe fn multiply(&self, slab: &Range<usize>, index: usize, buffers: Buffers<'_>) {
         let Geometry { channels, filters, .. } = self.geometry;
@@ -128,24 +204,22 @@ impl Winograd {
         let columns = self.panels.columns(panel);
         let width = self.panels.padded(panel);
         let products = buffers.local;
-        let weights = buffers.local.wrapping_add(self.products());
+        let own = buffers.local.wrapping_add(self.products());
         let height = self.level.tile_rows();
         if channels == 0 {
             // SAFETY: the products' place in the local area.
             unsafe { products.write_bytes(0, PLACES * self.product_place()) }
         }
         for first in (0..channels).step_by(DEPTH) {
-            let len = DEPTH.min(channels - first);
-            self.level.run(Weights {
-                from: buffers.inputs[1].wrapping_add(first * filters + columns.start),
-                tap: channels * filters,
-                row: filters,
-                rows: len,
-                cols: columns.len(),
-                to: weights,
-                width,
-                place: self.weight_place(),
-            });
+            let (len, depth) = (DEPTH.min(channels - first), first / DEPTH);
+            let weights = if self.before {
+                buffers.shared.wrapping_add(self.kept() + self.weights(panel, depth))
+            } else {
+                let staged = own.wrapping_add(align(PLACES * self.weight_place()));
+                // SAFETY: passed on.
+                unsafe { self.weigh(panel, depth, buffers.inputs[1], staged, own) };
+                own
+            };
             for place in 0..PLACES {
                 let left = buffers.shared.wrapping_add(place * self.input_place() + tiles.start * channels + first);
                 let out = products.wrapping_add(place * self.product_place());
@@ -191,7 +265,9 @@ impl Winograd {
 
 impl Kernel for Winograd {
     fn scratch(&self) -> Scratch {
-        Scratch { shared: PLACES * self.input_place(), local: self.products() + PLACES * self.weight_place() }
+        let kept = if self.before { self.panels.count() * self.panel_len() } else { 0 };
+        let own = align(PLACES * self.weight_place()) + self.staged();
+        Scratch { shared: self.kept() + kept, local: self.products() + own }
     }
 
     fn phases(&self) -> usize {
@@ -200,15 +276,24 @@ impl Kernel for Winograd {
 
     fn tasks(&self, phase: usize) -> usize {
         let tiles = self.slab(phase / 2).len();
-        if phase.is_multiple_of(2) { tiles.div_ceil(RUN) } else { tiles.div_ceil(BLOCK) * self.panels.count() }
+        if phase.is_multiple_of(2) {
+            self.weighings(phase) + tiles.div_ceil(RUN)
+        } else {
+            tiles.div_ceil(BLOCK) * self.panels.count()
+        }
     }
 
     unsafe fn task(&self, phase: usize, index: usize, buffers: Buffers<'_>) {
         let slab = self.slab(phase / 2);
         // SAFETY: passed on.
         unsafe {
-            if phase.is_multiple_of(2) {
-                self.transform(&slab, index, buffers)
+            let weighings = self.weighings(phase);
+            if index < weighings {
+                let (panel, depth) = (index / self.depths(), index % self.depths());
+                let to = buffers.shared.wrapping_add(self.kept() + self.weights(panel, depth));
+                self.weigh(panel, depth, buffers.inputs[1], buffers.local, to)
+            } else if phase.is_multiple_of(2) {
+                self.transform(&slab, index - weighings, buffers)
             } else {
                 self.multiply(&slab, index, buffers)
             }
@@ -439,7 +524,12 @@ impl Op for Output {
 mod tests {
     use alloc::{vec, vec::Vec};
 
-    use super::super::super::testing::{U, check, numbers};
+    use yuragi_graph::DType;
+
+    use super::super::{
+        super::testing::{U, check, numbers},
+        tests::weights,
+    };
     use super::*;
 
     const INPUT: [[f64; IN]; IN] = [
@@ -472,7 +562,7 @@ mod tests {
         let Geometry { batch, height, width, channels, filters, padding, .. } = geometry;
         let [oh, ow] = geometry.output();
         let x = numbers(1, batch * height * width * channels);
-        let w = numbers(2, 9 * channels * filters);
+        let (w, w_stored) = weights(&geometry, numbers(2, 9 * channels * filters));
         let b = numbers(3, filters);
         let at = |n: usize, y: usize, x_: usize, c: usize| {
             let (y, x_) = (y.wrapping_sub(padding[0][0]), x_.wrapping_sub(padding[1][0]));
@@ -503,7 +593,7 @@ mod tests {
                 }
             }
         }
-        check(|level| Winograd::new(level, geometry, bias), &[&x, &w, &b], &expected, &geometry);
+        check(|level| Winograd::new(level, geometry, bias), &[&x, &w_stored, &b], &expected, &geometry);
     }
 
     #[test]
@@ -515,11 +605,12 @@ mod tests {
             (1, 6, 9, 70, 49, [[0, 1], [2, 0]]),
             (1, 3, 3, 4, 4, [[0, 0], [0, 0]]),
             (5, 21, 17, 2, 3, [[1, 1], [1, 1]]),
+            (1, 45, 45, 66, 3, [[1, 1], [1, 1]]),
             (0, 4, 4, 2, 2, [[1, 1], [1, 1]]),
             (1, 4, 4, 0, 2, [[1, 1], [1, 1]]),
             (1, 4, 4, 2, 0, [[1, 1], [1, 1]]),
         ] {
-            let geometry = Geometry {
+            let mut geometry = Geometry {
                 batch,
                 height,
                 width,
@@ -529,9 +620,15 @@ mod tests {
                 stride: [1, 1],
                 padding,
                 pairs: false,
+                stored: Stored::PLAIN,
             };
             case(geometry, false);
-            case(geometry, true);
+            for (dtype, filters_first) in
+                [(DType::F32, false), (DType::F32, true), (DType::F16, true), (DType::BF16, true), (DType::F16, false)]
+            {
+                geometry.stored = Stored { dtype, filters_first };
+                case(geometry, true);
+            }
         }
     }
 }
