@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, error::Error, fs, path::PathBuf, time::Instant}
 use clap::{Parser, ValueEnum};
 use serde_json::json;
 use yuragi_benches::Session;
-use yuragi_cpu::Cpu;
+use yuragi_cpu::{Cpu, Residency};
 use yuragi_graph::Precision;
 use yuragi_io::stable_diffusion;
 use yuragi_models::stable_diffusion::{Batch, decode, denoise, encode, encode_text};
@@ -32,7 +32,10 @@ struct Arguments {
     /// Threads, the main one included
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// Runs to time, after none to warm up
+    /// Give the pages of weights back after each launch
+    #[arg(long)]
+    low: bool,
+    /// Runs to time, without any to warm up
     #[arg(long, default_value_t = 1)]
     runs: usize,
     /// Precision of products
@@ -71,7 +74,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let graph =
         graph.with_stored(|spec| Some(opened.params.get(&spec.name)?.dtype())).in_precision(arguments.precision);
-    let cpu = Cpu::with_threads(arguments.threads).winograd(true);
+    let residency = if arguments.low { Residency::Launch } else { Residency::State };
+    let cpu = Cpu::with_threads(arguments.threads).winograd(true).residency(residency);
     let mut session = Session::with(graph, opened.params, &cpu)?;
     let opening = start.elapsed().as_secs_f64();
     let details = session.launches();
@@ -99,7 +103,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!(
         "{}",
         json!({
-            "opening_s": opening, "times_s": times, "arena_bytes": memory.arena, "peak_bytes": peak(),
+            "opening_s": opening, "times_s": times, "arena_bytes": memory.arena, "resident_bytes": memory.resident,
+            "peak_bytes": peak(),
             "sum": session.outputs().first().map(|values| values.iter().map(|x| f64::from(x.abs())).sum::<f64>()),
         })
     );

@@ -3,7 +3,13 @@ use core::fmt;
 
 use yuragi_graph::{Backend, CompileError, Graph, HostTensor, Node, Params, RunError, Shape, Storage, op::Fused};
 
-use crate::{kernels, lower::lower, plan::CpuPlan, simd::Level, threads::Pool};
+use crate::{
+    kernels,
+    lower::lower,
+    plan::{CpuPlan, Residency},
+    simd::Level,
+    threads::Pool,
+};
 
 /// This machine's processor.
 #[derive(Clone)]
@@ -12,6 +18,7 @@ pub struct Cpu {
     pool: Arc<Pool>,
     winograd: bool,
     recompute: bool,
+    residency: Residency,
 }
 
 impl fmt::Debug for Cpu {
@@ -45,7 +52,8 @@ impl Cpu {
             let _ = threads;
             Pool::single()
         };
-        Cpu { level: Level::detect(), pool: Arc::new(pool), winograd: false, recompute: true }
+        let (level, pool) = (Level::detect(), Arc::new(pool));
+        Cpu { level, pool, winograd: false, recompute: true, residency: Residency::default() }
     }
 
     /// Whether 3×3 convolutions in single precision are computed by minimal filtering where that pays
@@ -60,6 +68,12 @@ impl Cpu {
     #[must_use]
     pub fn recompute(self, again: bool) -> Cpu {
         Cpu { recompute: again, ..self }
+    }
+
+    /// When the memory of parameters that a store borrows is given back. Without a call, with a plan's state.
+    #[must_use]
+    pub fn residency(self, residency: Residency) -> Cpu {
+        Cpu { residency, ..self }
     }
 
     /// The number of threads that work, the caller's included.
@@ -92,7 +106,7 @@ impl Backend for Cpu {
         let graph = graph.expanded(|op, node, operands| self.claims(op, node, operands));
         let graph = if self.recompute && !graph.updates().is_empty() { graph.recomputed() } else { graph };
         let lowered = lower(&graph, self.level, self.pool.threads())?;
-        Ok(CpuPlan::new(graph, lowered, self.pool.clone()))
+        Ok(CpuPlan::new(graph, lowered, self.pool.clone(), self.residency))
     }
 
     fn upload(&self, mut params: Params) -> Result<Params, RunError> {

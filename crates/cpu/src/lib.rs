@@ -35,4 +35,4 @@ mod simd;
 mod threads;
 
 pub use backend::Cpu;
-pub use plan::{CpuPlan, CpuState};
+pub use plan::{CpuPlan, CpuState, Residency};

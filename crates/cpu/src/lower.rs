@@ -44,6 +44,16 @@ pub(crate) struct Launch {
     pub scratch: usize,
 }
 
+impl Launch {
+    /// The parameters that it reads, by their places in the graph.
+    pub fn params(&self) -> impl Iterator<Item = usize> + '_ {
+        self.inputs.iter().filter_map(|(home, _)| match *home {
+            Home::Param(param) => Some(param),
+            Home::Arena(_) | Home::Literal(_) => None,
+        })
+    }
+}
+
 /// A lowered graph.
 pub(crate) struct Lowered {
     pub launches: Vec<Launch>,

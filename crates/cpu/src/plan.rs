@@ -10,9 +10,24 @@ use yuragi_graph::{
 
 use crate::{
     kernels,
-    lower::{Home, Lowered},
+    lower::{Home, Launch, Lowered},
     threads::Pool,
 };
+
+/// When the pages of borrowed parameters, as those of a mapped file, are [given back](yuragi_graph::Bytes::release).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Residency {
+    /// After each launch that reads them: the least memory; each run takes them from the system's cache of files again.
+    Launch,
+    /// With a plan's state: they stay from run to run.
+    #[default]
+    State,
+    /// Never.
+    Kept,
+}
+
+/// Parameters of fewer bytes are not given back after a launch: pages are shared with their neighbours.
+const SMALL: usize = 1 << 16;
 
 /// A cache line of the arena.
 #[derive(Clone, Copy, Default)]
@@ -24,6 +39,7 @@ pub struct CpuPlan {
     graph: Graph,
     lowered: Lowered,
     pool: Arc<Pool>,
+    residency: Residency,
     /// Most inputs and outputs of one launch.
     operands: (usize, usize),
 }
@@ -41,10 +57,18 @@ pub struct CpuState {
     params: Vec<usize>,
     /// The next launch; all done when it is their number.
     next: usize,
+    /// Parameters that are given back with the state.
+    borrowed: Vec<HostTensor>,
     /// The elements of each parameter, valid during a call.
     pointers: Vec<*mut f32>,
     inputs: Vec<*const f32>,
     outputs: Vec<*mut f32>,
+}
+
+impl Drop for CpuState {
+    fn drop(&mut self) {
+        self.borrowed.iter().for_each(HostTensor::release);
+    }
 }
 
 // SAFETY: the pointers are set anew before every launch and mean nothing between runs.
@@ -62,10 +86,10 @@ impl fmt::Debug for CpuState {
 }
 
 impl CpuPlan {
-    pub(crate) fn new(graph: Graph, lowered: Lowered, pool: Arc<Pool>) -> CpuPlan {
+    pub(crate) fn new(graph: Graph, lowered: Lowered, pool: Arc<Pool>, residency: Residency) -> CpuPlan {
         let most = |count: fn(&crate::lower::Launch) -> usize| lowered.launches.iter().map(count).max().unwrap_or(0);
         let operands = (most(|l| l.inputs.len()), most(|l| l.outputs.len()));
-        CpuPlan { graph, lowered, pool, operands }
+        CpuPlan { graph, lowered, pool, residency, operands }
     }
 
     /// The graph as it was compiled, with unclaimed fused operations expanded.
@@ -107,6 +131,7 @@ impl CpuPlan {
         while state.next < self.launches() {
             // SAFETY: the store is exclusive, and every updated parameter is owned by it.
             unsafe { self.launch(state) };
+            self.release(state, store);
             observe(state.next);
             state.next += 1;
         }
@@ -121,6 +146,16 @@ impl CpuPlan {
             }
         }
         Ok(())
+    }
+
+    /// Gives back what the launch at hand has read.
+    fn release(&self, state: &CpuState, store: &Params) {
+        if self.residency != Residency::Launch {
+            return;
+        }
+        let params = self.lowered.launches[state.next].params();
+        let tensors = params.filter_map(|param| store.at(state.params[param]));
+        tensors.filter(|t| t.shape().count() * t.dtype().size() >= SMALL).for_each(HostTensor::release);
     }
 
     /// # Safety
@@ -166,8 +201,21 @@ impl Plan for CpuPlan {
 
     fn memory(&self) -> Memory {
         let words = self.graph.literals().iter().map(Vec::len).sum::<usize>();
-        let params = self.graph.params().iter().map(|p| p.shape.count() * p.dtype.size()).sum();
-        Memory { arena: self.lowered.arena.div_ceil(16) * size_of::<Line>(), literals: words * 4, params }
+        let arena = self.lowered.arena.div_ceil(16) * size_of::<Line>();
+        let bytes = |param: usize| {
+            let spec = &self.graph.params()[param];
+            spec.shape.count() * spec.dtype.size()
+        };
+        let params = (0..self.graph.params().len()).map(bytes).sum();
+        let resident = match self.residency {
+            Residency::State | Residency::Kept => params,
+            Residency::Launch => {
+                let small: usize = (0..self.graph.params().len()).map(bytes).filter(|&size| size < SMALL).sum();
+                let large = |launch: &Launch| launch.params().map(bytes).filter(|&size| size >= SMALL).sum();
+                small + self.lowered.launches.iter().map(large).max().unwrap_or(0)
+            }
+        };
+        Memory { arena, literals: words * 4, params, resident }
     }
 
     fn launches(&self) -> usize {
@@ -177,7 +225,10 @@ impl Plan for CpuPlan {
     fn state(&self, store: &Params) -> Result<CpuState, RunError> {
         let params: Vec<usize> = self.graph.params().iter().map(|p| p.place_in(store)).collect::<Result<_, _>>()?;
         let (inputs, outputs) = self.operands;
+        let borrowed = |place: &usize| store.at(*place).filter(|t| matches!(t.storage(), Storage::Shared(..))).cloned();
+        let kept = self.residency == Residency::Kept;
         Ok(CpuState {
+            borrowed: if kept { Vec::new() } else { params.iter().filter_map(borrowed).collect() },
             arena: vec![Line::default(); self.lowered.arena.div_ceil(16)],
             pointers: Vec::with_capacity(params.len()),
             params,
@@ -226,6 +277,7 @@ impl Plan for CpuPlan {
         while state.next < end {
             // SAFETY: nothing is written to the parameters, for the graph has no updates.
             unsafe { self.launch(state) };
+            self.release(state, store);
             state.next += 1;
         }
         match self.launches() - state.next {

@@ -233,7 +233,7 @@ impl Plan for CudaPlan {
 
     fn memory(&self) -> Memory {
         let params = self.graph.params().iter().map(|p| p.shape.count() * p.dtype.size()).sum();
-        Memory { arena: self.lowered.arena, literals: self.literals.bytes(), params }
+        Memory { arena: self.lowered.arena, literals: self.literals.bytes(), params, resident: params }
     }
 
     fn launches(&self) -> usize {

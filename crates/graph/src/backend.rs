@@ -78,6 +78,9 @@ pub struct Memory {
     pub literals: usize,
     /// Parameters, shared with other plans of the same store.
     pub params: usize,
+    /// The most of them that is needed at a time, where the others can be given back: to a mapped file, by a plan that
+    /// was told to.
+    pub resident: usize,
 }
 
 /// Elements of one type, row-major.

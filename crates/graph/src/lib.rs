@@ -44,7 +44,7 @@ pub use dtype::DType;
 pub use error::{BuildError, CompileError, RunError};
 pub use graph::{Graph, Init, InputSpec, Node, NodeId, Output, ParamSpec, Update};
 pub use op::Op;
-pub use params::{HostTensor, Params, Storage};
+pub use params::{Bytes, HostTensor, Params, Storage};
 pub use precision::{Precision, UnknownPrecision};
 pub use shape::{MAX_RANK, Shape};
 pub use tensor::Tensor;

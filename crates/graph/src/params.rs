@@ -6,13 +6,22 @@ use yuragi_numeric::fill;
 
 use crate::{DType, Init, ParamSpec, Shape};
 
+/// Bytes that somebody keeps, such as a mapped file.
+pub trait Bytes: AsRef<[u8]> + Send + Sync {
+    /// Says that a range is not read for some time: a mapped file's pages may leave this process. They stay readable.
+    fn release(&self, _range: core::ops::Range<usize>) {}
+}
+
+impl Bytes for Vec<u8> {}
+impl Bytes for &'static [u8] {}
+
 /// Where a tensor's elements are.
 #[derive(Clone)]
 pub enum Storage {
     /// Owned single precision: what optimisers update.
     F32(Vec<f32>),
     /// Borrowed little-endian bytes in the tensor's element type, such as a mapped file; never copied whole.
-    Shared(Arc<dyn AsRef<[u8]> + Send + Sync>, core::ops::Range<usize>),
+    Shared(Arc<dyn Bytes>, core::ops::Range<usize>),
 }
 
 /// A tensor on the host.
@@ -55,7 +64,7 @@ impl HostTensor {
     pub fn shared(
         shape: Shape,
         dtype: DType,
-        bytes: Arc<dyn AsRef<[u8]> + Send + Sync>,
+        bytes: Arc<dyn Bytes>,
         range: core::ops::Range<usize>,
     ) -> Option<HostTensor> {
         let fits = (*bytes).as_ref().get(range.clone()).is_some_and(|b| b.len() == shape.count() * dtype.size());
@@ -75,6 +84,13 @@ impl HostTensor {
     /// The elements' place.
     pub fn storage(&self) -> &Storage {
         &self.storage
+    }
+
+    /// Lets go of the elements' memory, where they are [borrowed](Bytes::release) and can be had again.
+    pub fn release(&self) {
+        if let Storage::Shared(bytes, range) = &self.storage {
+            bytes.release(range.clone());
+        }
     }
 
     /// The elements, to be changed; `None` where they are borrowed.

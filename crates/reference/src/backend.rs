@@ -106,10 +106,12 @@ impl<T: Number> Plan for Evaluation<T> {
     fn memory(&self) -> Memory {
         let graph = self.program.graph();
         let bytes = |count: usize| count * size_of::<T>();
+        let params = graph.params().iter().map(|p| p.shape.count() * p.dtype.size()).sum();
         Memory {
             arena: bytes(graph.nodes().iter().map(|n| n.shape.count()).sum()),
             literals: graph.literals().iter().map(|l| l.len() * size_of::<f32>()).sum(),
-            params: graph.params().iter().map(|p| p.shape.count() * p.dtype.size()).sum(),
+            params,
+            resident: params,
         }
     }
 

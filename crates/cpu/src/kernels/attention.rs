@@ -2,11 +2,11 @@
 
 use core::slice;
 
-use super::{Buffers, Kernel, Scratch, align, lanes::steps};
+use super::{Buffers, Kernel, Scratch, align};
 use crate::simd::{Base, Level, MAX_ROWS, Op, Pack, Panels, Segment, Tile, Vector, exp};
 
 /// Keys whose scores are held at a time.
-const KEYS: usize = 128;
+const KEYS: usize = 96;
 
 /// A mask \[batch or 1, queries or 1, keys\], added to the scaled scores.
 #[derive(Clone, Copy, Debug)]
@@ -31,31 +31,28 @@ pub(crate) struct Shape {
 /// Attention; inputs q, k, v and perhaps the mask.
 ///
 /// A task takes as many queries as a panel has columns. It computes the scores
-/// transposed, a row a key, so that the softmax runs along whole vectors, and
-/// corrects the running sums where a later block of keys has a larger score.
+/// transposed, a row a key, and the weighted values, a row a column of v, so that
+/// softmax and products run along whole vectors of queries, and corrects the
+/// running sums where a later block of keys has a larger score.
 #[derive(Debug)]
 pub(crate) struct Attention {
     level: Level,
     shape: Shape,
     /// Panels of queries.
     queries: Panels,
-    /// Panels of value columns.
-    values: Panels,
     local: Local,
 }
 
 /// Offsets in a task's own memory.
 #[derive(Clone, Copy, Debug)]
 struct Local {
-    /// Qᵀ \[depth, width\].
+    /// scale · Qᵀ \[depth, width\].
     queries: usize,
     /// Scores, then weights \[KEYS, width\].
     scores: usize,
     /// The mask \[KEYS, width\].
     mask: usize,
-    /// A panel of values with padding \[KEYS, panel\].
-    values: usize,
-    /// Σ weights · values \[width, value_depth\].
+    /// (Σ weights · values)ᵀ \[value_depth, width\].
     sums: usize,
     /// Largest scores, their changes as factors, Σ weights: \[3, width\].
     running: usize,
@@ -63,23 +60,22 @@ struct Local {
 }
 
 impl Local {
-    fn new(shape: &Shape, queries: Panels, values: Panels) -> Self {
+    fn new(shape: &Shape, queries: Panels) -> Self {
         let width = queries.widest();
         let keys = shape.keys.min(KEYS);
         let scores = align(shape.depth * width);
         let mask = scores + align(keys * width);
         let per_query = shape.mask.is_some_and(|mask| mask.per_query);
-        let values_at = mask + if per_query { align(keys * width) } else { 0 };
-        let sums = values_at + align(keys * values.widest());
+        let sums = mask + if per_query { align(keys * width) } else { 0 };
         let running = sums + align(width * shape.value_depth);
-        Self { queries: 0, scores, mask, values: values_at, sums, running, end: running + 3 * width }
+        Self { queries: 0, scores, mask, sums, running, end: running + 3 * width }
     }
 }
 
 impl Attention {
     pub fn new(level: Level, shape: Shape) -> Self {
-        let (queries, values) = (Panels::new(level, shape.queries), Panels::new(level, shape.value_depth));
-        Self { level, shape, queries, values, local: Local::new(&shape, queries, values) }
+        let queries = Panels::new(level, shape.queries);
+        Self { level, shape, queries, local: Local::new(&shape, queries) }
     }
 
     /// Scores of a block of keys for the packed queries.
@@ -108,42 +104,27 @@ impl Attention {
     }
 
     /// Adds a block's weighted values to the sums.
-    unsafe fn add(&self, v: *const f32, keys: usize, width: usize, queries: usize, first: bool, memory: *mut f32) {
+    unsafe fn add(&self, v: *const f32, keys: usize, width: usize, first: bool, memory: *mut f32) {
         let n = self.shape.value_depth;
-        for panel in 0..self.values.count() {
-            let columns = self.values.columns(panel);
-            let from = v.wrapping_add(columns.start);
-            let (right, stride) = if columns.len() == self.values.padded(panel) {
-                (from, n)
-            } else {
-                let (to, width) = (memory.wrapping_add(self.local.values), self.values.padded(panel));
-                let (from, rows, cols) = (from.into(), keys, columns.len());
-                let pack = Pack { from, stride: n, transposed: false, rows, cols, to, width, turns: (1, 0) };
-                // SAFETY: the values lie in v, the local area holds a panel.
-                unsafe { pack.run(self.level) };
-                (to.cast_const(), width)
+        for begin in (0..n).step_by(self.level.tile_rows()) {
+            let rows = self.level.tile_rows().min(n - begin);
+            let at: [usize; MAX_ROWS] = core::array::from_fn(|i| begin + i.min(rows - 1));
+            let tile = Tile {
+                segments: &[Segment {
+                    a: at.map(|column| v.wrapping_add(column)),
+                    b: memory.wrapping_add(self.local.scores),
+                }],
+                len: keys,
+                step: n,
+                width,
+                pairs: false,
+                base: if first { Base::Zero } else { Base::Out },
+                out: at.map(|column| memory.wrapping_add(self.local.sums + column * width)),
+                rows,
+                cols: width,
             };
-            for begin in (0..queries).step_by(self.level.tile_rows()) {
-                let rows = self.level.tile_rows().min(queries - begin);
-                let at: [usize; MAX_ROWS] = core::array::from_fn(|i| begin + i.min(rows - 1));
-                let sum = |query| self.local.sums + query * n + columns.start;
-                let tile = Tile {
-                    segments: &[Segment {
-                        a: at.map(|query| memory.wrapping_add(self.local.scores + query).cast_const()),
-                        b: right,
-                    }],
-                    len: keys,
-                    step: width,
-                    width: stride,
-                    pairs: false,
-                    base: if first { Base::Zero } else { Base::Out },
-                    out: at.map(|query| memory.wrapping_add(sum(query))),
-                    rows,
-                    cols: columns.len(),
-                };
-                // SAFETY: weights and sums lie in the local area.
-                unsafe { self.level.tile(&tile) }
-            }
+            // SAFETY: the values lie in v, weights and sums in the local area.
+            unsafe { self.level.tile(&tile) }
         }
     }
 }
@@ -182,6 +163,8 @@ impl Kernel for Attention {
         // all else lies in the local area.
         unsafe {
             pack.run(self.level);
+            let (packed, sums) = (memory.add(self.local.queries), memory.add(self.local.sums));
+            self.level.run(Scale { rows: depth, width, by: Factor::All(scale), at: packed });
             self.level.run(Start { running, width });
             for first in (0..k_len).step_by(KEYS) {
                 let keys = KEYS.min(k_len - first);
@@ -198,25 +181,22 @@ impl Kernel for Attention {
                     Pack { from, stride: k_len, transposed: true, rows, cols, to, width, turns }.run(self.level);
                     MaskBlock::Scores(to)
                 });
-                self.level.run(Weigh { scores: memory.add(self.local.scores), keys, width, scale, mask, running });
+                self.level.run(Weigh { scores: memory.add(self.local.scores), keys, width, mask, running });
                 if first > 0 {
-                    let sums = memory.add(self.local.sums);
-                    self.level.run(Scale {
-                        rows: queries,
-                        n: value_depth,
-                        by: running.add(width),
-                        from: sums,
-                        to: sums,
-                    });
+                    let by = Factor::Each(running.add(width));
+                    self.level.run(Scale { rows: value_depth, width, by, at: sums });
                 }
-                self.add(v.add(first * value_depth), keys, width, queries, first == 0, memory);
+                self.add(v.add(first * value_depth), keys, width, first == 0, memory);
             }
             if k_len == 0 {
-                memory.add(self.local.sums).write_bytes(0, queries * value_depth);
+                sums.write_bytes(0, value_depth * width);
             }
             self.level.run(Invert { running, width });
-            let sums = memory.add(self.local.sums);
-            self.level.run(Scale { rows: queries, n: value_depth, by: running.add(width), from: sums, to: out });
+            let by = Factor::Each(running.add(width));
+            self.level.run(Scale { rows: value_depth, width, by, at: sums });
+            let (from, rows, cols) = (sums.into(), queries, value_depth);
+            Pack { from, stride: width, transposed: true, rows, cols, to: out, width: cols, turns: (1, 0) }
+                .run(self.level);
         }
     }
 }
@@ -254,7 +234,6 @@ struct Weigh {
     scores: *mut f32,
     keys: usize,
     width: usize,
-    scale: f32,
     mask: Option<MaskBlock>,
     running: *mut f32,
 }
@@ -264,7 +243,7 @@ impl Op for Weigh {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Self { scores, keys, width, scale, mask, running } = self;
+        let Self { scores, keys, width, mask, running } = self;
         let (maxima, factors, sums) = (running, running.wrapping_add(width), running.wrapping_add(2 * width));
         for at in (0..width).step_by(V::LANES) {
             // SAFETY: whole vectors of the local area, and the mask of each key.
@@ -273,12 +252,16 @@ impl Op for Weigh {
                 let mut max = old;
                 for key in 0..keys {
                     let place = scores.add(key * width + at);
-                    let score = V::load(place).mul(V::splat(scale));
-                    let score = match mask {
-                        None => score,
-                        Some(MaskBlock::Keys(mask)) => score.add(V::splat(*mask.add(key))),
-                        Some(MaskBlock::Scores(mask)) => score.add(V::load(mask.add(key * width + at))),
+                    let score = V::load(place);
+                    let mask = match mask {
+                        None => {
+                            max = max.max(score);
+                            continue;
+                        }
+                        Some(MaskBlock::Keys(mask)) => V::splat(*mask.add(key)),
+                        Some(MaskBlock::Scores(mask)) => V::load(mask.add(key * width + at)),
                     };
+                    let score = score.add(mask);
                     score.store(place);
                     max = max.max(score);
                 }
@@ -318,13 +301,19 @@ impl Op for Invert {
     }
 }
 
-/// Multiplies each of `rows` rows of `n` by its factor.
+#[derive(Clone, Copy)]
+enum Factor {
+    All(f32),
+    /// One for each column.
+    Each(*const f32),
+}
+
+/// Multiplies `rows` rows of `width` by factors.
 struct Scale {
     rows: usize,
-    n: usize,
-    by: *const f32,
-    from: *const f32,
-    to: *mut f32,
+    width: usize,
+    by: Factor,
+    at: *mut f32,
 }
 
 impl Op for Scale {
@@ -332,13 +321,16 @@ impl Op for Scale {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        for row in 0..self.rows {
-            // SAFETY: rows of the sums or of the output.
+        for column in (0..self.width).step_by(V::LANES) {
+            // SAFETY: whole vectors of the rows and of the factors.
             unsafe {
-                let factor = V::splat(*self.by.add(row));
-                for (at, count) in steps::<V>(self.n) {
-                    let at = row * self.n + at;
-                    V::load_first(self.from.add(at), count).mul(factor).store_first(self.to.add(at), count);
+                let factor = match self.by {
+                    Factor::All(factor) => V::splat(factor),
+                    Factor::Each(factors) => V::load(factors.add(column)),
+                };
+                for row in 0..self.rows {
+                    let at = self.at.add(row * self.width + column);
+                    V::load(at).mul(factor).store(at);
                 }
             }
         }

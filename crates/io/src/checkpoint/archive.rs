@@ -73,6 +73,22 @@ impl AsRef<[u8]> for Bytes {
     }
 }
 
+impl yuragi_graph::Bytes for Bytes {
+    fn release(&self, range: Range<usize>) {
+        #[cfg(unix)]
+        if let Self::Mapped(map) = self
+            && range.end <= map.len()
+        {
+            // SAFETY: the map is of a file and read-only, so the pages hold nothing that the file has not; they are read
+            // again when they are touched. That the advice is not followed changes nothing.
+            #[allow(unsafe_code)]
+            let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len()) };
+        }
+        #[cfg(not(unix))]
+        let _ = range;
+    }
+}
+
 impl Archive {
     /// Opens a file by mapping it into memory: nothing is read before it is asked for.
     ///
@@ -125,7 +141,7 @@ impl Archive {
     }
 
     /// All bytes of the file, to be borrowed from for as long as anybody needs them.
-    pub(crate) fn shared(&self) -> Arc<dyn AsRef<[u8]> + Send + Sync> {
+    pub(crate) fn shared(&self) -> Arc<dyn yuragi_graph::Bytes> {
         self.bytes.clone()
     }
 

@@ -7,9 +7,9 @@ use std::{
 
 use yuragi::{
     Failure,
-    cpu::Cpu,
+    cpu::{Cpu, Residency},
     diffusion::config::PredictionType,
-    graph::{Backend, Plan},
+    graph::{Backend, Memory, Plan},
     io::stable_diffusion as files,
     models::stable_diffusion::{Adapter, Batch, Checkpoint, Targets, adapter_training, decode, denoise, encode_text},
     nn::optim::Optimizer,
@@ -49,10 +49,10 @@ pub fn told(path: &Path) -> Result<String, Failure> {
             format!("  not used are {count} tensors: {}{more}", named.join(", "))
         }
     });
-    let arena = memory(&loaded)?.div_ceil(1 << 20);
-    let weights = all.1.div_ceil(1 << 20);
+    let [low, balanced, arena] = memory(&loaded)?;
+    let [low, balanced, fast] = [low, balanced, arena + all.1].map(|bytes| bytes.div_ceil(1 << 20));
     lines.push(format!(
-        "  a guided picture takes {arena} MiB beside the {weights} MiB of weights, which stay in the file"
+        "  a guided picture takes {low} MiB (--memory low), {balanced} (balanced) or {fast} (fast), with what is read of the file"
     ));
     if let Some(bytes) = learning(&loaded)? {
         let mebibytes = bytes.div_ceil(1 << 20);
@@ -74,15 +74,20 @@ fn learning(loaded: &files::Opened) -> Result<Option<usize>, Failure> {
     Ok(Some(Cpu::new().compile(&graph)?.memory().arena))
 }
 
-/// The bytes of the network that needs the most, for one guided picture.
-fn memory(loaded: &files::Opened) -> Result<usize, Failure> {
-    let (model, cpu) = (&loaded.model, Cpu::new());
+/// The bytes of the network that needs the most, for one guided picture: with the weights of a launch, with all of its
+/// weights, and without any.
+fn memory(loaded: &files::Opened) -> Result<[usize; 3], Failure> {
+    let (model, cpu) = (&loaded.model, Cpu::new().winograd(true).residency(Residency::Launch));
     let one = Batch { pictures: 1, size: [model.size; 2], chunks: 1, skip: 0 };
     let both = Batch { pictures: 2, ..one };
-    let mut most = 0;
+    let mut most = [0; 3];
     for graph in [encode_text(model, both)?, denoise(model, both)?, decode(model, one)?] {
         let graph = graph.with_stored(|spec| Some(loaded.params.get(&spec.name)?.dtype()));
-        most = most.max(cpu.compile(&graph)?.memory().arena);
+        let Memory { arena, literals, params, resident } = cpu.compile(&graph)?.memory();
+        let own = arena + literals;
+        for (most, bytes) in most.iter_mut().zip([own + resident, own + params, own]) {
+            *most = bytes.max(*most);
+        }
     }
     Ok(most)
 }

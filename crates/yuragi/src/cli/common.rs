@@ -12,11 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::{Args, value_parser};
+use clap::{Args, ValueEnum, value_parser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use yuragi::{
     Failure,
-    cpu::Cpu,
+    cpu::{Cpu, Residency},
     diffusion::{self, Rng, Spacing, guidance::Interval},
     graph::{Params, Precision},
     io::{Picture, atomic, checkpoint::Archive, parameters::Parameters, picture::contact_sheet, stable_diffusion},
@@ -42,8 +42,31 @@ pub struct ModelFlags {
     /// Threads; the pictures do not depend on them [default: all cores]
     #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// What a mapped checkpoint's weights may take: low gives each back when it was read, balanced with its network, fast
+    /// keeps all
+    #[arg(long, default_value = "balanced", value_name = "MODE")]
+    memory: Weights,
     #[command(flatten)]
     device: DeviceFlags,
+}
+
+/// How much of a mapped checkpoint stays in memory.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Weights {
+    Low,
+    Balanced,
+    Fast,
+}
+
+impl Weights {
+    /// When it is given back.
+    pub fn residency(self) -> Residency {
+        match self {
+            Weights::Low => Residency::Launch,
+            Weights::Balanced => Residency::State,
+            Weights::Fast => Residency::Kept,
+        }
+    }
 }
 
 /// Which machine computes, and how precisely.
@@ -105,7 +128,7 @@ impl ModelFlags {
     /// The machine that computes.
     pub fn machine(&self, work: Work) -> Result<Machine, Failure> {
         let cpu = self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into()));
-        self.device.machine(cpu.winograd(true), work)
+        self.device.machine(cpu.winograd(true).residency(self.memory.residency()), work)
     }
 }
 

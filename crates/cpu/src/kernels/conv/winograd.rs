@@ -458,17 +458,26 @@ impl Op for Weights {
         for row in 0..self.rows {
             for at in (0..self.width).step_by(V::LANES) {
                 let count = V::LANES.min(self.cols.saturating_sub(at));
-                let mut taps = [[V::splat(0.0); IN]; IN];
-                for tap in 0..9 {
-                    let from = self.from.wrapping_add(tap * self.tap + row * self.row + at);
-                    // SAFETY: columns of a row of a tap.
-                    taps[tap / 3][tap % 3] = unsafe { V::load_first(from, count) };
+                let zero = V::splat(0.0);
+                let mut lines = [[zero; IN]; IN];
+                for i in 0..3 {
+                    let mut taps = [zero; IN];
+                    for (line, tap) in taps.iter_mut().enumerate().take(3) {
+                        let from = self.from.wrapping_add((3 * line + i) * self.tap + row * self.row + at);
+                        // SAFETY: columns of a row of a tap.
+                        *tap = unsafe { V::load_first(from, count) }.mul(scale);
+                    }
+                    for (line, value) in lines.iter_mut().zip(OfWeights::apply(taps)) {
+                        line[i] = value;
+                    }
                 }
-                let taps = OfWeights::twice(&taps);
-                for i in 0..PLACES {
-                    let to = self.to.wrapping_add(i * self.place + row * self.width + at);
-                    // SAFETY: a whole vector of the row at this place.
-                    unsafe { taps[i / IN][i % IN].mul(scale).store(to) }
+                for (line, values) in lines.into_iter().enumerate() {
+                    let values = OfWeights::apply(values);
+                    for (i, value) in values.into_iter().enumerate() {
+                        let to = self.to.wrapping_add((line * IN + i) * self.place + row * self.width + at);
+                        // SAFETY: a whole vector of the row at this place.
+                        unsafe { value.store(to) }
+                    }
                 }
             }
         }
