@@ -19,19 +19,19 @@ pub struct Properties {
     pub heap: u64,
     /// The most bytes of shared memory of a block, static and dynamic.
     pub shared_per_block: u32,
-    /// Bytes of shared memory, threads and blocks that a multiprocessor holds.
+    /// Bytes of shared memory that a multiprocessor holds.
     pub shared_per_multiprocessor: u32,
-    /// See there.
+    /// Threads that a multiprocessor holds.
     pub threads_per_multiprocessor: u32,
-    /// See there.
+    /// Blocks that a multiprocessor holds.
     pub blocks_per_multiprocessor: u32,
     /// Bytes of its second-level cache.
     pub cache: u32,
-    /// Clocks of multiprocessors and of memory in kHz, and the bits of the memory's bus.
+    /// The clock of the multiprocessors in kHz.
     pub clock: u32,
-    /// See there.
+    /// The clock of the memory in kHz.
     pub memory_clock: u32,
-    /// See there.
+    /// The bits of the memory's bus.
     pub memory_bus: u32,
     /// What it can do at most.
     pub roofline: Roofline,
@@ -82,7 +82,7 @@ impl Properties {
         let short: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect();
         let other = Properties::default();
         let device = match short.as_str() {
-            "H200" => Properties { memory: 141 << 30, ..other },
+            "H200" => Properties { memory: 141_000_000_000, ..other },
             "H100" => Properties {
                 memory: 80 << 30,
                 memory_clock: 2_619_000,

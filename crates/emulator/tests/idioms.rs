@@ -329,6 +329,11 @@ fn kernels_allocate_and_free() {
     assert_eq!(kinds(&report), [Kind::Uninitialized]);
     let (report, _) = run(&(malloc("8", "%r1") + &free("%r1") + &free("%r1")));
     assert_eq!(kinds(&report), [Kind::OutOfBounds]);
+    // The address is written where it has room.
+    let narrow =
+        with_functions(heap, &format!("{head} {{ .param .b64 n; .param .b32 a; call.uni (a), malloc, (n); }}"));
+    let refused = Bench::emulated(|_| {}).load(&narrow).err().unwrap_or_default();
+    assert!(refused.contains("of 8 bytes"), "{refused}");
     // More than there is.
     let (report, values) = run(&(malloc("1099511627776", "%r1") + " cvt.u32.u64 %w1, %r1; st.global.u32 [%p], %w1;"));
     assert!(report.findings.is_empty() && values[0] == 0);

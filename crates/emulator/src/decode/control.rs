@@ -231,20 +231,20 @@ fn call(d: &mut Decoder<'_>, o: &Operands<'_>) -> Result<Op, String> {
     let Operand::Name(name) = name else { return Err("a function's name is expected".into()) };
     // What an assertion calls when it fails.
     if name == "__assertfail" {
-        return Ok(d.local_places(arguments).map_or(Op::Trap, |arguments| Op::Assert { arguments }));
+        return Ok(d.local_places(arguments, 4).map_or(Op::Trap, |arguments| Op::Assert { arguments }));
     }
     if name == "vprintf" {
-        let arguments = d.local_places(arguments).ok_or("a format and its values are expected")?;
-        let result = d.local_places(results).map(|[result]| result);
+        let arguments = d.local_places(arguments, 8).ok_or("a format and its values are expected, in 8 bytes each")?;
+        let result = d.local_places(results, 4).map(|[result]| result);
         return Ok(Op::Print { arguments, result });
     }
     if matches!(name.as_str(), "malloc" | "free") && !d.is_defined(name) {
-        let [given] = d.local_places(arguments).ok_or("one parameter is expected")?;
+        let [given] = d.local_places(arguments, 8).ok_or("one parameter of 8 bytes is expected")?;
         d.program.allocates = true;
-        return Ok(match d.local_places(results) {
+        return Ok(match d.local_places(results, 8) {
             Some([result]) if name == "malloc" => Op::Allocate { bytes: given, result },
             None if name == "free" && results.is_empty() => Op::Free { address: given },
-            _ => return Err("one result of `malloc` is expected, and none of `free`".into()),
+            _ => return Err("one result of `malloc`, of 8 bytes, is expected, and none of `free`".into()),
         });
     }
     let (index, targets) = match d.is_register(name) {

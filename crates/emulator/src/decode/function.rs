@@ -124,11 +124,11 @@ impl<'a> Decoder<'a> {
         Ok(self.index.pointed.iter().filter_map(fitting).collect())
     }
 
-    /// Where so many variables lie in local memory, if they all do.
-    pub(super) fn local_places<const N: usize>(&self, variables: &[Operand]) -> Option<[u32; N]> {
+    /// Where so many variables lie in local memory, if they all do, each of at least so many bytes.
+    pub(super) fn local_places<const N: usize>(&self, variables: &[Operand], least: u64) -> Option<[u32; N]> {
         let place = |variable: &Operand| match variable {
             Operand::Name(name) => match self.current.places.get(name) {
-                Some(Place::Local(offset, _)) => Some(*offset as u32),
+                Some(Place::Local(offset, bytes)) if *bytes >= least => Some(*offset as u32),
                 _ => None,
             },
             _ => None,

@@ -158,14 +158,14 @@ pub fn report_leaks_at_exit() {
 
 extern "C" fn report_at_exit() {
     let _ = std::panic::catch_unwind(|| {
+        report::say_found();
+        report::write_report();
         // Another thread that is still at work may hold the lock for ever.
         let live = match LIVE.try_lock() {
             Ok(live) => live,
             Err(TryLockError::Poisoned(live)) => live.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
-        report::say_found();
-        report::write_report();
         let forgotten: Vec<_> = live.iter().filter(|(_, a)| !Context::is_spoiled_handle(a.context)).collect();
         let forgotten: Vec<_> = forgotten.into_iter().map(|(&address, a)| (address, a.clone())).collect();
         drop(live);

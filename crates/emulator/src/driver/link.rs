@@ -89,8 +89,9 @@ super::boundary::exported! {
         Context::usable()?;
         let link = LINKS.get(link)?;
         let text = CString::new(lock(&link.text).as_str()).map_err(|_| Code::INVALID_PTX)?;
+        // An image that was given out stays.
         let held = &mut *lock(&link.image);
-        let text = held.insert(text);
+        let text = held.get_or_insert(text);
         place.put(Text::borrowed(text));
         size.put_if_wanted(text.as_bytes_with_nul().len());
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock, TryLockError};
+use std::sync::{Mutex, Once, OnceLock, TryLockError};
 
 use super::lock::lock;
 use crate::{finding::Finding, profile::Profile, properties::Properties, report::Report};
@@ -111,6 +111,9 @@ pub fn say_finding(finding: &Finding) {
     let name = format!("{} in {}, line {}", finding.kind.name(), finding.kernel, finding.at.line);
     let mut found = lock(&FOUND);
     if found.len() >= REMEMBERED && !found.contains_key(&name) {
+        static SAID: Once = Once::new();
+        drop(found);
+        SAID.call_once(|| say(&format!("more than {REMEMBERED} different findings: others are not shown")));
         return;
     }
     let count = found.entry(name.clone()).or_default();

@@ -75,10 +75,9 @@ impl Block {
             let view = self.view(engine, number, lane);
             let (said, mut at) = (view.text(view.local(text.into(), 8)), view.local(values.into(), 8));
             let value = |bytes: usize| {
-                at = at.next_multiple_of(bytes as u64);
-                let value = view.number(at, bytes).unwrap_or(0);
-                at += bytes as u64;
-                value
+                let from = at.checked_next_multiple_of(bytes as u64).unwrap_or(at);
+                at = from.wrapping_add(bytes as u64);
+                view.number(from, bytes).unwrap_or(0)
             };
             let (line, count) = format(&said, value, |address| view.text(address));
             let mut printed = lock(&engine.printed);
