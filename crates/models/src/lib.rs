@@ -7,6 +7,7 @@
 //! | [`tokenizer`] | captions to ids |
 //! | [`text_encoder`] | a transformer that turns a caption into features |
 //! | [`autoencoder`] | pictures to small latents and back |
+//! | [`classifier`] | what a picture shows, and how many of it |
 //! | [`unet`] | the denoiser of latents, steered by text |
 //! | [`latents`] | what is measured on latents |
 //! | [`latent_diffusion`] | the three together: their training steps and their use, as graphs |
@@ -23,6 +24,7 @@
 extern crate alloc;
 
 pub mod autoencoder;
+pub mod classifier;
 pub mod gamma;
 pub mod generator;
 pub mod latent_diffusion;

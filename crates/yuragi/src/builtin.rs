@@ -1,8 +1,10 @@
 use yuragi_io::checkpoint::Archive;
 
-use crate::{Failure, model::Model};
+use crate::{Failure, judge::Judge, model::Model};
 
 static FILE: &[u8] = include_bytes!("../assets/emoji.safetensors");
+
+static JUDGE: &[u8] = include_bytes!("../assets/judge.safetensors");
 
 /// The model that is part of the program: emoji of 64×64 pixels, named in English or Japanese.
 ///
@@ -32,6 +34,14 @@ pub fn builtin() -> Result<Model, Failure> {
 /// The file of the [built-in model](builtin), as safetensors.
 pub fn builtin_file() -> &'static [u8] {
     FILE
+}
+
+/// The judge that is part of the program: it names emoji in pictures of 64×64 pixels.
+///
+/// # Errors
+/// None but those of a program file that was damaged.
+pub fn builtin_judge() -> Result<Judge, Failure> {
+    Judge::read(&Archive::from_static(JUDGE)?)
 }
 
 #[cfg(test)]
@@ -67,6 +77,8 @@ mod tests {
 
     #[test]
     fn it_loads_and_is_small() {
+        assert!(JUDGE.len() <= 300_000, "{} bytes", JUDGE.len());
+        assert!(builtin_judge().unwrap().kind("a rocket").is_some());
         assert!(FILE.len() <= 8_000_000, "{} bytes", FILE.len());
         let model = builtin().unwrap();
         assert_eq!(model.settings.size, 64);

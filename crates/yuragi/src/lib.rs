@@ -27,6 +27,8 @@ mod failure;
 #[cfg(feature = "std")]
 pub mod fit;
 #[cfg(feature = "std")]
+pub mod judge;
+#[cfg(feature = "std")]
 pub mod machine;
 #[cfg(feature = "std")]
 pub mod model;
@@ -38,7 +40,7 @@ pub mod train;
 pub mod variational;
 
 #[cfg(feature = "builtin")]
-pub use builtin::{builtin, builtin_file};
+pub use builtin::{builtin, builtin_file, builtin_judge};
 #[cfg(feature = "std")]
 pub use failure::Failure;
 

@@ -1,16 +1,24 @@
-use std::{path::PathBuf, process::ExitCode, time::Instant};
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
 
 use clap::{Args, value_parser};
-use serde_json::json;
+use serde_json::{Value, json};
 use yuragi::{
-    Failure,
-    evaluate::{draw, score, sheet, trials},
+    Failure, builtin_judge,
+    evaluate::{draw, prompts, score, sheet, trials},
     graph::Backend,
     io::{
-        atomic,
+        Picture, atomic,
+        checkpoint::Archive,
         export::{self, Format},
+        picture::contact_sheet,
     },
-    machine::Work,
+    judge::Judge,
+    machine::{Machine, Work},
     model::Model,
     models::{Generator, generator::Sampling, latent_diffusion::denoise},
     train::{Source, data},
@@ -29,7 +37,9 @@ const BATCH: usize = 16;
 /// Draws the captions of a data set and tells how often the true picture is the nearest of all
 /// pictures (top-1), or among the five nearest (top-5), by the mean colours of 16x16 boxes: for
 /// captions that were trained on and for combinations that were held out, beside what copying would
-/// score.
+/// score. A judge, a small classifier that learned to see, names what was drawn of things of their own.
+///
+/// With `--prompts`, the prompts of a file are drawn, and the judge tells how often what is asked for is recognised.
 #[derive(Args)]
 pub struct Evaluate {
     /// `emoji`, `emoji:FONT`, or a folder of pictures with captions
@@ -50,20 +60,41 @@ pub struct Evaluate {
     /// Also write drawn pictures, each above the true one, into this file
     #[arg(long, value_name = "FILE")]
     sheet: Option<PathBuf>,
+    /// Draw the prompts of this file instead: on each line a prompt, a tab and the emoji that must be recognised, or their
+    /// names, with + between several things and | between names that will do; then, after another tab, a kind
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "caption_column", "count"])]
+    prompts: Option<PathBuf>,
+    /// A judge that `yuragi train judge` made [default: the built-in one]
+    #[arg(long, value_name = "FILE")]
+    judge: Option<PathBuf>,
     #[command(flatten)]
     sampling: SamplingFlags,
     #[command(flatten)]
     model: ModelFlags,
 }
 
+/// Pictures of a row, of prompts' drawings.
+const COLUMNS: usize = 10;
+
 impl Evaluate {
     /// Draws, measures and prints.
     pub fn run(self) -> Result<ExitCode, Failure> {
         self.sheet.as_deref().map_or(Ok(()), check_place)?;
         let format = self.sheet.as_deref().map_or(Ok(None), Format::of)?.unwrap_or_default();
-        let interrupted = interruption("stopping")?;
-        let (Model { settings, tokenizer, params }, name) = self.model.open()?;
-        let dataset = data::load(&self.data, self.caption_column.as_deref(), settings.size)?;
+        let judge = match &self.judge {
+            Some(path) => Judge::read(&Archive::open(path)?)?,
+            None => builtin_judge()?,
+        };
+        match &self.prompts {
+            Some(path) => self.prompts(path, &judge, format),
+            None => self.dataset(&judge, format),
+        }
+    }
+
+    /// Captions of a data set.
+    fn dataset(&self, judge: &Judge, format: Format) -> Result<ExitCode, Failure> {
+        let (model, name) = self.model.open()?;
+        let dataset = data::load(&self.data, self.caption_column.as_deref(), model.settings.size)?;
         for skipped in dataset.skipped.iter().take(20) {
             eprintln!("skipped {}: {}", skipped.path.display(), skipped.reason);
         }
@@ -72,47 +103,101 @@ impl Evaluate {
             return Err(Failure::new(format!("{} has no captions to draw", self.data)));
         }
         dataset.notes.iter().for_each(|note| eprintln!("note: {note}"));
+        let captions: Vec<(&str, u64)> = trials.iter().map(|t| (t.caption.as_str(), t.seed)).collect();
+        let Some(Drawn { pictures, machine, sampling, seconds }) = self.draw(model, &captions)? else {
+            return Ok(ExitCode::from(INTERRUPTED));
+        };
+        if let Some(path) = &self.sheet {
+            atomic::write(path, &export::encode(&sheet(&dataset, &trials, &pictures)?, format, "")?)?;
+        }
+        let mut report = score(&dataset, &trials, &pictures);
+        if trials.iter().any(|trial| judge.kind_of(&dataset.items[trial.item]).is_some())
+            && judge.size() == dataset.size
+        {
+            report.judged(&dataset, &trials, &judge.look(&pictures, &machine)?, judge);
+        }
+        let data = self.data.to_string();
+        self.tell(&name, &data, (&report, json!(report)), &sampling, (pictures.len(), seconds))
+    }
+
+    /// Prompts of a file.
+    fn prompts(&self, path: &Path, judge: &Judge, format: Format) -> Result<ExitCode, Failure> {
+        let prompts = prompts::read(path, judge)?;
+        let (model, name) = self.model.open()?;
+        if model.settings.size != judge.size() {
+            let (draws, sees) = (model.settings.size, judge.size());
+            return Err(Failure::new(format!("{name} draws {draws}×{draws} pixels, and the judge sees {sees}×{sees}")));
+        }
+        let captions: Vec<(&str, u64)> =
+            prompts.iter().zip(self.seed..).map(|(prompt, seed)| (prompt.text.as_str(), seed)).collect();
+        let Some(Drawn { pictures, machine, sampling, seconds }) = self.draw(model, &captions)? else {
+            return Ok(ExitCode::from(INTERRUPTED));
+        };
+        if let Some(path) = &self.sheet {
+            atomic::write(path, &export::encode(&contact_sheet(&pictures, COLUMNS, 2)?, format, "")?)?;
+        }
+        let report = prompts::recognised(&prompts, &judge.look(&pictures, &machine)?, judge);
+        let data = path.display().to_string();
+        self.tell(&name, &data, (&report, json!(report)), &sampling, (pictures.len(), seconds))
+    }
+
+    /// Draws captions; `None` if it was interrupted.
+    fn draw(&self, model: Model, captions: &[(&str, u64)]) -> Result<Option<Drawn>, Failure> {
+        let interrupted = interruption("stopping")?;
         let sampling = self.sampling.sampling(Sampling::default());
-        let batch = BATCH.min(trials.len());
-        let runs = (trials.len().div_ceil(batch) * sampling.steps) as f64;
+        let Model { settings, tokenizer, params } = model;
+        let batch = BATCH.min(captions.len());
+        let runs = (captions.len().div_ceil(batch) * sampling.steps) as f64;
         let machine = self.model.machine(Work::of(&denoise(&settings, 2 * batch)?, runs))?;
         let generator = Generator::new(&machine, machine.upload(params)?, settings, tokenizer, batch)?;
         let (mut progress, started) = (Progress::new("drawing")?, Instant::now());
-        let drawn = draw(&generator, &trials, &sampling, |share| {
+        let pictures = draw(&generator, captions, &sampling, |share| {
             progress.set(share);
             flow(&interrupted)
         })?;
         drop(progress);
-        let Some(drawn) = drawn else {
+        let Some(pictures) = pictures else {
             eprintln!("interrupted; nothing was measured");
-            return Ok(ExitCode::from(INTERRUPTED));
+            return Ok(None);
         };
-        let seconds = started.elapsed().as_secs_f64();
-        if let Some(path) = &self.sheet {
-            let bytes = export::encode(&sheet(&dataset, &trials, &drawn)?, format, "")?;
-            atomic::write(path, &bytes)?;
-        }
-        let report = score(&dataset, &trials, &drawn);
+        Ok(Some(Drawn { pictures, machine, sampling, seconds: started.elapsed().as_secs_f64() }))
+    }
+
+    fn tell(
+        &self,
+        name: &str,
+        data: &str,
+        (table, report): (&dyn Display, Value),
+        sampling: &Sampling,
+        (drawn, seconds): (usize, f64),
+    ) -> Result<ExitCode, Failure> {
         let (sampler, steps, guidance) = (sampling.sampler, sampling.steps, sampling.guidance);
         if self.json {
             let report = json!({
                 "model": name,
-                "data": self.data.to_string(),
+                "data": data,
                 "count": self.count,
                 "seed": self.seed,
                 "sampler": sampler.to_string(),
                 "steps": steps,
                 "guidance": guidance,
-                "drawn": drawn.len(),
+                "drawn": drawn,
                 "seconds": seconds,
                 "report": report,
             });
             print(format_args!("{report:#}\n"))?;
         } else {
             let how = format!("{sampler}, {steps} steps, guidance {guidance}, seed {}", self.seed);
-            let (data, count) = (&self.data, drawn.len());
-            print(format_args!("{name} on {data}: {how}\n\n{report}\n{count} pictures in {seconds:.0} s\n"))?;
+            print(format_args!("{name} on {data}: {how}\n\n{table}\n{drawn} pictures in {seconds:.0} s\n"))?;
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Pictures, and how they came to be.
+struct Drawn {
+    pictures: Vec<Picture>,
+    machine: Machine,
+    sampling: Sampling,
+    seconds: f64,
 }

@@ -11,6 +11,7 @@ mod fit;
 mod generate;
 mod hires;
 mod info;
+mod judge;
 mod lora;
 mod output;
 mod preview;

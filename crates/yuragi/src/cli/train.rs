@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::{Args, value_parser};
+use clap::{Args, Subcommand, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use yuragi::{
     Failure,
@@ -24,6 +24,7 @@ use yuragi::{
 use super::{
     INTERRUPTED,
     common::{DeviceFlags, bits, clock, file_of, flow, interruption, open},
+    judge::JudgeFlags,
     lora::{LoraFlags, pictures},
     variational::Bounded,
 };
@@ -35,13 +36,13 @@ const MOST_NAMED: usize = 20;
 ///
 /// Writes checkpoint, log, loss curve and sample sheet into a folder, and the model when it is done.
 /// Ctrl-C saves; `--resume` goes on to the very weights that an undisturbed training reaches.
-/// `train vae` and `train hvae` learn from tables and plain pictures; `--model` with `--lora` learns a LoRA for a Stable
-/// Diffusion checkpoint.
+/// `train vae` and `train hvae` learn from tables and plain pictures, `train judge` what `evaluate` judges by; `--model` with
+/// `--lora` learns a LoRA for a Stable Diffusion checkpoint.
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Train {
     #[command(subcommand)]
-    bounded: Option<Bounded>,
+    other: Option<Other>,
     /// `emoji` for those of the installed colour font, `emoji:FONT` for those of another, or a folder
     /// of pictures with captions (`picture.txt` or `.caption` beside `picture.png`, or `metadata.jsonl` or `.csv`); with
     /// `--resume`, where the same pictures are now [default: emoji]
@@ -100,11 +101,21 @@ pub struct Train {
     device: DeviceFlags,
 }
 
+/// What else is trained.
+#[derive(Subcommand)]
+enum Other {
+    #[command(flatten)]
+    Bounded(Bounded),
+    Judge(JudgeFlags),
+}
+
 impl Train {
     /// Trains until done or interrupted.
     pub fn run(self) -> Result<ExitCode, Failure> {
-        if let Some(bounded) = self.bounded {
-            return bounded.run();
+        match self.other {
+            Some(Other::Bounded(bounded)) => return bounded.run(),
+            Some(Other::Judge(judge)) => return judge.run(),
+            None => {}
         }
         let interrupted = interruption("saving; once more to stop without")?;
         let cpu = self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into()));

@@ -4,9 +4,11 @@
 //! Pictures are compared by the mean colours of 16×16 boxes ([`metric`]); real emoji, shifted, blurred
 //! and paled, still find themselves first in more than nine of ten cases. Captions that were trained on
 //! are measured apart from combinations that were kept from training, and those beside what copying a
-//! sibling of another skin tone would score ([`Composition::sibling_copy`]).
+//! sibling of another skin tone would score ([`Composition::sibling_copy`]). Beside that metric a [judge](crate::judge), which
+//! learned to see, names what was drawn, also for [prompts] of any words.
 
 pub mod metric;
+pub mod prompts;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -33,23 +35,23 @@ const SHOWN: usize = 64;
 /// Pairs in a row of a sheet.
 const COLUMNS: usize = 16;
 
-/// Draws the pictures of trials. `proceed` hears the share that is done, 0 to 1, and may stop it, which gives `None`.
+/// Draws captions, each with a seed. `proceed` hears the share that is done, 0 to 1, and may stop it, which gives `None`.
 ///
 /// # Errors
 /// Those of the generator.
 pub fn draw<B: Backend>(
     generator: &Generator<B>,
-    trials: &[Trial],
+    captions: &[(&str, u64)],
     sampling: &Sampling,
     mut proceed: impl FnMut(f64) -> ControlFlow<()>,
 ) -> Result<Option<Vec<Picture>>, Failure> {
     let side = generator.settings().size;
-    let batches = trials.chunks(generator.count());
+    let batches = captions.chunks(generator.count());
     let total = batches.len() as f64;
-    let mut pictures = Vec::with_capacity(trials.len());
+    let mut pictures = Vec::with_capacity(captions.len());
     for (number, batch) in batches.enumerate() {
         let requests: Vec<Request<'_>> =
-            batch.iter().map(|t| Request { prompt: &t.caption, seed: t.seed, ..Request::default() }).collect();
+            batch.iter().map(|&(prompt, seed)| Request { prompt, seed, ..Request::default() }).collect();
         let mut job = generator.start(&requests, sampling)?;
         loop {
             let progress = job.advance(LAUNCHES)?;

@@ -9,6 +9,7 @@ use super::{
     metric::{Features, rank},
     trials::{Language, Stratum, Trial},
 };
+use crate::judge::{Judge, Seen};
 
 /// How often the true picture is the nearest of the gallery, or among the five nearest.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -23,7 +24,7 @@ pub struct Score {
 
 impl Score {
     /// The score of ranks, counted from 0; `None` without any.
-    fn of(ranks: &[usize]) -> Option<Score> {
+    pub(super) fn of(ranks: &[usize]) -> Option<Score> {
         let share = |limit| ranks.iter().filter(|&&r| r < limit).count() as f64 / ranks.len() as f64;
         (!ranks.is_empty()).then(|| Score { count: ranks.len(), top1: share(1), top5: share(5) })
     }
@@ -80,6 +81,28 @@ pub struct Report {
     pub groups: Vec<Group>,
     /// Where the data holds combinations out.
     pub composition: Option<Composition>,
+    /// Kinds of things that a judge knows, if one looked.
+    pub kinds: Option<usize>,
+    /// How often a judge recognised what it knows, by language.
+    pub recognised: Vec<Group>,
+}
+
+impl Report {
+    /// Adds what a judge says of the drawings of things that it knows, other than those that were held out.
+    pub fn judged(&mut self, dataset: &Dataset, trials: &[Trial], seen: &[Seen], judge: &Judge) {
+        self.kinds = Some(judge.signs().len());
+        self.recognised.clear();
+        for language in Language::ALL {
+            let spoken = trials.iter().zip(seen).filter(|(trial, _)| trial.language == language && !trial.held_out);
+            let rank = |(trial, seen): (&Trial, &Seen)| {
+                let kind = judge.kind_of(&dataset.items[trial.item])?;
+                Some(seen.rank(&[kind]))
+            };
+            let ranks: Vec<usize> = spoken.filter_map(rank).collect();
+            let group = |score| Group { held_out: false, language, stratum: Some(Stratum::Base), score };
+            self.recognised.extend(Score::of(&ranks).map(group));
+        }
+    }
 }
 
 /// Measures pictures drawn for trials, in their order; trials without a picture do not count.
@@ -112,7 +135,8 @@ pub fn score(dataset: &Dataset, trials: &[Trial], drawn: &[Picture]) -> Report {
         whole.iter().any(|w| (w.held_out, w.language, w.score.count) == (g.held_out, g.language, g.score.count))
     };
     groups.retain(|g| g.stratum.is_none() || !repeats(g));
-    Report { gallery: gallery.len(), groups, composition: composition(dataset, &gallery, &drawn) }
+    let composition = composition(dataset, &gallery, &drawn);
+    Report { gallery: gallery.len(), groups, composition, kinds: None, recognised: Vec::new() }
 }
 
 struct Drawn<'a> {
@@ -203,9 +227,6 @@ impl fmt::Display for Report {
             "top-1",
             "top-5"
         )?;
-        let row = |f: &mut fmt::Formatter<'_>, name: &str, s: &Score| {
-            writeln!(f, "{name:38}{:>9}{:>9}{:>9}", s.count, percent(s.top1), percent(s.top5))
-        };
         for group in &self.groups {
             let set = if group.held_out { "held-out" } else { "seen" };
             let language = match group.language {
@@ -224,6 +245,13 @@ impl fmt::Display for Report {
             row(f, "control: a sibling of another tone", copy)?;
         }
         writeln!(f, "{:38}{:>9}{:>9}{:>9}", "chance", "", chance(1.0), chance(5.0))?;
+        if let Some(kinds) = self.kinds {
+            writeln!(f, "\n{:38}", format!("recognised among {kinds} things"))?;
+        }
+        for Group { language, score, .. } in &self.recognised {
+            let language = if *language == Language::Japanese { "Japanese" } else { "English" };
+            row(f, &format!("seen, {language}"), score)?;
+        }
         let Some(c) = &self.composition else { return Ok(()) };
         writeln!(f, "\nheld-out combinations")?;
         for tones in &c.tone {
@@ -245,6 +273,11 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
+}
+
+/// A line of a table of scores.
+pub(super) fn row(f: &mut fmt::Formatter<'_>, name: &str, s: &Score) -> fmt::Result {
+    writeln!(f, "{name:38}{:>9}{:>9}{:>9}", s.count, percent(s.top1), percent(s.top5))
 }
 
 fn percent(share: f64) -> String {

@@ -12,7 +12,7 @@ pub mod monitor;
 pub mod options;
 pub mod order;
 pub mod run;
-mod wording;
+pub(crate) mod wording;
 
 use std::{
     ops::ControlFlow,

@@ -2,10 +2,10 @@
 //! night, big or small, two or three of it, two things side by side or one above the other, wearing something. They
 //! teach words that the data alone never separates from the thing named.
 
-mod canvas;
-mod colour;
+pub(crate) mod canvas;
+pub(crate) mod colour;
 mod say;
-mod wear;
+pub(crate) mod wear;
 
 use yuragi_io::{Caption, Item, Picture, PictureError};
 

@@ -1,0 +1,107 @@
+//! `yuragi train judge`.
+
+use std::{
+    io::{self, IsTerminal},
+    ops::ControlFlow,
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use clap::{Args, value_parser};
+use yuragi::{
+    Failure, builtin_file,
+    cpu::Cpu,
+    graph::Precision,
+    io::{checkpoint::Archive, quantize::Groups},
+    judge::{Options, learn},
+    machine::Work,
+    model::Model,
+    train::{Source, data},
+};
+
+use super::common::{DeviceFlags, Progress, check_place, flow, interruption, open};
+
+/// Between two lines where there is no terminal for a bar.
+const LINE_EVERY: Duration = Duration::from_secs(30);
+/// Weights that share a scale.
+const GROUP: usize = 96;
+
+/// Learn a judge for `evaluate`: a small classifier that names the emoji in a picture, and tells how many there are.
+///
+/// It learns from true pictures, shifted, scaled, blurred, recoloured, autoencoded and put beside each other. Ctrl-C keeps
+/// what was learned.
+#[derive(Args)]
+pub struct JudgeFlags {
+    /// `emoji`, or `emoji:FONT`
+    #[arg(long, default_value = "emoji")]
+    data: Source,
+    /// The file to write
+    #[arg(long, default_value = "judge.safetensors", value_name = "FILE")]
+    out: PathBuf,
+    /// The model whose autoencoder pictures pass [default: the built-in model]
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Steps
+    #[arg(long, default_value_t = Options::default().steps, value_parser = value_parser!(u64).range(1..))]
+    steps: u64,
+    /// Pictures of one step
+    #[arg(long, default_value_t = 32, value_parser = value_parser!(u32).range(1..=1024))]
+    batch: u32,
+    /// Peak learning rate
+    #[arg(long, default_value_t = Options::default().rate)]
+    rate: f64,
+    /// Bits of a weight: 4, 5, 6 or 8
+    #[arg(long, default_value_t = 5)]
+    bits: usize,
+    /// Decides initial weights and pictures
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Threads; the weights do not depend on them
+    #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    #[command(flatten)]
+    device: DeviceFlags,
+}
+
+impl JudgeFlags {
+    /// Learns until done or interrupted, and writes the judge.
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        check_place(&self.out)?;
+        let groups = Groups::new(self.bits, GROUP)
+            .ok_or_else(|| Failure::new(format!("`--bits` is {}; legal are 4, 5, 6 and 8", self.bits)))?;
+        if !(self.rate > 0.0 && self.rate <= 1.0) {
+            return Err(Failure::new(format!("`--rate` is {}; it must be above 0 and at most 1", self.rate)));
+        }
+        let interrupted = interruption("keeping what was learned")?;
+        let model = match &self.model {
+            Some(path) => open(path)?.0,
+            None => Model::read(&Archive::from_static(builtin_file())?)?,
+        };
+        let dataset = data::load(&self.data, None, model.settings.size)?;
+        let cpu = self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into()));
+        let machine = self.device.machine(cpu, Work::MUCH)?;
+        if machine.precision() == Precision::F16 {
+            return Err(Failure::new("gradients vanish in f16 without a scaled loss: learn with bf16, tf32 or f32"));
+        }
+        let options = Options { steps: self.steps, batch: self.batch as usize, rate: self.rate, seed: self.seed };
+        let (mut progress, mut told) = (Progress::new("learning")?, Instant::now());
+        let mut done = 0;
+        let judge = learn(&dataset, &model, options, &machine, &mut |step, loss| {
+            done = step;
+            progress.set(step as f64 / self.steps as f64);
+            if told.elapsed() >= LINE_EVERY && !io::stderr().is_terminal() {
+                told = Instant::now();
+                eprintln!("{step}/{} loss {loss:.3}", self.steps);
+            }
+            if step == 0 { ControlFlow::Continue(()) } else { flow(&interrupted) }
+        })?;
+        drop(progress);
+        judge.save(&self.out, groups)?;
+        if done + 1 < self.steps {
+            eprintln!("interrupted after {done} of {} steps", self.steps);
+        }
+        eprintln!("{} kinds of things: {}", judge.signs().len(), self.out.display());
+        Ok(ExitCode::SUCCESS)
+    }
+}
