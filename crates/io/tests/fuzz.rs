@@ -8,9 +8,11 @@ use yuragi_io::gguf::Gguf;
 use yuragi_io::lora::Lora;
 use yuragi_io::parameters::Parameters;
 use yuragi_io::quantize::Groups;
+use yuragi_io::stable_diffusion::read_tiny;
 use yuragi_io::textual_inversion::Embedding;
 use yuragi_io::{Checkpoint, Picture, Tensor, png};
 use yuragi_models::prompt::{chunks, networks, schedule, weighted};
+use yuragi_models::stable_diffusion::{TinyAutoencoder, preview};
 use yuragi_models::tokenizer::Clip;
 
 /// Inputs of a reader.
@@ -84,9 +86,14 @@ fn safetensors_headers() {
     }
     let mut embedding = Checkpoint::default();
     embedding.insert("emb_params", Tensor::from_values(&[2, 2], &[1.0f32, 2.0, 3.0, 4.0]).unwrap());
+    let mut tiny = Checkpoint::default();
+    for spec in preview(&TinyAutoencoder { latent: 1, channels: 1, decoder: vec![1] }, 1, [2, 2]).unwrap().params() {
+        let values = vec![0.5f32; spec.shape.iter().product()];
+        tiny.insert(&spec.name, Tensor::from_values(&spec.shape, &values).unwrap());
+    }
     let words = ["\"", "{", "}", "[", "]", ":", ",", "[0,8]", "F32", "F8_E4M3", "U8", "shape", "dtype", "data_offsets"];
     let more = ["__metadata__", "9223372036854775807", "18446744073709551616", "-1", "1e999", "\\u0000", ".scale"];
-    let seeds = [whole, lora, embedding].map(|file| file.to_bytes().unwrap());
+    let seeds = [whole, lora, embedding, tiny].map(|file| file.to_bytes().unwrap());
     run("safetensors", &seeds, &[&words[..], &more].concat(), |bytes| {
         let Ok(archive) = Archive::from_bytes(bytes.to_vec()) else { return false };
         for name in archive.names() {
@@ -95,6 +102,7 @@ fn safetensors_headers() {
         }
         let _ = Embedding::new(&archive, "word").map(|embedding| embedding.count());
         let _ = Lora::new(archive).map(|lora| lora.count());
+        let _ = Archive::from_bytes(bytes.to_vec()).map(read_tiny);
         true
     });
 }

@@ -37,7 +37,7 @@ use yuragi_models::stable_diffusion::{self as sd, Batch, Checkpoint};
 
 pub use error::ModelError;
 pub use latents::{read_latents, save_latents};
-pub use tiny::open_tiny;
+pub use tiny::{open_tiny, read_tiny};
 
 use crate::checkpoint::Archive;
 use crate::gguf::{Gguf, MAGIC};

@@ -8,6 +8,7 @@ use yuragi_models::stable_diffusion::{TinyAutoencoder, preview};
 
 use super::source::{Part, Tensors};
 use super::{ModelError, archive, files};
+use crate::checkpoint::Archive;
 
 /// Opens the decoder of a tiny autoencoder. Its extents follow from the tensors.
 ///
@@ -15,11 +16,25 @@ use super::{ModelError, archive, files};
 /// One line that names the file and what is wrong in it.
 pub fn open_tiny(path: &Path) -> Result<(TinyAutoencoder, Params), ModelError> {
     let file = match path.is_dir() {
-        true => files(path)?.into_iter().next().unwrap_or_else(|| path.to_owned()),
+        true => match &files(path)?[..] {
+            [file] => file.clone(),
+            several => {
+                let reason = format!("a tiny autoencoder is one file, not {} files", several.len());
+                return Err(ModelError::Absent { path: path.to_owned(), reason });
+            }
+        },
         false => path.to_owned(),
     };
-    let opened = archive(&file)?;
-    let absent = |reason: &str| ModelError::Absent { path: path.to_owned(), reason: reason.to_owned() };
+    read_tiny(archive(&file)?)
+}
+
+/// The same of a file that is open already.
+///
+/// # Errors
+/// As for [`open_tiny`].
+pub fn read_tiny(opened: Archive) -> Result<(TinyAutoencoder, Params), ModelError> {
+    let origin = opened.origin().to_owned();
+    let absent = |reason: &str| ModelError::Absent { path: origin.clone().into(), reason: reason.to_owned() };
     let layers: Vec<(usize, String)> = opened.names().iter().filter_map(|name| layer(name)).collect();
     let plain: BTreeSet<usize> =
         layers.iter().filter(|(_, rest)| rest == "weight").map(|(number, _)| *number).collect();
@@ -42,8 +57,7 @@ pub fn open_tiny(path: &Path) -> Result<(TinyAutoencoder, Params), ModelError> {
     let [channels @ 1..=4096, latent @ 1..=64, 3, 3] = shape[..] else {
         return Err(absent(&format!("its first layer has shape {shape:?}")));
     };
-    let tiny = TinyAutoencoder { latent, channels, encoder: Vec::new(), decoder: levels };
-    let origin = path.display().to_string();
+    let tiny = TinyAutoencoder { latent, channels, decoder: levels };
     let graph = preview(&tiny, 1, [2, 2]).map_err(|reason| ModelError::Network { origin: origin.clone(), reason })?;
     let (params, _) = tensors.params(&origin, graph.params())?;
     Ok((tiny, params))

@@ -284,14 +284,9 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
         self.generator.pipeline.colours(guess)
     }
 
-    /// Evaluations of the denoiser that were made, of [all](Job::evaluations).
+    /// Evaluations of the denoiser that were made; most samplers make one a step.
     pub fn evaluated(&self) -> usize {
         self.sampler.done()
-    }
-
-    /// Evaluations of the denoiser from start to end; most samplers make one a step.
-    pub fn evaluations(&self) -> usize {
-        self.sampler.evaluations()
     }
 
     /// Whether the latents are those of the end: only decoding is left, or nothing.

@@ -11,7 +11,6 @@
 //! | [`encode`] | picture | mean, deviation |
 //! | [`decode`] | latent | picture |
 //! | [`preview`] | latent | picture |
-//! | [`preview_encode`] | picture | latent |
 //! | [`adapter_training`] | mean, deviation, key, levels, hyper; tokens, .. | loss, norm |
 //!
 //! Shapes, for B pictures of W×H pixels in latents of w×h, with words in C chunks of L tokens: ids `I32 [B·C, L]` and
@@ -185,18 +184,6 @@ pub fn preview(tiny: &TinyAutoencoder, pictures: usize, latent: [usize; 2]) -> R
     let [h, w] = latent;
     let latent = b.input("latent", &[pictures, h, w, tiny.latent], DType::F32);
     b.finish(&[("picture", tiny.decode(&Scope::new(&b).enter("taesd"), latent))])
-}
-
-/// Pictures to latents by the tiny autoencoder.
-///
-/// # Errors
-/// As for [`encode_text`].
-#[track_caller]
-pub fn preview_encode(tiny: &TinyAutoencoder, pictures: usize, picture: [usize; 2]) -> Result<Graph, BuildError> {
-    let b = Builder::new();
-    let [height, width] = picture;
-    let picture = b.input("picture", &[pictures, height, width, 3], DType::F32);
-    b.finish(&[("latent", tiny.encode(&Scope::new(&b).enter("taesd"), picture))])
 }
 
 /// A guidance weight as networks that guide themselves are told it (Meng et al. 2022; Luo et al. 2023): sines, then

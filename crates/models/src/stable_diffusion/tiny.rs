@@ -5,17 +5,15 @@ use alloc::vec::Vec;
 use yuragi_graph::{Tensor, op::Window};
 use yuragi_nn::{Scope, upsample};
 
-use super::layers::{Bias, conv3, convolution, halving};
+use super::layers::{Bias, conv3, convolution};
 
-/// The extents of a tiny autoencoder.
+/// The extents of a tiny autoencoder's decoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TinyAutoencoder {
     /// Channels of the latent.
     pub latent: usize,
     /// Channels of every layer.
     pub channels: usize,
-    /// Blocks of each level of the encoder, from the picture's size down.
-    pub encoder: Vec<usize>,
     /// Blocks of each level of the decoder, from the latent's size up.
     pub decoder: Vec<usize>,
 }
@@ -23,27 +21,11 @@ pub struct TinyAutoencoder {
 impl Default for TinyAutoencoder {
     /// The published one.
     fn default() -> TinyAutoencoder {
-        TinyAutoencoder { latent: 4, channels: 64, encoder: [1, 3, 3, 3].into(), decoder: [3, 3, 3, 1].into() }
+        TinyAutoencoder { latent: 4, channels: 64, decoder: [3, 3, 3, 1].into() }
     }
 }
 
 impl TinyAutoencoder {
-    /// Pictures `[N, H, W, 3]` in −1..1 → latents `[N, H/f, W/f, latent]`, scaled as the denoiser has them.
-    #[track_caller]
-    pub fn encode<'g>(&self, s: &Scope<'g>, picture: Tensor<'g>) -> Tensor<'g> {
-        let mut layers = Layers { s: s.enter("encoder.layers"), next: 0 };
-        let mut x = picture * 0.5 + 0.5;
-        for (level, &blocks) in self.encoder.iter().enumerate() {
-            let s = layers.enter();
-            x = match level {
-                0 => conv3(&s, x, self.channels),
-                _ => convolution(&s, x, self.channels, halving([1; 4]), Bias::No),
-            };
-            x = (0..blocks).fold(x, |x, _| block(&layers.enter(), x));
-        }
-        conv3(&layers.enter(), x, self.latent)
-    }
-
     /// Latents as the denoiser has them `[N, H, W, latent]` → pictures `[N, H·f, W·f, 3]`, about −1..1.
     #[track_caller]
     pub fn decode<'g>(&self, s: &Scope<'g>, latent: Tensor<'g>) -> Tensor<'g> {

@@ -119,7 +119,7 @@ fn t32_pictures_are_decoded_in_tiles() {
 fn t32_previews_show_what_comes() {
     let scratch = Scratch::new();
     let model = model();
-    let tiny = TinyAutoencoder { latent: 4, channels: 8, encoder: Vec::new(), decoder: vec![1, 1] };
+    let tiny = TinyAutoencoder { latent: 4, channels: 8, decoder: vec![1, 1] };
     let tae = |name: &str, tiny: &TinyAutoencoder| {
         let mut file = Checkpoint::default();
         for spec in sd::preview(tiny, 1, [2, 2]).unwrap().params() {
