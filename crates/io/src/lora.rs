@@ -98,6 +98,12 @@ pub struct Merged {
     pub unused: Vec<String>,
 }
 
+/// Whether there is a file at a path, or a folder with one that PEFT or diffusers writes.
+#[must_use]
+pub fn is_there(path: &Path) -> bool {
+    path.is_file() || FILES.iter().any(|name| path.join(name).is_file())
+}
+
 impl Lora {
     /// Opens a file, or a folder as PEFT or diffusers writes it.
     ///

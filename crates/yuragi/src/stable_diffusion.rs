@@ -12,6 +12,28 @@ use yuragi_models::{
 
 use crate::Failure;
 
+/// What a checkpoint can be told to predict, by its names in flags and files.
+pub const PREDICTIONS: [(&str, PredictionType); 4] = [
+    ("epsilon", PredictionType::Epsilon),
+    ("v", PredictionType::Velocity),
+    ("sample", PredictionType::Sample),
+    ("flow", PredictionType::Flow),
+];
+
+/// What a name says that a checkpoint predicts.
+///
+/// # Errors
+/// Another name.
+pub fn prediction(text: &str) -> Result<PredictionType, String> {
+    let found = PREDICTIONS.iter().find(|(name, _)| *name == text).map(|(_, prediction)| *prediction);
+    found.ok_or_else(|| "it must be epsilon, v, sample or flow".to_owned())
+}
+
+/// The name of what a checkpoint predicts.
+pub fn prediction_name(prediction: PredictionType) -> &'static str {
+    PREDICTIONS.iter().find(|(_, known)| *known == prediction).map_or("", |(name, _)| name)
+}
+
 /// What of a checkpoint draws.
 ///
 /// ```no_run

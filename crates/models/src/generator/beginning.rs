@@ -10,7 +10,7 @@ use super::{Begin, Request};
 pub(super) struct Beginning {
     /// Whether the latents are known already.
     pub drawn: bool,
-    /// All of them, `[n, H, W, 3]`.
+    /// All pictures, `[n, H, W, 3]`; none where latents are known.
     pub pictures: Vec<f32>,
     /// The same with 0 where they are drawn anew.
     pub kept: Vec<f32>,
@@ -41,7 +41,8 @@ impl Beginning {
         first: Point,
     ) -> Beginning {
         let pixels = width * height;
-        let mut pictures = vec![0.0; n * pixels * 3];
+        let drawn = requests.iter().any(|request| matches!(request.begin, Begin::Drawn(_)));
+        let mut pictures = vec![0.0; if drawn { 0 } else { n * pixels * 3 }];
         let mut kept = pictures.clone();
         let mut mask = vec![1.0; n * h * w];
         let mut masked = false;
@@ -50,26 +51,26 @@ impl Beginning {
         for (place, request) in requests.iter().enumerate() {
             let (picture, hole) = match request.begin {
                 Begin::Picture(picture, hole) => (picture, hole),
-                Begin::Drawn(drawn) => {
-                    latents.splice(place * drawn.len()..(place + 1) * drawn.len(), drawn.iter().copied());
+                Begin::Drawn(latent) => {
+                    latents.splice(place * latent.len()..(place + 1) * latent.len(), latent.iter().copied());
                     continue;
                 }
                 Begin::Noise | Begin::Latents(_) => continue,
             };
             masked |= hole.is_some();
             // Without a mask all is drawn anew.
-            let drawn = |pixel: usize| hole.and_then(|hole| hole.get(pixel)).is_none_or(|v| *v >= 0.5);
+            let anew = |pixel: usize| hole.and_then(|hole| hole.get(pixel)).is_none_or(|v| *v >= 0.5);
             let range = place * pixels * 3..(place + 1) * pixels * 3;
             pictures[range.clone()].copy_from_slice(picture);
             let rest = kept[range].chunks_exact_mut(3).zip(picture.chunks_exact(3)).enumerate();
-            rest.filter(|(pixel, _)| !drawn(*pixel)).for_each(|(_, (to, from))| to.copy_from_slice(from));
+            rest.filter(|(pixel, _)| !anew(*pixel)).for_each(|(_, (to, from))| to.copy_from_slice(from));
             for (i, to) in mask.iter_mut().skip(place * h * w).take(h * w).enumerate() {
                 let (row, column) = (i / w * (height / h.max(1)), i % w * (width / w.max(1)));
-                *to = f32::from(u8::from(drawn(row * width + column)));
+                *to = f32::from(u8::from(anew(row * width + column)));
             }
         }
         Beginning {
-            drawn: requests.iter().any(|request| matches!(request.begin, Begin::Drawn(_))),
+            drawn,
             pictures,
             kept,
             mask,

@@ -10,9 +10,13 @@ use clap::Args;
 use yuragi::{
     Failure,
     diffusion::config::PredictionType,
-    io::{lora::Lora, parameters::Parameters, textual_inversion::Embedding},
+    io::{
+        lora::{self, Lora},
+        parameters::Parameters,
+        textual_inversion::Embedding,
+    },
     models::prompt::Network,
-    stable_diffusion::Loaded as Checkpoint,
+    stable_diffusion::{Loaded as Checkpoint, prediction, prediction_name},
 };
 
 use super::common::Loaded;
@@ -25,13 +29,6 @@ const FOLDERS: [&str; 7] = ["", "lora", "loras", "Lora", "../lora", "../loras", 
 const ADAPTERS: &str = "Lora";
 const EMBEDDINGS: &str = "Embeddings";
 const PREDICTION: &str = "Prediction";
-/// What a checkpoint can be told to predict.
-const PREDICTIONS: [(&str, PredictionType); 4] = [
-    ("epsilon", PredictionType::Epsilon),
-    ("v", PredictionType::Velocity),
-    ("sample", PredictionType::Sample),
-    ("flow", PredictionType::Flow),
-];
 
 /// Adapters, words that were learnt, and what else is said of a checkpoint.
 #[derive(Args)]
@@ -53,11 +50,6 @@ pub struct AdapterFlags {
     /// [default: as the files say; single files of version 2 that say nothing predict v, those for inpainting epsilon]
     #[arg(long, value_parser = prediction)]
     prediction: Option<PredictionType>,
-}
-
-fn prediction(text: &str) -> Result<PredictionType, String> {
-    let found = PREDICTIONS.iter().find(|(name, _)| *name == text).map(|(_, prediction)| *prediction);
-    found.ok_or_else(|| "it must be epsilon, v, sample or flow".to_owned())
 }
 
 /// An adapter, and how much of it.
@@ -88,7 +80,8 @@ impl fmt::Display for Adapter {
 }
 
 fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.strip_suffix(".safetensors").unwrap_or(&name).to_owned()
 }
 
 impl AdapterFlags {
@@ -142,8 +135,7 @@ impl AdapterFlags {
         let files =
             folders.iter().flat_map(|folder| [name.to_owned(), format!("{name}.safetensors")].map(|n| folder.join(n)));
         // A folder of that name is an adapter only if it holds one.
-        let there = |path: &PathBuf| path.is_file() || path.join("adapter_config.json").is_file();
-        files.into_iter().find(there).ok_or_else(|| {
+        files.into_iter().find(|path| lora::is_there(path)).ok_or_else(|| {
             Failure::new(format!("there is no LoRA {name:?} beside the model: say where it is with `--lora-dir`"))
         })
     }
@@ -179,8 +171,7 @@ impl AdapterFlags {
         };
         list(ADAPTERS, self.adapters.iter().map(Adapter::to_string).collect());
         list(EMBEDDINGS, self.embeddings.iter().map(|path| stem(path)).collect());
-        let told = PREDICTIONS.iter().filter(|(_, prediction)| Some(*prediction) == self.prediction);
-        list(PREDICTION, told.map(|(name, _)| (*name).to_owned()).collect());
+        list(PREDICTION, self.prediction.iter().map(|told| prediction_name(*told).to_owned()).collect());
     }
 }
 
@@ -213,5 +204,12 @@ mod tests {
         assert_eq!(read(r"C:\hat.safetensors:-2"), Ok((r"C:\hat.safetensors".into(), -2.0)));
         assert_eq!(read(r"C:\hat"), Ok((r"C:\hat".into(), 1.0)));
         assert!(read(":1").is_err() && read("hat:inf").is_err() && read("").is_err());
+    }
+
+    #[test]
+    fn names_keep_their_dots() {
+        let told = |path: &str| Adapter { path: path.into(), weight: 1.0 }.to_string();
+        assert_eq!(told("loras/hat.v2.safetensors"), "hat.v2:1");
+        assert_eq!(told("loras/hat.v2/"), "hat.v2:1");
     }
 }

@@ -9,6 +9,8 @@ use yuragi::{
     models::generator::Begin,
 };
 
+use super::hires::SCALE;
+
 /// Where pictures begin, and how large they are.
 #[derive(Args)]
 pub struct BeginFlags {
@@ -79,10 +81,17 @@ impl BeginFlags {
                 self.init_latents = found(made, LATENTS, from, "--init-latents")?;
             }
         }
-        if let Some(strength) = made.number::<f64>("Denoising strength")?.filter(|_| self.image.is_some()) {
+        // Of two passes, it is the second one's.
+        let own = self.image.is_some() && made.get(SCALE).is_none();
+        if let Some(strength) = made.number::<f64>("Denoising strength")?.filter(|_| own) {
             self.strength.get_or_insert(strength.clamp(0.0, 1.0));
         }
         Ok(())
+    }
+
+    /// Whether a picture is named.
+    pub fn names_image(&self) -> bool {
+        self.image.is_some()
     }
 
     /// Notes where pictures begin.

@@ -145,6 +145,7 @@ impl Generate {
         }
         self.preview.apply(&mut loaded)?;
         let (pipeline, params) = loaded.into_parts()?;
+        self.preview.note(&*pipeline);
         let begin = self.begin.read(pipeline.size(), step, |size| pipeline.latent(size))?;
         let sampling = Sampling { strength: begin.strength, ..self.sampling.sampling(pipeline.sampling()) };
         // Without guidance, nothing is led away from.
@@ -208,6 +209,9 @@ impl Generate {
             let only_latents = hires.as_ref().is_some_and(|hires| !hires.of_picture);
             let mut stopped = self.draw(&mut job, only_latents, |done| tell(share * done))?;
             if let (false, Some(hires), Some(larger)) = (stopped, &hires, &larger) {
+                if hires.of_picture {
+                    (0..group.len()).try_for_each(|place| check_colours(&job, place, &sampling))?;
+                }
                 let begins = hires.begins(&job, group.len())?;
                 let requests: Vec<Request<'_>> = requests
                     .iter()
@@ -219,13 +223,11 @@ impl Generate {
             }
             if stopped {
                 eprintln!("interrupted; {first} of {count} pictures were written");
+                self.save_latents(&latents, pipeline.latent(size))?;
                 return Ok(ExitCode::from(INTERRUPTED));
             }
             for (place, &(number, seed)) in group.iter().enumerate() {
-                if job.picture(place).is_some_and(|values| values.iter().any(|v| !v.is_finite())) {
-                    let hint = if sampling.guidance == 1.0 { "its weights overflow" } else { "try less guidance" };
-                    return Err(Failure::new(format!("the model drew numbers that are no colours: {hint}")));
-                }
+                check_colours(&job, place, &sampling)?;
                 let latent: usize = job.latent().iter().product();
                 latents.extend(job.latents().chunks_exact(latent).nth(place).map(<[f32]>::to_vec));
                 let picture = Picture::new(width, height, job.rgb8(place).unwrap_or_default())?;
@@ -245,10 +247,16 @@ impl Generate {
                 })?;
             }
         }
-        if let Some(path) = &self.save_latents {
-            stable_diffusion::save_latents(path, &latents, pipeline.latent(size))?;
-        }
+        self.save_latents(&latents, pipeline.latent(size))?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Writes the latents of the pictures that were written, if there are any and they are asked for.
+    fn save_latents(&self, latents: &[Vec<f32>], shape: [usize; 3]) -> Result<(), Failure> {
+        match self.save_latents.as_deref().filter(|_| !latents.is_empty()) {
+            Some(path) => Ok(stable_diffusion::save_latents(path, latents, shape)?),
+            None => Ok(()),
+        }
     }
 
     /// Takes from the picture that `--from` names what was not asked for; gives the name of its model.
@@ -266,8 +274,11 @@ impl Generate {
         if let Some(skip) = made.number("Clip skip").map_err(|error| failed(&error))? {
             self.clip_skip.get_or_insert(if (1..=12).contains(&skip) { skip } else { 1 });
         }
+        // A picture that is named takes the place of the first pass.
+        if !self.begin.names_image() {
+            self.hires.complete(&made).map_err(|error| failed(&error))?;
+        }
         self.begin.complete(&made, path)?;
-        self.hires.complete(&made).map_err(|error| failed(&error))?;
         if let Some(side) = made.number(TILES).map_err(|error| failed(&error))? {
             self.tiles.get_or_insert(side);
         }
@@ -330,6 +341,19 @@ impl Generate {
             }
         }
     }
+}
+
+/// Whether a drawn picture is one.
+fn check_colours<B: Backend, P: Pipeline>(
+    job: &Job<'_, B, &B::Store, P>,
+    place: usize,
+    sampling: &Sampling,
+) -> Result<(), Failure> {
+    if job.picture(place).is_some_and(|values| values.iter().any(|v| !v.is_finite())) {
+        let hint = if sampling.guidance == 1.0 { "its weights overflow" } else { "try less guidance" };
+        return Err(Failure::new(format!("the model drew numbers that are no colours: {hint}")));
+    }
+    Ok(())
 }
 
 /// Words that a model never met, the first few of them, with the nearest that it knows.

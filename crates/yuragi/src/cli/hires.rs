@@ -6,7 +6,7 @@ use yuragi::{
     graph::Backend,
     io::{Picture, parameters::Parameters},
     models::{
-        generator::{Batch, Begin, Job, MOST_STEPS, Pipeline, Sampling},
+        generator::{Batch, Begin, Job, Pipeline, Sampling},
         latents::enlarged,
     },
 };
@@ -16,7 +16,7 @@ use super::begin::strength;
 /// How much is drawn anew where nobody says.
 const STRENGTH: f64 = 0.7;
 /// What a picture calls the second pass.
-const SCALE: &str = "Hires upscale";
+pub const SCALE: &str = "Hires upscale";
 const STEPS: &str = "Hires steps";
 const UPSCALER: &str = "Hires upscaler";
 const SHARE: &str = "Denoising strength";
@@ -69,8 +69,11 @@ impl HiresFlags {
         if let Some(share) = made.number::<f64>(SHARE)? {
             self.hires_strength.get_or_insert(share.clamp(0.0, 1.0));
         }
-        if let Some(steps) = made.number::<usize>(STEPS)?.filter(|steps| (1..=MOST_STEPS).contains(steps)) {
-            self.hires_steps.get_or_insert(steps);
+        if let Some(told) = made.get(STEPS).filter(|_| self.hires_steps.is_none()) {
+            match steps(told) {
+                Ok(steps) => self.hires_steps = Some(steps),
+                Err(legal) => eprintln!("note: its `{STEPS}` is {told:?}, and not used: {legal}"),
+            }
         }
         if let Some(upscaler) = made.get(UPSCALER) {
             let latent = upscaler.starts_with("Latent");

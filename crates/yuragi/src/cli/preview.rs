@@ -47,6 +47,16 @@ impl PreviewFlags {
         }
     }
 
+    /// Says if nothing will be seen: nobody knows the colours of the model's latents.
+    pub fn note(&self, pipeline: &dyn Pipeline) {
+        let [_, _, channels] = pipeline.latent(pipeline.size());
+        if let (Some(path), None) = (&self.preview, &self.tae)
+            && pipeline.colours(&vec![0.0; channels]).is_none()
+        {
+            eprintln!("note: {} is not written: the colours of this model's latents are not known", path.display());
+        }
+    }
+
     /// Shows a job as it is.
     pub fn show<B: Backend, P: Pipeline>(&self, job: &Job<'_, B, &B::Store, P>) -> Result<(), Failure> {
         let Some(path) = &self.preview else { return Ok(()) };

@@ -2,7 +2,7 @@ use std::fs;
 
 use yuragi::{
     cpu::Cpu,
-    io::{Picture, png},
+    io::{Picture, checkpoint::Archive, png},
     models::generator::{Generator, Request, Sampling},
 };
 
@@ -222,4 +222,15 @@ fn ctrl_c_stops_and_leaves_no_half_file() {
     assert_eq!(ended.code, Some(130), "{}", ended.err);
     assert!(ended.err.contains("0 of 1 pictures were written"), "{}", ended.err);
     assert!(scratch.names().is_empty());
+    // What was written keeps its latents.
+    let common =
+        ["generate", "", "--steps", "60", "--seed", "1", "-n", "64", "-o", "x.png", "--save-latents", "l.safetensors"];
+    let mut running = scratch.start(&common, "draws anything");
+    running.until(|| scratch.join("x-1.png").exists());
+    running.signal("INT");
+    let ended = running.end();
+    assert_eq!(ended.code, Some(130), "{}", ended.err);
+    let written = scratch.names().len() - 1;
+    let latents = Archive::open(scratch.join("l.safetensors")).unwrap().shape("latents").unwrap();
+    assert!(written < 64 && latents[0] == written, "{latents:?} of {written}");
 }

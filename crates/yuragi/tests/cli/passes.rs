@@ -5,7 +5,7 @@ use std::fs;
 use yuragi::{
     cpu::Cpu,
     graph::{Backend, HostTensor, Params, Plan, Slice, SliceMut},
-    io::{Checkpoint, Picture, Tensor, stable_diffusion as files},
+    io::{Checkpoint, Picture, Tensor, png, stable_diffusion as files},
     models::{
         generator::{Batch, Begin, Generator, Request, Sampling},
         stable_diffusion::{self as sd, TinyAutoencoder},
@@ -41,6 +41,18 @@ fn t32_pictures_are_drawn_once_more_in_a_larger_size() {
     fs::rename(scratch.join("x.png"), scratch.join("picture.png")).unwrap();
     scratch.succeed(["generate", "--from", "picture.png", "--model", &model, "-o", "again.png"]);
     assert!(fs::read(scratch.join("picture.png")).unwrap() == fs::read(scratch.join("again.png")).unwrap());
+
+    // A picture that is named takes the first pass's place.
+    let from = ["generate", "--from", "latent.png", "--model", &model, "--image", "picture.png", "-o", "again.png"];
+    scratch.succeed(from);
+    assert_eq!(size(&Picture::open(scratch.join("again.png")).unwrap()), (24, 36));
+    // More steps than a flag can say are not taken.
+    let text =
+        "a cat\nSteps: 2, Sampler: Euler, CFG scale: 2, Seed: 1, Size: 16x16, Hires upscale: 2, Hires steps: 5000";
+    png::save(scratch.join("other.png"), &Picture::filled(8, 8, [9; 3]).unwrap(), &[("parameters", text)]).unwrap();
+    let ended = scratch.succeed(["generate", "--from", "other.png", "--model", &model, "-o", "again.png"]);
+    assert!(ended.err.contains("`Hires steps` is \"5000\"") && ended.err.contains("1 to 1000"), "{}", ended.err);
+    assert_eq!(size(&Picture::open(scratch.join("again.png")).unwrap()), (32, 32));
 
     let wrong = |flags: &[&str], word: &str| {
         let ended = scratch.run(["generate", "x", "--model", &model].iter().chain(flags));
@@ -184,4 +196,10 @@ fn t32_previews_show_what_comes() {
     assert_eq!(scratch.run(["generate", "x", "--tae", "tae.safetensors"]).code, Some(2));
     scratch.succeed(["generate", "a cat", "--seed", "1", "--preview", "q.png", "-o", "z.png"]);
     assert_eq!(Picture::open(scratch.join("q.png")).unwrap().width(), 16);
+    fs::remove_file(scratch.join("q.png")).unwrap();
+    scratch.model("grey.safetensors", |file| file.set("latents.colour", ""));
+    let common = ["generate", "a cat", "--seed", "1", "--steps", "2", "--model", "grey.safetensors"];
+    let ended = scratch.succeed(common.iter().chain(&["--preview", "q.png", "-o", "z.png"]));
+    assert!(ended.err.contains("note: q.png is not written"), "{}", ended.err);
+    assert!(!scratch.join("q.png").exists());
 }
