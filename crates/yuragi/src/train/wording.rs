@@ -173,12 +173,8 @@ const JAPANESE_WORN: [&str; 7] = ["帽", "メガネ", "眼鏡", "めがね", "�
 
 fn names(caption: &str, words: &[&str], parts: &[&str]) -> bool {
     let text = normal(caption);
-    text.split(|c: char| !c.is_alphanumeric()).any(|word| words.contains(&word) || is_number(word, words))
+    text.split(|c: char| !c.is_alphanumeric()).any(|word| words.contains(&word))
         || parts.iter().any(|part| text.contains(part))
-}
-
-fn is_number(word: &str, words: &[&str]) -> bool {
-    words == NUMBERS && !word.is_empty() && word.chars().all(|c| c.is_ascii_digit())
 }
 
 /// Whether a caption says how big a thing is.
@@ -188,7 +184,8 @@ pub fn names_size(caption: &str) -> bool {
 
 /// Whether a caption says how many there are.
 pub fn names_number(caption: &str) -> bool {
-    names(caption, &NUMBERS, &JAPANESE_NUMBERS)
+    let digits = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_digit());
+    names(caption, &NUMBERS, &JAPANESE_NUMBERS) || normal(caption).split(|c: char| !c.is_alphanumeric()).any(digits)
 }
 
 /// Whether a caption says what time of the day it is, or shows what tells it.

@@ -46,7 +46,7 @@ fn t32_steps_from_given_latents_are_those_of_diffusers() {
         let size = want.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
         let error = have.iter().zip(&want).fold(0.0_f32, |m, (a, b)| m.max((a - b).abs()));
         println!("{sampler}: {:.1e}", error / size);
-        assert!(error <= 1e-3 * size, "{sampler}: off by {error} of {size}");
+        assert!(error <= 1e-5 * size, "{sampler}: off by {error} of {size}");
     }
 }
 
@@ -100,7 +100,7 @@ fn compare(scratch: &Scratch, model: &str, key: &str, latent: [usize; 3], flags:
     let size = want.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
     let error = have.iter().zip(&want).fold(0.0_f32, |m, (a, b)| m.max((a - b).abs()));
     println!("{key}: {:.1e}", error / size);
-    assert!(error <= 1e-3 * size, "{key}: off by {error} of {size}");
+    assert!(error <= 1e-5 * size, "{key}: off by {error} of {size}");
 }
 
 const SMALL: [&str; 4] = ["--width", "16", "--height", "16"];
