@@ -56,6 +56,14 @@ impl Cuda {
         Cuda { tf32: rounded, ..self }
     }
 
+    /// The parameters whose names are wanted, as they are now.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn download_only(&self, store: &CudaStore, wanted: &dyn Fn(&str) -> bool) -> Result<Params, RunError> {
+        Ok(store.download(wanted)?)
+    }
+
     /// The device.
     pub fn device(&self) -> &Arc<Device> {
         &self.device
@@ -94,6 +102,6 @@ impl Backend for Cuda {
     }
 
     fn download(&self, store: &CudaStore) -> Result<Params, RunError> {
-        Ok(store.download()?)
+        self.download_only(store, &|_| true)
     }
 }

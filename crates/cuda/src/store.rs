@@ -54,9 +54,10 @@ impl CudaStore {
         Ok(store)
     }
 
-    pub(crate) fn download(&self) -> Result<Params, CudaError> {
+    /// The tensors whose names are wanted.
+    pub(crate) fn download(&self, wanted: &dyn Fn(&str) -> bool) -> Result<Params, CudaError> {
         let mut params = Params::new();
-        for tensor in &self.tensors {
+        for tensor in self.tensors.iter().filter(|tensor| wanted(&tensor.name)) {
             let mut bytes = vec![0; tensor.block.bytes()];
             tensor.block.read(&mut bytes)?;
             let host = if tensor.dtype == DType::F32 {

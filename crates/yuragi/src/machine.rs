@@ -167,6 +167,25 @@ impl Machine {
         !matches!(self.kind, Kind::Cpu(_))
     }
 
+    /// The parameters whose names are wanted, as they are now.
+    ///
+    /// # Errors
+    /// A store of another machine, or what the GPU reports.
+    pub fn download_only(&self, store: &Store, wanted: &dyn Fn(&str) -> bool) -> Result<Params, RunError> {
+        match (&self.kind, store) {
+            (Kind::Cpu(_), Store::Cpu(store)) => {
+                let mut params = Params::new();
+                let tensors = store.iter().filter(|(name, _)| wanted(name));
+                tensors.for_each(|(name, tensor)| params.insert(name, tensor.clone()));
+                Ok(params)
+            }
+            #[cfg(feature = "cuda")]
+            (Kind::Cuda(cuda), Store::Cuda(store)) => cuda.download_only(store, wanted),
+            #[allow(unreachable_patterns)] // with one kind of machine nothing can be mixed
+            _ => Err(mixed()),
+        }
+    }
+
     /// Reads of a problem, each starting from its own uniform random configuration: on a GPU those that have kernels
     /// there, see [`gpu_chain`], all others on the processor's threads. They are the same everywhere.
     ///
@@ -343,13 +362,7 @@ impl Backend for Machine {
     }
 
     fn download(&self, store: &Store) -> Result<Params, RunError> {
-        match (&self.kind, store) {
-            (Kind::Cpu(cpu), Store::Cpu(store)) => cpu.download(store),
-            #[cfg(feature = "cuda")]
-            (Kind::Cuda(cuda), Store::Cuda(store)) => cuda.download(store),
-            #[allow(unreachable_patterns)] // with one kind of machine nothing can be mixed
-            _ => Err(mixed()),
-        }
+        self.download_only(store, &|_| true)
     }
 }
 

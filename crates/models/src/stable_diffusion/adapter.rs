@@ -43,6 +43,14 @@ pub struct Adapter {
 }
 
 impl Adapter {
+    /// How many maps of a denoiser it is for: none where the denoiser has no attention.
+    ///
+    /// # Errors
+    /// Extents that cannot be built.
+    pub fn maps(&self, model: &Checkpoint) -> Result<usize, BuildError> {
+        self.layers(model).map(|layers| layers.len())
+    }
+
     /// The maps of a denoiser, with outputs and inputs.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use yuragi::{
     models::generator::Begin,
 };
 
-use super::hires::SCALE;
+use super::{common::strength, hires::SCALE};
 
 /// Where pictures begin, and how large they are.
 #[derive(Args)]
@@ -162,10 +162,4 @@ impl Beginning {
     pub fn is_picture(&self) -> bool {
         self.picture.is_some()
     }
-}
-
-/// A share of steps.
-pub fn strength(text: &str) -> Result<f64, String> {
-    let value = text.parse().ok().filter(|value| (0.0..=1.0).contains(value));
-    value.ok_or_else(|| "it must be a number from 0 to 1".to_owned())
 }

@@ -19,18 +19,23 @@ use yuragi::{
     cpu::{Cpu, Residency},
     diffusion::{self, Rng, Spacing, guidance::Interval},
     graph::{Params, Precision},
-    io::{Picture, atomic, checkpoint::Archive, parameters::Parameters, picture::contact_sheet, stable_diffusion},
+    io::{
+        Dataset, Picture, atomic, checkpoint::Archive, parameters::Parameters, picture::contact_sheet, stable_diffusion,
+    },
     machine::{Choice, Machine, Work},
     model::{Model, Storage},
     models::{
         generator::{Pipeline, Sampling},
         latent_diffusion::Drawing,
     },
-    train::{Run, Stage},
+    train::{Run, Stage, lora},
     variational::pictures,
 };
 
 use super::INTERRUPTED;
+
+/// Files left out that are named.
+const MOST_NAMED: usize = 20;
 
 /// Which model, and on how much of the machine.
 #[derive(Args)]
@@ -174,6 +179,13 @@ pub fn file_of(path: &Path) -> PathBuf {
 pub fn open(path: &Path) -> Result<(Model, String), Failure> {
     let path = file_of(path);
     let archive = Archive::open(&path)?;
+    if lora::is_in(&archive) {
+        let (path, file) = (path.display(), path.with_file_name(lora::FILE));
+        let (model, file) = (archive.setting::<String>("model")?, file.display());
+        return Err(Failure::new(format!(
+            "{path} is the training of a LoRA: draw with `--model {model} --lora {file}`, which is there when it has ended"
+        )));
+    }
     let model = Model::read(&archive).map_err(|failure| {
         let (path, reason) = (path.display().to_string(), failure.to_string());
         if archive.setting::<String>("stage").is_ok_and(|stage| stage == Stage::Autoencoder.name()) {
@@ -320,6 +332,12 @@ fn share(text: &str) -> Result<f32, String> {
     value.ok_or_else(|| "it must be a number from 0 to 1".to_owned())
 }
 
+/// A share of steps.
+pub fn strength(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value| (0.0..=1.0).contains(value));
+    value.ok_or_else(|| "it must be a number from 0 to 1".to_owned())
+}
+
 /// The bits of a stored weight.
 pub fn bits(text: &str) -> Result<usize, String> {
     let value = text.parse().ok().filter(|&bits| Storage::new(bits, Storage::GROUP).is_ok());
@@ -329,6 +347,26 @@ pub fn bits(text: &str) -> Result<usize, String> {
 fn guidance(text: &str) -> Result<f32, String> {
     let value = text.parse().ok().filter(|value| (0.0..=30.0).contains(value));
     value.ok_or_else(|| "it must be a number from 0 to 30".to_owned())
+}
+
+/// Names what a data set leaves out, the first few files of it, and what else is to be said of it.
+pub fn tell_skipped(dataset: &Dataset) {
+    for skipped in dataset.skipped.iter().take(MOST_NAMED) {
+        eprintln!("skipped {}: {}", skipped.path.display(), skipped.reason);
+    }
+    if let Some(more) = dataset.skipped.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
+        eprintln!("skipped {more} more");
+    }
+    dataset.notes.iter().for_each(|note| eprintln!("note: {note}"));
+}
+
+/// Says that some of `all` captions are longer than a model reads; `cut` are the names of their pictures.
+pub fn tell_cut(cut: &[&str], all: usize, read: usize) {
+    if let [first, more @ ..] = cut {
+        let what = format!("{} of {all} pictures have captions longer than the {read} tokens", cut.len());
+        let more = if more.is_empty() { "" } else { ", .." };
+        eprintln!("note: {what} that the model reads; the rest is cut off: {first}{more}");
+    }
 }
 
 /// A flag that Ctrl-C sets; a second one ends the process at once. `say` is what the first one prints.

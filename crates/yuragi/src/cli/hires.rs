@@ -11,7 +11,7 @@ use yuragi::{
     },
 };
 
-use super::begin::strength;
+use super::common::strength;
 
 /// How much is drawn anew where nobody says.
 const STRENGTH: f64 = 0.7;

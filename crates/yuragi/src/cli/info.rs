@@ -18,7 +18,7 @@ use yuragi::{
     model::read_tokenizer,
     models::Settings,
     nn::optim,
-    train::{Run, Stage},
+    train::{Run, Stage, lora},
     variational,
 };
 
@@ -46,6 +46,8 @@ impl Info {
                     of_table(&name, &archive)?
                 } else if variational::Model::is_in(&archive) {
                     of_bound(&name, &archive)?
+                } else if lora::is_in(&archive) {
+                    of_lora(&name, &archive)
                 } else {
                     model(&name, &archive)?
                 }
@@ -143,6 +145,17 @@ fn of_bound(name: &str, file: &Archive) -> Result<String, Failure> {
     lines.extend(own.map(|(key, value)| format!("  {key:20}{value}")));
     lines.extend(training.map(|(key, value)| format!("  {:20}{}", harmless(key), harmless(value))));
     Ok(lines.join("\n") + "\n")
+}
+
+/// The training of a LoRA.
+fn of_lora(name: &str, file: &Archive) -> String {
+    let mut lines = vec![format!("{name}: the training of a LoRA")];
+    let told = file.settings().iter().filter(|(key, _)| *key != "kind" && !key.ends_with("fingerprint"));
+    lines.extend(told.map(|(key, value)| {
+        let key = if key == "step" { "steps done" } else { key };
+        format!("  {:20}{}", harmless(key), harmless(value))
+    }));
+    lines.join("\n") + "\n"
 }
 
 /// What a file holds of one part of a model.

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::{Args, Subcommand, value_parser};
+use clap::{ArgGroup, Args, Subcommand, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use yuragi::{
     Failure,
@@ -17,20 +17,16 @@ use yuragi::{
     machine::{Machine, Work},
     model::Model,
     models::Settings,
-    stable_diffusion,
     train::{Ending, News, Options, Pace, Run, Source, Stage, data::Data, lora, train},
 };
 
 use super::{
     INTERRUPTED,
-    common::{DeviceFlags, bits, clock, file_of, flow, interruption, open},
+    common::{DeviceFlags, bits, clock, file_of, flow, interruption, open, tell_cut, tell_skipped},
     judge::JudgeFlags,
     lora::{LoraFlags, pictures},
     variational::Bounded,
 };
-
-/// Files left out that are named.
-const MOST_NAMED: usize = 20;
 
 /// Learn from pictures with captions.
 ///
@@ -40,6 +36,7 @@ const MOST_NAMED: usize = 20;
 /// `--lora` learns a LoRA for a Stable Diffusion checkpoint.
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
+#[command(group(ArgGroup::new("learning").args(["lora", "resume"]).multiple(true)))]
 pub struct Train {
     #[command(subcommand)]
     other: Option<Other>,
@@ -55,8 +52,9 @@ pub struct Train {
     #[arg(long)]
     out: Option<PathBuf>,
     /// Go on with the training in this folder, with its own settings; only `--steps`,
-    /// `--autoencoder-steps` (to train longer or shorter than planned), `--bits` and the place of the data may change
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["caption_column", "out", "init", "autoencoder", "seed", "batch", "rate", "autoencoder_batch", "autoencoder_rate", "compose", "model"])]
+    /// `--autoencoder-steps` (to train longer or shorter than planned), `--bits` and the places of the data and, of a LoRA,
+    /// of the checkpoint (`--model`) may change
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["caption_column", "out", "init", "autoencoder", "seed", "batch", "rate", "autoencoder_batch", "autoencoder_rate", "compose"])]
     resume: Option<PathBuf>,
     /// Begin with the weights of this model instead of random ones
     #[arg(long, value_name = "MODEL")]
@@ -120,6 +118,12 @@ impl Train {
         let interrupted = interruption("saving; once more to stop without")?;
         let cpu = self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into()));
         self.device.check()?;
+        if let Some(folder) =
+            self.resume.as_deref().filter(|folder| self.adapter.names_model() && !lora::is_there(folder))
+        {
+            let folder = folder.display();
+            return Err(Failure::new(format!("`--model` is for the training of a LoRA, and {folder} holds none")));
+        }
         if self.adapter.is_asked() || self.resume.as_deref().is_some_and(lora::is_there) {
             return self.learn_adapter(&self.device.machine(cpu, Work::MUCH)?, &interrupted);
         }
@@ -146,29 +150,15 @@ impl Train {
             None => self.begin()?,
         };
         let machine = self.device.machine(cpu, run.work()?)?;
-        let left_out = &data.dataset.skipped;
-        for skipped in left_out.iter().take(MOST_NAMED) {
-            eprintln!("skipped {}: {}", skipped.path.display(), skipped.reason);
-        }
-        if let Some(more) = left_out.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
-            eprintln!("skipped {more} more");
-        }
-        data.dataset.notes.iter().for_each(|note| eprintln!("note: {note}"));
+        tell_skipped(&data.dataset);
         let read = run.settings.text.length.saturating_sub(2);
         let cut = data.cut(&run.tokenizer, read);
-        if let [first, ..] = cut[..] {
-            let what = format!("{} of {} pictures have captions longer than the {read} tokens", cut.len(), data.own);
-            eprintln!(
-                "note: {what} that the model reads; the rest is cut off: {}{}",
-                first.id,
-                if cut.len() > 1 { ", .." } else { "" }
-            );
-        }
+        tell_cut(&cut.iter().map(|item| item.id.as_str()).collect::<Vec<_>>(), data.own, read);
         eprintln!(
             "{} pictures, {} held out, {} skipped, {} composed; {}",
             data.own,
             data.dataset.held_out().count(),
-            left_out.len(),
+            data.dataset.skipped.len(),
             data.items.len() - data.own,
             machine
         );
@@ -193,29 +183,19 @@ impl Train {
     fn learn_adapter(&self, machine: &Machine, interrupted: &AtomicBool) -> Result<ExitCode, Failure> {
         let (column, seed) = (self.caption_column.clone(), self.seed);
         let (training, loaded, dataset) = match &self.resume {
-            Some(folder) => {
-                let mut training = lora::Training::load(folder)?;
-                training.options.steps = self.steps.unwrap_or(training.options.steps);
-                match &self.data {
-                    Some(Source::Folder(pictures)) => training.options.data.clone_from(pictures),
-                    Some(_) => return Err(Failure::new("a LoRA is learnt from a folder of pictures")),
-                    None => {}
-                }
-                let loaded = stable_diffusion::open(&training.options.model)?;
-                let dataset = pictures(&training.options)?;
-                (training, loaded, dataset)
-            }
+            Some(folder) => self.adapter.resume(folder, self.steps, self.data.as_ref())?,
             None => {
                 let out = self.out.clone().unwrap_or_else(|| "runs/lora".into());
                 let (options, loaded) = self.adapter.read(column, self.steps, self.batch, self.rate, seed)?;
                 apart(&options.data, &out)?;
                 Run::check_new(&out)?;
                 let dataset = pictures(&options)?;
-                (lora::Training::begin(&out, options, &dataset)?, loaded, dataset)
+                (lora::Training::begin(&out, options, &loaded, &dataset)?, loaded, dataset)
             }
         };
         let lora::Options { steps, batch, size, .. } = training.options;
         let count = dataset.items.len();
+        tell_cut(&lora::cut(&loaded.drawing, &dataset), count, lora::MOST_TOKENS);
         eprintln!("{count} pictures of {size}x{size} pixels, {steps} steps of {batch}; {machine}");
         let (folder, file) = (training.folder.clone(), training.file());
         let mut bar = Bar::default();

@@ -40,4 +40,9 @@ impl Trainer {
     pub fn params(&self) -> Result<Params, Failure> {
         Ok(self.machine.download(&self.store)?)
     }
+
+    /// Those whose names are wanted.
+    pub fn params_only(&self, wanted: &dyn Fn(&str) -> bool) -> Result<Params, Failure> {
+        Ok(self.machine.download_only(&self.store, wanted)?)
+    }
 }

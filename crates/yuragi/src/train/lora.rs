@@ -6,14 +6,16 @@ use std::{
     time::Instant,
 };
 
-use yuragi_graph::{Backend, HostTensor, Params, Plan, Precision, Shape, Slice, SliceMut};
-use yuragi_io::{Checkpoint, Dataset, Tensor, checkpoint::Archive, lora};
+use yuragi_diffusion::config::PredictionType;
+use yuragi_graph::{Backend, Graph, HostTensor, Params, Plan, Shape, Slice, SliceMut};
+use yuragi_io::{Checkpoint, Dataset, Item, Tensor, checkpoint::Archive, lora};
 use yuragi_models::{
     generator::{Batch, Network, Pipeline, Side, Words},
+    prompt::ROOM,
     stable_diffusion::{self as sd, Adapter, Drawing, Targets},
 };
 use yuragi_nn::{
-    optim::{self, Optimizer, Rule, Scaling},
+    optim::{self, Optimizer, Rule},
     rate,
 };
 
@@ -23,7 +25,11 @@ use super::{
     order::{Draws, Order},
     run::{Lock, Run},
 };
-use crate::{Failure, machine::Machine, stable_diffusion::Loaded};
+use crate::{
+    Failure,
+    machine::{Machine, MachinePlan, State, Store},
+    stable_diffusion::{self, Loaded, prediction, prediction_name},
+};
 
 /// The finished adapter in a training's folder.
 pub const FILE: &str = "lora.safetensors";
@@ -33,6 +39,10 @@ const KIND: &str = "lora";
 const WARM: u64 = 20;
 /// The share of the steps over which it falls.
 const TAIL: f32 = 0.4;
+/// The most rows of a text encoder that a caption fills.
+const MOST_CHUNKS: usize = 4;
+/// The most tokens of a caption that are read.
+pub const MOST_TOKENS: usize = MOST_CHUNKS * ROOM;
 /// The gradient is scaled down to this norm where it is longer.
 const CLIP: f32 = 1.0;
 
@@ -45,6 +55,8 @@ pub struct Options {
     pub data: PathBuf,
     /// The column or key of captions in a folder's metadata.
     pub column: Option<String>,
+    /// What the checkpoint predicts, where its files do not say it.
+    pub prediction: Option<PredictionType>,
     /// The adapter's extents.
     pub adapter: Adapter,
     /// Width and height to which pictures are cropped and scaled.
@@ -76,8 +88,8 @@ impl Options {
     }
 
     fn to_pairs(&self) -> Vec<(&'static str, String)> {
-        let Options { model, data, column, adapter: Adapter { rank, alpha, targets }, size, steps, batch, rate, seed } =
-            self;
+        let Options { model, data, column, prediction, adapter, size, steps, batch, rate, seed } = self;
+        let Adapter { rank, alpha, targets } = adapter;
         let mut pairs = vec![
             ("model", model.to_string_lossy().into_owned()),
             ("data", data.to_string_lossy().into_owned()),
@@ -91,27 +103,30 @@ impl Options {
             ("seed", seed.to_string()),
         ];
         pairs.extend(column.iter().map(|column| ("column", column.clone())));
+        pairs.extend(prediction.iter().map(|prediction| ("prediction", prediction_name(*prediction).to_owned())));
         pairs
     }
 
+    /// What a checkpoint tells. Its values are not [`checked`](Options::checked): others may take their places.
     fn read(file: &Archive) -> Result<Options, Failure> {
+        let told = file.settings().get("prediction");
         let adapter = Adapter {
             rank: file.setting("rank")?,
             alpha: file.setting("alpha")?,
             targets: targets(&file.setting::<String>("targets")?).map_err(Failure::new)?,
         };
-        Options {
+        Ok(Options {
             model: file.setting("model")?,
             data: file.setting("data")?,
             column: file.settings().get("column").cloned(),
+            prediction: told.map(|told| prediction(told)).transpose().map_err(Failure::new)?,
             adapter,
             size: file.setting("size")?,
             steps: file.setting("steps")?,
             batch: file.setting("batch")?,
             rate: file.setting("rate")?,
             seed: file.setting("seed")?,
-        }
-        .checked()
+        })
     }
 }
 
@@ -132,18 +147,54 @@ pub fn targets(text: &str) -> Result<Targets, String> {
     found.ok_or_else(|| "it must be attention or transformers".to_owned())
 }
 
-/// Whether an adapter can be learnt for a model, from pictures of a size.
+/// Opens the checkpoint that an adapter is for.
 ///
 /// # Errors
-/// A model that reads more than latents or guides itself, and a size that it does not draw.
-pub fn check(drawing: &Drawing, size: usize) -> Result<(), Failure> {
-    let model = drawing.model();
+/// As for [`stable_diffusion::open`].
+pub fn open(model: &Path, prediction: Option<PredictionType>) -> Result<Loaded, Failure> {
+    let mut loaded = stable_diffusion::open(model)?;
+    prediction.into_iter().for_each(|prediction| loaded.predict(prediction));
+    Ok(loaded)
+}
+
+/// Whether adapters can be learnt for a model.
+///
+/// # Errors
+/// A model that reads more than latents, guides itself, or predicts the flow.
+pub fn check_model(model: &sd::Checkpoint) -> Result<(), Failure> {
     if model.unet.inputs != model.vae.latent || model.unet.guidance.is_some() {
         let what = if model.unet.guidance.is_some() { "guides itself" } else { "paints into pictures" };
         return Err(Failure::new(format!("the model {what}: a LoRA is learnt for one that draws from words alone")));
     }
+    if model.scheduler.prediction_type == Some(PredictionType::Flow) {
+        return Err(Failure::new(
+            "the model predicts the flow: a LoRA is learnt for one that predicts noise, v or latents",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether an adapter can be learnt for a model, as options say.
+///
+/// # Errors
+/// As for [`check_model`]; a model without the maps that the adapter is for, and a size that it does not draw.
+pub fn check(drawing: &Drawing, options: &Options) -> Result<(), Failure> {
+    let Options { adapter, size, .. } = *options;
+    check_model(drawing.model())?;
+    if adapter.maps(drawing.model())? == 0 {
+        return Err(Failure::new(format!(
+            "the model has no maps of {}: there is nothing to adapt",
+            name(adapter.targets)
+        )));
+    }
     drawing.graph(Network::Encode, Batch { pictures: 1, size: [size; 2], chunks: 1, skip: 0 })?;
     Ok(())
+}
+
+/// The names of pictures whose captions are longer than [`MOST_TOKENS`].
+pub fn cut<'d>(drawing: &Drawing, dataset: &'d Dataset) -> Vec<&'d str> {
+    let long = |item: &&Item| drawing.chunks(&literal(item.title())) > MOST_CHUNKS;
+    dataset.items.iter().filter(long).map(|item| item.id.as_str()).collect()
 }
 
 /// A training between two steps.
@@ -156,14 +207,20 @@ pub struct Training {
     pub step: u64,
     /// The adapter and the optimiser's state.
     params: Params,
+    /// Tell data sets and checkpoints apart: a training goes on only with those that it began with.
     fingerprint: u64,
+    model_fingerprint: u64,
     _lock: Lock,
 }
 
 /// Whether a folder holds such a training.
 pub fn is_there(folder: &Path) -> bool {
-    Archive::open(Run::checkpoint(folder))
-        .is_ok_and(|file| file.setting::<String>("kind").is_ok_and(|kind| kind == KIND))
+    Archive::open(Run::checkpoint(folder)).is_ok_and(|file| is_in(&file))
+}
+
+/// Whether a checkpoint is that of such a training.
+pub fn is_in(file: &Archive) -> bool {
+    file.setting::<String>("kind").is_ok_and(|kind| kind == KIND)
 }
 
 impl Training {
@@ -171,14 +228,20 @@ impl Training {
     ///
     /// # Errors
     /// The folder holds another training, or cannot be written into.
-    pub fn begin(folder: &Path, options: Options, dataset: &Dataset) -> Result<Training, Failure> {
+    pub fn begin(folder: &Path, options: Options, loaded: &Loaded, dataset: &Dataset) -> Result<Training, Failure> {
         fs::create_dir_all(folder)
             .map_err(|e| Failure::new(format!("cannot make the folder {}: {e}", folder.display())))?;
         let lock = Lock::take(folder)?;
         Run::check_new(folder)?;
-        let fingerprint = fingerprint(dataset);
-        let folder = folder.to_owned();
-        let training = Training { folder, options, step: 0, params: Params::new(), fingerprint, _lock: lock };
+        let training = Training {
+            folder: folder.to_owned(),
+            options,
+            step: 0,
+            params: Params::new(),
+            fingerprint: fingerprint(dataset),
+            model_fingerprint: model_fingerprint(&loaded.params),
+            _lock: lock,
+        };
         training.save()?;
         Ok(training)
     }
@@ -203,6 +266,7 @@ impl Training {
             step: file.setting("step")?,
             params,
             fingerprint: file.setting("data.fingerprint")?,
+            model_fingerprint: file.setting("model.fingerprint")?,
             _lock: lock,
         })
     }
@@ -213,6 +277,7 @@ impl Training {
         self.options.to_pairs().into_iter().for_each(|(key, value)| file.set(key, value));
         file.set("step", self.step);
         file.set("data.fingerprint", self.fingerprint);
+        file.set("model.fingerprint", self.model_fingerprint);
         for (name, tensor) in self.params.iter() {
             file.insert(name, Tensor::from_values(&tensor.shape(), &tensor.to_f32())?);
         }
@@ -221,12 +286,24 @@ impl Training {
 
     /// Keeps what the machine has learnt.
     fn keep(&mut self, trainer: &Trainer) -> Result<(), Failure> {
-        self.params = Params::new();
-        let learnt = |name: &str| sd::is_adapter(name) || optim::is_state(name);
-        for (name, tensor) in trainer.params()?.iter().filter(|(name, _)| learnt(name)) {
-            self.params.insert(name, tensor.clone());
-        }
+        self.params = trainer.params_only(&|name| sd::is_adapter(name) || optim::is_state(name))?;
         self.save()
+    }
+
+    /// Whether it began with this model and these pictures.
+    ///
+    /// # Errors
+    /// Others.
+    pub fn fits(&self, params: &Params, dataset: &Dataset) -> Result<(), Failure> {
+        let Training { folder, options: Options { model, data, .. }, .. } = self;
+        let (folder, model, data) = (folder.display(), model.display(), data.display());
+        if self.model_fingerprint != model_fingerprint(params) {
+            return Err(Failure::new(format!("{folder} began with another checkpoint than {model} is now")));
+        }
+        if self.fingerprint != fingerprint(dataset) {
+            return Err(Failure::new(format!("{folder} began with other pictures or captions than {data} gives now")));
+        }
+        Ok(())
     }
 
     /// The adapter's file.
@@ -237,25 +314,41 @@ impl Training {
 
 /// A data set's pictures and captions as one number.
 fn fingerprint(dataset: &Dataset) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut take = |bytes: &[u8]| {
-        for byte in bytes.iter().chain(&[0xff]) {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
-        }
-    };
+    let mut hash = BEGIN;
     for item in &dataset.items {
-        take(item.id.as_bytes());
-        take(item.title().as_bytes());
-        take(item.picture.rgb());
+        let parts = [item.id.as_bytes(), item.title().as_bytes(), item.picture.rgb()];
+        hash = parts.into_iter().fold(hash, take);
     }
     hash
+}
+
+/// A checkpoint's names, shapes and first weights of each tensor as one number.
+fn model_fingerprint(params: &Params) -> u64 {
+    let mut hash = BEGIN;
+    for (name, tensor) in params.iter() {
+        let mut first = [0.0; 16];
+        tensor.read(0, &mut first);
+        hash = take(hash, name.as_bytes());
+        hash = tensor.shape().iter().fold(hash, |hash, extent| take(hash, &extent.to_le_bytes()));
+        hash = first.iter().fold(hash, |hash, value| take(hash, &value.to_le_bytes()));
+    }
+    hash
+}
+
+/// The hash FNV-1a of nothing.
+const BEGIN: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// The hash with bytes and their end.
+fn take(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().chain(&[0xff]).fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// Learns until all steps are done or `tell` breaks, and leaves checkpoint, log and curve in the folder, and in the end
 /// the adapter in kohya's names.
 ///
 /// # Errors
-/// Other pictures than the training began with, a model that reads more than latents, and a loss that diverges.
+/// Options that are not legal, another model or other pictures than the training began with, one that [`check`] refuses,
+/// and a loss that diverges.
 pub fn train(
     mut training: Training,
     loaded: Loaded,
@@ -263,21 +356,23 @@ pub fn train(
     machine: &Machine,
     tell: Tell<'_>,
 ) -> Result<Ending, Failure> {
-    if training.fingerprint != fingerprint(dataset) {
-        let (folder, data) = (training.folder.display(), training.options.data.display());
-        return Err(Failure::new(format!("{folder} began with other pictures or captions than {data} gives now")));
-    }
+    training.options.clone().checked()?;
+    check(&loaded.drawing, &training.options)?;
+    training.fits(&loaded.params, dataset)?;
     let Options { adapter, size, steps, batch, rate: peak, seed, .. } = training.options.clone();
     let Loaded { drawing, params: mut weights, .. } = loaded;
-    let examples = Examples::new(&drawing, &weights, dataset, size, machine, tell)?;
+    let Some(examples) = Examples::new(&drawing, &weights, dataset, size, machine, tell)? else {
+        training.save()?;
+        return Ok(Ending::Interrupted);
+    };
     let shape = Batch { pictures: batch, size: [size; 2], chunks: examples.chunks, skip: 0 };
-    let optimizer = Optimizer {
+    let optimizer = machine.optimizer(Optimizer {
         rule: Rule::Adam { betas: [0.9, 0.999], eps: 1e-8 },
         weight_decay: 0.01,
         clip: CLIP,
         average: false,
-        scaling: (machine.precision() == Precision::F16).then(Scaling::default),
-    };
+        scaling: None,
+    });
     let graph = drawing.stored(sd::adapter_training(drawing.model(), shape, &adapter, &optimizer)?);
     for (name, tensor) in training.params.iter() {
         weights.insert(name, tensor.clone());
@@ -317,7 +412,7 @@ pub fn train(
             })
             .collect();
         let [loss, norm] = trainer.step(&inputs)?;
-        let scaled = optimizer.scaling.is_some();
+        let scaled = trainer.is_scaled();
         let report = Report { loss: loss.into(), norm: norm.into(), rate: rate.into(), scaled };
         if let Some(problem) = watch.problem(report) {
             return Err(Failure::new(format!(
@@ -366,6 +461,7 @@ struct Examples {
 }
 
 impl Examples {
+    /// Encodes them, unless `tell` breaks.
     fn new(
         drawing: &Drawing,
         params: &Params,
@@ -373,41 +469,54 @@ impl Examples {
         size: usize,
         machine: &Machine,
         tell: Tell<'_>,
-    ) -> Result<Examples, Failure> {
+    ) -> Result<Option<Examples>, Failure> {
         let captions: Vec<String> = dataset.items.iter().map(|item| literal(item.title())).collect();
-        let chunks = captions.iter().map(|caption| drawing.chunks(caption)).max().unwrap_or(1);
+        let chunks = captions.iter().map(|caption| drawing.chunks(caption)).max().unwrap_or(1).min(MOST_CHUNKS);
         let batch = Batch { pictures: 1, size: [size; 2], chunks, skip: 0 };
         let store = machine.upload(params.clone())?;
-        let (text, encode) = (drawing.graph(Network::Text, batch)?, drawing.graph(Network::Encode, batch)?);
-        let run = |graph: &yuragi_graph::Graph, inputs: &[Vec<Slice<'_>>]| -> Result<Vec<Vec<Vec<f32>>>, Failure> {
-            let plan = machine.compile(graph)?;
-            let mut state = plan.state(&store)?;
-            let counts: Vec<usize> = graph.outputs().iter().map(|o| graph.node(o.node).shape.count()).collect();
-            let one = |inputs: &Vec<Slice<'_>>| {
-                let mut outputs: Vec<Vec<f32>> = counts.iter().map(|count| vec![0.0; *count]).collect();
-                let mut views: Vec<SliceMut<'_>> = outputs.iter_mut().map(|values| SliceMut::F32(values)).collect();
-                plan.run(&mut state, &store, inputs, &mut views)?;
-                Ok(outputs)
-            };
-            inputs.iter().map(one).collect()
-        };
-        let total = dataset.items.len();
-        let _ = tell(&News::Encoding { done: 0, total });
-        let words: Vec<Vec<Words>> = captions.iter().map(|caption| drawing.read(caption, chunks)).collect();
-        let words: Vec<Vec<Slice<'_>>> = words.iter().map(|words| words.iter().map(view).collect()).collect();
-        let texts = run(&text, &words)?;
-        let pictures: Vec<Vec<f32>> = dataset.items.iter().map(|item| item.picture.to_f32()).collect();
-        let pictures: Vec<Vec<Slice<'_>>> = pictures.iter().map(|picture| vec![Slice::F32(picture)]).collect();
-        let latents = run(&encode, &pictures)?;
-        let _ = tell(&News::Encoding { done: total, total });
+        let network = |network| Running::new(machine, &store, &drawing.graph(network, batch)?);
+        let (mut text, mut encode) = (network(Network::Text)?, network(Network::Encode)?);
         let numbers = drawing.told("numbers", Side::Prompt, [size; 2], 1.0);
-        let example = |(text, latent): (Vec<Vec<f32>>, Vec<Vec<f32>>)| {
-            let mut example: Example = ["tokens", "pooled"].into_iter().zip(text).collect();
+        let (mut items, total) = (Vec::new(), dataset.items.len());
+        for (item, caption) in dataset.items.iter().zip(&captions) {
+            if tell(&News::Encoding { done: items.len(), total }).is_break() {
+                return Ok(None);
+            }
+            let words = drawing.read(caption, chunks);
+            let words: Vec<Slice<'_>> = words.iter().map(view).collect();
+            let picture = item.picture.to_f32();
+            let (told, latent) = (text.run(&words)?, encode.run(&[Slice::F32(&picture)])?);
+            let mut example: Example = ["tokens", "pooled"].into_iter().zip(told).collect();
             example.extend(["mean", "deviation"].into_iter().zip(latent));
             example.extend(numbers.iter().map(|numbers| ("numbers", numbers.clone())));
-            example
-        };
-        Ok(Examples { items: texts.into_iter().zip(latents).map(example).collect(), chunks })
+            items.push(example);
+        }
+        let _ = tell(&News::Encoding { done: total, total });
+        Ok(Some(Examples { items, chunks }))
+    }
+}
+
+/// A network that runs once for each picture.
+struct Running<'s> {
+    plan: MachinePlan,
+    state: State,
+    store: &'s Store,
+    /// The extents of its outputs.
+    counts: Vec<usize>,
+}
+
+impl Running<'_> {
+    fn new<'s>(machine: &Machine, store: &'s Store, graph: &Graph) -> Result<Running<'s>, Failure> {
+        let plan = machine.compile(graph)?;
+        let counts = graph.outputs().iter().map(|output| graph.node(output.node).shape.count()).collect();
+        Ok(Running { state: plan.state(store)?, plan, store, counts })
+    }
+
+    fn run(&mut self, inputs: &[Slice<'_>]) -> Result<Vec<Vec<f32>>, Failure> {
+        let mut outputs: Vec<Vec<f32>> = self.counts.iter().map(|count| vec![0.0; *count]).collect();
+        let mut views: Vec<SliceMut<'_>> = outputs.iter_mut().map(|values| SliceMut::F32(values)).collect();
+        self.plan.run(&mut self.state, self.store, inputs, &mut views)?;
+        Ok(outputs)
     }
 }
 
@@ -419,10 +528,12 @@ fn view(words: &Words) -> Slice<'_> {
     }
 }
 
-/// A caption whose brackets are brackets.
+/// A caption whose brackets are brackets, and whose `BREAK` is a word.
 fn literal(caption: &str) -> String {
     let escape = |c: char| [matches!(c, '(' | ')' | '[' | ']' | '\\').then_some('\\'), Some(c)];
-    caption.chars().flat_map(escape).flatten().collect()
+    let text: String = caption.chars().flat_map(escape).flatten().collect();
+    // A stroke before a letter is dropped.
+    text.replace("BREAK", "B\\REAK")
 }
 
 /// The inputs of a step.
@@ -453,8 +564,12 @@ mod tests {
 
     #[test]
     fn captions_are_read_as_they_stand() {
-        let caption = "a button (blood type) [AB] \\ BREAK";
-        let pieces = prompt::weighted(&literal(caption));
-        assert!(pieces.iter().all(|piece| !matches!(piece, prompt::Piece::Text(_, weight) if *weight != 1.0)));
+        for caption in
+            ["a button (blood type) [AB] \\ BREAK", "BREAK [a|b] (c:1.5) BREAK, \\(", "UNBREAKABLE", "(BREAK)", ""]
+        {
+            let read = prompt::texts(&literal(caption));
+            assert_eq!(read.len(), 1, "{caption}");
+            assert_eq!(prompt::weighted(&read[0]), [prompt::Piece::Text(caption.into(), 1.0)]);
+        }
     }
 }

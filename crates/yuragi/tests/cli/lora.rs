@@ -1,6 +1,6 @@
 //! `train --lora` on the tiny checkpoint of `tests/golden`; `benches/peers/lora_diffusers.py` draws with its file in diffusers.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use yuragi::io::{Picture, checkpoint::Archive, png};
 
@@ -50,11 +50,52 @@ fn t32_a_lora_learns_a_fixed_picture_and_draws() {
     {
         let arguments = train("stopped", &["--threads", "1"]);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let running = scratch.start(&arguments, "1 pictures of 32x32 pixels");
-        running.signal("INT");
-        let ended = running.end();
-        assert_eq!(ended.code, Some(130), "{}", ended.err);
-        scratch.succeed(["train", "--resume", "stopped", "--device", "cpu"]);
+        let mut wait = Duration::from_millis(50);
+        let stopped_after = |wait: Duration| {
+            let _ = fs::remove_dir_all(scratch.join("stopped"));
+            let running = scratch.start(&arguments, "1 pictures of 32x32 pixels");
+            std::thread::sleep(wait);
+            running.signal("INT");
+            let ended = running.end();
+            assert!(matches!(ended.code, Some(0 | 130)), "{}", ended.err);
+            let file = Archive::open(scratch.join("stopped/checkpoint.safetensors")).unwrap();
+            file.setting::<u64>("step").unwrap()
+        };
+        // Machines differ: the wait grows until a step is made, and shrinks when all are.
+        let mut stopped = (0..20).map(|_| {
+            let step = stopped_after(wait);
+            wait = if step == 0 { wait * 2 } else { wait * 2 / 3 };
+            step
+        });
+        let step = stopped.find(|step| (1..150).contains(step));
+        println!("stopped at {step:?} of 150");
+        assert!(step.is_some());
+        // What cannot be is refused before it is written, and the folder stays what it is.
+        let resume = ["train", "--resume", "stopped", "--device", "cpu"];
+        let before = fs::read(scratch.join("stopped/checkpoint.safetensors")).unwrap();
+        for (more, words) in [
+            (["--steps", "0"], ["the number of steps is 0"]),
+            (["--steps", "10000001"], ["the number of steps is 10000001"]),
+            (["--data", "nowhere"], ["nowhere"]),
+            (["--model", "nowhere"], ["nowhere"]),
+        ] {
+            scratch.refuse(resume.iter().chain(&more), &words);
+        }
+        let other = folder(&scratch, "sd21", |config| config);
+        scratch.refuse(resume.iter().chain(&["--model", &other]), &["began with another checkpoint"]);
+        fs::remove_dir_all(scratch.join("sd21")).unwrap();
+        assert!(fs::read(scratch.join("stopped/checkpoint.safetensors")).unwrap() == before);
+        let told = scratch.succeed(["info", "stopped"]).out;
+        assert!(told.contains("the training of a LoRA") && told.contains("transformers"), "{told}");
+        scratch
+            .refuse(["generate", "x", "--model", "stopped"], &["the training of a LoRA", "stopped/lora.safetensors"]);
+        fs::rename(scratch.join("data"), scratch.join("moved")).unwrap();
+        scratch.refuse(resume, &["data", "named with `--data`"]);
+        let ended = scratch.succeed(resume.iter().chain(&["--data", "moved", "--model", &model]));
+        assert!(ended.err.contains("trained: stopped/lora.safetensors"), "{}", ended.err);
+        let file = Archive::open(scratch.join("stopped/checkpoint.safetensors")).unwrap();
+        let place = file.setting::<String>("data").unwrap();
+        assert!(std::path::Path::new(&place).is_absolute() && place.ends_with("moved"), "{place}");
         let bytes = |run: &str| fs::read(scratch.join(run).join("lora.safetensors")).unwrap();
         assert!(bytes("whole") == bytes("stopped"));
     }
@@ -79,6 +120,10 @@ fn t32_what_no_lora_can_be_learnt_of_is_refused() {
         let common = ["train", "--model", model, "--lora", "data", "--device", "cpu"];
         scratch.refuse(common.iter().chain(more), words);
     };
+    fs::write(scratch.join("data/cat.txt"), "cat, ".repeat(400)).unwrap();
+    let long = ["train", "--model", &model, "--lora", "data", "--device", "cpu", "--steps", "1", "--out", "long"];
+    let ended = scratch.succeed(long);
+    assert!(ended.err.contains("1 of 1 pictures have captions longer than the 300 tokens"), "{}", ended.err);
     refused("x.txt", &[], &["x.txt"]);
     refused("absent", &[], &["absent"]);
     refused(&inpainting, &[], &["draws from words alone"]);
@@ -86,6 +131,7 @@ fn t32_what_no_lora_can_be_learnt_of_is_refused() {
     refused(&model, &["--alpha=-1"], &["alpha is -1"]);
     refused(&model, &["--rate", "7"], &["learning rate is 7"]);
     refused(&model, &["--out", "data"], &["the folder of the pictures"]);
+    refused(&model, &["--prediction", "flow"], &["predicts the flow"]);
     scratch.refuse(["train", "--model", &model, "--lora", "inpaint/vae"], &["no usable picture"]);
     let wrong = |arguments: &[&str], word: &str| {
         let ended = scratch.run(arguments);
@@ -95,5 +141,6 @@ fn t32_what_no_lora_can_be_learnt_of_is_refused() {
     wrong(&["train", "--model", &model], "--lora");
     wrong(&["train", "--model", &model, "--lora", "data", "--rank", "0"], "--rank");
     wrong(&["train", "--model", &model, "--lora", "data", "--targets", "all"], "attention or transformers");
+    wrong(&["train", "--model", &model, "--lora", "data", "--prediction", "noise"], "epsilon, v, sample or flow");
     wrong(&["train", "--model", &model, "--lora", "data", "--data", "emoji"], "--data");
 }
