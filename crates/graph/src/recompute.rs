@@ -51,14 +51,17 @@ impl Graph {
     #[must_use]
     pub fn recomputed(&self) -> Graph {
         let mut graph = self.clone();
+        let mut uses = Uses::of(&graph);
         for _ in 0..ROUNDS {
-            let uses = Uses::of(&graph);
             let (turn, most) = uses.highest(&graph);
             let again = uses.again(&graph, turn, most / SHARE);
-            if again.iter().all(Option::is_none) {
+            let next = graph.with_clones(&again);
+            let uses_then = Uses::of(&next);
+            // What is computed again must be worth it.
+            if uses_then.highest(&next).1 >= most {
                 break;
             }
-            graph = graph.with_clones(&again);
+            (graph, uses) = (next, uses_then);
         }
         graph
     }

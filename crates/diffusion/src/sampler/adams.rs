@@ -14,7 +14,8 @@ const MOST: usize = 4;
 
 /// The numbers of SA-Solver (Xue et al. 2023, arXiv 2309.05019): an Adams
 /// method for the reverse SDE of any amount of noise τ, which here is 1 at
-/// timesteps from 200 to 800, as the authors have it for latents, and else 0.
+/// timesteps from 200 to 800 of 1000, as the authors have it for latents (from
+/// 0.2 to 0.8 where time begins at 1 or below), and else 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SaSolver {
     /// The order of the predictor, 1 to 4 (`predictor_order`).
@@ -33,9 +34,10 @@ impl Default for SaSolver {
     }
 }
 
-/// τ.
-fn stochasticity(at: Point) -> f64 {
-    if (200.0..=800.0).contains(&at.time) { 1.0 } else { 0.0 }
+/// τ at a point of a ladder whose time begins at `start`.
+fn stochasticity(at: Point, start: f64) -> f64 {
+    let time = if start <= 1.0 { 1000.0 * at.time } else { at.time };
+    if (200.0..=800.0).contains(&time) { 1.0 } else { 0.0 }
 }
 
 impl SaSolver {
@@ -82,7 +84,8 @@ pub fn sa_solver(program: &mut Program<'_>, solver: SaSolver) -> Result<(), Erro
     for (what, order) in [("the predictor's order", solver.predictor), ("the corrector's order", solver.corrector)] {
         range(what, order as f64, (1..=MOST).contains(&order), "from 1 to 4")?;
     }
-    let total = program.ladder.whole().0.len() - 1;
+    let (points, _) = program.ladder.whole();
+    let (total, start) = (points.len() - 1, points[0].time);
     let slots = solver.predictor.max(solver.corrector) - 1;
     let mut history = History::new(0, slots);
     // The step before, and the corrector's order at its end.
@@ -90,7 +93,7 @@ pub fn sa_solver(program: &mut Program<'_>, solver: SaSolver) -> Result<(), Erro
     for place in program.ladder.places() {
         let (from, to) = program.ladder.step(place);
         let view = program.view(from)?;
-        let (lambda, tau) = (from.lambda(), stochasticity(from));
+        let (lambda, tau) = (from.lambda(), stochasticity(from, start));
         let estimate = if solver.form == Form::Data { view.sample } else { view.epsilon };
         let estimates = |order: usize| -> Vec<(Linear, f64)> {
             let earlier = (1..=history.usable(order - 1)).filter_map(|back| history.get(back));
@@ -98,7 +101,7 @@ pub fn sa_solver(program: &mut Program<'_>, solver: SaSolver) -> Result<(), Erro
         };
         let corrected = match previous {
             Some((before, order)) => {
-                memory(slots) + solver.gradient(before, from, stochasticity(before), &estimates(order))
+                memory(slots) + solver.gradient(before, from, stochasticity(before, start), &estimates(order))
             }
             None => state(),
         };
