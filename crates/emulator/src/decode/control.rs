@@ -152,7 +152,7 @@ fn pair(d: &mut Decoder<'_>, o: &Operands<'_>) -> Result<(Slot, Option<Slot>), S
 }
 
 /// The registers of a vector operand of a known length.
-fn registers(
+pub(super) fn registers(
     d: &mut Decoder<'_>,
     o: &Operands<'_>,
     place: usize,

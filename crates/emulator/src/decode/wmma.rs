@@ -1,10 +1,16 @@
 //! `wmma`: matrices in registers of a warp, whose places in them no program knows.
 
-use super::{Found, Operands, control::element, decoder::Decoder, memory::space, words::Words};
+use super::{
+    Found, Operands,
+    control::{element, registers},
+    decoder::Decoder,
+    memory::space,
+    words::Words,
+};
 use crate::{
     counters::Class,
-    program::{Element, Fragment, FragmentProduct, Op, Slot},
-    ptx::{Operand, Type},
+    program::{Element, Fragment, FragmentProduct, Op},
+    ptx::Type,
 };
 
 pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Operands<'_>) -> Found {
@@ -67,24 +73,6 @@ fn fragment_registers(elements: usize, of: Type, sums: bool) -> usize {
         Type::F64 => elements / 32,
         of => elements * of.bits() as usize / 32 / 32,
     }
-}
-
-fn registers(
-    d: &mut Decoder<'_>,
-    o: &Operands<'_>,
-    place: usize,
-    count: usize,
-    load: bool,
-) -> Result<Vec<Slot>, String> {
-    let list = match o.get(place) {
-        Some(Operand::Vector(list)) => list.as_slice(),
-        Some(one) => std::slice::from_ref(one),
-        None => return Err("an operand is missing".into()),
-    };
-    if list.len() != count {
-        return Err(format!("{count} registers are expected, {} stand there", list.len()));
-    }
-    list.iter().map(|one| if load { d.destination_of(one) } else { d.source_of(one) }).collect()
 }
 
 fn product(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Result<Op, String> {

@@ -26,7 +26,7 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{ModelFlags, Progress, SamplingFlags, check_place, flow, interruption, print},
+    common::{ModelFlags, Progress, SamplingFlags, check_place, flow, interruption, print, tell_skipped},
 };
 
 /// Pictures that are drawn at a time.
@@ -95,14 +95,11 @@ impl Evaluate {
     fn dataset(&self, judge: &Judge, format: Format) -> Result<ExitCode, Failure> {
         let (model, name) = self.model.open()?;
         let dataset = data::load(&self.data, self.caption_column.as_deref(), model.settings.size)?;
-        for skipped in dataset.skipped.iter().take(20) {
-            eprintln!("skipped {}: {}", skipped.path.display(), skipped.reason);
-        }
+        tell_skipped(&dataset);
         let trials = trials(&dataset, self.count as usize, self.seed);
         if trials.is_empty() {
             return Err(Failure::new(format!("{} has no captions to draw", self.data)));
         }
-        dataset.notes.iter().for_each(|note| eprintln!("note: {note}"));
         let captions: Vec<(&str, u64)> = trials.iter().map(|t| (t.caption.as_str(), t.seed)).collect();
         let Some(Drawn { pictures, machine, sampling, seconds }) = self.draw(model, &captions)? else {
             return Ok(ExitCode::from(INTERRUPTED));
