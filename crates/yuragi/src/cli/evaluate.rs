@@ -95,11 +95,11 @@ impl Evaluate {
     fn dataset(&self, judge: &Judge, format: Format) -> Result<ExitCode, Failure> {
         let (model, name) = self.model.open()?;
         let dataset = data::load(&self.data, self.caption_column.as_deref(), model.settings.size)?;
-        tell_skipped(&dataset);
         let trials = trials(&dataset, self.count as usize, self.seed);
         if trials.is_empty() {
             return Err(Failure::new(format!("{} has no captions to draw", self.data)));
         }
+        tell_skipped(&dataset);
         let captions: Vec<(&str, u64)> = trials.iter().map(|t| (t.caption.as_str(), t.seed)).collect();
         let Some(Drawn { pictures, machine, sampling, seconds }) = self.draw(model, &captions)? else {
             return Ok(ExitCode::from(INTERRUPTED));
