@@ -89,6 +89,17 @@ pub struct Lora {
 /// The tensors of one module, by their roles.
 type Module = BTreeMap<Role, String>;
 
+/// What of an adapter is for one part of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// `unet`, `text_encoder` or `text_encoder_2`.
+    pub part: &'static str,
+    /// Weights that it changes.
+    pub modules: usize,
+    /// Its ranks.
+    pub ranks: BTreeSet<usize>,
+}
+
 /// What became of an adapter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Merged {
@@ -170,6 +181,34 @@ impl Lora {
         self.modules.len()
     }
 
+    /// The parts of a model that it is for.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Share> {
+        let of = |part: &'static str| {
+            let modules = self.modules.iter().filter(|(key, _)| names::part(key) == Some(part));
+            let mut share = Share { part, modules: 0, ranks: BTreeSet::new() };
+            for (_, module) in modules {
+                let shape = module.get(&Role::Down).and_then(|name| self.archive.shape(name).ok());
+                share.ranks.extend(shape.and_then(|shape| shape.first().copied()));
+                share.modules += 1;
+            }
+            share
+        };
+        names::PARTS.into_iter().map(of).filter(|share| share.modules > 0).collect()
+    }
+
+    /// What the file says of its making, by its own names.
+    #[must_use]
+    pub fn settings(&self) -> &BTreeMap<String, String> {
+        self.archive.settings()
+    }
+
+    /// Tensors that are no part of an adapter.
+    #[must_use]
+    pub fn unknown(&self) -> &[String] {
+        &self.unknown
+    }
+
     /// Adds it, `weight` times, to the weights of a Stable Diffusion model under diffusers' names; they keep their
     /// type, rounded anew. Either all that fits is added or, in an error, nothing.
     ///
@@ -240,10 +279,7 @@ impl Lora {
         }
         let alpha = match module.get(&Role::Alpha) {
             Some(name) => self.factor(name)?.values.first().map(|alpha| f64::from(*alpha)),
-            None => {
-                let part = names::PARTS.iter().rfind(|part| key.starts_with(&format!("{part}_")));
-                part.and_then(|part| self.alphas.get(*part)).or_else(|| self.alphas.get("")).copied()
-            }
+            None => names::part(key).and_then(|part| self.alphas.get(part)).or_else(|| self.alphas.get("")).copied(),
         };
         let divisor = if self.rooted { (rank as f64).sqrt() } else { rank as f64 };
         let scale = (f64::from(weight) * alpha.unwrap_or(rank as f64) / divisor) as f32;

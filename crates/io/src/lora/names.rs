@@ -68,6 +68,11 @@ pub(super) fn module(stored: &str) -> Option<(String, Role)> {
     Some((format!("{part}_{path}{place}"), role))
 }
 
+/// The part of a model that a module belongs to.
+pub(super) fn part(key: &str) -> Option<&'static str> {
+    PARTS.into_iter().rfind(|part| key.strip_prefix(part).is_some_and(|rest| rest.starts_with('_')))
+}
+
 /// The module of a model's weight, by its name without `.weight`.
 pub(super) fn key(path: &str) -> String {
     path.replace('.', "_")

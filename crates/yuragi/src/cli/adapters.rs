@@ -19,12 +19,14 @@ use yuragi::{
     stable_diffusion::{Loaded as Checkpoint, prediction, prediction_name},
 };
 
-use super::common::Loaded;
+use super::common::{Loaded, harmless_name};
 
 /// Keys that a note names.
 const MOST_NAMED: usize = 3;
 /// Where adapters lie, beside a model or beside its folder.
 const FOLDERS: [&str; 7] = ["", "lora", "loras", "Lora", "../lora", "../loras", "../Lora"];
+/// The longest setting of a file that is told: some hold whole lists of captions.
+const LONGEST: usize = 100;
 /// What a picture calls what it was drawn with.
 const ADAPTERS: &str = "Lora";
 const EMBEDDINGS: &str = "Embeddings";
@@ -190,6 +192,34 @@ fn merge(model: &mut Checkpoint, Adapter { path, weight }: &Adapter) -> Result<(
         eprintln!("note: {}: the model has no place for {count} tensors: {names}{more}", lora.origin());
     }
     Ok(())
+}
+
+/// What `info` tells about a file that changes a checkpoint: an adapter, or a word that was learnt. `None` for others.
+pub fn told(path: &Path) -> Option<String> {
+    if !lora::is_there(path) {
+        return None;
+    }
+    let shown = path.display();
+    if let Ok(lora) = Lora::open(path) {
+        let mut lines = vec![format!("{shown}: a LoRA for Stable Diffusion checkpoints")];
+        lines.extend(lora.parts().iter().map(|share| {
+            let ranks = share.ranks.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+            format!("  {:16}{} weights, rank {ranks}", share.part, share.modules)
+        }));
+        if let [first, ..] = lora.unknown() {
+            lines.push(format!(
+                "  no part of it are {} tensors, the first is {}",
+                lora.unknown().len(),
+                harmless_name(first)
+            ));
+        }
+        let settings = lora.settings().iter().filter(|(_, value)| value.len() <= LONGEST);
+        lines.extend(settings.map(|(key, value)| format!("  {:16}{}", harmless_name(key), harmless_name(value))));
+        return Some(lines.join("\n") + "\n");
+    }
+    let embedding = Embedding::open(path).ok()?;
+    let (word, count) = (harmless_name(&embedding.word), embedding.count());
+    Some(format!("{shown}: a textual inversion: the word {word:?} stands for {count} vectors\n"))
 }
 
 #[cfg(test)]

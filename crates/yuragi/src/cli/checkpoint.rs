@@ -16,6 +16,8 @@ use yuragi::{
     train::lora,
 };
 
+use super::common::harmless_name;
+
 /// Unused tensors that are named.
 const MOST_NAMED: usize = 8;
 
@@ -46,7 +48,7 @@ pub fn told(path: &Path) -> Result<String, Failure> {
         0 => "  all tensors are used".to_owned(),
         count => {
             let more = if count > MOST_NAMED { ", .." } else { "" };
-            let named: Vec<String> = loaded.unused.iter().take(MOST_NAMED).map(|name| harmless(name)).collect();
+            let named: Vec<String> = loaded.unused.iter().take(MOST_NAMED).map(|name| harmless_name(name)).collect();
             format!("  not used are {count} tensors: {}{more}", named.join(", "))
         }
     });
@@ -111,9 +113,4 @@ fn predicts(model: &Checkpoint) -> &'static str {
         Some(PredictionType::Sample) => "the latent",
         Some(PredictionType::Flow) => "the flow",
     }
-}
-
-/// A stranger's name, without what a terminal would obey.
-fn harmless(name: &str) -> String {
-    name.chars().take(100).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -459,6 +459,16 @@ impl Drop for Progress {
     }
 }
 
+/// The text of a stranger, without what a terminal would obey.
+pub fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// A stranger's name, on one line.
+pub fn harmless_name(name: &str) -> String {
+    harmless(name).chars().take(100).map(|c| if c == '\n' { '\u{fffd}' } else { c }).collect()
+}
+
 /// Hours, minutes and seconds.
 pub fn clock(time: Duration) -> String {
     let seconds = time.as_secs();

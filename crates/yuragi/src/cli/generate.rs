@@ -162,8 +162,14 @@ impl Generate {
             chunks: pipeline.chunks(words).max(pipeline.chunks(negative)),
             skip: usize::from(self.clip_skip.map_or(0, |skip| skip - 1)),
         };
-        let runs = (count.div_ceil(batch.pictures) * sampling.steps) as f64;
-        let machine = self.model.machine(Work::of(&pipeline.graph(Network::Denoise, batch)?, runs))?;
+        let hires = self.hires.plan(&sampling, batch, step, begin.is_picture())?;
+        let pass = |batch: Batch, sampling: &Sampling| -> Result<Work, Failure> {
+            let evaluations = sampling.steps as f64 * if unguided { 1.0 } else { 2.0 };
+            let groups = count.div_ceil(batch.pictures) as f64;
+            Ok(Work::of(&pipeline.graph(Network::Denoise, batch)?, groups * evaluations))
+        };
+        let second = hires.as_ref().map_or(Ok(Work::NONE), |hires| pass(hires.batch, &hires.sampling))?;
+        let machine = self.model.machine(pass(batch, &sampling)?.and(second))?;
         let store = machine.upload(params)?;
         let compile = |batch, encodes| -> Result<_, Failure> {
             let mut generator = Generator::of(&machine, &store, &*pipeline, batch)?.frugal(frugal);
@@ -177,7 +183,6 @@ impl Generate {
             Ok(if self.preview.draws() { generator.with_preview(&machine)? } else { generator })
         };
         let generator = compile(batch, begin.is_picture())?;
-        let hires = self.hires.plan(&sampling, batch, step, begin.is_picture())?;
         let larger = hires.as_ref().map(|hires| compile(hires.batch, hires.of_picture)).transpose()?;
         let size = hires.as_ref().map_or(begin.size, |hires| hires.batch.size);
         let [width, height] = size;

@@ -22,13 +22,16 @@ use yuragi::{
     variational,
 };
 
-use super::common::{file_of, print};
+use super::{
+    adapters, checkpoint,
+    common::{file_of, harmless, print},
+};
 
 /// Tell about a model, a training or a picture.
 #[derive(Args)]
 pub struct Info {
-    /// A model, a checkpoint, the folder of a training, a Stable Diffusion checkpoint, or a picture that was drawn [default: the
-    /// built-in model and this machine]
+    /// A model, a checkpoint, the folder of a training, a Stable Diffusion checkpoint, a LoRA or textual inversion for one, or
+    /// a picture that was drawn [default: the built-in model and this machine]
     file: Option<PathBuf>,
 }
 
@@ -37,10 +40,11 @@ impl Info {
     pub fn run(self) -> Result<ExitCode, Failure> {
         print(match &self.file {
             Some(path) if is_picture(path)? => picture(path)?,
-            Some(path) if stable_diffusion::is_there(path) => super::checkpoint::told(path)?,
+            Some(path) if stable_diffusion::is_there(path) => checkpoint::told(path)?,
+            Some(path) if let Some(told) = adapters::told(path) => told,
             Some(path) => {
-                let checkpoint = Run::checkpoint(path);
-                let file = if checkpoint.exists() { checkpoint } else { file_of(path) };
+                let training = Run::checkpoint(path);
+                let file = if training.exists() { training } else { file_of(path) };
                 let (name, archive) = (file.display().to_string(), Archive::open(&file)?);
                 if Fitted::is_in(&archive) {
                     of_table(&name, &archive)?
@@ -91,11 +95,6 @@ fn picture(path: &Path) -> Result<String, Failure> {
         Some(text) => harmless(&text) + "\n",
         None => format!("{shown} does not tell how it was made\n"),
     })
-}
-
-/// The text of a stranger, without what a terminal would obey.
-fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 /// A model of a table.

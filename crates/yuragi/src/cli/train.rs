@@ -183,7 +183,17 @@ impl Train {
     fn learn_adapter(&self, machine: &Machine, interrupted: &AtomicBool) -> Result<ExitCode, Failure> {
         let (column, seed) = (self.caption_column.clone(), self.seed);
         let (training, loaded, dataset) = match &self.resume {
-            Some(folder) => self.adapter.resume(folder, self.steps, self.data.as_ref())?,
+            Some(folder) => {
+                let given =
+                    [("--bits", self.bits.is_some()), ("--autoencoder-steps", self.autoencoder_steps.is_some())];
+                if let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) {
+                    let folder = folder.display();
+                    return Err(Failure::new(format!(
+                        "`{flag}` is not for the training of a LoRA, which {folder} holds"
+                    )));
+                }
+                self.adapter.resume(folder, self.steps, self.data.as_ref())?
+            }
             None => {
                 let out = self.out.clone().unwrap_or_else(|| "runs/lora".into());
                 let (options, loaded) = self.adapter.read(column, self.steps, self.batch, self.rate, seed)?;

@@ -173,6 +173,8 @@ fn t33_words_stand_for_learnt_vectors() {
         (yuragi::io::Picture::open(scratch.join("x.png")).unwrap(), said.err)
     };
     let (plain, _) = draw("a cat in my-hat", &[]);
+    let told = scratch.succeed(["info", "my-hat.safetensors"]).out;
+    assert!(told.contains("textual inversion") && told.contains("\"my-hat\""), "{told}");
     let (learnt, _) = draw("a cat in my-hat", &["--embedding", "my-hat.safetensors"]);
     assert!(plain != learnt);
     let told = scratch.succeed(["info", "x.png"]);

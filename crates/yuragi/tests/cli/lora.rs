@@ -45,6 +45,10 @@ fn t32_a_lora_learns_a_fixed_picture_and_draws() {
     assert_eq!(file.shape("lora_unet_mid_block_attentions_0_proj_in.lora_down.weight").unwrap(), [4, 16, 1, 1]);
     assert!(file.names().iter().all(|name| name.starts_with("lora_unet_")), "{:?}", file.names());
 
+    let told = scratch.succeed(["info", "whole/lora.safetensors"]).out;
+    assert!(told.contains("a LoRA for Stable Diffusion") && told.contains("weights, rank 4"), "{told}");
+    scratch.refuse(["train", "--resume", "whole", "--bits", "4"], &["--bits", "training of a LoRA"]);
+
     // On any number of threads, and interrupted or not, it is the same file.
     #[cfg(unix)]
     {
