@@ -6,9 +6,13 @@
 #![allow(unsafe_code)] // intrinsics, and raw pointers to overlapping tiles
 
 mod functions;
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+mod neon;
 mod pack;
 mod portable;
 mod tile;
+#[cfg(target_feature = "simd128")]
+mod wasm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -17,7 +21,11 @@ pub(crate) use pack::{Narrow, Pack, Panels, Source};
 pub(crate) use tile::{Base, MAX_ROWS, Segment, Tile};
 
 use half::f16;
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+use neon::Neon;
 use portable::Portable;
+#[cfg(target_feature = "simd128")]
+use wasm::Simd128;
 #[cfg(target_arch = "x86_64")]
 use x86::{Avx2, Avx512};
 
@@ -26,6 +34,12 @@ use x86::{Avx2, Avx512};
 pub(crate) enum Level {
     /// Whatever the compilation target has.
     Portable,
+    /// NEON, which all of aarch64 have.
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+    Neon,
+    /// SIMD128 of WebAssembly; where the compilation target has `relaxed-simd`, with its multiply-add.
+    #[cfg(target_feature = "simd128")]
+    Simd128,
     /// x86-64 with AVX2, FMA and F16C.
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -35,6 +49,38 @@ pub(crate) enum Level {
     /// The same with AVX-512 BF16: products of pairs.
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
+}
+
+/// An expression of the vectors of a level.
+macro_rules! each {
+    ($level:expr, $vector:ident => $value:expr) => {
+        match $level {
+            Level::Portable => {
+                type $vector = Portable;
+                $value
+            }
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+            Level::Neon => {
+                type $vector = Neon;
+                $value
+            }
+            #[cfg(target_feature = "simd128")]
+            Level::Simd128 => {
+                type $vector = Simd128;
+                $value
+            }
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => {
+                type $vector = Avx2;
+                $value
+            }
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 | Level::Avx512Bf16 => {
+                type $vector = Avx512;
+                $value
+            }
+        }
+    };
 }
 
 impl Level {
@@ -48,13 +94,12 @@ impl Level {
     /// Whether the level is faster than those before it. AMD's processors multiply pairs at the rate of singles;
     /// on an Emerald Rapids of Intel, pairs were counted at a quarter of that rate.
     fn pays(self) -> bool {
-        match self {
-            Self::Portable => true,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 | Self::Avx512 => true,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512Bf16 => x86::is_amd(),
+        #[cfg(target_arch = "x86_64")]
+        if self == Self::Avx512Bf16 {
+            return x86::is_amd();
         }
+        let _ = self;
+        true
     }
 
     /// Every level of this machine, each with more instructions than the one before. Without the feature
@@ -81,29 +126,37 @@ impl Level {
             ]
         };
         #[cfg(not(target_arch = "x86_64"))]
-        let levels = [Some(Self::Portable)];
+        let levels = [
+            Some(Self::Portable),
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+            Some(Self::Neon),
+            #[cfg(target_feature = "simd128")]
+            Some(Self::Simd128),
+        ];
         levels.into_iter().flatten()
     }
 
     /// Elements of one vector.
     pub fn lanes(self) -> usize {
-        match self {
-            Self::Portable => Portable::LANES,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => Avx2::LANES,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 | Self::Avx512Bf16 => Avx512::LANES,
-        }
+        each!(self, V => V::LANES)
+    }
+
+    /// The most rows of a tile.
+    pub fn tile_rows(self) -> usize {
+        each!(self, V => V::ROWS)
+    }
+
+    /// The most vectors of a tile's row.
+    pub fn tile_vectors(self) -> usize {
+        each!(self, V => V::VECTORS)
     }
 
     /// Whether the machine multiplies pairs of bfloat16 at once.
     pub fn has_pairs(self) -> bool {
         match self {
-            Self::Portable => false,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 | Self::Avx512 => false,
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Bf16 => true,
+            _ => false,
         }
     }
 
@@ -111,6 +164,10 @@ impl Level {
     pub fn run<O: Op>(self, op: O) -> O::Output {
         match self {
             Self::Portable => op.run::<Portable>(),
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+            Self::Neon => op.run::<Neon>(),
+            #[cfg(target_feature = "simd128")]
+            Self::Simd128 => op.run::<Simd128>(),
             // SAFETY: such a level exists only where the machine has it.
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => unsafe { x86::run_avx2(op) },
@@ -146,6 +203,10 @@ pub(crate) const MAX_LANES: usize = 16;
 /// instructions are known to be there.
 pub(crate) trait Vector: Copy {
     const LANES: usize;
+    /// The most rows of a register tile.
+    const ROWS: usize;
+    /// The most vectors of a row of a register tile.
+    const VECTORS: usize;
 
     fn splat(value: f32) -> Self;
     fn add(self, other: Self) -> Self;

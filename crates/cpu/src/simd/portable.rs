@@ -15,6 +15,8 @@ impl Portable {
 
 impl Vector for Portable {
     const LANES: usize = 4;
+    const ROWS: usize = 4;
+    const VECTORS: usize = 2;
 
     #[inline(always)]
     fn splat(value: f32) -> Self {

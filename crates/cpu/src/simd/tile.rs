@@ -1,5 +1,9 @@
 //! The register tile: the inner loop of every matrix kernel.
 
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+use super::neon::Neon;
+#[cfg(target_feature = "simd128")]
+use super::wasm::Simd128;
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
 use super::{Level, UPPER, Vector, portable::Portable};
@@ -62,28 +66,6 @@ pub(crate) enum Base {
 }
 
 impl Level {
-    /// The most rows of a tile.
-    pub fn tile_rows(self) -> usize {
-        match self {
-            Self::Portable => 4,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => 6,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 | Self::Avx512Bf16 => 8,
-        }
-    }
-
-    /// The most vectors of a tile's row.
-    pub fn tile_vectors(self) -> usize {
-        match self {
-            Self::Portable => 2,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => 2,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 | Self::Avx512Bf16 => 3,
-        }
-    }
-
     /// Computes a tile.
     ///
     /// # Safety
@@ -105,6 +87,10 @@ impl Level {
             Self::Avx512Bf16 if tile.pairs => AVX512_BF16[height][vectors - 1],
             _ if tile.pairs => one_by_one,
             Self::Portable => PORTABLE[height][vectors - 1],
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+            Self::Neon => NEON[height][vectors - 1],
+            #[cfg(target_feature = "simd128")]
+            Self::Simd128 => SIMD128[height][vectors - 1],
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => AVX2[height][vectors - 1],
             #[cfg(target_arch = "x86_64")]
@@ -117,8 +103,26 @@ impl Level {
 
 type Function = unsafe fn(&Tile<'_>);
 
-const PORTABLE: [[Function; 2]; 3] =
-    [[portable::<1, 1>, portable::<1, 2>], [portable::<2, 1>, portable::<2, 2>], [portable::<4, 1>, portable::<4, 2>]];
+const PORTABLE: [[Function; 2]; 3] = [
+    [plain::<Portable, 1, 1>, plain::<Portable, 1, 2>],
+    [plain::<Portable, 2, 1>, plain::<Portable, 2, 2>],
+    [plain::<Portable, 4, 1>, plain::<Portable, 4, 2>],
+];
+
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+const NEON: [[Function; 3]; 4] = [
+    [plain::<Neon, 1, 1>, plain::<Neon, 1, 2>, plain::<Neon, 1, 3>],
+    [plain::<Neon, 2, 1>, plain::<Neon, 2, 2>, plain::<Neon, 2, 3>],
+    [plain::<Neon, 4, 1>, plain::<Neon, 4, 2>, plain::<Neon, 4, 3>],
+    [plain::<Neon, 8, 1>, plain::<Neon, 8, 2>, plain::<Neon, 8, 3>],
+];
+
+#[cfg(target_feature = "simd128")]
+const SIMD128: [[Function; 2]; 3] = [
+    [plain::<Simd128, 1, 1>, plain::<Simd128, 1, 2>],
+    [plain::<Simd128, 2, 1>, plain::<Simd128, 2, 2>],
+    [plain::<Simd128, 4, 1>, plain::<Simd128, 4, 2>],
+];
 
 #[cfg(target_arch = "x86_64")]
 const AVX2: [[Function; 2]; 4] = [
@@ -144,9 +148,10 @@ const AVX512_BF16: [[Function; 3]; 4] = [
     [avx512_bf16::<8, 1>, avx512_bf16::<8, 2>, avx512_bf16::<8, 3>],
 ];
 
-unsafe fn portable<const ROWS: usize, const VECTORS: usize>(tile: &Tile<'_>) {
+/// A tile of instructions that all of the compilation target have.
+unsafe fn plain<V: Vector, const ROWS: usize, const VECTORS: usize>(tile: &Tile<'_>) {
     // SAFETY: the caller's promise.
-    unsafe { compute::<Portable, ROWS, VECTORS>(tile, Vector::mul_add) }
+    unsafe { compute::<V, ROWS, VECTORS>(tile, Vector::mul_add) }
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -167,6 +167,8 @@ macro_rules! vector {
 
 impl Vector for Avx2 {
     const LANES: usize = 8;
+    const ROWS: usize = 6;
+    const VECTORS: usize = 2;
 
     vector!(_mm256_set1_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps
         _mm256_max_ps _mm256_min_ps _mm256_sqrt_ps _mm256_fmadd_ps _mm256_loadu_ps _mm256_storeu_ps);
@@ -239,6 +241,8 @@ impl Vector for Avx2 {
 
 impl Vector for Avx512 {
     const LANES: usize = 16;
+    const ROWS: usize = 8;
+    const VECTORS: usize = 3;
 
     vector!(_mm512_set1_ps _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_div_ps
         _mm512_max_ps _mm512_min_ps _mm512_sqrt_ps _mm512_fmadd_ps _mm512_loadu_ps _mm512_storeu_ps);
