@@ -1,14 +1,15 @@
-//! Results do not depend on the number of threads, to the last bit.
+//! Results do not depend on the number of threads, nor on whose they are, to the last bit.
 
-use yuragi_cpu::Cpu;
+use std::{sync::Arc, thread};
+
+use yuragi_cpu::{Cpu, Executor};
 use yuragi_graph::{Backend, Params, Plan, Slice, SliceMut};
 use yuragi_models::{Settings, latent_diffusion};
 use yuragi_numeric::fill;
 
 /// The weights after some steps of both stages' training, as bits.
-fn trained(threads: usize) -> Vec<(String, Vec<u32>)> {
+fn trained(cpu: &Cpu) -> Vec<(String, Vec<u32>)> {
     let (settings, batch) = (Settings::default(), 2);
-    let cpu = Cpu::with_threads(threads);
     let autoencoder = latent_diffusion::autoencoder_training(&settings, batch).unwrap();
     let diffusion = latent_diffusion::diffusion_training(&settings, batch).unwrap();
     let mut params = Params::new();
@@ -48,10 +49,28 @@ fn trained(threads: usize) -> Vec<(String, Vec<u32>)> {
 
 #[test]
 fn training_gives_the_same_bits_on_any_number_of_threads() {
-    let one = trained(1);
-    for threads in [2, 5] {
-        for ((name, a), (_, b)) in one.iter().zip(trained(threads)) {
-            assert!(*a == b, "{name} differs between 1 and {threads} threads");
+    let one = trained(&Cpu::with_threads(1));
+    let others = [Cpu::with_threads(2), Cpu::with_threads(5), Cpu::on(Arc::new(Strangers))];
+    for cpu in others {
+        for ((name, a), (_, b)) in one.iter().zip(trained(&cpu)) {
+            assert!(*a == b, "{name} differs between 1 thread and {cpu:?}");
+        }
+    }
+}
+
+/// A pool that lets the caller do nothing, begins with the last call, and makes one call of two after all others.
+struct Strangers;
+
+impl Executor for Strangers {
+    fn threads(&self) -> usize {
+        3
+    }
+
+    fn run(&self, calls: usize, work: &(dyn Fn(usize) + Sync)) {
+        for odd in [1, 0] {
+            thread::scope(|scope| {
+                (0..calls).rev().filter(|call| call % 2 == odd).for_each(|call| _ = scope.spawn(move || work(call)));
+            });
         }
     }
 }

@@ -8,14 +8,14 @@ use crate::{
     lower::lower,
     plan::{CpuPlan, Residency},
     simd::Level,
-    threads::Pool,
+    threads::{Executor, Threads},
 };
 
 /// This machine's processor.
 #[derive(Clone)]
 pub struct Cpu {
     level: Level,
-    pool: Arc<Pool>,
+    pool: Threads,
     winograd: bool,
     recompute: bool,
     residency: Residency,
@@ -45,14 +45,17 @@ impl Cpu {
 
     /// So many threads, the caller's included (at least 1). The results are the same for any number.
     pub fn with_threads(threads: usize) -> Cpu {
-        #[cfg(feature = "std")]
-        let pool = if threads > 1 { Pool::new(threads) } else { Pool::single() };
-        #[cfg(not(feature = "std"))]
-        let pool = {
-            let _ = threads;
-            Pool::single()
-        };
-        let (level, pool) = (Level::detect(), Arc::new(pool));
+        Cpu::of(Threads::new(threads))
+    }
+
+    /// The caller's own threads instead of ours. The results are the same, to the last bit; a run allocates nothing
+    /// beside what the executor does.
+    pub fn on(executor: Arc<dyn Executor>) -> Cpu {
+        Cpu::of(Threads::on(executor))
+    }
+
+    fn of(pool: Threads) -> Cpu {
+        let level = Level::detect();
         Cpu { level, pool, winograd: false, recompute: true, residency: Residency::default() }
     }
 
@@ -78,7 +81,7 @@ impl Cpu {
 
     /// The number of threads that work, the caller's included.
     pub fn threads(&self) -> usize {
-        self.pool.threads()
+        self.pool.count()
     }
 }
 
@@ -105,7 +108,7 @@ impl Backend for Cpu {
         let graph = if self.winograd { &graph.with_winograd(kernels::Winograd::pays) } else { graph };
         let graph = graph.expanded(|op, node, operands| self.claims(op, node, operands));
         let graph = if self.recompute && !graph.updates().is_empty() { graph.recomputed() } else { graph };
-        let lowered = lower(&graph, self.level, self.pool.threads())?;
+        let lowered = lower(&graph, self.level, self.pool.count())?;
         Ok(CpuPlan::new(graph, lowered, self.pool.clone(), self.residency))
     }
 

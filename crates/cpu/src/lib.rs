@@ -20,7 +20,7 @@
 //! assert!((y[1] - 1.7615942).abs() < 1e-6);
 //! ```
 //!
-//! A result never depends on the number of threads. A plan allocates when it is compiled and when
+//! A result never depends on the number of threads, nor on whose they are ([`Cpu::on`] takes the caller's). A plan allocates when it is compiled and when
 //! its state is made, never when it runs.
 
 extern crate alloc;
@@ -36,3 +36,4 @@ mod threads;
 
 pub use backend::Cpu;
 pub use plan::{CpuPlan, CpuState, Residency};
+pub use threads::Executor;

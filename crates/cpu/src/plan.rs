@@ -1,7 +1,7 @@
 //! Compiled graphs and their runs.
 #![allow(unsafe_code)] // launches read and write one arena through pointers
 
-use alloc::{sync::Arc, vec, vec::Vec};
+use alloc::{vec, vec::Vec};
 use core::fmt;
 
 use yuragi_graph::{
@@ -11,7 +11,7 @@ use yuragi_graph::{
 use crate::{
     kernels,
     lower::{Home, Launch, Lowered},
-    threads::Pool,
+    threads::Threads,
 };
 
 /// When the pages of borrowed parameters, as those of a mapped file, are [given back](yuragi_graph::Bytes::release).
@@ -38,7 +38,7 @@ struct Line(#[allow(dead_code)] [f32; 16]);
 pub struct CpuPlan {
     graph: Graph,
     lowered: Lowered,
-    pool: Arc<Pool>,
+    pool: Threads,
     residency: Residency,
     /// Most inputs and outputs of one launch.
     operands: (usize, usize),
@@ -86,7 +86,7 @@ impl fmt::Debug for CpuState {
 }
 
 impl CpuPlan {
-    pub(crate) fn new(graph: Graph, lowered: Lowered, pool: Arc<Pool>, residency: Residency) -> CpuPlan {
+    pub(crate) fn new(graph: Graph, lowered: Lowered, pool: Threads, residency: Residency) -> CpuPlan {
         let most = |count: fn(&crate::lower::Launch) -> usize| lowered.launches.iter().map(count).max().unwrap_or(0);
         let operands = (most(|l| l.inputs.len()), most(|l| l.outputs.len()));
         CpuPlan { graph, lowered, pool, residency, operands }

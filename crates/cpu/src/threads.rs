@@ -1,55 +1,142 @@
-//! A pool of threads that runs numbered tasks without allocating.
+//! Threads that work on the numbered tasks of a kernel: a pool of our own, or whatever the caller has.
 //!
-//! The caller works too. Idle workers spin for a moment, so that the next of
-//! many short jobs finds them awake, and then sleep.
+//! Nothing here allocates while tasks run. The caller works too. Idle workers of our pool spin for a moment, so
+//! that the next of many short jobs finds them awake, and then sleep.
 #![allow(unsafe_code)] // a job borrows from its caller's stack, workers see it without a lifetime
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicUsize, Ordering::*};
+
+#[cfg(feature = "std")]
+use workers::Pool;
+
+/// Threads of the caller's own, for [`Cpu::on`](crate::Cpu::on): an engine's job system, a page's workers, the cores of
+/// a microcontroller.
+///
+/// What is computed does not depend on the implementation, to the last bit, nor can one do harm: tasks are handed out
+/// behind it, each once. It decides only how long they take.
+///
+/// ```
+/// use std::{num::NonZero, sync::Arc, thread};
+/// use yuragi_cpu::{Cpu, Executor};
+///
+/// struct Scoped;
+///
+/// impl Executor for Scoped {
+///     fn threads(&self) -> usize {
+///         thread::available_parallelism().map_or(1, NonZero::get)
+///     }
+///
+///     fn run(&self, calls: usize, work: &(dyn Fn(usize) + Sync)) {
+///         thread::scope(|scope| {
+///             (1..calls).for_each(|call| _ = scope.spawn(move || work(call)));
+///             work(0);
+///         });
+///     }
+/// }
+///
+/// let cpu = Cpu::on(Arc::new(Scoped));
+/// assert!(cpu.threads() >= 1);
+/// ```
+pub trait Executor: Send + Sync {
+    /// The most threads that work at the same time, the one that calls [`run`](Executor::run) included. It is asked once,
+    /// by [`Cpu::on`](crate::Cpu::on): each plan has working memory for so many.
+    fn threads(&self) -> usize;
+
+    /// Calls `work(call)` for each `call` in `0..calls`, on any threads and in any order, and returns when all calls have
+    /// returned. A call takes tasks until none is left, so those that begin late find nothing to do. `calls` is at most
+    /// [`threads`](Executor::threads). Calls that are never made cost time alone: the calling thread does their tasks.
+    ///
+    /// Several threads may be inside `run` at the same time, where several plans run.
+    fn run(&self, calls: usize, work: &(dyn Fn(usize) + Sync));
+}
+
+/// The most threads that are used: memory is kept for each.
+const MOST_THREADS: usize = 1024;
 
 /// The body of a job: called once for every task, with the task's number and
 /// that of the thread (in `0..threads`) that runs it.
 pub(crate) type Body<'a> = dyn Fn(usize, usize) + Sync + 'a;
 
-#[cfg(feature = "std")]
-pub(crate) use workers::Pool;
+/// What runs tasks, and the number of threads that memory is kept for.
+#[derive(Clone)]
+pub(crate) struct Threads {
+    executor: Arc<dyn Executor>,
+    count: usize,
+}
 
-#[cfg(not(feature = "std"))]
-pub(crate) use alone::Pool;
+impl Threads {
+    /// The threads of an executor.
+    pub fn on(executor: Arc<dyn Executor>) -> Self {
+        let count = executor.threads().clamp(1, MOST_THREADS);
+        Self { executor, count }
+    }
 
-fn run_alone(tasks: usize, body: &Body<'_>) {
-    for task in 0..tasks {
-        body(task, 0);
+    /// So many threads of our own, the caller of [`run`](Self::run) included; 0 counts as 1. Fewer where the system
+    /// refuses to start more, and one without `std`.
+    pub fn new(count: usize) -> Self {
+        #[cfg(feature = "std")]
+        if count > 1 {
+            return Self::on(Arc::new(Pool::new(count.min(MOST_THREADS))));
+        }
+        let _ = count;
+        Self::on(Arc::new(Alone))
+    }
+
+    /// The number of threads that a job can run on.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Calls `body` once for each task in `0..tasks` and returns when all are done.
+    pub fn run(&self, tasks: usize, body: &Body<'_>) {
+        let calls = tasks.min(self.count);
+        if calls < 2 {
+            return (0..tasks).for_each(|task| body(task, 0));
+        }
+        let (next, inside) = (Line(AtomicUsize::new(0)), Line(AtomicUsize::new(0)));
+        // Whoever finds no task left has seen, by the order of changes to `next`, all that was done before.
+        let work = |thread: usize| {
+            loop {
+                let task = next.0.fetch_add(1, AcqRel);
+                if task >= tasks {
+                    break;
+                }
+                body(task, thread);
+            }
+        };
+        self.executor.run(calls, &|_| {
+            // The executor's word is not taken for who calls: one that calls too often finds no thread's number left.
+            let thread = inside.0.fetch_add(1, Relaxed);
+            if thread < self.count {
+                work(thread);
+            }
+        });
+        work(0);
     }
 }
 
-#[cfg(not(feature = "std"))]
-mod alone {
-    use super::{Body, run_alone};
+/// A cache line of its own.
+#[repr(align(128))]
+struct Line<T>(T);
 
-    /// The calling thread, for platforms without threads.
-    #[derive(Debug)]
-    pub(crate) struct Pool;
+/// The calling thread.
+struct Alone;
 
-    impl Pool {
-        pub fn single() -> Self {
-            Self
-        }
+impl Executor for Alone {
+    fn threads(&self) -> usize {
+        1
+    }
 
-        pub fn threads(&self) -> usize {
-            1
-        }
-
-        pub fn run(&self, tasks: usize, body: &Body<'_>) {
-            run_alone(tasks, body);
-        }
+    fn run(&self, calls: usize, work: &(dyn Fn(usize) + Sync)) {
+        (0..calls).for_each(work);
     }
 }
 
 #[cfg(feature = "std")]
 mod workers {
-    extern crate std;
-
     use alloc::{sync::Arc, vec::Vec};
     use core::cell::UnsafeCell;
-    use core::fmt;
     use core::hint::spin_loop;
     use core::mem::transmute;
     use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
@@ -57,7 +144,10 @@ mod workers {
     use std::thread::{self, JoinHandle};
     use std::time::{Duration, Instant};
 
-    use super::{Body, run_alone};
+    use super::{Executor, Line};
+
+    /// What the caller and the workers call, with numbers that differ.
+    type Work<'a> = dyn Fn(usize) + Sync + 'a;
 
     /// How long an idle worker waits awake.
     const PATIENCE: Duration = Duration::from_micros(50);
@@ -71,8 +161,8 @@ mod workers {
     /// [`Shared::state`] when workers are to end.
     const CLOSED: u64 = u64::MAX;
 
-    /// Threads that run the tasks of one job at a time.
-    pub(crate) struct Pool {
+    /// Threads that make the calls of one job at a time.
+    pub(super) struct Pool {
         shared: Arc<Shared>,
         workers: Vec<JoinHandle<()>>,
         /// Held by the caller whose job runs.
@@ -82,20 +172,16 @@ mod workers {
     struct Shared {
         state: AtomicU64,
         job: UnsafeCell<Job>,
-        /// The next task to claim.
+        /// The next call to make.
         next: Line<AtomicUsize>,
         /// Worker by worker: asleep, or about to be.
         asleep: Vec<Line<AtomicBool>>,
     }
 
-    /// A cache line of its own.
-    #[repr(align(128))]
-    struct Line<T>(T);
-
     #[derive(Clone, Copy)]
     struct Job {
-        tasks: usize,
-        body: &'static Body<'static>,
+        calls: usize,
+        work: &'static Work<'static>,
     }
 
     // SAFETY: `job` is written only while `state` is not open and counts nobody
@@ -103,14 +189,14 @@ mod workers {
     unsafe impl Sync for Shared {}
 
     impl Shared {
-        /// Runs unclaimed tasks until none is left.
-        fn work(&self, job: Job, thread: usize) {
+        /// Makes calls until none is left.
+        fn work(&self, job: Job) {
             loop {
-                let task = self.next.0.fetch_add(1, Relaxed);
-                if task >= job.tasks {
+                let call = self.next.0.fetch_add(1, Relaxed);
+                if call >= job.calls {
                     break;
                 }
-                (job.body)(task, thread);
+                (job.work)(call);
             }
         }
 
@@ -121,7 +207,7 @@ mod workers {
                 if self.state.compare_exchange_weak(state, state + 1, SeqCst, Relaxed).is_ok() {
                     // SAFETY: counted inside an open job, so nobody writes it.
                     let job = unsafe { *self.job.get() };
-                    self.work(job, worker + 1);
+                    self.work(job);
                     self.state.fetch_sub(1, Release);
                     last = state / JOB;
                 }
@@ -166,7 +252,7 @@ mod workers {
             let count = threads.saturating_sub(1).min(INSIDE as usize);
             let shared = Arc::new(Shared {
                 state: AtomicU64::new(0),
-                job: UnsafeCell::new(Job { tasks: 0, body: &|_, _| {} }),
+                job: UnsafeCell::new(Job { calls: 0, work: &|_| {} }),
                 next: Line(AtomicUsize::new(0)),
                 asleep: (0..count).map(|_| Line(AtomicBool::new(false))).collect(),
             });
@@ -181,33 +267,27 @@ mod workers {
             drop(busy.lock()); // some systems allocate at the first lock
             Self { shared, workers, busy }
         }
+    }
 
-        /// The calling thread alone.
-        pub fn single() -> Self {
-            Self::new(1)
-        }
-
-        /// The number of threads that a job can run on.
-        pub fn threads(&self) -> usize {
+    impl Executor for Pool {
+        fn threads(&self) -> usize {
             self.workers.len() + 1
         }
 
-        /// Calls `body` once for each task in `0..tasks` and returns when all
-        /// are done. A call from inside a task, or while another thread's job
-        /// runs, does its tasks on the calling thread.
-        pub fn run(&self, tasks: usize, body: &Body<'_>) {
-            if tasks < 2 || self.workers.is_empty() {
-                return run_alone(tasks, body);
+        /// A call from inside a call, or while another thread's job runs, stays on the calling thread.
+        fn run(&self, calls: usize, work: &Work<'_>) {
+            if calls < 2 || self.workers.is_empty() {
+                return (0..calls).for_each(work);
             }
             let _busy = match self.busy.try_lock() {
                 Ok(guard) => guard,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return run_alone(tasks, body),
+                Err(TryLockError::WouldBlock) => return (0..calls).for_each(work),
             };
             // SAFETY: only the lifetime changes; this call does not return, nor
             // unwind, before the last worker has left the job.
-            let body = unsafe { transmute::<&Body<'_>, &'static Body<'static>>(body) };
-            let job = Job { tasks, body };
+            let work = unsafe { transmute::<&Work<'_>, &'static Work<'static>>(work) };
+            let job = Job { calls, work };
             let shared = &*self.shared;
             // SAFETY: `busy` is held, the last job is over and nobody is inside it.
             unsafe { *shared.job.get() = job };
@@ -220,7 +300,7 @@ mod workers {
                 }
             }
             let guard = Leave(shared);
-            shared.work(job, 0);
+            shared.work(job);
             drop(guard);
         }
     }
@@ -250,18 +330,10 @@ mod workers {
             }
         }
     }
-
-    impl fmt::Debug for Pool {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.debug_struct("Pool").field("threads", &self.threads()).finish()
-        }
-    }
 }
 
 #[cfg(all(test, feature = "std"))]
 mod tests {
-    use core::sync::atomic::{AtomicUsize, Ordering::*};
-
     use super::*;
 
     fn counts<const N: usize>() -> [AtomicUsize; N] {
@@ -271,12 +343,12 @@ mod tests {
     #[test]
     fn every_task_runs_once() {
         for threads in [0, 1, 2, 5] {
-            let pool = Pool::new(threads);
-            assert_eq!(pool.threads(), threads.max(1));
+            let pool = Threads::new(threads);
+            assert_eq!(pool.count(), threads.max(1));
             for tasks in [0, 1, 2, 3, 100] {
                 let count = counts::<100>();
                 pool.run(tasks, &|task, thread| {
-                    assert!(thread < pool.threads());
+                    assert!(thread < pool.count());
                     count[task].fetch_add(1, Relaxed);
                 });
                 assert!((0..100).all(|i| count[i].load(Relaxed) == usize::from(i < tasks)));
@@ -286,7 +358,7 @@ mod tests {
 
     #[test]
     fn many_short_jobs_and_sleep() {
-        let pool = Pool::new(3);
+        let pool = Threads::new(3);
         let total = AtomicUsize::new(0);
         for round in 0..3000 {
             pool.run(4, &|task, _| _ = total.fetch_add(task, Relaxed));
@@ -299,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_thread_number_is_never_used_twice_at_once() {
-        let pool = Pool::new(4);
+        let pool = Threads::new(4);
         let inside = counts::<4>();
         pool.run(500, &|_, thread| {
             assert_eq!(inside[thread].fetch_add(1, AcqRel), 0);
@@ -310,7 +382,7 @@ mod tests {
 
     #[test]
     fn nested_and_concurrent_calls_complete() {
-        let pool = Pool::new(3);
+        let pool = Threads::new(3);
         let total = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..3 {
@@ -322,5 +394,47 @@ mod tests {
             }
         });
         assert_eq!(total.into_inner(), 3 * 100 * 35);
+    }
+
+    type Behaviour = fn(usize, &(dyn Fn(usize) + Sync));
+
+    /// An executor that calls as it likes.
+    struct Odd(usize, Behaviour);
+
+    impl Executor for Odd {
+        fn threads(&self) -> usize {
+            self.0
+        }
+
+        fn run(&self, calls: usize, work: &(dyn Fn(usize) + Sync)) {
+            (self.1)(calls, work);
+        }
+    }
+
+    #[test]
+    fn no_executor_can_run_a_task_twice_or_leave_one_out() {
+        let behaviours: [Behaviour; 5] = [
+            |_, _| {},                                         // never
+            |calls, work| (0..calls).rev().for_each(work),     // one after another, from the last
+            |_, work| (0..100).for_each(|_| work(usize::MAX)), // far too often, with numbers of its own
+            |calls, work| {
+                // all on other threads, and each twice at the same time
+                std::thread::scope(|s| (0..2 * calls).for_each(|call| _ = s.spawn(move || work(call / 2))));
+            },
+            |_, work| std::thread::scope(|s| _ = s.spawn(|| work(0))), // too seldom
+        ];
+        for (number, behaviour) in behaviours.into_iter().enumerate() {
+            for threads in [0, 2, 3, usize::MAX] {
+                let odd = Threads::on(Arc::new(Odd(threads, behaviour)));
+                assert!((1..=MOST_THREADS).contains(&odd.count()));
+                let (count, inside) = (counts::<50>(), counts::<MOST_THREADS>());
+                odd.run(50, &|task, thread| {
+                    assert_eq!(inside[thread].fetch_add(1, AcqRel), 0, "behaviour {number}");
+                    count[task].fetch_add(1, Relaxed);
+                    inside[thread].fetch_sub(1, AcqRel);
+                });
+                assert!(count.iter().all(|count| count.load(Relaxed) == 1), "behaviour {number}, {threads} threads");
+            }
+        }
     }
 }

@@ -425,7 +425,7 @@ mod tests {
         let q = numbers(1, 6);
         let mut out = [0.0; 4];
         let mut scratch = alloc::vec![0.0; kernel.scratch().total(1)];
-        let pool = crate::threads::Pool::single();
+        let pool = crate::threads::Threads::new(1);
         let empty = [0.0; 0];
         // SAFETY: buffers of the right sizes.
         unsafe {

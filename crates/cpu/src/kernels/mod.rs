@@ -6,7 +6,7 @@
 //! are fixed and every sum has one order.
 #![allow(unsafe_code)] // kernels write disjoint parts of shared buffers from several threads
 
-use crate::threads::Pool;
+use crate::threads::Threads;
 
 mod attention;
 mod conv;
@@ -102,10 +102,10 @@ unsafe impl Sync for Shared<'_> {}
 ///
 /// # Safety
 /// As [`Kernel::task`]; `scratch` is aligned to 64 bytes and holds
-/// `kernel.scratch().total(pool.threads())` elements.
+/// `kernel.scratch().total(pool.count())` elements.
 pub(crate) unsafe fn run(
     kernel: &dyn Kernel,
-    pool: &Pool,
+    pool: &Threads,
     inputs: &[*const f32],
     outputs: &[*mut f32],
     scratch: *mut f32,

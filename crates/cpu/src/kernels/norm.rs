@@ -390,7 +390,7 @@ mod tests {
         let (mut apart, mut within) = (alloc::vec![0.0; x.len()], x.clone());
         let mut scratch = alloc::vec![0.0; norm.scratch().total(1)];
         let mut run = |from: *const f32, to: *mut f32| {
-            let pool = crate::threads::Pool::single();
+            let pool = crate::threads::Threads::new(1);
             let inputs = [from, gamma.as_ptr(), beta.as_ptr()];
             // SAFETY: buffers of the right sizes.
             unsafe { super::super::run(&norm, &pool, &inputs, &[to], scratch.as_mut_ptr()) }

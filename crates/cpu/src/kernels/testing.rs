@@ -6,7 +6,7 @@ use yuragi_graph::DType;
 
 use super::{Kernel, run};
 use crate::simd::Level;
-use crate::threads::Pool;
+use crate::threads::Threads;
 
 /// Unit roundoff of f32.
 pub(super) const U: f64 = f32::EPSILON as f64 / 2.0;
@@ -73,7 +73,7 @@ impl Guarded {
 }
 
 fn output(kernel: &dyn Kernel, threads: usize, inputs: &[&[f32]], len: usize) -> Vec<f32> {
-    let pool = Pool::new(threads);
+    let pool = Threads::new(threads);
     let mut out = Guarded::new(len);
     let mut scratch = Guarded::new(kernel.scratch().total(threads));
     let inputs: Vec<_> = inputs.iter().map(|input| input.as_ptr()).collect();

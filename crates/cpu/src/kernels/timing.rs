@@ -25,7 +25,7 @@ fn report(name: &str, kernel: &dyn Kernel, work: usize, sizes: &[usize], out: us
     let out = aligned(out.as_mut_ptr()).cast_mut();
     let mut line = String::new();
     for threads in [1, 2] {
-        let pool = Pool::new(threads);
+        let pool = Threads::new(threads);
         let mut scratch = vec![0.0_f32; kernel.scratch().total(threads) + 64];
         let scratch = aligned(scratch.as_mut_ptr()).cast_mut();
         let mut best = f64::INFINITY;
