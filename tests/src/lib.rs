@@ -27,4 +27,5 @@ pub mod faulty;
 pub mod gradcheck;
 pub mod report;
 pub mod suite;
+pub mod team;
 pub mod tolerance;

@@ -22,6 +22,7 @@ extern crate alloc;
 mod backend;
 mod builder;
 mod check;
+mod collective;
 mod dtype;
 mod error;
 mod expand;
@@ -40,6 +41,7 @@ mod verify;
 
 pub use backend::{Backend, Memory, Plan, Progress, Slice, SliceMut, View, ViewMut};
 pub use builder::Builder;
+pub use collective::{Alone, Collective, Lost};
 pub use dtype::DType;
 pub use error::{BuildError, CompileError, RunError};
 pub use graph::{Graph, Init, InputSpec, Node, NodeId, Output, ParamSpec, Update};

@@ -94,6 +94,11 @@ pub struct TwoState {
     pub order: Order,
 }
 
+/// Whether a chain keeps local fields: those of spins that are all coupled.
+fn keeps_fields(problem: &Problem) -> bool {
+    problem.variables() == Variables::Spin && problem.table().is_dense()
+}
+
 /// The state of one read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Replica {
@@ -150,9 +155,30 @@ impl Replica {
         Self { up, ..self }
     }
 
+    /// Appends it as bytes: the direction, the values, the local fields.
+    pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.push(self.up.into());
+        bytes.extend_from_slice(&self.values);
+        bytes.extend(self.fields.iter().flat_map(|field| field.to_le_bytes()));
+    }
+
+    /// What [`write`](Self::write) wrote.
+    ///
+    /// # Errors
+    /// Bytes that are none of this problem's.
+    pub(crate) fn read(problem: &Problem, bytes: &[u8]) -> Result<Self, Error> {
+        let n = problem.len();
+        length("a state", bytes.len().min(1 + n), 1 + n)?;
+        let (values, fields) = bytes[1..].split_at(n);
+        problem.check(values)?;
+        length("the local fields", fields.len(), if keeps_fields(problem) { 4 * n } else { 0 })?;
+        let fields = fields.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        Ok(Self { values: values.to_vec(), fields, up: bytes[0] != 0 })
+    }
+
     /// Sums the local fields anew, so that rounding does not pile up.
     pub(crate) fn refresh(&mut self, problem: &Problem) {
-        if problem.variables() == Variables::Spin && problem.table().is_dense() {
+        if keeps_fields(problem) {
             self.fields.clear();
             self.fields.extend((0..problem.len()).map(|k| problem.rounded_field(k, &self.values)));
         }

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`ScalarReplicas`] | every chain | one read after another |
 //! | [`BitReplicas`] | single spins in a fixed order | 256 reads at once, one bit a spin: by integer adders on bits where couplings are small multiples of a power of two (multi-spin coding), else in f32 lanes; all-coupled problems keep their local fields |
+//! | [`Ranks`] | every chain | a share of the reads on each of several processes, by any implementation there |
 //! | [`Threads`] | every chain | parts of the reads, by the implementation that [`batch()`] takes, on threads |
 
 mod batch;
@@ -19,6 +20,7 @@ mod integer;
 pub(crate) mod lanes;
 mod multi_spin;
 pub(crate) mod planes;
+mod ranks;
 mod reads;
 mod scalar;
 mod threads;
@@ -26,6 +28,7 @@ mod threads;
 pub use batch::{batch, group};
 pub use bits::BitReplicas;
 pub use contract::{REFRESH, Replicas};
+pub use ranks::Ranks;
 pub use reads::{Betas, Reads};
 pub use scalar::ScalarReplicas;
 pub use threads::Threads;

@@ -1,0 +1,178 @@
+use alloc::{string::String, vec::Vec};
+use core::{fmt, ops::Range};
+
+/// Processes that run one program together, each on its share of the work: ranks 0 to [`size`](Self::size) − 1.
+///
+/// All ranks call the same methods in the same order, and each call waits for all of them. What is computed from what a
+/// call gave is the same on every rank, so that decisions need no further word between them.
+///
+/// Bytes travel as they are: numbers are of the order that [`f64::to_le_bytes`] gives.
+pub trait Collective {
+    /// The number of this process.
+    fn rank(&self) -> usize;
+
+    /// How many there are, at least 1.
+    fn size(&self) -> usize;
+
+    /// Sends the parcel of each rank to it, and gives what each of them sent here.
+    ///
+    /// # Errors
+    /// Not as many parcels as ranks, more bytes than the engine counts, or a rank that is gone.
+    fn exchange(&self, parcels: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Lost>;
+
+    /// What every rank gave, on all of them.
+    ///
+    /// # Errors
+    /// More bytes than the engine counts, or a rank that is gone.
+    fn gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, Lost>;
+
+    /// Gives what rank `from` has to all of them, in its place.
+    ///
+    /// # Errors
+    /// No such rank, more bytes than the engine counts, or a rank that is gone.
+    fn broadcast(&self, from: usize, bytes: &mut Vec<u8>) -> Result<(), Lost>;
+
+    /// Waits until all ranks are here.
+    ///
+    /// # Errors
+    /// A rank that is gone.
+    fn barrier(&self) -> Result<(), Lost>;
+
+    /// Ends all ranks with this status; where that cannot be done, it returns.
+    fn abort(&self, status: u8);
+
+    /// The share of rank `rank` in so many items: neighbours, in units that are not parted.
+    ///
+    /// ```
+    /// use yuragi_graph::{Alone, Collective};
+    /// assert_eq!(Alone.share(10, 1, 0), 0..10);
+    /// ```
+    fn share(&self, items: usize, unit: usize, rank: usize) -> Range<usize> {
+        let (unit, size) = (unit.max(1), self.size().max(1));
+        let units = items.div_ceil(unit);
+        // As even as can be: the first ranks have one unit more.
+        let before = |rank: usize| (units / size * rank + (units % size).min(rank)).saturating_mul(unit).min(items);
+        before(rank)..before(rank + 1)
+    }
+
+    /// The numbers of every rank, one after another, on all of them.
+    ///
+    /// # Errors
+    /// As [`gather`](Self::gather), and bytes that are no numbers.
+    fn gather_numbers(&self, own: &[f64]) -> Result<Vec<f64>, Lost> {
+        let bytes: Vec<u8> = own.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let mut all = Vec::new();
+        for part in self.gather(&bytes)? {
+            let (numbers, rest) = part.as_chunks::<8>();
+            if !rest.is_empty() {
+                return Err(Lost::new("a rank sent what are no numbers"));
+            }
+            all.extend(numbers.iter().map(|bytes| f64::from_le_bytes(*bytes)));
+        }
+        Ok(all)
+    }
+}
+
+/// Why ranks could not go on together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    reason: String,
+}
+
+impl Lost {
+    /// For a reason, in words.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Lost { reason: reason.into() }
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl core::error::Error for Lost {}
+
+/// One process, which has nothing to wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Alone;
+
+impl Collective for Alone {
+    fn rank(&self) -> usize {
+        0
+    }
+
+    fn size(&self) -> usize {
+        1
+    }
+
+    fn exchange(&self, parcels: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Lost> {
+        match parcels {
+            [_] => Ok(parcels.to_vec()),
+            _ => Err(Lost::new("not as many parcels as ranks")),
+        }
+    }
+
+    fn gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, Lost> {
+        Ok(alloc::vec![own.to_vec()])
+    }
+
+    fn broadcast(&self, from: usize, _: &mut Vec<u8>) -> Result<(), Lost> {
+        if from == 0 { Ok(()) } else { Err(Lost::new("there is no rank but 0")) }
+    }
+
+    fn barrier(&self) -> Result<(), Lost> {
+        Ok(())
+    }
+
+    fn abort(&self, _: u8) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Some ranks, of which this is the first.
+    struct Of(usize);
+
+    impl Collective for Of {
+        fn rank(&self) -> usize {
+            0
+        }
+        fn size(&self) -> usize {
+            self.0
+        }
+        fn exchange(&self, _: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Lost> {
+            Err(Lost::new("alone"))
+        }
+        fn gather(&self, _: &[u8]) -> Result<Vec<Vec<u8>>, Lost> {
+            Ok(alloc::vec![alloc::vec![1; 9]])
+        }
+        fn broadcast(&self, _: usize, _: &mut Vec<u8>) -> Result<(), Lost> {
+            Err(Lost::new("alone"))
+        }
+        fn barrier(&self) -> Result<(), Lost> {
+            Err(Lost::new("alone"))
+        }
+        fn abort(&self, _: u8) {}
+    }
+
+    #[test]
+    fn shares_are_neighbours_and_as_even_as_can_be() {
+        for (size, items, unit) in [(1, 7, 1), (2, 7, 1), (3, 0, 4), (3, 1000, 256), (4, 64, 8), (5, 3, 1)] {
+            let shares: Vec<Range<usize>> = (0..size).map(|rank| Of(size).share(items, unit, rank)).collect();
+            assert_eq!((shares[0].start, shares[size - 1].end), (0, items));
+            assert!(shares.windows(2).all(|pair| pair[0].end == pair[1].start));
+            assert!(shares.iter().all(|share| share.start.is_multiple_of(unit) || share.start == items));
+            let units: Vec<usize> = shares.iter().map(|share| share.len().div_ceil(unit)).collect();
+            assert!(units.iter().max().unwrap() - units.iter().min().unwrap() <= 1, "{units:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        assert_eq!(Alone.gather_numbers(&[0.5, -1.0]), Ok(alloc::vec![0.5, -1.0]));
+        assert!(Of(1).gather_numbers(&[]).is_err());
+    }
+}
