@@ -21,7 +21,7 @@
 pub mod allocator;
 pub mod cases;
 pub mod contract;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "cuda", target_os = "linux"))]
 pub mod emulated;
 pub mod faulty;
 pub mod gradcheck;

@@ -1,7 +1,7 @@
 //! The networks of the latent diffusion model, at their full size, against the reference.
 
 use yuragi_cpu::Cpu;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "cuda", target_os = "linux"))]
 use yuragi_cuda::Cuda;
 use yuragi_graph::{Backend, Graph, Init, Params, View};
 use yuragi_models::{Settings, latent_diffusion};
@@ -72,7 +72,7 @@ fn t32_the_text_encoder_is_as_good_as_plain_single_precision() {
     text_encoder_holds(&Cpu::new());
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "cuda", target_os = "linux"))]
 yuragi_tests::on_a_driver! {
     fn t32_the_unet_on_a_gpu_is_as_good_as_plain_single_precision() {
         unet_holds(&Cuda::new().unwrap());

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use yuragi_cpu::Cpu;
+#[cfg(feature = "cuda")]
 use yuragi_cuda::Cuda;
 use yuragi_reference::Reference;
 use yuragi_tests::suite::Suite;
@@ -29,8 +30,10 @@ enum Tested {
     /// The reference, evaluated in single precision.
     Reference,
     /// The first GPU.
+    #[cfg(feature = "cuda")]
     Cuda,
     /// The CUDA backend on the emulator.
+    #[cfg(feature = "cuda")]
     Emulated,
 }
 
@@ -40,23 +43,26 @@ fn main() -> ExitCode {
     let report = match arguments.backend {
         Tested::Cpu => suite.run(&Cpu::new()),
         Tested::Reference => suite.run(&Reference::single()),
+        #[cfg(feature = "cuda")]
         Tested::Cuda => match Cuda::new() {
             Ok(cuda) => suite.run(&cuda),
             Err(error) => return failed(&error),
         },
+        #[cfg(feature = "cuda")]
         Tested::Emulated => return emulated(&arguments),
     };
     println!("{report}");
     if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+#[cfg(feature = "cuda")]
 fn failed(error: &dyn std::fmt::Display) -> ExitCode {
     eprintln!("error: {error}");
     ExitCode::FAILURE
 }
 
 /// This program again, with the emulator in the driver's place.
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "cuda", target_os = "linux"))]
 fn emulated(arguments: &Arguments) -> ExitCode {
     let seed = arguments.seed.to_string();
     let again = ["--backend", "cuda", "--filter", &arguments.filter, "--seed", &seed];
@@ -67,7 +73,7 @@ fn emulated(arguments: &Arguments) -> ExitCode {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(feature = "cuda", not(target_os = "linux")))]
 fn emulated(_arguments: &Arguments) -> ExitCode {
     failed(&"the emulator takes the driver's place on Linux only")
 }
