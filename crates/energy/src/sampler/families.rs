@@ -43,7 +43,8 @@ impl Families {
         let sums = |count: usize| {
             let mut sums = alloc::vec![(0.0, 0usize); count];
             for (&founder, weight) in founders.iter().zip(&weights) {
-                let (sum, descendants) = &mut sums[founder as usize * count / members];
+                let family = u64::from(founder) * count as u64 / members as u64; // more than 32 bits on the way
+                let (sum, descendants) = &mut sums[family as usize];
                 (*sum, *descendants) = (*sum + weight, *descendants + 1);
             }
             sums
