@@ -1,7 +1,8 @@
-//! The workspace's own tasks: test, conformance, kernels, gpu, tidy, no-std and bench.
+//! The workspace's own tasks: test, conformance, kernels, gpu, platforms, tidy, no-std and bench.
 
 mod gpu;
 mod kernels;
+mod platforms;
 mod shell;
 mod tidy;
 
@@ -49,6 +50,18 @@ enum Task {
     Tidy,
     /// Build every `no_std` crate for targets that have no standard library
     NoStd,
+    /// Run tests, conformance and the samplers' digests on every platform whose tools are here, and print one table
+    Platforms {
+        /// Only these platforms
+        #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(platforms::names()))]
+        only: Vec<String>,
+        /// What takes long, too
+        #[arg(long)]
+        all: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Time the kernels or, with --python, whole training and sampling steps beside PyTorch
     Bench {
         /// Only kernels whose name contains this
@@ -95,6 +108,7 @@ fn run(task: Task) -> Outcome {
         Task::Gpu => gpu::build(),
         Task::Tidy => tidy::check(),
         Task::NoStd => no_std(),
+        Task::Platforms { only, all, json } => platforms::run(&only, platforms::Extent { all }, json),
         Task::Bench { python: Some(python), options, .. } => compare(&python, &options),
         Task::Bench { filter, .. } => {
             let bench = ["bench", "--package", "yuragi-benches"];

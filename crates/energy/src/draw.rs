@@ -131,6 +131,13 @@ pub fn units(draws: Draws, sweep: u32, stream: Stream, read: u32, probabilities:
     }
 }
 
+/// The configuration of spins that a read begins with: each is 1 with probability ½.
+pub(crate) fn start(source: &mut impl Source, values: &mut [u8]) {
+    for (site, value) in (0..).zip(values) {
+        *value = source.chance(site, Stream::Start, CERTAIN / 2).into();
+    }
+}
+
 /// Where a Markov chain gets its decisions from: from [`Draws`], or from a list of all that can happen
 /// ([`master`](crate::master)).
 pub trait Source {

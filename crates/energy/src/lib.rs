@@ -9,6 +9,7 @@
 //! | [`dynamics`] | Markov chains: Metropolis, heat bath, Suwa–Todo, lifted, Metropolis–Hastings |
 //! | [`master`] | the exact transition matrix of a chain, with balance and detailed balance |
 //! | [`replicas`] | batches of reads: the trait that samplers stand on; multi-spin coding |
+//! | [`heapless`] | chains and restricted Boltzmann machines over the caller's slices: nothing is allocated |
 //! | [`schedule`] | an inverse temperature for every sweep |
 //! | [`sampler`] | annealing, quantum annealing, tempering, exchange, Jarzynski, population annealing |
 //! | [`statistics`] | estimates with errors, autocorrelation times |
@@ -30,6 +31,7 @@ pub mod draw;
 pub mod dynamics;
 mod error;
 pub mod exact;
+pub mod heapless;
 pub mod master;
 pub mod minimize;
 pub mod neural;
@@ -43,7 +45,7 @@ pub mod schedule;
 pub mod statistics;
 
 pub use error::Error;
-pub use problem::{BetaRange, Bonds, Problem, Variables, Vartype, spin};
+pub use problem::{BetaRange, Bonds, Problem, Spins, Variables, Vartype, spin};
 pub use replicas::{Reads, Replicas};
 pub use sample_set::{Sample, SampleSet};
 pub use schedule::Schedule;

@@ -18,10 +18,61 @@ pub struct Schedule {
     sweeps: u32,
 }
 
+/// β from a start to an end, by equal steps or equal factors: a [`Schedule`] that is a few numbers, for where there is no
+/// heap.
+///
+/// ```
+/// use yuragi_energy::schedule::Ramp;
+/// let ramp = Ramp::linear(0.5, 1.5, 3);
+/// assert_eq!([0, 1, 2, 9].map(|sweep| ramp.beta(sweep)), [0.5, 1.0, 1.5, 1.5]);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ramp {
+    start: f64,
+    end: f64,
+    geometric: bool,
+    sweeps: u32,
+}
+
+impl Ramp {
+    /// β from `start` to `end` in equal steps; one sweep alone is at `end`. Numbers that are no β give draws of no
+    /// meaning; [`Schedule::linear`] refuses them.
+    pub const fn linear(start: f64, end: f64, sweeps: u32) -> Self {
+        Self { start, end, geometric: false, sweeps }
+    }
+
+    /// β from `start` to `end` by equal factors, both above 0; otherwise as [`Ramp::linear`].
+    pub const fn geometric(start: f64, end: f64, sweeps: u32) -> Self {
+        Self { start, end, geometric: true, sweeps }
+    }
+
+    /// The number of sweeps.
+    pub const fn sweeps(&self) -> u32 {
+        self.sweeps
+    }
+
+    /// β of sweep number `sweep`; that of the last sweep beyond the end, and 0 if there is none.
+    pub fn beta(&self, sweep: u32) -> f32 {
+        let Some(share) = share(self.sweeps, sweep) else { return 0.0 };
+        let Self { start, end, .. } = *self;
+        match share {
+            share if !self.geometric => ((1.0 - share) * start + share * end) as f32,
+            0.0 => start as f32,
+            1.0 => end as f32,
+            share => (start * libm::pow(end / start, share)) as f32,
+        }
+    }
+}
+
+/// How far of the way from the first sweep to the last, from 0 to 1; nothing if there is no sweep.
+fn share(sweeps: u32, sweep: u32) -> Option<f64> {
+    let last = sweeps.checked_sub(1)?;
+    Some(if last == 0 { 1.0 } else { f64::from(sweep.min(last)) / f64::from(last) })
+}
+
 #[derive(Clone, Debug, PartialEq)]
 enum Kind {
-    Linear { start: f64, end: f64 },
-    Geometric { start: f64, end: f64 },
+    Ramp(Ramp),
     Freezing { range: BetaRange, slope: f64 },
     Steps(Vec<f32>),
 }
@@ -39,7 +90,7 @@ impl Schedule {
     pub fn linear(start: f64, end: f64, sweeps: u32) -> Result<Self, Error> {
         legal(start)?;
         legal(end)?;
-        Ok(Self { kind: Kind::Linear { start, end }, sweeps })
+        Ok(Self { kind: Kind::Ramp(Ramp::linear(start, end, sweeps)), sweeps })
     }
 
     /// β from `start` to `end` by equal factors; one sweep alone is at `end`.
@@ -51,7 +102,7 @@ impl Schedule {
             legal(beta)?;
             range("beta", beta, beta > 0.0, "positive in a geometric schedule")?;
         }
-        Ok(Self { kind: Kind::Geometric { start, end }, sweeps })
+        Ok(Self { kind: Kind::Ramp(Ramp::geometric(start, end, sweeps)), sweeps })
     }
 
     /// Any β for every sweep.
@@ -103,26 +154,16 @@ impl Schedule {
 
     /// β of sweep number `sweep`; that of the last sweep beyond the end, and 0 if there is none.
     pub fn beta(&self, sweep: u32) -> f32 {
-        if self.sweeps == 0 {
-            return 0.0;
-        }
-        let last = self.sweeps - 1;
-        let sweep = sweep.min(last);
-        let share = if last == 0 { 1.0 } else { f64::from(sweep) / f64::from(last) };
+        let Some(share) = share(self.sweeps, sweep) else { return 0.0 };
         match &self.kind {
-            Kind::Linear { start, end } => ((1.0 - share) * start + share * end) as f32,
-            Kind::Geometric { start, end } => match share {
-                0.0 => *start as f32,
-                1.0 => *end as f32,
-                share => (start * libm::pow(end / start, share)) as f32,
-            },
+            Kind::Ramp(ramp) => ramp.beta(sweep),
             Kind::Freezing { range, .. } if share == 0.0 => range.hot as f32,
             Kind::Freezing { range, .. } if share == 1.0 => range.cold as f32,
             Kind::Freezing { range: BetaRange { hot, turn, .. }, slope } => {
                 let beta = hot + share * slope;
                 (if beta <= *turn { beta } else { turn * libm::exp(beta / turn - 1.0) }) as f32
             }
-            Kind::Steps(betas) => betas.get(sweep as usize).copied().unwrap_or(0.0),
+            Kind::Steps(betas) => betas.get(sweep as usize).or(betas.last()).copied().unwrap_or(0.0),
         }
     }
 

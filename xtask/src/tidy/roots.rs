@@ -4,13 +4,14 @@ use super::source::Source;
 use super::workspace::Workspace;
 
 /// The only files (`place.rs`) and folders (`place/`) that may hold `unsafe`.
-const UNSAFE_PLACES: [&str; 12] = [
+const UNSAFE_PLACES: [&str; 13] = [
     "crates/numeric/src/simd",
     "crates/cpu/src/simd",
     "crates/cpu/src/threads",
     "crates/cpu/src/kernels",
     "crates/cpu/src/plan",
     "crates/cuda/src/device",
+    "crates/firmware/src/board",
     "crates/io/src/checkpoint/archive",
     "crates/emulator/src/driver",
     "crates/emulator/tests/common/gpu",

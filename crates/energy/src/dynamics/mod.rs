@@ -31,7 +31,7 @@ pub use hastings::{Kawasaki, MetropolisHastings, Move, Proposal, Rotation};
 pub use kernel::{HeatBath, Kernel, Metropolis, SuwaTodo};
 pub use order::Order;
 pub use single_site::SingleSite;
-pub(crate) use single_site::{spin_probability, spin_threshold};
+pub(crate) use single_site::{spin_outcome, spin_probability, spin_threshold};
 pub use skewed::Skewed;
 
 /// A Markov chain whose stationary distribution is exp(−βE)/Z.

@@ -1,4 +1,4 @@
-use super::{spin, spin32};
+use super::{Spins, spin, spin32};
 use alloc::vec::Vec;
 
 /// A symmetric matrix J without a diagonal, row by row.
@@ -107,21 +107,15 @@ impl Couplings {
     /// start + Σ_l J_kl x_l in f32, added in order.
     #[inline(always)]
     pub fn add_spins(&self, start: f32, k: usize, values: &[u8]) -> f32 {
-        let mut sum = start;
         match self {
             Self::Sparse { starts, columns, rounded, .. } => {
-                let row = starts[k]..starts[k + 1];
-                for (&l, weight) in columns[row.clone()].iter().zip(&rounded[row]) {
-                    sum += weight * spin32(values[l as usize]);
-                }
+                Spins { starts, columns, weights: rounded, fields: &[] }.add_spins(start, k, values)
             }
             Self::Dense { len, rounded, .. } => {
-                for (weight, &value) in rounded[k * len..][..*len].iter().zip(values) {
-                    sum += weight * spin32(value);
-                }
+                let row = &rounded[k * len..][..*len];
+                row.iter().zip(values).fold(start, |sum, (weight, &value)| sum + weight * spin32(value))
             }
         }
-        sum
     }
 
     /// start + Σ_l J_kl δ(value, x_l) in f32, added in order.

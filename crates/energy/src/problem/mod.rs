@@ -5,6 +5,7 @@ mod coo;
 mod couplings;
 mod gaps;
 mod lattice;
+mod spins;
 
 use crate::error::{Error, index, length};
 use alloc::vec::Vec;
@@ -12,6 +13,7 @@ pub use build::Vartype;
 pub(crate) use couplings::Couplings;
 pub use gaps::BetaRange;
 pub use lattice::Bonds;
+pub use spins::Spins;
 use yuragi_numeric::simd::{Task, vectorize};
 
 /// What one variable can be.

@@ -36,7 +36,7 @@ pub enum Units {
 
 impl Units {
     /// (low value, high value, the factor s such that P(high) = σ(s·field)).
-    fn two_state(self) -> (f32, f32, f32) {
+    pub(crate) fn two_state(self) -> (f32, f32, f32) {
         match self {
             Self::Spin => (-1.0, 1.0, 2.0),
             Self::Binary | Self::Gaussian => (0.0, 1.0, 1.0),

@@ -1,6 +1,6 @@
 use super::contract::{REFRESH, Replicas};
 use super::reads::{Betas, Reads, check_parents};
-use crate::draw::{Draws, ReadDraws, Source, Stream};
+use crate::draw::{self, Draws, ReadDraws, Source, Stream};
 use crate::dynamics::{Dynamics, Replica};
 use crate::error::{Error, index, length};
 use crate::problem::{Problem, Variables};
@@ -41,11 +41,13 @@ impl<'a, D: Dynamics> ScalarReplicas<'a, D> {
 
 /// The configuration that a read begins with.
 fn start(problem: &Problem, source: &mut ReadDraws, values: &mut [u8]) {
-    for (site, value) in (0..).zip(values) {
-        *value = match problem.variables() {
-            Variables::Spin => source.chance(site, Stream::Start, 1 << 31).into(),
-            Variables::Potts(q) => source.below(site, Stream::Start, q.into()) as u8,
-        };
+    match problem.variables() {
+        Variables::Spin => draw::start(source, values),
+        Variables::Potts(q) => {
+            for (site, value) in (0..).zip(values) {
+                *value = source.below(site, Stream::Start, q.into()) as u8;
+            }
+        }
     }
 }
 
