@@ -1,4 +1,4 @@
-//! The workspace's own tasks: test, conformance, kernels, gpu, platforms, tidy, no-std and bench.
+//! The workspace's own tasks: test, conformance, kernels, gpu, platforms, ranks, tidy, no-std and bench.
 
 mod gpu;
 mod kernels;
@@ -62,6 +62,8 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Compare what several ranks make with what one process makes, where MPI is installed
+    Ranks,
     /// Time the kernels or, with --python, whole training and sampling steps beside PyTorch
     Bench {
         /// Only kernels whose name contains this
@@ -109,6 +111,7 @@ fn run(task: Task) -> Outcome {
         Task::Tidy => tidy::check(),
         Task::NoStd => no_std(),
         Task::Platforms { only, all, json } => platforms::run(&only, platforms::Extent { all }, json),
+        Task::Ranks => ranks(),
         Task::Bench { python: Some(python), options, .. } => compare(&python, &options),
         Task::Bench { filter, .. } => {
             let bench = ["bench", "--package", "yuragi-benches"];
@@ -120,6 +123,18 @@ fn run(task: Task) -> Outcome {
 fn conformance(backend: &str, filter: Option<&str>) -> Outcome {
     let program = ["run", "--release", "--package", "yuragi-tests", "--bin", "conformance", "--", "--backend", backend];
     cargo(program.into_iter().chain(filter.into_iter().flat_map(|filter| ["--filter", filter])))
+}
+
+/// MPI's compiler says where its headers are, and its launcher starts the ranks.
+fn ranks() -> Outcome {
+    let tools = [("mpicc", "libopenmpi-dev libclang-dev"), ("mpirun", "openmpi-bin")];
+    match tools.into_iter().try_for_each(|(tool, package)| platforms::tools::require(&[tool], package).map(drop)) {
+        Ok(()) => cargo(["test", "--release", "--workspace", "--features", "yuragi/mpi", "--test", "ranks"]),
+        Err(missing) => {
+            println!("SKIPPED: what several ranks make: {missing}");
+            Ok(())
+        }
+    }
 }
 
 /// A microcontroller without an operating system, and a browser.

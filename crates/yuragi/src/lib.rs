@@ -33,6 +33,8 @@ pub mod machine;
 #[cfg(feature = "std")]
 pub mod model;
 #[cfg(feature = "std")]
+pub mod ranks;
+#[cfg(feature = "std")]
 pub mod stable_diffusion;
 #[cfg(feature = "std")]
 pub mod train;

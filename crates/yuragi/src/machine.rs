@@ -8,10 +8,11 @@ use yuragi_cuda::{Cuda, CudaError, CudaPlan, CudaState, CudaStore, Device, repli
 use yuragi_energy::{
     Error, Problem, Variables,
     dynamics::{Dynamics, TwoState},
-    replicas::{Reads, Replicas, Threads},
+    replicas::{Ranks, Reads, Replicas, Threads, group},
 };
 use yuragi_graph::{
-    Backend, CompileError, Graph, Memory, Node, Op, Params, Plan, Precision, Progress, RunError, Shape, View, ViewMut,
+    Backend, Collective, CompileError, Graph, Memory, Node, Op, Params, Plan, Precision, Progress, RunError, Shape,
+    View, ViewMut,
     op::{Conv, Fused},
 };
 use yuragi_nn::optim::{Optimizer, Scaling};
@@ -210,6 +211,25 @@ impl Machine {
         };
         Ok(Box::new(Threads::new(threads, problem, dynamics, reads, seed)?))
     }
+}
+
+/// Reads of a problem on the machines of all ranks, each of which sweeps its share: see [`Machine::replicas`].
+///
+/// # Errors
+/// Those of [`Machine::replicas`], on any rank.
+pub fn shared_replicas<'a, D: Dynamics + Copy + 'a>(
+    ranks: &'a dyn Collective,
+    machine: &Machine,
+    problem: &'a Problem,
+    dynamics: D,
+    reads: impl Into<Reads>,
+    seed: u64,
+) -> Result<Box<dyn Replicas + 'a>, Error> {
+    if ranks.size() == 1 {
+        return machine.replicas(problem, dynamics, reads, seed);
+    }
+    let here = |own: Reads| machine.replicas(problem, dynamics, own, seed);
+    Ok(Box::new(Ranks::new(ranks, problem, reads, seed, group(problem, &dynamics), here)?))
 }
 
 /// The chain as a GPU runs it: spins, one by one in a fixed order.

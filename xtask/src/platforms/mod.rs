@@ -4,7 +4,7 @@ mod bits;
 mod elf;
 mod figure;
 mod thumb;
-mod tools;
+pub mod tools;
 mod x86;
 
 use serde_json::Value;

@@ -110,7 +110,7 @@ impl AdapterFlags {
             merge(checkpoint, &adapter?)?;
         }
         for other in networks.iter().filter(|network| !is_adapter(network)) {
-            eprintln!("note: `<{}:{}>` is not known here, and left out", other.kind, other.name());
+            say!("note: `<{}:{}>` is not known here, and left out", other.kind, other.name());
         }
         for path in &self.embeddings {
             checkpoint.embed(&Embedding::open(path)?)?;
@@ -155,11 +155,11 @@ impl AdapterFlags {
             };
             match told.split(", ").map(adapter).collect::<Result<_, Failure>>() {
                 Ok(adapters) => self.adapters = adapters,
-                Err(_) => eprintln!("note: the picture was drawn with the LoRA {told:?}: give it with `--lora`"),
+                Err(_) => say!("note: the picture was drawn with the LoRA {told:?}: give it with `--lora`"),
             }
         }
         if let Some(told) = made.get(EMBEDDINGS).filter(|_| self.embeddings.is_empty()) {
-            eprintln!("note: the picture was drawn with the embeddings {told:?}: give them with `--embedding`");
+            say!("note: the picture was drawn with the embeddings {told:?}: give them with `--embedding`");
         }
         Ok(())
     }
@@ -189,7 +189,7 @@ fn merge(model: &mut Checkpoint, Adapter { path, weight }: &Adapter) -> Result<(
     if let Some(first) = unused.get(..MOST_NAMED.min(unused.len())).filter(|first| !first.is_empty()) {
         let more = if unused.len() > first.len() { ", .." } else { "" };
         let (count, names) = (unused.len(), first.join(", "));
-        eprintln!("note: {}: the model has no place for {count} tensors: {names}{more}", lora.origin());
+        say!("note: {}: the model has no place for {count} tensors: {names}{more}", lora.origin());
     }
     Ok(())
 }

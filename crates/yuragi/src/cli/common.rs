@@ -37,6 +37,19 @@ use super::INTERRUPTED;
 /// Files left out that are named.
 const MOST_NAMED: usize = 20;
 
+/// Whether this process says nothing: another rank speaks for all.
+static HUSHED: AtomicBool = AtomicBool::new(false);
+
+/// Says nothing from here on.
+pub fn hush() {
+    HUSHED.store(true, Ordering::Relaxed);
+}
+
+/// Whether this process speaks for all ranks.
+pub fn speaks() -> bool {
+    !HUSHED.load(Ordering::Relaxed)
+}
+
 /// Which model, and on how much of the machine.
 #[derive(Args)]
 pub struct ModelFlags {
@@ -103,9 +116,9 @@ impl DeviceFlags {
 /// The machine; a GPU is named in one line on standard error, and so is why one is not used.
 pub fn told(machine: Machine) -> Machine {
     if machine.is_gpu() {
-        eprintln!("computing on {machine}");
+        say!("computing on {machine}");
     } else if let Some(reason) = machine.unused() {
-        eprintln!("note: computing on the processor: {reason}");
+        say!("note: computing on the processor: {reason}");
     }
     machine
 }
@@ -220,13 +233,16 @@ pub fn threads(asked: Option<u16>) -> usize {
     asked.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
 }
 
-/// Prints on standard output; that no one reads on is no failure.
+/// Prints on standard output, of the first rank; that no one reads on is no failure.
 pub fn print(text: impl Display) -> Result<(), Failure> {
     print_with(|out| write!(out, "{text}"))
 }
 
 /// The same, of what `fill` writes.
 pub fn print_with(fill: impl FnOnce(&mut StdoutLock<'_>) -> io::Result<()>) -> Result<(), Failure> {
+    if !speaks() {
+        return Ok(());
+    }
     let mut out = io::stdout().lock();
     match fill(&mut out).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -352,12 +368,12 @@ fn guidance(text: &str) -> Result<f32, String> {
 /// Names what a data set leaves out, the first few files of it, and what else is to be said of it.
 pub fn tell_skipped(dataset: &Dataset) {
     for skipped in dataset.skipped.iter().take(MOST_NAMED) {
-        eprintln!("skipped {}: {}", skipped.path.display(), skipped.reason);
+        say!("skipped {}: {}", skipped.path.display(), skipped.reason);
     }
     if let Some(more) = dataset.skipped.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
-        eprintln!("skipped {more} more");
+        say!("skipped {more} more");
     }
-    dataset.notes.iter().for_each(|note| eprintln!("note: {note}"));
+    dataset.notes.iter().for_each(|note| say!("note: {note}"));
 }
 
 /// Says that some of `all` captions are longer than a model reads; `cut` are the names of their pictures.
@@ -365,7 +381,7 @@ pub fn tell_cut(cut: &[&str], all: usize, read: usize) {
     if let [first, more @ ..] = cut {
         let what = format!("{} of {all} pictures have captions longer than the {read} tokens", cut.len());
         let more = if more.is_empty() { "" } else { ", .." };
-        eprintln!("note: {what} that the model reads; the rest is cut off: {first}{more}");
+        say!("note: {what} that the model reads; the rest is cut off: {first}{more}");
     }
 }
 
@@ -377,7 +393,7 @@ pub fn interruption(say: &'static str) -> Result<Arc<AtomicBool>, Failure> {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(INTERRUPTED.into());
         }
-        eprintln!("\n{say}");
+        say!("\n{say}");
     })?;
     Ok(interrupted)
 }
@@ -392,10 +408,10 @@ pub fn abandonment(say: &'static str) -> Result<(Arc<AtomicBool>, Arc<AtomicBool
     let (flag, done) = (interrupted.clone(), finished.clone());
     ctrlc::set_handler(move || {
         flag.store(true, Ordering::Relaxed);
-        eprintln!("\n{say}");
+        say!("\n{say}");
         std::thread::sleep(GRACE);
         if !done.load(Ordering::Relaxed) {
-            eprintln!("interrupted; nothing was written");
+            say!("interrupted; nothing was written");
             std::process::exit(INTERRUPTED.into());
         }
     })?;
@@ -440,7 +456,7 @@ impl Progress {
 
     /// The share that is done, 0 to 1.
     pub fn set(&mut self, share: f64) {
-        if !self.shown && self.started.elapsed() >= Progress::PATIENCE {
+        if !self.shown && speaks() && self.started.elapsed() >= Progress::PATIENCE {
             self.shown = true;
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }

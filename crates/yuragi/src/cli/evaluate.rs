@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use yuragi::{
     Failure, builtin_judge,
     evaluate::{draw, prompts, score, sheet, trials},
-    graph::Backend,
+    graph::{Backend, Collective},
     io::{
         Picture, atomic,
         checkpoint::Archive,
@@ -26,7 +26,7 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{ModelFlags, Progress, SamplingFlags, check_place, flow, interruption, print, tell_skipped},
+    common::{ModelFlags, Progress, SamplingFlags, check_place, flow, interruption, print, speaks, tell_skipped},
 };
 
 /// Pictures that are drawn at a time.
@@ -78,7 +78,7 @@ const COLUMNS: usize = 10;
 
 impl Evaluate {
     /// Draws, measures and prints.
-    pub fn run(self) -> Result<ExitCode, Failure> {
+    pub fn run(self, ranks: &dyn Collective) -> Result<ExitCode, Failure> {
         self.sheet.as_deref().map_or(Ok(()), check_place)?;
         let format = self.sheet.as_deref().map_or(Ok(None), Format::of)?.unwrap_or_default();
         let judge = match &self.judge {
@@ -86,13 +86,13 @@ impl Evaluate {
             None => builtin_judge()?,
         };
         match &self.prompts {
-            Some(path) => self.prompts(path, &judge, format),
-            None => self.dataset(&judge, format),
+            Some(path) => self.prompts(path, &judge, format, ranks),
+            None => self.dataset(&judge, format, ranks),
         }
     }
 
     /// Captions of a data set.
-    fn dataset(&self, judge: &Judge, format: Format) -> Result<ExitCode, Failure> {
+    fn dataset(&self, judge: &Judge, format: Format, ranks: &dyn Collective) -> Result<ExitCode, Failure> {
         let (model, name) = self.model.open()?;
         let dataset = data::load(&self.data, self.caption_column.as_deref(), model.settings.size)?;
         let trials = trials(&dataset, self.count as usize, self.seed);
@@ -101,10 +101,10 @@ impl Evaluate {
         }
         tell_skipped(&dataset);
         let captions: Vec<(&str, u64)> = trials.iter().map(|t| (t.caption.as_str(), t.seed)).collect();
-        let Some(Drawn { pictures, machine, sampling, seconds }) = self.draw(model, &captions)? else {
+        let Some(Drawn { pictures, machine, sampling, seconds }) = self.draw(model, &captions, ranks)? else {
             return Ok(ExitCode::from(INTERRUPTED));
         };
-        if let Some(path) = &self.sheet {
+        if let Some(path) = self.sheet.as_ref().filter(|_| speaks()) {
             atomic::write(path, &export::encode(&sheet(&dataset, &trials, &pictures)?, format, "")?)?;
         }
         let mut report = score(&dataset, &trials, &pictures);
@@ -118,7 +118,7 @@ impl Evaluate {
     }
 
     /// Prompts of a file.
-    fn prompts(&self, path: &Path, judge: &Judge, format: Format) -> Result<ExitCode, Failure> {
+    fn prompts(&self, path: &Path, judge: &Judge, format: Format, ranks: &dyn Collective) -> Result<ExitCode, Failure> {
         let prompts = prompts::read(path, judge)?;
         let (model, name) = self.model.open()?;
         if model.settings.size != judge.size() {
@@ -127,10 +127,10 @@ impl Evaluate {
         }
         let captions: Vec<(&str, u64)> =
             prompts.iter().zip(self.seed..).map(|(prompt, seed)| (prompt.text.as_str(), seed)).collect();
-        let Some(Drawn { pictures, machine, sampling, seconds }) = self.draw(model, &captions)? else {
+        let Some(Drawn { pictures, machine, sampling, seconds }) = self.draw(model, &captions, ranks)? else {
             return Ok(ExitCode::from(INTERRUPTED));
         };
-        if let Some(path) = &self.sheet {
+        if let Some(path) = self.sheet.as_ref().filter(|_| speaks()) {
             atomic::write(path, &export::encode(&contact_sheet(&pictures, COLUMNS, 2)?, format, "")?)?;
         }
         let report = prompts::recognised(&prompts, &judge.look(&pictures, &machine)?, judge);
@@ -139,22 +139,23 @@ impl Evaluate {
     }
 
     /// Draws captions; `None` if it was interrupted.
-    fn draw(&self, model: Model, captions: &[(&str, u64)]) -> Result<Option<Drawn>, Failure> {
+    fn draw(&self, model: Model, captions: &[(&str, u64)], ranks: &dyn Collective) -> Result<Option<Drawn>, Failure> {
         let interrupted = interruption("stopping")?;
         let sampling = self.sampling.sampling(Sampling::default());
         let Model { settings, tokenizer, params } = model;
         let batch = BATCH.min(captions.len());
-        let runs = (captions.len().div_ceil(batch) * sampling.steps) as f64;
+        let own = ranks.share(captions.len(), batch, 0).len();
+        let runs = (own.div_ceil(batch) * sampling.steps) as f64;
         let machine = self.model.machine(Work::of(&denoise(&settings, 2 * batch)?, runs))?;
         let generator = Generator::new(&machine, machine.upload(params)?, settings, tokenizer, batch)?;
         let (mut progress, started) = (Progress::new("drawing")?, Instant::now());
-        let pictures = draw(&generator, captions, &sampling, |share| {
+        let pictures = draw(ranks, &generator, captions, &sampling, |share| {
             progress.set(share);
             flow(&interrupted)
         })?;
         drop(progress);
         let Some(pictures) = pictures else {
-            eprintln!("interrupted; nothing was measured");
+            say!("interrupted; nothing was measured");
             return Ok(None);
         };
         Ok(Some(Drawn { pictures, machine, sampling, seconds: started.elapsed().as_secs_f64() }))

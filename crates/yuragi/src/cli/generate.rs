@@ -11,7 +11,7 @@ use clap::{ArgGroup, Args, value_parser};
 use console::Term;
 use yuragi::{
     Failure,
-    graph::Backend,
+    graph::{Backend, Collective},
     io::{Picture, export, parameters::Parameters, stable_diffusion, terminal},
     machine::Work,
     model::Model,
@@ -26,7 +26,7 @@ use super::{
     INTERRUPTED,
     adapters::AdapterFlags,
     begin::BeginFlags,
-    common::{Loaded, ModelFlags, Progress, SamplingFlags, check_place, interruption, print},
+    common::{Loaded, ModelFlags, Progress, SamplingFlags, check_place, interruption, print, speaks},
     hires::{Hires, HiresFlags},
     output::Output,
     preview::PreviewFlags,
@@ -107,13 +107,13 @@ pub struct Generate {
 
 impl Generate {
     /// Draws, writes and shows the pictures, batch after batch.
-    pub fn run(mut self) -> Result<ExitCode, Failure> {
+    pub fn run(mut self, ranks: &dyn Collective) -> Result<ExitCode, Failure> {
         let maker = self.complete()?;
         let prompt = self.prompt.clone().unwrap_or_default();
         let negative = self.negative.clone().unwrap_or_default();
         let seed = match self.seed {
             Some(Seed::Number(seed)) => seed,
-            Some(Seed::Fresh) | None => fresh_seed(),
+            Some(Seed::Fresh) | None => shared_seed(ranks)?,
         };
         let count = usize::from(self.count);
         let output = Output::new(self.output.as_deref(), count)?;
@@ -136,12 +136,12 @@ impl Generate {
             Loaded::StableDiffusion(loaded) => {
                 let own = &loaded.drawing.model().scheduler;
                 if let (Err(_), Some(class), false) = (own.own(), &own.class_name, self.sampling.names_sampler()) {
-                    eprintln!("note: the model's own {class} is not known here: DPM++ 2M takes its place");
+                    say!("note: the model's own {class} is not known here: DPM++ 2M takes its place");
                 }
             }
         }
         if let Some(maker) = maker.filter(|maker| *maker != name) {
-            eprintln!("note: the picture was drawn by {maker:?}, and is repeated with {name:?}");
+            say!("note: the picture was drawn by {maker:?}, and is repeated with {name:?}");
         }
         self.preview.apply(&mut loaded)?;
         let (pipeline, params) = loaded.into_parts()?;
@@ -153,7 +153,7 @@ impl Generate {
         if unguided && !negative.is_empty() {
             let why =
                 if sampling.guidance == 1.0 { "guidance 1 leads away from nothing" } else { "the model guides itself" };
-            eprintln!("note: {why}: the negative prompt is not used");
+            say!("note: {why}: the negative prompt is not used");
         }
         let negative = if unguided { "" } else { &*negative };
         let batch = Batch {
@@ -189,67 +189,80 @@ impl Generate {
         let more = self.more(begin.is_picture().then_some(sampling.strength), hires.as_ref());
         let mut latents = Vec::new();
         let mut progress = Progress::new("drawing")?;
-        for first in (0..count).step_by(batch.pictures) {
-            let group: Vec<(usize, u64)> =
-                (first..count.min(first + batch.pictures)).map(|n| (n, seed.wrapping_add(n as u64))).collect();
-            let record = |seed| {
-                let (skip, size) = (self.clip_skip.unwrap_or(1), begin.size);
-                let record =
-                    Record { prompt: &prompt, negative, seed, sampling, size, skip, more: &more, model: &name };
-                Parameters::from(&record).to_string()
-            };
-            output.format().check_text(&record(seed))?;
-            let requests: Vec<Request<'_>> = group
-                .iter()
-                .map(|&(number, seed)| Request { prompt: words, negative, seed, begin: begin.of(number) })
-                .collect();
-            // Of two passes, the second makes more pixels a step.
-            let share = hires.as_ref().map_or(1.0, Hires::share_of_first);
-            let mut tell = |done: f64| {
-                let done = group.len() as f64 * done;
-                progress.set((first as f64 + done) / count as f64);
-                interrupted.load(Ordering::Relaxed)
-            };
-            let mut job = generator.start(&requests, &sampling)?;
-            let only_latents = hires.as_ref().is_some_and(|hires| !hires.of_picture);
-            let mut stopped = self.draw(&mut job, only_latents, |done| tell(share * done))?;
-            if let (false, Some(hires), Some(larger)) = (stopped, &hires, &larger) {
-                if hires.of_picture {
-                    (0..group.len()).try_for_each(|place| check_colours(&job, place, &sampling))?;
-                }
-                let begins = hires.begins(&job, group.len())?;
-                let requests: Vec<Request<'_>> = requests
-                    .iter()
-                    .zip(&begins)
-                    .map(|(request, values)| Request { begin: hires.begin(values), ..*request })
+        let groups: Vec<usize> = (0..count).step_by(batch.pictures).collect();
+        let pictures_of = |first: usize| first..count.min(first + batch.pictures);
+        let seed_of = |number: usize| seed.wrapping_add(number as u64);
+        let record = |number| {
+            let (skip, size) = (self.clip_skip.unwrap_or(1), begin.size);
+            let seed = seed_of(number);
+            let record = Record { prompt: &prompt, negative, seed, sampling, size, skip, more: &more, model: &name };
+            Parameters::from(&record).to_string()
+        };
+        // In each round every rank draws a group, and the first one writes them all.
+        for (round, groups) in groups.chunks(ranks.size()).enumerate() {
+            let first = groups[0];
+            output.format().check_text(&record(first))?;
+            let mut drawn = Vec::new();
+            if let Some(own) = groups.get(ranks.rank()).map(|&first| pictures_of(first)) {
+                let requests: Vec<Request<'_>> = own
+                    .clone()
+                    .map(|number| Request { prompt: words, negative, seed: seed_of(number), begin: begin.of(number) })
                     .collect();
-                job = larger.start(&requests, &hires.sampling)?;
-                stopped = self.draw(&mut job, false, |done| tell(share + (1.0 - share) * done))?;
-            }
-            if stopped {
-                eprintln!("interrupted; {first} of {count} pictures were written");
-                self.save_latents(&latents, pipeline.latent(size))?;
-                return Ok(ExitCode::from(INTERRUPTED));
-            }
-            for (place, &(number, seed)) in group.iter().enumerate() {
-                check_colours(&job, place, &sampling)?;
-                let latent: usize = job.latent().iter().product();
-                latents.extend(job.latents().chunks_exact(latent).nth(place).map(<[f32]>::to_vec));
-                let picture = Picture::new(width, height, job.rgb8(place).unwrap_or_default())?;
-                let picture = enlarged(&picture, self.scale.into())?;
-                let name = output.write(number, seed, &picture, &record(seed))?;
-                progress.aside(|| {
-                    if output.is_standard() {
-                        eprintln!("{name} (seed {seed})");
-                        return Ok(());
+                // Of two passes, the second makes more pixels a step.
+                let share = hires.as_ref().map_or(1.0, Hires::share_of_first);
+                let mut tell = |done: f64| {
+                    let done =
+                        (round * ranks.size() * batch.pictures) as f64 + (groups.len() * own.len()) as f64 * done;
+                    progress.set(done / count as f64);
+                    interrupted.load(Ordering::Relaxed)
+                };
+                let mut job = generator.start(&requests, &sampling)?;
+                let only_latents = hires.as_ref().is_some_and(|hires| !hires.of_picture);
+                let mut stopped = self.draw(&mut job, only_latents, |done| tell(share * done))?;
+                if let (false, Some(hires), Some(larger)) = (stopped, &hires, &larger) {
+                    if hires.of_picture {
+                        (0..own.len()).try_for_each(|place| check_colours(&job, place, &sampling))?;
                     }
-                    print(format_args!("{name} (seed {seed})\n"))?;
-                    if !self.no_show {
-                        let columns = Term::stdout().size_checked().map(|(_, columns)| columns.into());
-                        terminal::show(&picture, columns)?;
+                    let begins = hires.begins(&job, own.len())?;
+                    let requests: Vec<Request<'_>> = requests
+                        .iter()
+                        .zip(&begins)
+                        .map(|(request, values)| Request { begin: hires.begin(values), ..*request })
+                        .collect();
+                    job = larger.start(&requests, &hires.sampling)?;
+                    stopped = self.draw(&mut job, false, |done| tell(share + (1.0 - share) * done))?;
+                }
+                if stopped {
+                    say!("interrupted; {first} of {count} pictures were written");
+                    self.save_latents(&latents, pipeline.latent(size))?;
+                    return Ok(ExitCode::from(INTERRUPTED));
+                }
+                (0..own.len()).try_for_each(|place| check_colours(&job, place, &sampling))?;
+                drawn = Drawn::parcel(&job, own.len());
+            }
+            for (&first, parcel) in groups.iter().zip(ranks.gather(&drawn)?) {
+                for (number, drawn) in pictures_of(first).zip(Drawn::open(&parcel, size, pipeline.latent(size))) {
+                    let Drawn { rgb, latent } = drawn;
+                    let picture = enlarged(&Picture::new(width, height, rgb)?, self.scale.into())?;
+                    latents.push(latent);
+                    if !speaks() {
+                        continue;
                     }
-                    Ok::<(), Failure>(())
-                })?;
+                    let seed = seed_of(number);
+                    let name = output.write(number, seed, &picture, &record(number))?;
+                    progress.aside(|| {
+                        if output.is_standard() {
+                            say!("{name} (seed {seed})");
+                            return Ok(());
+                        }
+                        print(format_args!("{name} (seed {seed})\n"))?;
+                        if !self.no_show {
+                            let columns = Term::stdout().size_checked().map(|(_, columns)| columns.into());
+                            terminal::show(&picture, columns)?;
+                        }
+                        Ok::<(), Failure>(())
+                    })?;
+                }
             }
         }
         self.save_latents(&latents, pipeline.latent(size))?;
@@ -258,7 +271,7 @@ impl Generate {
 
     /// Writes the latents of the pictures that were written, if there are any and they are asked for.
     fn save_latents(&self, latents: &[Vec<f32>], shape: [usize; 3]) -> Result<(), Failure> {
-        match self.save_latents.as_deref().filter(|_| !latents.is_empty()) {
+        match self.save_latents.as_deref().filter(|_| speaks() && !latents.is_empty()) {
             Some(path) => Ok(stable_diffusion::save_latents(path, latents, shape)?),
             None => Ok(()),
         }
@@ -308,7 +321,9 @@ impl Generate {
             }
             if job.evaluated() > seen {
                 seen = job.evaluated();
-                self.preview.show(job)?;
+                if speaks() {
+                    self.preview.show(job)?;
+                }
             }
             if state.is_all() || only_latents && job.is_denoised() {
                 return Ok(false);
@@ -330,7 +345,7 @@ impl Generate {
     /// Tells what the model makes of the words, where that may surprise.
     fn note(&self, model: &Model, words: &str, negative: &str) {
         if words.trim().is_empty() {
-            eprintln!("note: without words, the model draws anything");
+            say!("note: without words, the model draws anything");
         }
         let length = model.settings.text.length;
         let texts = |what, text| prompt::texts(text).into_iter().map(move |text| (what, prompt::bare(&text)));
@@ -338,11 +353,11 @@ impl Generate {
             let text = text.as_str();
             let (have, read) = (model.tokenizer.count(text), length.saturating_sub(2));
             if have > read {
-                eprintln!("note: the model reads only the first {read} of the {what}'s {have} tokens");
+                say!("note: the model reads only the first {read} of the {what}'s {have} tokens");
             }
             let unknown = model.tokenizer.unknown(text);
             if !unknown.is_empty() {
-                eprintln!("note: the model never met {}", named(&unknown));
+                say!("note: the model never met {}", named(&unknown));
             }
         }
     }
@@ -373,6 +388,43 @@ fn named(unknown: &[Unknown<'_>]) -> String {
         parts.push(format!("{more} more words"));
     }
     parts.join(", ")
+}
+
+/// A picture on its way to the rank that writes it.
+struct Drawn {
+    rgb: Vec<u8>,
+    latent: Vec<f32>,
+}
+
+impl Drawn {
+    /// The first pictures of a job as bytes: colours, then latents.
+    fn parcel<B: Backend, P: Pipeline>(job: &Job<'_, B, &B::Store, P>, pictures: usize) -> Vec<u8> {
+        let latent: usize = job.latent().iter().product();
+        let mut bytes = Vec::new();
+        for (place, latent) in (0..pictures).zip(job.latents().chunks_exact(latent.max(1))) {
+            bytes.extend(job.rgb8(place).unwrap_or_default());
+            bytes.extend(latent.iter().flat_map(|value| value.to_le_bytes()));
+        }
+        bytes
+    }
+
+    /// The pictures of a parcel, of this size and with latents of this shape.
+    fn open(parcel: &[u8], [width, height]: [usize; 2], latent: [usize; 3]) -> impl Iterator<Item = Drawn> {
+        let colours = width * height * 3;
+        let each = colours + 4 * latent.iter().product::<usize>();
+        parcel.chunks_exact(each).map(move |bytes| {
+            let (rgb, latent) = bytes.split_at(colours);
+            let latent = latent.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+            Drawn { rgb: rgb.to_vec(), latent: latent.collect() }
+        })
+    }
+}
+
+/// A seed that nobody chose, the same on all ranks.
+fn shared_seed(ranks: &dyn Collective) -> Result<u64, Failure> {
+    let mut bytes = fresh_seed().to_le_bytes().to_vec();
+    ranks.broadcast(0, &mut bytes)?;
+    Ok(bytes.as_chunks::<8>().0.first().map_or(0, |bytes| u64::from_le_bytes(*bytes)))
 }
 
 /// A seed that no one knows yet, short enough to be typed.

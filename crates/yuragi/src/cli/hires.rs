@@ -72,14 +72,14 @@ impl HiresFlags {
         if let Some(told) = made.get(STEPS).filter(|_| self.hires_steps.is_none()) {
             match steps(told) {
                 Ok(steps) => self.hires_steps = Some(steps),
-                Err(legal) => eprintln!("note: its `{STEPS}` is {told:?}, and not used: {legal}"),
+                Err(legal) => say!("note: its `{STEPS}` is {told:?}, and not used: {legal}"),
             }
         }
         if let Some(upscaler) = made.get(UPSCALER) {
             let latent = upscaler.starts_with("Latent");
             self.hires_upscaler.get_or_insert(if latent { Upscaler::Latent } else { Upscaler::Picture });
             if !latent && upscaler != LINEAR {
-                eprintln!("note: {upscaler:?} is not known here: the picture is enlarged linearly");
+                say!("note: {upscaler:?} is not known here: the picture is enlarged linearly");
             }
         }
         Ok(())

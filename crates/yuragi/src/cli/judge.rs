@@ -92,16 +92,16 @@ impl JudgeFlags {
             progress.set(step as f64 / self.steps as f64);
             if told.elapsed() >= LINE_EVERY && !io::stderr().is_terminal() {
                 told = Instant::now();
-                eprintln!("{step}/{} loss {loss:.3}", self.steps);
+                say!("{step}/{} loss {loss:.3}", self.steps);
             }
             if step == 0 { ControlFlow::Continue(()) } else { flow(&interrupted) }
         })?;
         drop(progress);
         judge.save(&self.out, groups)?;
         if done + 1 < self.steps {
-            eprintln!("interrupted after {done} of {} steps", self.steps);
+            say!("interrupted after {done} of {} steps", self.steps);
         }
-        eprintln!("{} kinds of things: {}", judge.signs().len(), self.out.display());
+        say!("{} kinds of things: {}", judge.signs().len(), self.out.display());
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,5 +1,14 @@
 //! The command line.
 
+/// Prints a line on standard error, of the first rank.
+macro_rules! say {
+    ($($text:tt)*) => {
+        if $crate::cli::common::speaks() {
+            eprintln!($($text)*);
+        }
+    };
+}
+
 mod adapters;
 mod anneal;
 mod begin;
@@ -20,10 +29,14 @@ mod sample;
 mod train;
 mod variational;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, thread, time::Duration};
 
 use clap::{Parser, Subcommand};
-use yuragi::Failure;
+use yuragi::{
+    Failure,
+    graph::Collective,
+    ranks::{self, Ranks},
+};
 
 /// Generative models on the computer you have: pictures from words, annealing, and models of tables.
 #[derive(Parser)]
@@ -47,23 +60,60 @@ enum Command {
     Bound(variational::Bound),
 }
 
+/// How long other ranks wait with a failure: the first one's is likely to be the same.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// Runs the command that the process was called with.
 pub fn main() -> ExitCode {
-    let result: Result<ExitCode, Failure> = match Arguments::parse().command {
-        Command::Generate(command) => command.run(),
+    let (rank, _) = ranks::launched().unwrap_or((0, 1));
+    if rank > 0 {
+        common::hush();
+    }
+    let command = match Arguments::try_parse() {
+        Ok(arguments) => arguments.command,
+        Err(error) if rank == 0 => error.exit(),
+        Err(error) => return ExitCode::from(error.exit_code() as u8),
+    };
+    let ranks = match Ranks::join() {
+        Ok(ranks) => ranks,
+        Err(failure) => {
+            say!("yuragi: {failure}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = run(command, &ranks).unwrap_or_else(|failure| {
+        if ranks.rank() == 0 {
+            eprintln!("yuragi: {failure}");
+        } else {
+            thread::sleep(PATIENCE);
+            eprintln!("yuragi: rank {}: {failure}", ranks.rank());
+        }
+        ExitCode::FAILURE
+    });
+    if ended != ExitCode::SUCCESS {
+        // Others would wait for this one.
+        ranks.abort(if ended == ExitCode::from(INTERRUPTED) { INTERRUPTED } else { 1 });
+    }
+    ended
+}
+
+fn run(command: Command, ranks: &Ranks) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Generate(command) => command.run(ranks),
+        Command::Evaluate(command) => command.run(ranks),
+        Command::Anneal(command) => command.run(ranks),
+        Command::Bound(command) => command.run(ranks),
+        _ if ranks.size() > 1 => Err(Failure::new(format!(
+            "a launcher started {} of this program: `anneal`, `generate`, `evaluate` and `bound` share their work, other \
+             commands run as one process",
+            ranks.size()
+        ))),
         Command::Train(command) => command.run(),
-        Command::Evaluate(command) => command.run(),
         Command::Info(command) => command.run(),
         Command::Convert(command) => command.run(),
-        Command::Anneal(command) => command.run(),
         Command::Fit(command) => command.run(),
         Command::Sample(command) => command.run(),
-        Command::Bound(command) => command.run(),
-    };
-    result.unwrap_or_else(|failure| {
-        eprintln!("yuragi: {failure}");
-        ExitCode::FAILURE
-    })
+    }
 }
 
 /// The exit status of a process that Ctrl-C ended.

@@ -53,7 +53,7 @@ impl PreviewFlags {
         if let (Some(path), None) = (&self.preview, &self.tae)
             && pipeline.colours(&vec![0.0; channels]).is_none()
         {
-            eprintln!("note: {} is not written: the colours of this model's latents are not known", path.display());
+            say!("note: {} is not written: the colours of this model's latents are not known", path.display());
         }
     }
 

@@ -95,7 +95,7 @@ impl Sample {
         drop(progress);
         finished.store(true, Ordering::Relaxed);
         let Some(Rows { values, grey, shape, names }) = unless_interrupted(drawn, &interrupted)? else {
-            eprintln!("interrupted; nothing was written");
+            say!("interrupted; nothing was written");
             return Ok(ExitCode::from(INTERRUPTED));
         };
         match &self.output {

@@ -154,7 +154,7 @@ impl Train {
         let read = run.settings.text.length.saturating_sub(2);
         let cut = data.cut(&run.tokenizer, read);
         tell_cut(&cut.iter().map(|item| item.id.as_str()).collect::<Vec<_>>(), data.own, read);
-        eprintln!(
+        say!(
             "{} pictures, {} held out, {} skipped, {} composed; {}",
             data.own,
             data.dataset.held_out().count(),
@@ -165,9 +165,10 @@ impl Train {
         let (folder, options) = (run.folder.clone(), &run.options);
         if run.stage != Stage::Done {
             let epochs = options.steps as f64 * options.batch as f64 / data.epoch().max(1) as f64;
-            eprintln!(
+            say!(
                 "{} steps of the autoencoder, {} of the diffusion model ({epochs:.0} epochs)",
-                options.autoencoder_steps, options.steps
+                options.autoencoder_steps,
+                options.steps
             );
         }
         let mut bar = Bar::default();
@@ -206,7 +207,7 @@ impl Train {
         let lora::Options { steps, batch, size, .. } = training.options;
         let count = dataset.items.len();
         tell_cut(&lora::cut(&loaded.drawing, &dataset), count, lora::MOST_TOKENS);
-        eprintln!("{count} pictures of {size}x{size} pixels, {steps} steps of {batch}; {machine}");
+        say!("{count} pictures of {size}x{size} pixels, {steps} steps of {batch}; {machine}");
         let (folder, file) = (training.folder.clone(), training.file());
         let mut bar = Bar::default();
         let ending = lora::train(training, loaded, &dataset, machine, &mut |news| {
@@ -273,11 +274,11 @@ impl Train {
 fn told(ending: Ending, folder: &Path, file: &Path) -> ExitCode {
     match ending {
         Ending::Complete => {
-            eprintln!("trained: {}", file.display());
+            say!("trained: {}", file.display());
             ExitCode::SUCCESS
         }
         Ending::Interrupted => {
-            eprintln!("interrupted and saved; go on with: yuragi train --resume {}", folder.display());
+            say!("interrupted and saved; go on with: yuragi train --resume {}", folder.display());
             ExitCode::from(INTERRUPTED)
         }
     }
@@ -332,7 +333,7 @@ impl Bar {
         let due = self.printed.get_or_insert_with(Instant::now).elapsed() >= LINE_EVERY;
         if due && !io::stderr().is_terminal() {
             self.printed = Some(Instant::now());
-            eprintln!("{what} {done}/{total} {message}");
+            say!("{what} {done}/{total} {message}");
         }
         bar.set_message(message);
     }

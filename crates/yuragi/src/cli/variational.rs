@@ -13,6 +13,7 @@ use yuragi::{
     Failure,
     cpu::Cpu,
     energy::statistics::Estimate,
+    graph::Collective,
     io::{Picture, Table, folder, table::Values},
     machine::{Machine, Work},
     models::{
@@ -180,7 +181,7 @@ impl DataFlags {
             self.pictures(path)?
         } else {
             let opened = self.table.open(path)?;
-            opened.notes.iter().for_each(|note| eprintln!("{}: {note}", path.display()));
+            opened.notes.iter().for_each(|note| say!("{}: {note}", path.display()));
             opened.table
         };
         Ok(self.rows.map_or(table.clone(), |rows| table.first(rows as usize)))
@@ -191,7 +192,7 @@ impl DataFlags {
         let size = usize::from(self.size);
         let dataset = folder::load(path, &folder::Options { size, ..folder::Options::default() })?;
         for skipped in &dataset.skipped {
-            eprintln!("skipped {}: {}", skipped.path.display(), skipped.reason);
+            say!("skipped {}: {}", skipped.path.display(), skipped.reason);
         }
         let pictures: Vec<&Picture> = dataset.items.iter().map(|item| &item.picture).collect();
         let grey = pictures.iter().all(|p| p.rgb().chunks_exact(3).all(|c| c[0] == c[1] && c[1] == c[2]));
@@ -338,7 +339,7 @@ impl Training {
             "vae"
         };
         let parameters: usize = run.model.weights();
-        eprintln!(
+        say!(
             "{} examples of {}, a {} of {parameters} parameters, {} steps; {machine}",
             examples.len(),
             shape(examples.shape()),
@@ -355,17 +356,15 @@ impl Training {
                     {
                         printed = Instant::now();
                         let left = clock(pace.left);
-                        eprintln!(
+                        say!(
                             "step {step}/{steps}: loss {:.3}, {:.0} examples/s, {left} left",
-                            pace.loss, pace.pictures
+                            pace.loss,
+                            pace.pictures
                         );
                     }
                 }
                 News::Test { passes, elbo } => bar.aside(|| {
-                    eprintln!(
-                        "after {passes:.1} passes: bound {:.3} ± {:.3} nats on test data",
-                        elbo.value, elbo.error
-                    );
+                    say!("after {passes:.1} passes: bound {:.3} ± {:.3} nats on test data", elbo.value, elbo.error);
                 }),
             }
             flow(&interrupted)
@@ -377,7 +376,7 @@ impl Training {
                 ExitCode::SUCCESS
             }
             Ending::Interrupted => {
-                eprintln!("interrupted and saved; go on with: yuragi train {command} --resume {}", folder.display());
+                say!("interrupted and saved; go on with: yuragi train {command} --resume {}", folder.display());
                 ExitCode::from(INTERRUPTED)
             }
         })
@@ -414,13 +413,13 @@ pub struct Bound {
 
 impl Bound {
     /// Measures and tells.
-    pub fn run(self) -> Result<ExitCode, Failure> {
+    pub fn run(self, ranks: &dyn Collective) -> Result<ExitCode, Failure> {
         let (interrupted, _) = abandonment("stopping")?;
         let model = Model::open(&file_of(&self.model))?;
         let examples = self.reading.examples_of(&self.data, &model, self.reading.scale)?;
         let machine = self.machine.open()?;
         let (samples, mut bar) = (self.samples as usize, Progress::new("measuring")?);
-        let bounds = judge(&model, &examples, (examples.len(), samples), self.seed, &machine, &mut |share| {
+        let bounds = judge(&model, &examples, (examples.len(), samples), self.seed, &machine, ranks, &mut |share| {
             bar.set(share);
             flow(&interrupted)
         })?;

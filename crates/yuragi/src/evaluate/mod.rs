@@ -16,7 +16,7 @@ mod trials;
 
 use std::ops::ControlFlow;
 
-use yuragi_graph::Backend;
+use yuragi_graph::{Backend, Collective};
 use yuragi_io::{Dataset, Picture, PictureError, picture::contact_sheet};
 use yuragi_models::{
     Generator,
@@ -35,20 +35,23 @@ const SHOWN: usize = 64;
 /// Pairs in a row of a sheet.
 const COLUMNS: usize = 16;
 
-/// Draws captions, each with a seed. `proceed` hears the share that is done, 0 to 1, and may stop it, which gives `None`.
+/// Draws captions, each with a seed; each of the ranks draws its share. `proceed` hears the share that is done, 0 to 1, and
+/// may stop it, which gives `None`.
 ///
 /// # Errors
-/// Those of the generator.
+/// Those of the generator, or a rank that is gone.
 pub fn draw<B: Backend>(
+    ranks: &dyn Collective,
     generator: &Generator<B>,
     captions: &[(&str, u64)],
     sampling: &Sampling,
     mut proceed: impl FnMut(f64) -> ControlFlow<()>,
 ) -> Result<Option<Vec<Picture>>, Failure> {
     let side = generator.settings().size;
-    let batches = captions.chunks(generator.count());
+    let own = &captions[ranks.share(captions.len(), generator.count(), ranks.rank())];
+    let batches = own.chunks(generator.count());
     let total = batches.len() as f64;
-    let mut pictures = Vec::with_capacity(captions.len());
+    let mut drawn = Vec::with_capacity(own.len() * side * side * 3);
     for (number, batch) in batches.enumerate() {
         let requests: Vec<Request<'_>> =
             batch.iter().map(|&(prompt, seed)| Request { prompt, seed, ..Request::default() }).collect();
@@ -62,11 +65,11 @@ pub fn draw<B: Backend>(
                 break;
             }
         }
-        for rgb in (0..batch.len()).filter_map(|i| job.rgb8(i)) {
-            pictures.push(Picture::new(side, side, rgb)?);
-        }
+        (0..batch.len()).filter_map(|i| job.rgb8(i)).for_each(|rgb| drawn.extend(rgb));
     }
-    Ok(Some(pictures))
+    let all = ranks.gather(&drawn)?.concat();
+    let pictures = all.chunks(side * side * 3).map(|rgb| Picture::new(side, side, rgb.to_vec()));
+    Ok(Some(pictures.collect::<Result<_, _>>()?))
 }
 
 /// Drawn pictures, each above the true one: seen captions first, then those that are held out.

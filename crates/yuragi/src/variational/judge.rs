@@ -1,7 +1,7 @@
 use std::ops::ControlFlow;
 
 use yuragi_energy::statistics::{Estimate, log_mean_exp, mean};
-use yuragi_graph::{Backend, Plan, Slice, SliceMut};
+use yuragi_graph::{Backend, Collective, Plan, Slice, SliceMut};
 use yuragi_nn::optim;
 
 use super::{Examples, Model};
@@ -40,16 +40,17 @@ impl Bounds {
 
 /// The bounds of a model on the first `count` examples with `samples` draws each; errors are those of the mean over
 /// examples. Densities of real numbers are those of the data as they came. `tell` hears the share done; `None` if it
-/// breaks.
+/// breaks. Each of the ranks measures its share of the examples.
 ///
 /// # Errors
-/// No draw, or what the machine reports.
+/// No draw, what the machine reports, or a rank that is gone.
 pub fn judge(
     model: &Model,
     examples: &Examples,
     (count, samples): (usize, usize),
     seed: u64,
     machine: &Machine,
+    ranks: &dyn Collective,
     tell: &mut dyn FnMut(f64) -> ControlFlow<()>,
 ) -> Result<Option<Bounds>, Failure> {
     if samples == 0 {
@@ -74,14 +75,17 @@ pub fn judge(
     }
     let volume = examples.log_volume();
     let mut all: Vec<Vec<f64>> = vec![Vec::with_capacity(count); names.len()];
-    for first in (0..count).step_by(batch) {
+    let own = ranks.share(count.div_ceil(batch), 1, ranks.rank());
+    for number in own.clone() {
+        let first = number * batch;
         let rows = batch.min(count - first);
         let mut x = Vec::with_capacity(batch * columns);
         (0..batch).for_each(|place| examples.push_fixed((first + place).min(count - 1), &mut x));
         // Of each output, what each chunk of draws gave each example.
         let mut chunks: Vec<Vec<Vec<f32>>> = vec![Vec::new(); names.len()];
         for (chunk, &draws) in sizes.iter().enumerate() {
-            if tell((first as f64 + batch as f64 * chunk as f64 / sizes.len() as f64) / count as f64).is_break() {
+            let measured = (number - own.start) as f64 + chunk as f64 / sizes.len() as f64;
+            if tell(measured / own.len() as f64).is_break() {
                 return Ok(None);
             }
             let which = usize::from(draws != sizes[0]);
@@ -109,6 +113,9 @@ pub fn judge(
                 }
             }));
         }
+    }
+    for values in &mut all {
+        *values = ranks.gather_numbers(values)?;
     }
     let mut bounds = Bounds { elbo: mean(&[]), importance: None, terms: Vec::new(), examples: count, columns };
     for (name, values) in names.into_iter().zip(&all) {

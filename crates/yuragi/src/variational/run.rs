@@ -9,7 +9,7 @@ use std::{
 };
 
 use yuragi_energy::statistics::Estimate;
-use yuragi_graph::Slice;
+use yuragi_graph::{Alone, Slice};
 use yuragi_io::{Checkpoint, atomic, checkpoint::Archive, plot, png};
 use yuragi_models::likelihood::Likelihood;
 use yuragi_nn::rate;
@@ -304,7 +304,8 @@ pub fn train(
                 draw_schedule(&run.folder, schedule(&run.model, 101, machine)?)?;
             }
             let going = &mut |_| ControlFlow::Continue(());
-            let bounds = test.map(|test| judge(&run.model, test, (test.len(), 1), 0, machine, going)).transpose()?;
+            let bounds =
+                test.map(|test| judge(&run.model, test, (test.len(), 1), 0, machine, &Alone, going)).transpose()?;
             if let Some(bounds) = bounds.flatten() {
                 let (passes, elbo) = (passes(run.step), bounds.elbo);
                 note_test(&run.folder, passes, elbo)?;

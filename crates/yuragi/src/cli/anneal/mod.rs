@@ -17,17 +17,17 @@ use yuragi::{
         },
         statistics::Estimate,
     },
-    graph::Precision,
+    graph::{Collective, Precision},
     io::{
         Table, png,
         problem::{Asked, Format, Sense},
     },
-    machine::{Choice, Machine, Work as Demand, gpu_chain},
+    machine::{Choice, Machine, Work as Demand, gpu_chain, shared_replicas},
 };
 
 use super::{
     INTERRUPTED,
-    common::{Progress, abandonment, check_place, flow, print, threads, told, unless_interrupted},
+    common::{Progress, abandonment, check_place, flow, print, speaks, threads, told, unless_interrupted},
 };
 use report::Report;
 use source::{Source, named};
@@ -239,6 +239,27 @@ fn work<D: Dynamics>(problem: &Problem, dynamics: &D, replicas: u32, sweeps: u32
     Demand { seconds, bytes }
 }
 
+/// Quantum annealing with the reads shared out among ranks.
+fn shared_quantum(
+    ranks: &dyn Collective,
+    problem: &Problem,
+    settings: QuantumSettings,
+    reads: u32,
+    seed: u64,
+    hook: sampler::Hook<'_>,
+) -> Result<SampleSet, Error> {
+    let own = Reads::try_from(ranks.share(reads as usize, 1, ranks.rank()))?;
+    let here = match own.count {
+        0 => Vec::new(),
+        _ => sampler::quantum_anneal(problem, settings, own, seed, hook)?
+            .iter()
+            .flat_map(|s| s.values.to_vec())
+            .collect(),
+    };
+    let schedule = Schedule::linear(settings.beta, settings.beta, settings.sweeps)?;
+    SampleSet::new(problem, ranks.gather(&here)?.concat(), schedule)
+}
+
 /// What a method gave.
 struct Outcome {
     samples: SampleSet,
@@ -256,7 +277,7 @@ impl From<SampleSet> for Outcome {
 
 impl Anneal {
     /// Anneals and tells.
-    pub fn run(self) -> Result<ExitCode, Failure> {
+    pub fn run(self, ranks: &dyn Collective) -> Result<ExitCode, Failure> {
         for place in self.output.iter().chain(&self.plot) {
             check_place(place)?;
         }
@@ -276,23 +297,23 @@ impl Anneal {
             flow(&interrupted)
         };
         let outcome = match self.chain {
-            Chain::Metropolis => self.sample(&problem.problem, Metropolis, &mut hook),
-            Chain::HeatBath => self.sample(&problem.problem, HeatBath, &mut hook),
-            Chain::SuwaTodo => self.sample(&problem.problem, SuwaTodo, &mut hook),
-            Chain::Skewed => self.sample(&problem.problem, Skewed { kernel: Metropolis }, &mut hook),
+            Chain::Metropolis => self.sample(&problem.problem, Metropolis, ranks, &mut hook),
+            Chain::HeatBath => self.sample(&problem.problem, HeatBath, ranks, &mut hook),
+            Chain::SuwaTodo => self.sample(&problem.problem, SuwaTodo, ranks, &mut hook),
+            Chain::Skewed => self.sample(&problem.problem, Skewed { kernel: Metropolis }, ranks, &mut hook),
         };
         finished.store(true, Ordering::Relaxed);
         let seconds = started.elapsed().as_secs_f64();
         drop(progress);
         let Some((effort, outcome)) = unless_interrupted(outcome, &interrupted)? else {
-            eprintln!("interrupted; nothing was written");
+            say!("interrupted; nothing was written");
             return Ok(ExitCode::from(INTERRUPTED));
         };
         let report = Report { command: &self, problem: &problem, effort, outcome: &outcome, seconds };
-        if let Some(path) = &self.output {
+        if let Some(path) = self.output.as_ref().filter(|_| speaks()) {
             report.table()?.save(path)?;
         }
-        if let Some(path) = &self.plot {
+        if let Some(path) = self.plot.as_ref().filter(|_| speaks()) {
             png::save(path, &report.plot()?, &[])?;
         }
         print(if self.json { report.json() } else { report.to_string() })?;
@@ -303,12 +324,13 @@ impl Anneal {
         &self,
         problem: &Problem,
         chain: D,
+        ranks: &dyn Collective,
         hook: sampler::Hook<'_>,
     ) -> Result<(Effort, Outcome), Error> {
         let default = Effort::of(self.method, problem, &chain);
         let effort =
             Effort { reads: self.reads.unwrap_or(default.reads), sweeps: self.sweeps.unwrap_or(default.sweeps) };
-        Ok((effort, self.outcome(problem, chain, effort, hook)?))
+        Ok((effort, self.outcome(problem, chain, effort, ranks, hook)?))
     }
 
     fn outcome<D: Dynamics + Copy + Sync>(
@@ -316,6 +338,7 @@ impl Anneal {
         problem: &Problem,
         chain: D,
         Effort { reads, sweeps }: Effort,
+        ranks: &dyn Collective,
         hook: sampler::Hook<'_>,
     ) -> Result<Outcome, Error> {
         let seed = self.seed;
@@ -324,8 +347,9 @@ impl Anneal {
             Method::Exchange => Reads::from(reads).times(self.temperatures as usize)?,
             _ => reads.into(),
         };
-        let machine = self.machine(problem, chain, all.count, sweeps)?;
-        let replicas = || machine.replicas(problem, chain, all, seed);
+        let own = ranks.share(all.count as usize, 1, 0).len() as u32;
+        let machine = self.machine(problem, chain, own, sweeps)?;
+        let replicas = || shared_replicas(ranks, &machine, problem, chain, all, seed);
         match self.method {
             Method::Anneal => {
                 let schedule = self.schedule(problem, chain, sweeps)?;
@@ -337,7 +361,7 @@ impl Anneal {
                 let transverse = (1.0 / hot, 1e-3 / cold);
                 let (slices, threads) = (self.slices, threads(self.threads));
                 let settings = QuantumSettings { beta: cold, slices, transverse, sweeps, threads };
-                let samples = sampler::quantum_anneal(problem, settings, reads, seed, hook)?;
+                let samples = shared_quantum(ranks, problem, settings, reads, seed, hook)?;
                 let (first, last) = settings.transverse;
                 let notes = vec![format!("{} slices, transverse field {first:.4} to {last:.2e}", self.slices)];
                 Ok(Outcome { notes, ..samples.into() })

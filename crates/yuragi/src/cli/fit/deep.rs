@@ -184,12 +184,12 @@ impl Task {
             if tenths > told {
                 told = tenths;
                 let seconds = started.elapsed().as_secs_f64();
-                progress.aside(|| eprintln!("{} % learned, {seconds:.1} s", 10 * tenths));
+                progress.aside(|| say!("{} % learned, {seconds:.1} s", 10 * tenths));
             }
             flow(&interrupted)
         });
         let Some(model) = unless_interrupted(learned, &interrupted)? else {
-            eprintln!("interrupted; nothing was written");
+            say!("interrupted; nothing was written");
             return Ok(ExitCode::from(INTERRUPTED));
         };
         let (seconds, layers) = (started.elapsed().as_secs_f64(), layers_of(&model));

@@ -128,7 +128,7 @@ impl Gmm {
         drop(progress);
         let fitted = match fitted {
             Err(Error::Stopped) => {
-                eprintln!("interrupted; nothing was written");
+                say!("interrupted; nothing was written");
                 return Ok(ExitCode::from(INTERRUPTED));
             }
             fitted => fitted?,
@@ -178,7 +178,7 @@ impl Gmm {
         if let Some(path) = &self.scores {
             match judged(&mixture, &values, table.columns(), &interrupted)? {
                 Some(scores) => scores.save(path)?,
-                None => eprintln!("interrupted; {} was not written", path.display()),
+                None => say!("interrupted; {} was not written", path.display()),
             }
         }
         Ok(if flow(&interrupted).is_break() { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })

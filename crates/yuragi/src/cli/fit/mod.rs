@@ -106,7 +106,7 @@ impl Notes {
     /// Says it, once, beside a progress bar.
     fn tell(&mut self, progress: &Progress) {
         if !std::mem::replace(&mut self.told, true) {
-            progress.aside(|| self.notes.iter().for_each(|note| eprintln!("{}: {note}", self.of)));
+            progress.aside(|| self.notes.iter().for_each(|note| say!("{}: {note}", self.of)));
         }
     }
 }

@@ -90,7 +90,7 @@ impl Rbm {
                 (sum, batches) = (0.0, 0);
                 progress.aside(|| {
                     let seconds = started.elapsed().as_secs_f64();
-                    eprintln!("epoch {}/{}: reconstruction error {error:.5}, {seconds:.1} s", at.epoch + 1, epochs);
+                    say!("epoch {}/{}: reconstruction error {error:.5}, {seconds:.1} s", at.epoch + 1, epochs);
                 });
             }
             flow(&interrupted)
