@@ -62,7 +62,7 @@ pub fn require_python_module(interpreter: &Path, module: &str) -> Outcome {
 }
 
 /// Shows what runs before it runs, since a build can take minutes.
-fn run(name: &str, command: &mut Command) -> Outcome {
+pub fn run(name: &str, command: &mut Command) -> Outcome {
     let arguments: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
     let line = format!("{name} {}", arguments.join(" "));
     eprintln!("$ {line}");

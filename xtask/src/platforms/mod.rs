@@ -1,6 +1,7 @@
 //! `cargo xtask platforms`: everything on every platform whose tools are here, as one table.
 
 mod bits;
+mod browser;
 mod elf;
 mod figure;
 mod thumb;
@@ -16,8 +17,13 @@ use figure::Row;
 /// A name for `--only`, and what makes the row.
 type Platform = (&'static str, fn(Extent) -> Row);
 
-const PLATFORMS: [Platform; 4] =
-    [("x86-64", x86::native), ("avx2", x86::haswell), ("portable", x86::nehalem), ("thumbv7em", thumb::cortex_m4)];
+const PLATFORMS: [Platform; 5] = [
+    ("x86-64", x86::native),
+    ("avx2", x86::haswell),
+    ("portable", x86::nehalem),
+    ("browser", browser::chromium),
+    ("thumbv7em", thumb::cortex_m4),
+];
 
 /// The names for `--only`.
 pub fn names() -> impl Iterator<Item = &'static str> {
