@@ -11,8 +11,8 @@ use yuragi_firmware::program;
 use yuragi_firmware::spiral::{network, sampler, square_distance, weights};
 use yuragi_graph::{Backend, Plan, Slice, SliceMut};
 
-/// Bytes of the heap.
-const HEAP_BYTES: usize = 384 << 10;
+/// Bytes of the heap: with the stack, within the 256 kB of many a Cortex-M4.
+const HEAP_BYTES: usize = 208 << 10;
 /// Points that are drawn.
 const POINTS: usize = 192;
 /// Rows and columns of the plot, which reaches from −2 to 2.

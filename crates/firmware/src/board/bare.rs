@@ -86,10 +86,11 @@ pub struct Heap<const BYTES: usize> {
 #[repr(align(16))]
 struct Aligned<const BYTES: usize>(MaybeUninit<[u8; BYTES]>);
 
+/// All zeros at first, so that the heap is no part of what lies in flash.
 struct State {
     list: list::Heap,
     begun: bool,
-    open: bool,
+    closed: bool,
     peak: usize,
     refused: usize,
 }
@@ -101,7 +102,7 @@ impl<const BYTES: usize> Heap<BYTES> {
     /// Nothing allocated yet.
     #[expect(clippy::new_without_default, reason = "for statics alone")]
     pub const fn new() -> Self {
-        let state = State { list: list::Heap::empty(), begun: false, open: true, peak: 0, refused: 0 };
+        let state = State { list: list::Heap::empty(), begun: false, closed: false, peak: 0, refused: 0 };
         Self { memory: UnsafeCell::new(Aligned(MaybeUninit::uninit())), state: UnsafeCell::new(state) }
     }
 
@@ -118,7 +119,7 @@ impl<const BYTES: usize> Heap<BYTES> {
 
     /// From now on nothing is given.
     pub fn close(&self) {
-        self.with(|state| state.open = false);
+        self.with(|state| state.closed = true);
     }
 
     /// The most bytes that were given at once.
@@ -136,7 +137,7 @@ impl<const BYTES: usize> Heap<BYTES> {
 unsafe impl<const BYTES: usize> GlobalAlloc for Heap<BYTES> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.with(|state| {
-            if !state.open {
+            if state.closed {
                 state.refused += 1;
                 return ptr::null_mut();
             }
