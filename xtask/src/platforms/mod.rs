@@ -1,11 +1,14 @@
 //! `cargo xtask platforms`: everything on every platform whose tools are here, as one table.
 
+mod aarch64;
 mod bits;
 mod browser;
 mod elf;
 mod figure;
+mod suite;
 mod thumb;
 pub mod tools;
+mod wasm;
 mod x86;
 
 use serde_json::Value;
@@ -17,10 +20,12 @@ use figure::Row;
 /// A name for `--only`, and what makes the row.
 type Platform = (&'static str, fn(Extent) -> Row);
 
-const PLATFORMS: [Platform; 5] = [
+const PLATFORMS: [Platform; 7] = [
     ("x86-64", x86::native),
     ("avx2", x86::haswell),
     ("portable", x86::nehalem),
+    ("aarch64", aarch64::linux),
+    ("wasm32", wasm::wasi),
     ("browser", browser::chromium),
     ("thumbv7em", thumb::cortex_m4),
 ];

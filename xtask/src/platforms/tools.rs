@@ -40,9 +40,7 @@ pub fn built(target: Option<&str>, profile: &str) -> Outcome<PathBuf> {
 /// Runs to the end, or for so long; gives what it wrote to its output, and fails with the last lines of either stream.
 pub fn capture(command: &mut Command, limit: Duration) -> Outcome<String> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let arguments: Vec<_> = command.get_args().map(|a| a.to_string_lossy().into_owned()).collect();
-    eprintln!("$ {name} {}", arguments.join(" "));
-    let output = run(command, limit).map_err(|error| format!("{name}: {error}"))?;
+    let output = output(command, limit)?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         return Ok(text);
@@ -50,6 +48,14 @@ pub fn capture(command: &mut Command, limit: Duration) -> Outcome<String> {
     let errors = String::from_utf8_lossy(&output.stderr);
     let last = |text: &str| text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().to_owned();
     Err(format!("{name} ended with {}: {} {}", output.status, last(&text), last(&errors)).trim_end().to_owned())
+}
+
+/// Runs to the end, or for so long; gives what it wrote and how it ended.
+pub fn output(command: &mut Command, limit: Duration) -> Outcome<Output> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let arguments: Vec<_> = command.get_args().map(|a| a.to_string_lossy().into_owned()).collect();
+    eprintln!("$ {name} {}", arguments.join(" "));
+    run(command, limit).map_err(|error| format!("{name}: {error}"))
 }
 
 fn run(command: &mut Command, limit: Duration) -> io::Result<Output> {

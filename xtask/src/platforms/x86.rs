@@ -1,57 +1,48 @@
 //! x86-64 at three levels: as it is, and as emulated processors that have less.
 
-use std::process::Command;
-use std::time::Duration;
+use super::figure::{Extent, Row};
+use super::suite::{LeftOut, Machine, NEAREST};
+use super::tools;
 
-use super::figure::{Extent, Figure, Row};
-use super::{bits, tools};
-use crate::shell::{self, Outcome};
+/// Minutes in an emulator, for sizes alone; conformance has smaller ones.
+const LARGE: [LeftOut; 1] = [("kernels::gemm::tests", "large products; conformance has small ones")];
 
-const DIGESTS: [&str; 7] = ["build", "--release", "--package", "yuragi-firmware", "--features", "std", "--bin=digests"];
-
-/// The processor that this runs on.
-pub fn native(_: Extent) -> Row {
-    let mut row = Row::new("x86-64, this processor");
-    let built = shell::cargo(DIGESTS);
-    row.builds = Figure::of(built.clone().map(|()| "yes".into()));
-    if built.is_ok() {
-        row.bits = bits::compare(digests(None));
+fn machine(name: &'static str) -> Machine {
+    Machine {
+        name,
+        target: None,
+        features: "yuragi-numeric/std,yuragi-distributions/std,yuragi-energy/std,yuragi-cpu/std",
+        variables: &[],
+        runner: Vec::new(),
+        tests: Err("they take long: --all"),
+        left_out: Vec::new(),
+        conformance: Ok(()),
     }
-    row
+}
+
+/// The processor that this runs on; `cargo xtask test` runs all its tests.
+pub fn native(extent: Extent) -> Row {
+    let tests = if extent.all { Ok((&NEAREST[..], false)) } else { Err("`cargo xtask test` runs them") };
+    Machine { tests, ..machine("x86-64, this processor") }.row()
 }
 
 /// AVX2 and no AVX-512.
 pub fn haswell(extent: Extent) -> Row {
-    emulated("x86-64, AVX2", "Haswell", extent)
+    // The emulator is ten times as slow here as with SSE.
+    let conformance = if extent.all { Ok(()) } else { Err("it takes two minutes: --all") };
+    emulated(Machine { conformance, ..machine("x86-64, AVX2") }, "Haswell", extent)
 }
 
 /// Neither: the portable form of the kernels.
 pub fn nehalem(extent: Extent) -> Row {
-    emulated("x86-64, SSE4.2", "Nehalem", extent)
+    emulated(machine("x86-64, SSE4.2"), "Nehalem", extent)
 }
 
-fn emulated(platform: &'static str, processor: &str, _: Extent) -> Row {
+fn emulated(machine: Machine, processor: &str, extent: Extent) -> Row {
     if let Err(missing) = tools::require(&["qemu-x86_64"], "qemu-user") {
-        return Row::skipped(platform, missing);
+        return Row::skipped(machine.name, missing);
     }
-    let mut row = Row::new(platform);
-    let built = shell::cargo(DIGESTS);
-    row.builds = Figure::of(built.clone().map(|()| "the same program".into()));
-    if built.is_ok() {
-        row.bits = bits::compare(digests(Some(processor)));
-    }
-    row
-}
-
-fn digests(processor: Option<&str>) -> Outcome<String> {
-    let program = shell::release_folder()?.join("digests");
-    let mut command = match processor {
-        None => Command::new(program),
-        Some(processor) => {
-            let mut command = Command::new("qemu-x86_64");
-            command.args(["-cpu", processor]).arg(program);
-            command
-        }
-    };
-    tools::capture(&mut command, Duration::from_secs(300))
+    let tests = if extent.all { Ok((&NEAREST[..], false)) } else { machine.tests };
+    let runner = ["qemu-x86_64", "-cpu", processor].map(Into::into).to_vec();
+    Machine { runner, tests, left_out: LARGE.to_vec(), ..machine }.row()
 }

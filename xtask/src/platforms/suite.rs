@@ -1,0 +1,222 @@
+//! The workspace's tests, conformance suite and digests, built for a processor and run by whatever poses as it.
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::figure::{Extent, Figure, Row};
+use super::{bits, tools};
+use crate::shell::{self, Outcome};
+
+/// The crates that compute; all others read files, draw, or drive GPUs.
+pub const COMPUTING: [&str; 10] = [
+    "yuragi-numeric",
+    "yuragi-distributions",
+    "yuragi-graph",
+    "yuragi-nn",
+    "yuragi-energy",
+    "yuragi-diffusion",
+    "yuragi-models",
+    "yuragi-reference",
+    "yuragi-cpu",
+    "yuragi-tests",
+];
+
+/// The crates with code of their own for a processor.
+pub const NEAREST: [&str; 2] = ["yuragi-numeric", "yuragi-cpu"];
+
+/// The longest that one program may take.
+const LIMIT: Duration = Duration::from_secs(3600);
+
+/// A test by a part of its name, and why it is left out.
+pub type LeftOut = (&'static str, &'static str);
+
+/// How programs for a processor are built and run here.
+pub struct Machine {
+    /// In the table.
+    pub name: &'static str,
+    /// What cargo builds for, with the compiler's flags; nothing for this machine as it is.
+    pub target: Option<(&'static str, &'static str)>,
+    /// Of the crates under test, comma by comma: threads where the platform has them.
+    pub features: &'static str,
+    /// Further variables for cargo.
+    pub variables: &'static [(&'static str, &'static str)],
+    /// The command that runs the program that follows it; empty where none is needed.
+    pub runner: Vec<OsString>,
+    /// The crates whose tests run, and whether their integration tests, too; or why none do.
+    pub tests: Result<(&'static [&'static str], bool), &'static str>,
+    /// Tests that are not run.
+    pub left_out: Vec<LeftOut>,
+    /// Whether the conformance suite runs, or why not.
+    pub conformance: Result<(), &'static str>,
+}
+
+impl Machine {
+    /// Builds and runs everything.
+    pub fn row(&self) -> Row {
+        let mut row = Row::new(self.name);
+        row.bits = self.digests();
+        row.conformance = match self.conformance {
+            Ok(()) => self.conformance(),
+            Err(reason) => Figure::skipped(reason),
+        };
+        row.builds = Figure::good(match self.target {
+            None => "yes".into(),
+            Some((target, "")) => target.to_owned(),
+            Some((target, flags)) => format!("{target}, {flags}"),
+        });
+        match self.tests {
+            Err(reason) => row.tests = Figure::skipped(reason),
+            Ok((packages, integration)) => match self.built_tests(packages, integration) {
+                Ok(programs) => row.tests = self.passed(&programs),
+                Err(error) => row.builds = Figure::bad(error),
+            },
+        }
+        row
+    }
+
+    /// The programs that cargo built.
+    fn built(&self, arguments: &[&str]) -> Outcome<Vec<PathBuf>> {
+        let mut command = shell::cargo_command();
+        command.args(arguments).arg("--release").envs(self.variables.iter().copied());
+        if let Some((target, flags)) = self.target {
+            // In place of those of the environment.
+            command.args(["--target", target]).env("CARGO_ENCODED_RUSTFLAGS", flags);
+        }
+        let line = command.get_args().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        eprintln!("$ cargo {line}");
+        command.args(["--message-format", "json-render-diagnostics"]).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| format!("cannot start cargo: {error}"))?;
+        let mut programs = Vec::new();
+        for message in child.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines()) {
+            let message = message.map_err(|error| format!("cargo: {error}"))?;
+            let message: Value = serde_json::from_str(&message).unwrap_or_default();
+            programs.extend(message["executable"].as_str().map(PathBuf::from));
+        }
+        let status = child.wait().map_err(|error| format!("cargo: {error}"))?;
+        if status.success() { Ok(programs) } else { Err(format!("`cargo {line}` failed ({status})")) }
+    }
+
+    fn built_tests(&self, packages: &[&str], integration: bool) -> Outcome<Vec<PathBuf>> {
+        let mut arguments = vec!["test", "--no-run", "--no-default-features", "--lib"];
+        arguments.extend(integration.then_some("--tests"));
+        arguments.extend(packages.iter().flat_map(|&package| ["--package", package]));
+        let of_these = |feature: &&str| packages.iter().any(|package| feature.starts_with(package));
+        arguments.extend(self.features.split(',').filter(of_these).flat_map(|feature| ["--features", feature]));
+        self.built(&arguments)
+    }
+
+    /// A program with arguments, under the runner.
+    fn command(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut words = self.runner.iter().cloned().chain([program.into()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).args(arguments).current_dir(shell::root());
+        command
+    }
+
+    fn passed(&self, programs: &[PathBuf]) -> Figure {
+        let (mut passed, mut total, mut failures) = (0, 0, Vec::new());
+        let arguments: Vec<&str> = self.left_out.iter().flat_map(|(name, _)| ["--skip", name]).collect();
+        for program in programs {
+            match tools::output(&mut self.command(program, &arguments), LIMIT) {
+                Ok(output) => {
+                    let text = String::from_utf8_lossy(&output.stdout);
+                    let (good, bad) = counts(&text);
+                    (passed, total) = (passed + good, total + good + bad);
+                    if !output.status.success() || !text.contains("test result: ") {
+                        failures.push(failure(program, &text, output.status));
+                    }
+                }
+                Err(error) => failures.push(error),
+            }
+        }
+        let told = format!("{passed} of {total}");
+        if failures.is_empty() { Figure::good(told) } else { Figure::bad(format!("{told}; {}", failures.join("; "))) }
+    }
+
+    /// The worst error as a fraction of its bound.
+    fn conformance(&self) -> Figure {
+        let package: &[&str] = match self.target {
+            // As `cargo xtask conformance` builds it.
+            None => &["--package", "yuragi-tests", "--bin", "conformance"],
+            Some(_) => &["--no-default-features", "--package", "yuragi-tests", "--bin", "conformance"],
+        };
+        Figure::of(self.program(package, "conformance").and_then(|table| worst(&table)))
+    }
+
+    /// What every platform must draw alike.
+    fn digests(&self) -> Figure {
+        let package = ["--package", "yuragi-firmware", "--bin", "digests"];
+        let std = self.features.contains("energy/std").then_some(["--features", "std"]);
+        let package: Vec<&str> = package.into_iter().chain(std.into_iter().flatten()).collect();
+        bits::compare(self.program(&package, "digests"))
+    }
+
+    /// What a program of the workspace prints.
+    fn program(&self, package: &[&str], name: &str) -> Outcome<String> {
+        let programs = self.built(&[&["build"], package].concat())?;
+        let is = |path: &&PathBuf| path.file_stem().is_some_and(|stem| stem == name);
+        let program = programs.iter().find(is).ok_or_else(|| format!("cargo built no program {name}"))?;
+        tools::capture(&mut self.command(program, &[]), LIMIT)
+    }
+}
+
+/// A summary of a conformance run, from its last line.
+fn worst(table: &str) -> Outcome<String> {
+    let last = table.lines().last().unwrap_or_default();
+    let rows = last.split_once(" cases in ").and_then(|(_, rest)| rest.split_once(" rows: "));
+    let fraction = last.rsplit_once("worst error ").and_then(|(_, rest)| rest.strip_suffix(" of its bound"));
+    match (rows, fraction) {
+        (Some((rows, _)), Some(fraction)) => Ok(format!("{fraction} of {rows} rows")),
+        _ => Err(format!("the conformance suite ended with: {last}")),
+    }
+}
+
+/// Of the lines `test result: ok. 3 passed; 0 failed; ..`.
+fn counts(text: &str) -> (usize, usize) {
+    let number = |line: &str, what: &str| line.split_once(what)?.0.rsplit(' ').next()?.parse::<usize>().ok();
+    let lines = text.lines().filter(|line| line.starts_with("test result: "));
+    lines.fold((0, 0), |(passed, failed), line| {
+        (passed + number(line, " passed").unwrap_or(0), failed + number(line, " failed").unwrap_or(0))
+    })
+}
+
+/// The tests of a program that failed, or how it ended.
+fn failure(program: &Path, text: &str, status: ExitStatus) -> String {
+    let stem = program.file_stem().unwrap_or_default().to_string_lossy();
+    let name = stem.rsplit_once('-').map_or(&*stem, |(name, _)| name);
+    let tests: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED")).collect();
+    if tests.is_empty() { format!("{name} ended with {status}") } else { format!("{name}: {}", tests.join(", ")) }
+}
+
+/// All tests of what computes, or those nearest to the processor.
+pub fn covered(extent: Extent) -> (&'static [&'static str], bool) {
+    if extent.all { (&COMPUTING, true) } else { (&NEAREST, false) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_counted_and_failures_named() {
+        let text = "running 4 tests\ntest a::b ... ok\ntest a::c ... FAILED\n\n\
+            test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 5 filtered out; finished in 0.1s\n";
+        assert_eq!(counts(text), (2, 1));
+        let told = failure(Path::new("/x/deps/yuragi_cpu-0123abc.wasm"), text, ExitStatus::default());
+        assert_eq!(told, "yuragi_cpu: a::c");
+        assert_eq!(counts("no test ran"), (0, 0));
+    }
+
+    #[test]
+    fn a_table_is_summed_up() {
+        let table = "add f32 1\n4398 cases in 186 rows: 0 rows failed, worst error 0.932 of its bound";
+        assert_eq!(worst(table), Ok("0.932 of 186 rows".into()));
+        assert!(worst("Killed").is_err());
+    }
+}

@@ -1,0 +1,31 @@
+//! WebAssembly with SIMD128, on the system interface of WASI.
+
+use super::figure::{Extent, Row};
+use super::suite::{self, LeftOut, Machine};
+use super::tools;
+use crate::shell;
+
+const TARGET: &str = "wasm32-wasip1";
+
+/// What one thread, in which a panic is the end, cannot test.
+const LEFT_OUT: [LeftOut; 1] = [("threads::tests", "starts threads")];
+
+pub fn wasi(extent: Extent) -> Row {
+    const NAME: &str = "wasm32, SIMD128";
+    let missing = [tools::require(&["node"], "nodejs").err(), tools::require_target(TARGET).err()];
+    if let Some(missing) = missing.into_iter().flatten().next() {
+        return Row::skipped(NAME, missing);
+    }
+    let wasi = shell::root().join("xtask/src/platforms/wasi.mjs");
+    let machine = Machine {
+        name: NAME,
+        target: Some((TARGET, "-Ctarget-feature=+simd128")),
+        features: "yuragi-cpu/std",
+        variables: &[],
+        runner: vec!["node".into(), "--no-warnings".into(), wasi.into()],
+        tests: Ok(suite::covered(extent)),
+        left_out: LEFT_OUT.to_vec(),
+        conformance: Ok(()),
+    };
+    machine.row()
+}
