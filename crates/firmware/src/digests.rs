@@ -5,6 +5,7 @@
 
 mod chains;
 mod digest;
+mod graphs;
 mod random;
 mod samplers;
 
@@ -12,7 +13,7 @@ pub use digest::{Digest, Draw, Failure};
 
 /// Every name with what it draws, in the order of `digests.txt`.
 pub fn all() -> impl Iterator<Item = (&'static str, Draw)> {
-    [random::ALL, chains::ALL, samplers::ALL].into_iter().flatten().copied()
+    [random::ALL, graphs::ALL, chains::ALL, samplers::ALL].into_iter().flatten().copied()
 }
 
 /// The digest of one draw.

@@ -63,6 +63,8 @@ pub enum Failure {
     Energy(EnergyError),
     /// A sampler without a heap.
     Heapless(HeaplessError),
+    /// A graph, or its plan.
+    Graph,
 }
 
 impl From<DistributionError> for Failure {
