@@ -1,5 +1,6 @@
-//! The workspace's own tasks: test, conformance, kernels, gpu, platforms, ranks, tidy, no-std and bench.
+//! The workspace's own tasks: test, conformance, kernels, gpu, capi, platforms, ranks, tidy, no-std and bench.
 
+mod capi;
 mod gpu;
 mod kernels;
 mod platforms;
@@ -46,6 +47,8 @@ enum Task {
     },
     /// Build one folder of programs that prove and time the CUDA backend on a machine with a GPU and nothing else
     Gpu,
+    /// Build target/capi: the library for C, shared and static, with its header; say what it weighs
+    Capi,
     /// Check the layering, the places of `unsafe`, file sizes and the README's code map
     Tidy,
     /// Build every `no_std` crate for targets that have no standard library
@@ -108,6 +111,7 @@ fn run(task: Task) -> Outcome {
         Task::Kernels { check: true, .. } => kernels::check(),
         Task::Kernels { .. } => kernels::build(),
         Task::Gpu => gpu::build(),
+        Task::Capi => capi::build(),
         Task::Tidy => tidy::check(),
         Task::NoStd => no_std(),
         Task::Platforms { only, all, json } => platforms::run(&only, platforms::Extent { all }, json),

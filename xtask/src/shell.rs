@@ -25,11 +25,13 @@ pub fn cargo_command() -> Command {
 
 /// Where cargo puts programs built with `--release`.
 pub fn release_folder() -> Outcome<PathBuf> {
-    Ok(cargo_metadata()?["target_directory"]
-        .as_str()
-        .map(Path::new)
-        .ok_or("cargo metadata has an unknown form")?
-        .join("release"))
+    Ok(target_folder()?.join("release"))
+}
+
+/// Where cargo puts what it builds.
+pub fn target_folder() -> Outcome<PathBuf> {
+    let metadata = cargo_metadata()?;
+    Ok(metadata["target_directory"].as_str().map(PathBuf::from).ok_or("cargo metadata has an unknown form")?)
 }
 
 /// What cargo knows of the workspace, without resolving or building anything.

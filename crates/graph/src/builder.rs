@@ -153,6 +153,12 @@ impl Builder {
         Some(self.param(&spec.name, &spec.shape, spec.dtype, spec.init))
     }
 
+    /// The tensor recorded at a place ([`NodeId::index`]), for those who keep numbers, as bindings of other languages do.
+    pub fn at(&self, place: usize) -> Option<Tensor<'_>> {
+        let recorded = place < self.inner.borrow().graph.nodes.len();
+        recorded.then(|| Tensor::new(self, NodeId(place as u32)))
+    }
+
     /// The graph of these named outputs and all updates, without what they do not need.
     #[track_caller]
     pub fn finish(&self, outputs: &[(&str, Tensor<'_>)]) -> Result<Graph, BuildError> {

@@ -2,7 +2,8 @@
 //!
 //! A [`Generator`] compiles the networks of a [`Pipeline`] once; a [`Job`] is one batch of pictures under way. A game
 //! gives it a few launches per frame; dropping it cancels it. After [`start`](Generator::start)
-//! nothing is allocated, unless the generator is [frugal](Generator::frugal) or a prompt [changes](prompt::schedule).
+//! nothing is allocated, unless the generator is [frugal](Generator::frugal) or a prompt weighs words or
+//! [changes](prompt::schedule).
 
 mod beginning;
 mod error;
@@ -133,6 +134,11 @@ impl<B: Backend, S: Borrow<B::Store>, P: Pipeline> Generator<B, S, P> {
     /// No request or too many, latents, pictures or masks of another size, a sampler that refuses its settings, or a
     /// store that lacks a parameter.
     pub fn start(&self, requests: &[Request<'_>], sampling: &Sampling) -> Result<Job<'_, B, S, P>, Error> {
+        self.prepare(requests, sampling)?.furnished()
+    }
+
+    /// A job without arenas.
+    fn prepare(&self, requests: &[Request<'_>], sampling: &Sampling) -> Result<Job<'_, B, S, P>, Error> {
         let guided = self.is_guided(sampling);
         let words: Vec<[Vec<Words>; 2]> = requests
             .iter()
@@ -160,7 +166,7 @@ impl<B: Backend, S: Borrow<B::Store>, P: Pipeline> Generator<B, S, P> {
         sampling: &Sampling,
     ) -> Result<Job<'_, B, S, P>, Error> {
         self.check(requests, sampling)?;
-        Job::new(self, requests, words, sampling, self.is_guided(sampling))
+        Job::new(self, requests, words, sampling, self.is_guided(sampling))?.furnished()
     }
 
     fn check(&self, requests: &[Request<'_>], sampling: &Sampling) -> Result<(), Error> {

@@ -73,6 +73,25 @@ fn slices_of_any_size_draw_the_same_picture() {
 }
 
 #[test]
+fn a_job_that_begins_again_draws_what_a_new_one_does() {
+    let params = params(&settings());
+    let generator = generator(&params, 2);
+    let mut job = generator.start(&[RED], &sampling(2, 2.0)).unwrap();
+    for (launches, guidance) in [(3, 2.0), (usize::MAX, 1.0), (0, 1.0), (40, 2.0)] {
+        let how = sampling(2, guidance);
+        let before = job.advance(launches).unwrap();
+        assert!(job.restart(&[], &how).is_err() && job.restart(&[BLUE], &sampling(0, 2.0)).is_err());
+        assert_eq!(job.progress(), before, "what is refused changes nothing");
+        job.restart(&[BLUE, RED], &how).unwrap();
+        assert_eq!((job.progress().done, job.requests()), (0, 2));
+        assert!(job.picture(0).is_none() && job.preview(0).is_none());
+        job.advance(usize::MAX).unwrap();
+        assert_eq!(job.picture(1).unwrap(), picture(&generator, &[BLUE, RED], 1, &how));
+        job.restart(&[RED], &how).unwrap();
+    }
+}
+
+#[test]
 fn a_picture_does_not_depend_on_its_neighbours() {
     let params = params(&settings());
     let (one, three) = (generator(&params, 1), generator(&params, 3));

@@ -45,6 +45,8 @@ impl<'a> BitReplicas<'a> {
         let dense = problem.table().is_dense();
         // Rows a whole number of cache lines apart, but not a power of two: the caches' sets would collide.
         let stride = if dense { n.next_multiple_of(16) + 16 } else { 0 };
+        let integers = Integers::new(problem);
+        let sums = integers.as_ref().map_or(0, |integers| integers.sums.len());
         let batch = Self {
             problem,
             chain,
@@ -54,8 +56,8 @@ impl<'a> BitReplicas<'a> {
             reads,
             words: Vec::new(),
             spare: Vec::new(),
-            integers: Integers::new(problem),
-            thresholds: Vec::new(),
+            integers,
+            thresholds: Vec::with_capacity(sums),
             fields: alloc::vec![0.0; stride * reads.count as usize],
             stride,
         };

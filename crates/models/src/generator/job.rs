@@ -191,12 +191,48 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
             }
         }
         job.readings += (1..job.sampler.evaluations()).filter(|evaluation| job.changes(*evaluation)).count();
-        if !generator.frugal {
-            let mut stages = vec![Stage::Text, Stage::Denoise, Stage::Decode];
-            stages.extend(from_pictures.then_some(Stage::Encode { kept: false }));
-            stages.into_iter().try_for_each(|stage| job.furnish(stage))?;
-        }
         Ok(job)
+    }
+
+    /// With the arenas that it will need, unless the generator is frugal.
+    pub(super) fn furnished(mut self) -> Result<Self, Error> {
+        self.furnish_all()?;
+        Ok(self)
+    }
+
+    fn furnish_all(&mut self) -> Result<(), Error> {
+        if self.generator.frugal {
+            return Ok(());
+        }
+        if self.begin.as_ref().is_some_and(|begin| !begin.drawn) {
+            self.furnish(Stage::Encode { kept: false })?;
+        }
+        [Stage::Text, Stage::Denoise, Stage::Decode].into_iter().try_for_each(|stage| self.furnish(stage))
+    }
+
+    /// Cancels what is under way and begins other pictures in the same arenas: all that is allocated is what
+    /// [`start`](Generator::start) takes beside them.
+    ///
+    /// # Errors
+    /// As for [`start`](Generator::start); what is under way then goes on.
+    ///
+    /// ```
+    /// use yuragi_graph::Backend;
+    /// use yuragi_models::generator::{Error, Generator, Job, Request, Sampling};
+    ///
+    /// fn think_again<B: Backend>(job: &mut Job<'_, B>) -> Result<(), Error> {
+    ///     job.restart(&[Request { prompt: "a dog", seed: 8, ..Request::default() }], &Sampling::default())
+    /// }
+    /// ```
+    pub fn restart(&mut self, requests: &[Request<'_>], sampling: &Sampling) -> Result<(), Error> {
+        let mut next = self.generator.prepare(requests, sampling)?;
+        next.states = core::mem::take(&mut self.states);
+        if next.guided != self.guided {
+            // The denoiser is another plan.
+            next.states[Stage::Denoise.arena()] = None;
+        }
+        *self = next;
+        self.furnish_all()
     }
 
     /// Goes on for at most so many launches; `usize::MAX` runs to the end.
@@ -262,6 +298,11 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
     /// The latents under way, `[count, h, w, Z]`, as the denoiser has them.
     pub fn latents(&self) -> &[f32] {
         &self.latents
+    }
+
+    /// The number of requests that were made.
+    pub fn requests(&self) -> usize {
+        self.requests
     }
 
     /// Width and height of a picture in pixels.

@@ -105,6 +105,10 @@ impl Pipeline for Drawing {
 
     /// A weight w adds ln w to the scores of a token in cross-attention: it is looked at w times as much.
     fn revise(&self, output: &str, text: &str, _side: Side, values: &mut [f32]) {
+        // Without a bracket there is no weight, and nothing is allocated.
+        if !text.contains('(') {
+            return;
+        }
         if let ("mask", (_, Some(weights))) = (output, self.ids(text)) {
             for (score, weight) in values.iter_mut().zip(weights) {
                 *score += if weight > 0.0 { libm::logf(weight) } else { HIDDEN };
