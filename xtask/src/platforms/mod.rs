@@ -5,6 +5,7 @@ mod bits;
 mod browser;
 mod elf;
 mod figure;
+mod library;
 mod suite;
 mod thumb;
 pub mod tools;
@@ -20,7 +21,7 @@ use figure::Row;
 /// A name for `--only`, and what makes the row.
 type Platform = (&'static str, fn(Extent) -> Row);
 
-const PLATFORMS: [Platform; 7] = [
+const PLATFORMS: [Platform; 8] = [
     ("x86-64", x86::native),
     ("avx2", x86::haswell),
     ("portable", x86::nehalem),
@@ -28,6 +29,7 @@ const PLATFORMS: [Platform; 7] = [
     ("wasm32", wasm::wasi),
     ("browser", browser::chromium),
     ("thumbv7em", thumb::cortex_m4),
+    ("c", library::c),
 ];
 
 /// The names for `--only`.

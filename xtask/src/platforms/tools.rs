@@ -20,6 +20,16 @@ pub fn require(programs: &[&str], package: &str) -> Outcome<PathBuf> {
         .ok_or_else(|| format!("needs {} (apt-get install {package})", programs[0]))
 }
 
+/// `Ok` if node has a system interface that needs no flag, or what to install.
+pub fn require_node() -> Outcome {
+    const OLDEST: u32 = 20;
+    let node = require(&["node"], "nodejs")?;
+    let version = capture(Command::new(node).args(["-p", "process.versions.node"]), Duration::from_secs(20))?;
+    let major = version.trim().split('.').next().and_then(|major| major.parse::<u32>().ok());
+    let new = major.is_some_and(|major| major >= OLDEST);
+    if new { Ok(()) } else { Err(format!("needs node {OLDEST} or newer; this is {}", version.trim())) }
+}
+
 /// `Ok` if the compiler has the target's library, or what to install.
 pub fn require_target(target: &str) -> Outcome {
     let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());

@@ -12,7 +12,7 @@ const LEFT_OUT: [LeftOut; 1] = [("threads::tests", "starts threads")];
 
 pub fn wasi(extent: Extent) -> Row {
     const NAME: &str = "wasm32, SIMD128";
-    let missing = [tools::require(&["node"], "nodejs").err(), tools::require_target(TARGET).err()];
+    let missing = [tools::require_node().err(), tools::require_target(TARGET).err()];
     if let Some(missing) = missing.into_iter().flatten().next() {
         return Row::skipped(NAME, missing);
     }
