@@ -72,6 +72,28 @@ static void *advance(void *seen)
     }
 }
 
+/* Draws with a job of its own. */
+struct own_job {
+    const yuragi_generator *generator;
+    yuragi_status status;
+    unsigned char pixels[64 * 64 * 3];
+};
+
+static void *draw(void *user)
+{
+    struct own_job *own_ = user;
+    yuragi_request cat = {"a zorblax cat", NULL, 7};
+    yuragi_sampling how = {NULL, 1, 1};
+    yuragi_job *job;
+    own_->status = yuragi_job_start(own_->generator, &cat, 1, &how, &job);
+    if (own_->status == YURAGI_OK)
+        own_->status = yuragi_job_advance(job, SIZE_MAX, NULL, NULL);
+    if (own_->status == YURAGI_OK)
+        own_->status = yuragi_job_picture(job, 0, YURAGI_RGB8, own_->pixels, sizeof own_->pixels);
+    yuragi_job_free(job);
+    return NULL;
+}
+
 static yuragi_annealing *own;
 static yuragi_status inner;
 
@@ -161,6 +183,18 @@ static void drawing(yuragi_cpu *cpu, const char *model_path)
     HOLDS(job == NULL && lines == 0);
     EXPECT(YURAGI_OK, yuragi_job_start(generator, &cat, 1, &how, &job));
     HOLDS(lines == 1);
+
+    /* Two threads with jobs of their own. */
+    pthread_t threads[2];
+    struct own_job jobs[2] = {{generator, YURAGI_INTERNAL, {0}}, {generator, YURAGI_INTERNAL, {0}}};
+    yuragi_set_log(NULL, NULL);
+    for (int i = 0; i < 2; i++)
+        HOLDS(pthread_create(&threads[i], NULL, draw, &jobs[i]) == 0);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    HOLDS(jobs[0].status == YURAGI_OK && jobs[1].status == YURAGI_OK);
+    HOLDS(memcmp(jobs[0].pixels, jobs[1].pixels, sizeof jobs[0].pixels) == 0);
+    yuragi_set_log(count_lines, &lines);
     yuragi_generator_free(generator);
 
     EXPECT(YURAGI_ORDER, yuragi_job_picture(job, 0, YURAGI_RGB8, pixels, sizeof pixels));
@@ -176,7 +210,6 @@ static void drawing(yuragi_cpu *cpu, const char *model_path)
     EXPECT(YURAGI_OK, yuragi_job_restart(job, &cat, 1, &how));
 
     /* Two threads at one job. */
-    pthread_t threads[2];
     yuragi_status seen[2];
     shared_job = job;
     for (int i = 0; i < 2; i++)
@@ -197,6 +230,8 @@ static void drawing(yuragi_cpu *cpu, const char *model_path)
     HOLDS(pixels[3] == 255 && pixels[sizeof pixels - 1] == 255);
     EXPECT(YURAGI_OK, yuragi_job_preview(job, 0, YURAGI_RGB8, pixels, sizeof pixels, &width, &height));
     HOLDS(width > 0 && width <= 64 && height == width);
+    EXPECT(YURAGI_OK, yuragi_job_picture(job, 0, YURAGI_RGB8, pixels, sizeof pixels));
+    HOLDS(memcmp(pixels, jobs[0].pixels, sizeof jobs[0].pixels) == 0);
     EXPECT(YURAGI_BUFFER, yuragi_job_preview(job, 0, YURAGI_RGB8, pixels, 3, NULL, NULL));
     yuragi_job_free(job);
 }
