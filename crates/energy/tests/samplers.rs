@@ -10,8 +10,9 @@ use yuragi_energy::dynamics::{Blocks, Dynamics, HeatBath, Metropolis, Order, Sin
 use yuragi_energy::exact::{enumerate, finite_square_energy, finite_square_log_z};
 use yuragi_energy::replicas::{Betas, Reads, Replicas, ScalarReplicas, batch};
 use yuragi_energy::sampler::{
-    PopulationSettings, QuantumSettings, Resampling, adaptive_schedule, anneal, exchange, jarzynski, jarzynski_from,
-    population_anneal, quantum_anneal, quiet, resample, temper, tempering_weights, weights_from_energies,
+    Exchanging, PopulationSettings, QuantumSettings, Resampling, adaptive_schedule, anneal, exchange, jarzynski,
+    jarzynski_from, population_anneal, quantum_anneal, quiet, resample, temper, tempering_weights,
+    weights_from_energies,
 };
 use yuragi_energy::statistics::{autocorrelation_time, mean};
 use yuragi_energy::{Bonds, Error, Problem, Schedule};
@@ -246,6 +247,31 @@ fn t18_simulated_tempering_visits_every_temperature_alike() {
             assert!(z.abs() < 7.0, "beta {beta}: {z}"); // Student's t of 19, p = 1e-6
         }
     }
+}
+
+#[test]
+fn t18_exchange_step_by_step_is_that_of_one_call() {
+    let problem = Problem::plus_minus(&[6, 6], 3).unwrap();
+    let betas = [0.3, 0.6, 1.0, 1.7];
+    let ladders = || batch(&problem, Metropolis, Reads::from(3).times(betas.len()).unwrap(), 5).unwrap();
+    let whole = exchange(&mut *ladders(), &betas, (70, 0), &mut quiet).unwrap();
+    let mut steps = Exchanging::new(ladders(), &betas).unwrap();
+    (0..70).for_each(|_| steps.step(true).unwrap());
+    for (read, slots) in steps.slots().chunks(betas.len()).enumerate() {
+        let mut values = [0; 36];
+        steps.replicas().values(slots[3], &mut values).unwrap();
+        assert_eq!(whole.samples.iter().nth(read).unwrap().values, values);
+        let energies: Vec<f64> = slots.iter().map(|&slot| steps.energies()[slot]).collect();
+        assert_eq!(whole.last_energies[4 * read..][..4], energies);
+    }
+    assert!(steps.exchanges().map(|(accepted, tried)| accepted as f64 / tried as f64).eq(whole.acceptance));
+    let slots = steps.slots().to_vec();
+    assert!(steps.set_betas(&[0.3, 0.6, 1.0]).is_err() && steps.set_betas(&[0.3, 0.6, 0.5, 1.0]).is_err());
+    steps.set_betas(&[2.0, 3.0, 4.0, 5.0]).unwrap();
+    let before: f64 = steps.energies().iter().sum();
+    (0..50).for_each(|_| steps.step(false).unwrap());
+    assert_eq!(steps.slots(), slots);
+    assert!(steps.energies().iter().sum::<f64>() < before, "colder replicas have less energy");
 }
 
 #[test]

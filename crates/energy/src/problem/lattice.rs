@@ -2,6 +2,7 @@ use super::build::sparse;
 use super::{Problem, Variables};
 use crate::error::{Error, length, range};
 use alloc::vec::Vec;
+use yuragi_numeric::{fill, philox};
 
 /// The couplings of a lattice's bonds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +32,30 @@ impl Problem {
         let (sites, terms) = bonds_of(sides, bonds)?;
         let table = sparse(sites, terms)?;
         Ok(Self::assemble(Variables::Spin, table, fields.to_vec(), 0.0)?.with_sides(sides))
+    }
+
+    /// The ±J glass: spins on a periodic lattice whose bonds are −1 or +1 with equal chance, drawn from the seed apart from
+    /// all else.
+    ///
+    /// # Errors
+    /// Those of [`Problem::lattice`].
+    ///
+    /// ```
+    /// use yuragi_energy::Problem;
+    /// let glass = Problem::plus_minus(&[8, 8], 7)?;
+    /// assert_eq!(glass.len(), 64);
+    /// assert_eq!(glass.energy(&[0; 64])?, glass.energy(&[1; 64])?);
+    /// # Ok::<(), yuragi_energy::Error>(())
+    /// ```
+    pub fn plus_minus(sides: &[usize], seed: u64) -> Result<Self, Error> {
+        const STREAM: u32 = 0x9a55_b0d5;
+        let too_many = Error::Overflow { what: "the number of bonds" };
+        let count = sides.iter().try_fold(sides.len(), |product, &side| product.checked_mul(side));
+        let count = count.filter(|&count| u32::try_from(count).is_ok()).ok_or(too_many)?;
+        let mut draws = alloc::vec![0.0; count];
+        fill::uniform(philox::key(seed), STREAM, 0, &mut draws);
+        let bonds: Vec<f64> = draws.iter().map(|&u| if u < 0.5 { -1.0 } else { 1.0 }).collect();
+        Self::lattice(sides, Bonds::Each(&bonds), &[])
     }
 
     /// Potts variables of `states` values on a periodic lattice; see [`Problem::lattice`] and

@@ -25,7 +25,7 @@ mod resample;
 mod tempering;
 
 pub use anneal::{Annealing, adaptive_schedule, anneal};
-pub use exchange::{Exchange, exchange};
+pub use exchange::{Exchange, Exchanging, exchange};
 pub use jarzynski::{Work, jarzynski, jarzynski_from};
 pub use population::{Population, PopulationSettings, PopulationStep, population_anneal};
 pub(crate) use progress::report;

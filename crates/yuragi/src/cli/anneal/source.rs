@@ -62,7 +62,6 @@ const STREAM: u32 = 0x9a55_b0d5;
 
 /// The problem; random couplings are those of the seed.
 pub fn named(source: &Source, asked: &Asked, seed: u64) -> Result<Named, Failure> {
-    let key = philox::key(seed);
     let size = |factors: &[usize]| {
         let size = factors.iter().try_fold(1usize, |product, &side| product.checked_mul(side));
         size.filter(|&size| size <= LARGEST)
@@ -84,14 +83,12 @@ pub fn named(source: &Source, asked: &Asked, seed: u64) -> Result<Named, Failure
             Problem::potts_lattice(sides, *states, Bonds::Uniform(1.0), &[])?
         }
         Source::Glass(sides) => {
-            let mut draws = vec![0.0; lattice(sides)?];
-            fill::uniform(key, STREAM, 0, &mut draws);
-            let bonds: Vec<f64> = draws.iter().map(|&u| if u < 0.5 { -1.0 } else { 1.0 }).collect();
-            Problem::lattice(sides, Bonds::Each(&bonds), &[])?
+            lattice(sides)?;
+            Problem::plus_minus(sides, seed)?
         }
         &Source::AllCoupled(n) => {
             let mut draws = vec![0.0; size(&[n, n])?];
-            fill::normal(key, STREAM, 0, &mut draws);
+            fill::normal(philox::key(seed), STREAM, 0, &mut draws);
             let scale = 1.0 / (n as f64).sqrt();
             let weight =
                 |k: usize, l: usize| if k == l { 0.0 } else { scale * f64::from(draws[k.min(l) * n + k.max(l)]) };
