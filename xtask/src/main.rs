@@ -1,4 +1,4 @@
-//! The workspace's own tasks: test, conformance, kernels, gpu, capi, platforms, ranks, tidy, no-std and bench.
+//! The workspace's own tasks: test, conformance, kernels, gpu, capi, platforms, ranks, tidy, no-std, web and bench.
 
 mod capi;
 mod gpu;
@@ -6,6 +6,7 @@ mod kernels;
 mod platforms;
 mod shell;
 mod tidy;
+mod web;
 
 use std::env;
 use std::ffi::OsString;
@@ -67,6 +68,21 @@ enum Task {
     },
     /// Compare what several ranks make with what one process makes, where MPI is installed
     Ranks,
+    /// Build the page in the browser and serve it on the loopback address
+    Web {
+        /// The port; 0 takes any that is free
+        #[arg(long, default_value_t = 8000, conflicts_with_all = ["build_only", "test"])]
+        port: u16,
+        /// Build the page's folder, and serve nothing
+        #[arg(long)]
+        build_only: bool,
+        /// Prove the page in Chromium, where that and chromedriver are installed
+        #[arg(long, conflicts_with = "build_only")]
+        test: bool,
+        /// A folder for pictures of the page
+        #[arg(long, value_name = "FOLDER", requires = "test")]
+        screenshots: Option<PathBuf>,
+    },
     /// Time the kernels or, with --python, whole training and sampling steps beside PyTorch
     Bench {
         /// Only kernels whose name contains this
@@ -116,6 +132,15 @@ fn run(task: Task) -> Outcome {
         Task::NoStd => no_std(),
         Task::Platforms { only, all, json } => platforms::run(&only, platforms::Extent { all }, json),
         Task::Ranks => ranks(),
+        Task::Web { test: true, screenshots, .. } => {
+            match web::test(screenshots.as_deref())? {
+                Ok(figures) => println!("{figures}"),
+                Err(missing) => println!("skipped: the page in a browser: {missing}"),
+            }
+            Ok(())
+        }
+        Task::Web { build_only: true, .. } => web::build().map(drop),
+        Task::Web { port, .. } => web::serve(port),
         Task::Bench { python: Some(python), options, .. } => compare(&python, &options),
         Task::Bench { filter, .. } => {
             let bench = ["bench", "--package", "yuragi-benches"];

@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 pub use archive::Archive;
+#[cfg(feature = "all")]
 pub(crate) use archive::{Bytes, Place};
 pub use tensor::{DType, Element, Tensor};
 

@@ -28,32 +28,56 @@
 
 pub mod atomic;
 pub mod checkpoint;
+#[cfg(feature = "all")]
 pub mod dataset;
+#[cfg(feature = "all")]
 pub mod emoji;
+#[cfg(feature = "all")]
 pub mod export;
+#[cfg(feature = "all")]
 pub mod folder;
+#[cfg(feature = "all")]
 pub mod gguf;
+#[cfg(feature = "all")]
 pub mod lora;
+#[cfg(feature = "all")]
 pub mod parameters;
+#[cfg(feature = "all")]
 pub mod picture;
+#[cfg(feature = "all")]
 pub mod plot;
+#[cfg(feature = "all")]
 pub mod png;
+#[cfg(feature = "all")]
 pub mod problem;
 pub mod quantize;
+#[cfg(feature = "all")]
 mod read;
+#[cfg(feature = "all")]
 mod resample;
+#[cfg(feature = "all")]
 mod sequence;
+#[cfg(feature = "all")]
 pub mod stable_diffusion;
+#[cfg(feature = "all")]
 pub mod table;
+#[cfg(feature = "all")]
 pub mod terminal;
+#[cfg(feature = "all")]
 pub mod textual_inversion;
+#[cfg(feature = "all")]
 mod vocabulary;
 
 pub use checkpoint::{Checkpoint, CheckpointError, DType, Tensor};
+#[cfg(feature = "all")]
 pub use dataset::{Caption, CaptionKind, Dataset, DatasetError, Item};
+#[cfg(feature = "all")]
 pub use picture::{Fit, Picture, PictureError};
+#[cfg(feature = "all")]
 pub use read::ReadError;
+#[cfg(feature = "all")]
 pub use table::{Table, TableError};
+#[cfg(feature = "all")]
 pub use vocabulary::Vocabulary;
 
 #[cfg(test)]

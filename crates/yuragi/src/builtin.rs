@@ -1,9 +1,12 @@
 use yuragi_io::checkpoint::Archive;
 
-use crate::{Failure, judge::Judge, model::Model};
+#[cfg(feature = "std")]
+use crate::judge::Judge;
+use crate::{Failure, model::Model};
 
 static FILE: &[u8] = include_bytes!("../assets/emoji.safetensors");
 
+#[cfg(feature = "std")]
 static JUDGE: &[u8] = include_bytes!("../assets/judge.safetensors");
 
 /// The model that is part of the program: emoji of 64×64 pixels, named in English or Japanese.
@@ -40,11 +43,12 @@ pub fn builtin_file() -> &'static [u8] {
 ///
 /// # Errors
 /// None but those of a program file that was damaged.
+#[cfg(feature = "std")]
 pub fn builtin_judge() -> Result<Judge, Failure> {
     Judge::read(&Archive::from_static(JUDGE)?)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "std"))]
 mod tests {
     use yuragi_io::{CaptionKind, emoji};
     use yuragi_models::tokenizer::normal;

@@ -1,8 +1,9 @@
-#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(not(feature = "file"), no_std)]
 #![forbid(unsafe_code)]
 //! Generative models on the computer you have: one library of what the crates hold, and with
 //! feature `std` (the default) files, training and evaluation, models of tables; feature `builtin` (a default too) adds
-//! a trained model. The third default, `cli`, is the program: an engine that embeds the library leaves it out.
+//! a trained model. The third default, `cli`, is the program: an engine that embeds the library leaves it out. Of `std`,
+//! feature `file` is what reads a trained model's file, and threads: `builtin` needs no more.
 
 pub use yuragi_cpu as cpu;
 #[cfg(feature = "cuda")]
@@ -15,14 +16,14 @@ pub use yuragi_models as models;
 pub use yuragi_nn as nn;
 pub use yuragi_numeric as numeric;
 
-#[cfg(feature = "std")]
+#[cfg(feature = "file")]
 pub use yuragi_io as io;
 
 #[cfg(feature = "builtin")]
 mod builtin;
 #[cfg(feature = "std")]
 pub mod evaluate;
-#[cfg(feature = "std")]
+#[cfg(feature = "file")]
 mod failure;
 #[cfg(feature = "std")]
 pub mod fit;
@@ -30,7 +31,7 @@ pub mod fit;
 pub mod judge;
 #[cfg(feature = "std")]
 pub mod machine;
-#[cfg(feature = "std")]
+#[cfg(feature = "file")]
 pub mod model;
 #[cfg(feature = "std")]
 pub mod ranks;
@@ -41,9 +42,11 @@ pub mod train;
 #[cfg(feature = "std")]
 pub mod variational;
 
+#[cfg(all(feature = "builtin", feature = "std"))]
+pub use builtin::builtin_judge;
 #[cfg(feature = "builtin")]
-pub use builtin::{builtin, builtin_file, builtin_judge};
-#[cfg(feature = "std")]
+pub use builtin::{builtin, builtin_file};
+#[cfg(feature = "file")]
 pub use failure::Failure;
 
 /// The README's examples, run as tests.

@@ -12,6 +12,7 @@ use std::{env, fs, thread};
 use super::figure::{Extent, Figure, Row};
 use super::{bits, tools};
 use crate::shell::{self, Outcome};
+use crate::web;
 
 const TARGET: &str = "wasm32-wasip1";
 const LIMIT: Duration = Duration::from_secs(300);
@@ -33,7 +34,20 @@ pub fn chromium(_: Extent) -> Row {
         }
         Err(error) => row.builds = Figure::bad(error),
     }
+    (row.tests, row.size) = page();
     row
+}
+
+/// The workspace's page: whether it does what it must, and its size.
+fn page() -> (Figure, Figure) {
+    match web::test(None) {
+        Ok(Ok(figures)) => {
+            println!("{figures}");
+            (Figure::good("the page"), Figure::good(format!("{:.1} MB, the page", figures.size as f64 / 1e6)))
+        }
+        Ok(Err(missing)) => (Figure::skipped(missing), Figure::skipped("with the page")),
+        Err(error) => (Figure::bad(error), Figure::absent()),
+    }
 }
 
 /// The program `digests` for a system interface that the page stands in for.

@@ -15,7 +15,7 @@ const BACKENDS: [(&str, &[&str]); 4] = [
 ];
 
 /// What may see everything.
-const TOP: [&str; 5] = ["yuragi", "capi", "firmware", "tests", "benches"];
+const TOP: [&str; 6] = ["yuragi", "capi", "firmware", "web", "tests", "benches"];
 
 pub fn check(members: &[Member]) -> Vec<String> {
     let mut errors = Vec::new();

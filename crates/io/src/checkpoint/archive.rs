@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use half::f16;
 use memmap2::Mmap;
+use safetensors::SafeTensorError;
 use safetensors::tensor::{Metadata, SafeTensors};
-use safetensors::{Dtype, SafeTensorError};
 
 use super::fault;
 use super::{CheckpointError, DType, Tensor, check_finite};
@@ -29,8 +29,9 @@ pub struct Archive {
 }
 
 /// A tensor as it lies in its file.
+#[cfg(feature = "all")]
 pub(crate) struct Place<'a> {
-    pub dtype: Dtype,
+    pub dtype: safetensors::Dtype,
     pub shape: &'a [usize],
     /// Its bytes in the file.
     pub range: Range<usize>,
@@ -120,6 +121,7 @@ impl Archive {
     }
 
     /// The same under a name for messages.
+    #[cfg(feature = "all")]
     pub(crate) fn from_named_bytes(origin: String, bytes: Vec<u8>) -> Result<Self, CheckpointError> {
         Self::new(origin, Bytes::Owned(bytes))
     }
@@ -140,11 +142,13 @@ impl Archive {
         &self.origin
     }
 
+    #[cfg(feature = "all")]
     /// All bytes of the file, to be borrowed from for as long as anybody needs them.
     pub(crate) fn shared(&self) -> Arc<dyn yuragi_graph::Bytes> {
         self.bytes.clone()
     }
 
+    #[cfg(feature = "all")]
     /// Where the tensor `name` is, of any type that the format has; `None` if there is no such tensor.
     pub(crate) fn place(&self, name: &str) -> Option<Place<'_>> {
         let info = self.header.info(name)?;

@@ -1,0 +1,15 @@
+//! What the page in the browser computes: pictures from words, a ±J glass that anneals, digits that a machine dreams.
+//!
+//! Each of the three is a safe type that advances by small steps and hands out bytes to show: [`Studio`], [`Glass`],
+//! [`Digits`]. A worker of the page holds one of them behind the module's exported functions ([`mod@exports`]); nothing
+//! here knows a browser, so the same calls give the same bits on any machine.
+#![deny(unsafe_code)]
+
+mod digits;
+pub mod exports;
+mod glass;
+mod studio;
+
+pub use digits::Digits;
+pub use glass::{Glass, Temperatures, cooled};
+pub use studio::{Asked, Studio};
