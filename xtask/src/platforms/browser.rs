@@ -42,7 +42,7 @@ pub fn chromium(_: Extent) -> Row {
 fn page() -> (Figure, Figure) {
     match web::test(None) {
         Ok(Ok(figures)) => {
-            println!("{figures}");
+            eprintln!("{figures}");
             (Figure::good("the page"), Figure::good(format!("{:.1} MB, the page", figures.size as f64 / 1e6)))
         }
         Ok(Err(missing)) => (Figure::skipped(missing), Figure::skipped("with the page")),
