@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+use platforms::tools;
 use shell::{Outcome, cargo, python};
 
 #[derive(Parser)]
@@ -154,16 +155,18 @@ fn conformance(backend: &str, filter: Option<&str>) -> Outcome {
     cargo(program.into_iter().chain(filter.into_iter().flat_map(|filter| ["--filter", filter])))
 }
 
-/// MPI's compiler says where its headers are, and its launcher starts the ranks.
+/// MPI's compiler says where its headers are, libclang reads them, and the launcher starts the ranks.
 fn ranks() -> Outcome {
-    let tools = [("mpicc", "libopenmpi-dev libclang-dev"), ("mpirun", "openmpi-bin")];
-    match tools.into_iter().try_for_each(|(tool, package)| platforms::tools::require(&[tool], package).map(drop)) {
-        Ok(()) => cargo(["test", "--release", "--workspace", "--features", "yuragi/mpi", "--test", "ranks"]),
-        Err(missing) => {
-            println!("SKIPPED: what several ranks make: {missing}");
-            Ok(())
-        }
+    let missing = [
+        tools::require(&["mpicc"], "libopenmpi-dev").err(),
+        tools::require(&["mpirun"], "openmpi-bin").err(),
+        tools::require_library("libclang", "libclang-dev").err(),
+    ];
+    if let Some(missing) = missing.into_iter().flatten().next() {
+        println!("SKIPPED: what several ranks make: {missing}");
+        return Ok(());
     }
+    cargo(["test", "--release", "--workspace", "--features", "yuragi/mpi", "--test", "ranks"])
 }
 
 /// A microcontroller without an operating system, and a browser.

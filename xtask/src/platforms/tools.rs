@@ -30,6 +30,14 @@ pub fn require_node() -> Outcome {
     if new { Ok(()) } else { Err(format!("needs node {OLDEST} or newer; this is {}", version.trim())) }
 }
 
+/// `Ok` if the linker knows a library whose name begins so, or what to install.
+pub fn require_library(name: &str, package: &str) -> Outcome {
+    let known = Command::new("ldconfig").arg("-p").output();
+    let known = known.or_else(|_| Command::new("/sbin/ldconfig").arg("-p").output());
+    let there = known.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(name));
+    if there { Ok(()) } else { Err(format!("needs {name} (apt-get install {package})")) }
+}
+
 /// `Ok` if the compiler has the target's library, or what to install.
 pub fn require_target(target: &str) -> Outcome {
     let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());
