@@ -176,6 +176,8 @@ mod workers {
         next: Line<AtomicUsize>,
         /// Worker by worker: asleep, or about to be.
         asleep: Vec<Line<AtomicBool>>,
+        /// A call of this job panicked on a worker, which has ended.
+        panicked: AtomicBool,
     }
 
     #[derive(Clone, Copy)]
@@ -207,8 +209,9 @@ mod workers {
                 if self.state.compare_exchange_weak(state, state + 1, SeqCst, Relaxed).is_ok() {
                     // SAFETY: counted inside an open job, so nobody writes it.
                     let job = unsafe { *self.job.get() };
+                    let inside = Inside(self);
                     self.work(job);
-                    self.state.fetch_sub(1, Release);
+                    drop(inside);
                     last = state / JOB;
                 }
             }
@@ -255,6 +258,7 @@ mod workers {
                 job: UnsafeCell::new(Job { calls: 0, work: &|_| {} }),
                 next: Line(AtomicUsize::new(0)),
                 asleep: (0..count).map(|_| Line(AtomicBool::new(false))).collect(),
+                panicked: AtomicBool::new(false),
             });
             let workers = (0..count)
                 .map_while(|worker| {
@@ -302,6 +306,19 @@ mod workers {
             let guard = Leave(shared);
             shared.work(job);
             drop(guard);
+            assert!(!shared.panicked.swap(false, Relaxed), "a task panicked on another thread");
+        }
+    }
+
+    /// A worker inside a job, until it is dropped.
+    struct Inside<'a>(&'a Shared);
+
+    impl Drop for Inside<'_> {
+        fn drop(&mut self) {
+            if thread::panicking() {
+                self.0.panicked.store(true, Relaxed);
+            }
+            self.0.state.fetch_sub(1, Release);
         }
     }
 
@@ -378,6 +395,23 @@ mod tests {
             core::hint::spin_loop();
             inside[thread].fetch_sub(1, AcqRel);
         });
+    }
+
+    #[test]
+    fn a_task_that_panics_ends_its_job_and_no_other() {
+        let pool = Threads::new(3);
+        for _ in 0..4 {
+            let hurt = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| {
+                pool.run(50, &|task, _| {
+                    std::thread::sleep(core::time::Duration::from_micros(100));
+                    assert!(task != 20);
+                });
+            }));
+            assert!(hurt.is_err());
+            let total = AtomicUsize::new(0);
+            pool.run(50, &|task, _| _ = total.fetch_add(task, Relaxed));
+            assert_eq!(total.into_inner(), 49 * 25);
+        }
     }
 
     #[test]

@@ -96,6 +96,9 @@ impl<'a> Spins<'a> {
         let n = spins.len();
         length("the starts of the rows", starts.len(), n.max(1) + 1)?;
         length("the weights", weights.len(), columns.len())?;
+        if starts[0] != 0 {
+            return Err(Error::Row { row: 0 });
+        }
         length("the starts' last", starts[n], columns.len())?;
         length("the fields", fields.len(), if fields.is_empty() { 0 } else { n })?;
         numbers("the weights", weights)?;
@@ -244,7 +247,7 @@ impl<'a> Machine<'a> {
         self.check(v, h)?;
         let hidden = h.len();
         for (j, h) in h.iter_mut().enumerate() {
-            let column = self.weights[j..].iter().step_by(hidden);
+            let column = self.weights.iter().skip(j).step_by(hidden);
             let field = v.iter().zip(column).fold(self.hidden_bias[j], |sum, (v, w)| sum + v * w);
             *h = draw_unit(self.hidden_units, field, draws, (step, (v.len() + j) as u32, read));
         }

@@ -95,4 +95,8 @@ fn slices_that_are_no_problem_are_refused() {
     assert!(matches!(Machine::new([Units::Spin; 2], &[1.0], &[0.0; 2], &[0.0]), Err(Error::Length { .. })));
     let machine = Machine::new([Units::Spin; 2], &[1.0], &[0.0], &[0.0]).unwrap();
     assert!(machine.gibbs(&mut [1.0, 1.0], &mut [0.0], 1, Draws::new(1), 0, 0).is_err());
+    // Rows begin at the first column, and a layer may be empty.
+    assert_eq!(Spins::new(&[1, 1], &[0], &[0.5], &[]).err(), Some(Error::Row { row: 0 }));
+    let machine = Machine::new([Units::Binary; 2], &[], &[], &[0.0, 0.0]).unwrap();
+    machine.sample_hidden(&[], &mut [0.0; 2], Draws::new(1), 0, 0).unwrap();
 }

@@ -17,7 +17,7 @@ use yuragi_graph::{
 };
 use yuragi_nn::optim::{Optimizer, Scaling};
 
-use crate::Failure;
+use crate::{Failure, ranks::launched};
 
 /// Which machine is asked for: `auto`, `cpu`, `cuda` or `cuda:N`.
 ///
@@ -125,7 +125,8 @@ enum Kind {
 
 impl Machine {
     /// The machine asked for; `cpu` is the processor to fall back on. `auto` takes the first GPU for work of a second or
-    /// more that fits into nine tenths of its free memory, and the processor where no GPU can be used.
+    /// more that fits into nine tenths of its free memory, and the processor where no GPU can be used, or where
+    /// [several ranks](crate::ranks) compute, which must choose alike.
     ///
     /// # Errors
     /// A GPU was asked for that cannot be used: why, in one line that offers the processor.
@@ -133,7 +134,7 @@ impl Machine {
         let mut unused = None;
         let kind = match choice {
             Choice::Cpu => Kind::Cpu(cpu),
-            Choice::Auto if work.seconds < START => Kind::Cpu(cpu),
+            Choice::Auto if work.seconds < START || launched().is_some() => Kind::Cpu(cpu),
             Choice::Auto => {
                 let gpu = Kind::gpu(0, precision).and_then(|gpu| gpu.with_room(work.bytes));
                 gpu.unwrap_or_else(|Unusable { reason, absent }| {

@@ -20,8 +20,16 @@ fn machine(name: &'static str) -> Machine {
     }
 }
 
+/// These rows run the programs of this machine.
+fn host() -> Result<(), String> {
+    if cfg!(target_arch = "x86_64") { Ok(()) } else { Err(format!("this machine is {}", std::env::consts::ARCH)) }
+}
+
 /// The processor that this runs on; `cargo xtask test` runs all its tests.
 pub fn native(extent: Extent) -> Row {
+    if let Err(other) = host() {
+        return Row::skipped("x86-64, this processor", other);
+    }
     let tests = if extent.all { Ok((&NEAREST[..], false)) } else { Err("`cargo xtask test` runs them") };
     Machine { tests, ..machine("x86-64, this processor") }.row()
 }
@@ -39,7 +47,7 @@ pub fn nehalem(extent: Extent) -> Row {
 }
 
 fn emulated(machine: Machine, processor: &str, extent: Extent) -> Row {
-    if let Err(missing) = tools::require(&["qemu-x86_64"], "qemu-user") {
+    if let Err(missing) = host().and_then(|()| tools::require(&["qemu-x86_64"], "qemu-user")) {
         return Row::skipped(machine.name, missing);
     }
     let tests = if extent.all { Ok((&NEAREST[..], false)) } else { machine.tests };

@@ -11,12 +11,14 @@ use yuragi::{
     Failure,
     diffusion::config::PredictionType,
     io::{
+        checkpoint::Archive,
         lora::{self, Lora},
         parameters::Parameters,
         textual_inversion::Embedding,
     },
     models::prompt::Network,
     stable_diffusion::{Loaded as Checkpoint, prediction, prediction_name},
+    train::lora as training,
 };
 
 use super::common::{Loaded, harmless_name};
@@ -195,12 +197,18 @@ fn merge(model: &mut Checkpoint, Adapter { path, weight }: &Adapter) -> Result<(
 }
 
 /// What `info` tells about a file that changes a checkpoint: an adapter, or a word that was learnt. `None` for others.
-pub fn told(path: &Path) -> Option<String> {
-    if !lora::is_there(path) {
-        return None;
+pub fn told(path: &Path) -> Result<Option<String>, Failure> {
+    // The checkpoint of a training has such tensors, too.
+    if !lora::is_there(path) || path.is_file() && Archive::open(path).is_ok_and(|file| training::is_in(&file)) {
+        return Ok(None);
     }
     let shown = path.display();
-    if let Ok(lora) = Lora::open(path) {
+    let lora = match Lora::open(path) {
+        Ok(lora) => Some(lora),
+        Err(error) if path.is_dir() => return Err(error.into()),
+        Err(_) => None,
+    };
+    if let Some(lora) = lora {
         let mut lines = vec![format!("{shown}: a LoRA for Stable Diffusion checkpoints")];
         lines.extend(lora.parts().iter().map(|share| {
             let ranks = share.ranks.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
@@ -215,11 +223,11 @@ pub fn told(path: &Path) -> Option<String> {
         }
         let settings = lora.settings().iter().filter(|(_, value)| value.len() <= LONGEST);
         lines.extend(settings.map(|(key, value)| format!("  {:16}{}", harmless_name(key), harmless_name(value))));
-        return Some(lines.join("\n") + "\n");
+        return Ok(Some(lines.join("\n") + "\n"));
     }
-    let embedding = Embedding::open(path).ok()?;
+    let Ok(embedding) = Embedding::open(path) else { return Ok(None) };
     let (word, count) = (harmless_name(&embedding.word), embedding.count());
-    Some(format!("{shown}: a textual inversion: the word {word:?} stands for {count} vectors\n"))
+    Ok(Some(format!("{shown}: a textual inversion: the word {word:?} stands for {count} vectors\n")))
 }
 
 #[cfg(test)]

@@ -146,7 +146,8 @@ impl Evaluate {
         let batch = BATCH.min(captions.len());
         let own = ranks.share(captions.len(), batch, 0).len();
         let runs = (own.div_ceil(batch) * sampling.steps) as f64;
-        let machine = self.model.machine(Work::of(&denoise(&settings, 2 * batch)?, runs))?;
+        let rows = if sampling.guidance == 1.0 { batch } else { 2 * batch };
+        let machine = self.model.machine(Work::of(&denoise(&settings, rows)?, runs))?;
         let generator = Generator::new(&machine, machine.upload(params)?, settings, tokenizer, batch)?;
         let (mut progress, started) = (Progress::new("drawing")?, Instant::now());
         let pictures = draw(ranks, &generator, captions, &sampling, |share| {

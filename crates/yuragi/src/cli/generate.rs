@@ -163,13 +163,16 @@ impl Generate {
             skip: usize::from(self.clip_skip.map_or(0, |skip| skip - 1)),
         };
         let hires = self.hires.plan(&sampling, batch, step, begin.is_picture())?;
-        let pass = |batch: Batch, sampling: &Sampling| -> Result<Work, Failure> {
-            let evaluations = sampling.steps as f64 * if unguided { 1.0 } else { 2.0 };
+        let pass = |batch: Batch, sampling: &Sampling, share: f64| -> Result<Work, Failure> {
+            let evaluations = sampling.steps as f64 * share * if unguided { 1.0 } else { 2.0 };
             let groups = count.div_ceil(batch.pictures) as f64;
             Ok(Work::of(&pipeline.graph(Network::Denoise, batch)?, groups * evaluations))
         };
-        let second = hires.as_ref().map_or(Ok(Work::NONE), |hires| pass(hires.batch, &hires.sampling))?;
-        let machine = self.model.machine(pass(batch, &sampling)?.and(second))?;
+        let share = if begin.is_picture() { sampling.strength } else { 1.0 };
+        let second = hires
+            .as_ref()
+            .map_or(Ok(Work::NONE), |hires| pass(hires.batch, &hires.sampling, hires.sampling.strength))?;
+        let machine = self.model.machine(pass(batch, &sampling, share)?.and(second))?;
         let store = machine.upload(params)?;
         let compile = |batch, encodes| -> Result<_, Failure> {
             let mut generator = Generator::of(&machine, &store, &*pipeline, batch)?.frugal(frugal);
@@ -232,15 +235,19 @@ impl Generate {
                     job = larger.start(&requests, &hires.sampling)?;
                     stopped = self.draw(&mut job, false, |done| tell(share + (1.0 - share) * done))?;
                 }
-                if stopped {
-                    say!("interrupted; {first} of {count} pictures were written");
-                    self.save_latents(&latents, pipeline.latent(size))?;
-                    return Ok(ExitCode::from(INTERRUPTED));
+                // A rank that was stopped sends nothing, and all end after this round.
+                if !stopped {
+                    (0..own.len()).try_for_each(|place| check_colours(&job, place, &sampling))?;
+                    drawn = Drawn::parcel(&job, own.len());
                 }
-                (0..own.len()).try_for_each(|place| check_colours(&job, place, &sampling))?;
-                drawn = Drawn::parcel(&job, own.len());
             }
             for (&first, parcel) in groups.iter().zip(ranks.gather(&drawn)?) {
+                if parcel.is_empty() {
+                    say!("interrupted; {first} of {count} pictures were written");
+                    self.save_latents(&latents, pipeline.latent(size))?;
+                    ranks.barrier()?;
+                    return Ok(ExitCode::from(INTERRUPTED));
+                }
                 for (number, drawn) in pictures_of(first).zip(Drawn::open(&parcel, size, pipeline.latent(size))) {
                     let Drawn { rgb, latent } = drawn;
                     let picture = enlarged(&Picture::new(width, height, rgb)?, self.scale.into())?;

@@ -41,7 +41,7 @@ impl Info {
         print(match &self.file {
             Some(path) if is_picture(path)? => picture(path)?,
             Some(path) if stable_diffusion::is_there(path) => checkpoint::told(path)?,
-            Some(path) if let Some(told) = adapters::told(path) => told,
+            Some(path) if let Some(told) = adapters::told(path)? => told,
             Some(path) => {
                 let training = Run::checkpoint(path);
                 let file = if training.exists() { training } else { file_of(path) };

@@ -74,6 +74,13 @@ pub fn main() -> ExitCode {
         Err(error) if rank == 0 => error.exit(),
         Err(error) => return ExitCode::from(error.exit_code() as u8),
     };
+    if let Some((_, size)) = ranks::launched().filter(|_| !command.is_shared()) {
+        say!(
+            "yuragi: a launcher started {size} of this program: `anneal`, `generate`, `evaluate` and `bound` share their work, \
+             other commands run as one process"
+        );
+        return ExitCode::FAILURE;
+    }
     let ranks = match Ranks::join() {
         Ok(ranks) => ranks,
         Err(failure) => {
@@ -91,10 +98,20 @@ pub fn main() -> ExitCode {
         ExitCode::FAILURE
     });
     if ended != ExitCode::SUCCESS {
-        // Others would wait for this one.
+        // Others would wait for this one; where they were interrupted, too, the first may have something to keep.
+        if ranks.size() > 1 && ranks.rank() > 0 {
+            thread::sleep(PATIENCE);
+        }
         ranks.abort(if ended == ExitCode::from(INTERRUPTED) { INTERRUPTED } else { 1 });
     }
     ended
+}
+
+impl Command {
+    /// Whether ranks share its work.
+    fn is_shared(&self) -> bool {
+        matches!(self, Command::Generate(_) | Command::Evaluate(_) | Command::Anneal(_) | Command::Bound(_))
+    }
 }
 
 fn run(command: Command, ranks: &Ranks) -> Result<ExitCode, Failure> {
@@ -103,11 +120,6 @@ fn run(command: Command, ranks: &Ranks) -> Result<ExitCode, Failure> {
         Command::Evaluate(command) => command.run(ranks),
         Command::Anneal(command) => command.run(ranks),
         Command::Bound(command) => command.run(ranks),
-        _ if ranks.size() > 1 => Err(Failure::new(format!(
-            "a launcher started {} of this program: `anneal`, `generate`, `evaluate` and `bound` share their work, other \
-             commands run as one process",
-            ranks.size()
-        ))),
         Command::Train(command) => command.run(),
         Command::Info(command) => command.run(),
         Command::Convert(command) => command.run(),

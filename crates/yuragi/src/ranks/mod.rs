@@ -2,7 +2,8 @@
 //!
 //! A launcher (`mpirun`, `srun`) starts the program several times; with the feature `mpi`, [`Ranks::join`] finds the others
 //! through the MPI library that is installed. Each read and each picture is a function of its number, so what they make
-//! together is, byte for byte, what one process makes.
+//! together is, byte for byte, what one process makes: discrete samplers everywhere, networks where all ranks have one kind of
+//! processor, or of GPU.
 
 #[cfg(feature = "mpi")]
 mod mpi;
@@ -46,12 +47,12 @@ impl Ranks {
     /// Joins the ranks that a launcher started; call it once, on the thread that will talk to them.
     ///
     /// # Errors
-    /// A launcher started several, and this program cannot reach the others.
+    /// A launcher started several, and this program cannot reach the others, or MPI numbers them otherwise.
     pub fn join() -> Result<Ranks, Failure> {
         let engine = match launched() {
             None => Engine::Alone(Alone),
             #[cfg(feature = "mpi")]
-            Some(_) => Engine::Mpi(mpi::Mpi::join()?),
+            Some(launched) => Engine::Mpi(mpi::Mpi::join(launched)?),
             #[cfg(not(feature = "mpi"))]
             Some((_, size)) => {
                 return Err(Failure::new(format!(

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, thread};
 
 use mpi::{
     Count, Threading,
@@ -18,11 +18,66 @@ pub struct Mpi {
     _universe: Universe,
 }
 
+/// Bytes that are sent at once: MPI counts in 31 bits.
+const PIECE: usize = 1 << 30;
+
+/// The status of a rank that panicked, as Rust has it.
+const PANICKED: u8 = 101;
+
 impl Mpi {
-    pub fn join() -> Result<Mpi, Failure> {
+    /// Joins the world, in which this is to be rank `rank` of `size`.
+    pub fn join((rank, size): (usize, usize)) -> Result<Mpi, Failure> {
         let (universe, _) = mpi::initialize_with_threading(Threading::Funneled)
             .ok_or_else(|| Failure::new("MPI was begun before: ranks are joined once"))?;
-        Ok(Mpi { world: universe.world(), _universe: universe })
+        let mpi = Mpi { world: universe.world(), _universe: universe };
+        if (mpi.rank(), mpi.size()) != (rank, size) {
+            let (r, s) = (mpi.rank(), mpi.size());
+            return Err(Failure::new(format!(
+                "the launcher started this as rank {rank} of {size}, and MPI knows it as {r} of {s}: start it by the launcher of \
+                 the MPI that it was built with"
+            )));
+        }
+        Ok(mpi)
+    }
+
+    /// The lengths of all ranks' bytes.
+    fn lengths(&self, own: usize) -> Vec<u64> {
+        let mut lengths = vec![0u64; self.size()];
+        self.world.all_gather_into(&(own as u64), &mut lengths);
+        lengths
+    }
+
+    /// Gives the bytes of rank `from`, whose length all know, to all.
+    fn send(&self, from: usize, bytes: &mut [u8]) {
+        let root = self.world.process_at_rank(from as Count);
+        bytes.chunks_mut(PIECE).for_each(|piece| root.broadcast_into(piece));
+    }
+
+    /// One round of [`exchange`](Collective::exchange), of at most [`PIECE`] bytes from and to each rank.
+    fn round(&self, sent: &[&[u8]], found: &mut [Vec<u8>]) {
+        let lengths: Vec<Count> = sent.iter().map(|parcel| parcel.len() as Count).collect();
+        let mut coming = vec![0; sent.len()];
+        self.world.all_to_all_into(&lengths, &mut coming);
+        // The address of nothing is one that MPI reads as something else: no buffer is empty.
+        let (mut out, mut block) = (sent.concat(), vec![0u8; total(&coming).max(1)]);
+        out.reserve(1);
+        let mut into = PartitionMut::new(&mut block, &*coming, places(&coming));
+        self.world.all_to_all_varcount_into(&Partition::new(&out, &*lengths, places(&lengths)), &mut into);
+        let mut rest = block.as_slice();
+        for (found, length) in found.iter_mut().zip(&coming) {
+            let (parcel, after) = rest.split_at(*length as usize);
+            found.extend_from_slice(parcel);
+            rest = after;
+        }
+    }
+}
+
+impl Drop for Mpi {
+    fn drop(&mut self) {
+        // Others would wait for a rank that unwinds.
+        if thread::panicking() {
+            self.abort(PANICKED);
+        }
     }
 }
 
@@ -32,37 +87,17 @@ impl fmt::Debug for Mpi {
     }
 }
 
-/// Where parcels of these lengths begin, and how long all are.
-fn places(lengths: &[Count]) -> Result<(Vec<Count>, usize), Lost> {
-    let mut all: Count = 0;
-    let mut begin = |length: &Count| {
-        let begins = all;
-        all = all.checked_add(*length)?;
-        Some(begins)
-    };
-    let places = lengths.iter().map(&mut begin).collect::<Option<_>>();
-    places.map(|places| (places, all as usize)).ok_or_else(too_much)
+fn total(lengths: &[Count]) -> usize {
+    lengths.iter().map(|length| *length as usize).sum()
 }
 
-/// Has an address.
-static NOTHING: [u8; 1] = [0];
-
-fn length(bytes: usize) -> Result<Count, Lost> {
-    Count::try_from(bytes).map_err(|_| too_much())
-}
-
-fn too_much() -> Lost {
-    Lost::new("ranks send more than 2 GiB at once: give each of them less")
-}
-
-/// The parcels of these lengths that lie in one block.
-fn parcels(mut block: &[u8], lengths: &[Count]) -> Vec<Vec<u8>> {
-    let mut take = |length: &Count| {
-        let (parcel, rest) = block.split_at(*length as usize);
-        block = rest;
-        parcel.to_vec()
-    };
-    lengths.iter().map(&mut take).collect()
+/// Where parcels of these lengths begin.
+fn places(lengths: &[Count]) -> Vec<Count> {
+    let after = lengths.iter().scan(0, |all, length| {
+        *all += length;
+        Some(*all)
+    });
+    after.zip(lengths).map(|(after, length)| after - length).collect()
 }
 
 impl Collective for Mpi {
@@ -78,36 +113,34 @@ impl Collective for Mpi {
         if sent.len() != self.size() {
             return Err(Lost::new("not as many parcels as ranks"));
         }
-        let lengths = sent.iter().map(|parcel| length(parcel.len())).collect::<Result<Vec<_>, _>>()?;
-        let mut coming = vec![0; sent.len()];
-        self.world.all_to_all_into(&lengths, &mut coming);
-        let ((from, _), (to, all)) = (places(&lengths)?, places(&coming)?);
-        let (mut out, mut block) = (sent.concat(), vec![0u8; all.max(1)]);
-        out.reserve(1); // the address of nothing is one that MPI reads as something else
-        let mut into = PartitionMut::new(&mut block, &*coming, to);
-        self.world.all_to_all_varcount_into(&Partition::new(&out, lengths, from), &mut into);
-        Ok(parcels(&block, &coming))
+        let most = sent.iter().map(Vec::len).max().unwrap_or(0);
+        let most = self.lengths(most).into_iter().max().unwrap_or(0) as usize;
+        let piece = PIECE / self.size();
+        let mut found = vec![Vec::new(); sent.len()];
+        for first in (0..most.max(1)).step_by(piece) {
+            let part = |parcel: &'_ Vec<u8>| first.min(parcel.len())..(first + piece).min(parcel.len());
+            let parts: Vec<&[u8]> = sent.iter().map(|parcel| &parcel[part(parcel)]).collect();
+            self.round(&parts, &mut found);
+        }
+        Ok(found)
     }
 
     fn gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, Lost> {
-        let mut lengths = vec![0; self.size()];
-        self.world.all_gather_into(&length(own.len())?, &mut lengths);
-        let (to, all) = places(&lengths)?;
-        let mut block = vec![0u8; all.max(1)];
-        let own = if own.is_empty() { &NOTHING[..0] } else { own };
-        self.world.all_gather_varcount_into(own, &mut PartitionMut::new(&mut block, &*lengths, to));
-        Ok(parcels(&block, &lengths))
+        let lengths = self.lengths(own.len());
+        let mut found: Vec<Vec<u8>> = Vec::with_capacity(lengths.len());
+        for (from, length) in lengths.into_iter().enumerate() {
+            let mut bytes = if from == self.rank() { own.to_vec() } else { vec![0; length as usize] };
+            self.send(from, &mut bytes);
+            found.push(bytes);
+        }
+        Ok(found)
     }
 
     fn broadcast(&self, from: usize, bytes: &mut Vec<u8>) -> Result<(), Lost> {
-        if from >= self.size() {
-            return Err(Lost::new("there is no such rank"));
-        }
-        let root = self.world.process_at_rank(from as Count);
-        let mut length = length(bytes.len())?;
-        root.broadcast_into(&mut length);
-        bytes.resize(length as usize, 0);
-        root.broadcast_into(bytes.as_mut_slice());
+        let lengths = self.lengths(bytes.len());
+        let length = lengths.get(from).ok_or_else(|| Lost::new("there is no such rank"))?;
+        bytes.resize(*length as usize, 0);
+        self.send(from, bytes);
         Ok(())
     }
 

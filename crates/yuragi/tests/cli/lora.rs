@@ -47,6 +47,9 @@ fn t32_a_lora_learns_a_fixed_picture_and_draws() {
 
     let told = scratch.succeed(["info", "whole/lora.safetensors"]).out;
     assert!(told.contains("a LoRA for Stable Diffusion") && told.contains("weights, rank 4"), "{told}");
+    for checkpoint in ["whole", "whole/checkpoint.safetensors"] {
+        assert!(scratch.succeed(["info", checkpoint]).out.contains("the training of a LoRA"));
+    }
     scratch.refuse(["train", "--resume", "whole", "--bits", "4"], &["--bits", "training of a LoRA"]);
 
     // On any number of threads, and interrupted or not, it is the same file.
