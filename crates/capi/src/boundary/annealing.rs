@@ -155,7 +155,7 @@ impl Running {
 }
 
 /// Goes on for at most so many sweeps of all reads. Writes how many are done and how many there are, where these are not
-/// NULL.
+/// NULL. With several threads, sweeps that are too short to be worth them are gathered, and made by a later call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn yuragi_annealing_advance(
     annealing: *const yuragi_annealing,

@@ -1,6 +1,13 @@
 //! The processor, and whose threads work.
 
-use std::{ffi::c_void, sync::Arc};
+use std::{
+    ffi::c_void,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use yuragi::cpu::{Cpu, Executor};
 
@@ -40,12 +47,19 @@ unsafe impl Send for Pool {}
 // SAFETY: as above.
 unsafe impl Sync for Pool {}
 
-type Share<'a> = &'a (dyn Fn(usize) + Sync);
+/// What a run of the pool works on.
+struct Share<'a> {
+    work: &'a (dyn Fn(usize) + Sync),
+    panicked: AtomicBool,
+}
 
 unsafe extern "C" fn share(work: *mut c_void, call: usize) {
-    // SAFETY: `Pool::run` made it of such a reference, which lives until the caller's `run` returns.
-    let work = unsafe { &*work.cast::<Share<'_>>() };
-    work(call);
+    // SAFETY: `Pool::run` made it of such a share, which lives until the caller's `run` returns.
+    let share = unsafe { &*work.cast_const().cast::<Share<'_>>() };
+    // Nothing unwinds into the caller's threads.
+    if catch_unwind(AssertUnwindSafe(|| (share.work)(call))).is_err() {
+        share.panicked.store(true, Relaxed);
+    }
 }
 
 impl Executor for Pool {
@@ -54,9 +68,10 @@ impl Executor for Pool {
     }
 
     fn run(&self, calls: usize, work: &(dyn Fn(usize) + Sync)) {
-        let mut work: Share<'_> = work;
+        let own = Share { work, panicked: AtomicBool::new(false) };
         // SAFETY: as the header asks: no call is made after it returns.
-        unsafe { (self.run)(self.user, calls, share, (&raw mut work).cast()) };
+        unsafe { (self.run)(self.user, calls, share, (&raw const own).cast_mut().cast()) };
+        assert!(!own.panicked.into_inner(), "a task panicked on a thread of the caller's");
     }
 }
 

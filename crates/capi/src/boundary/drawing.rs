@@ -154,7 +154,9 @@ pub unsafe extern "C" fn yuragi_job_restart(
         let job = held("the job", job)?;
         let mut inside = locked("the job", &job.job)?;
         let requests = requests(what, count, job.generator.generator.count())?;
-        inside.restart(&requests, &sampling(how)?).map_err(drawing)?;
+        let sampling = sampling(how)?;
+        afford("a picture under way", job.generator.generator.memory())?;
+        inside.restart(&requests, &sampling).map_err(drawing)?;
         job.cancelled.store(false, Relaxed);
         tell_unknown(&job.generator, &requests);
         Ok(())
@@ -163,7 +165,7 @@ pub unsafe extern "C" fn yuragi_job_restart(
 
 /// Goes on for at most `launches` steps of the machine, of some tenths of a millisecond each; SIZE_MAX runs to the end.
 /// Writes how many are done and how many there are, where these are not NULL: a picture is there when they are equal.
-/// Takes no memory, unless a prompt weighs words or changes on the way.
+/// What was done when it is cancelled stays done. Takes no memory, unless a prompt weighs words or changes on the way.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn yuragi_job_advance(
     job: *const yuragi_job,
@@ -190,7 +192,7 @@ pub unsafe extern "C" fn yuragi_job_advance(
 }
 
 /// Has a job that another thread advances end after the launch at hand, with YURAGI_CANCELLED, which it then answers
-/// until it is restarted.
+/// until it is restarted; one that has ended stays ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn yuragi_job_cancel(job: *const yuragi_job) -> yuragi_status {
     // SAFETY: the caller's word.
@@ -274,11 +276,12 @@ pub unsafe extern "C" fn yuragi_job_preview(
         let job = held("the job", job)?;
         let inside = locked("the job", &job.job)?;
         let [h, w, _] = inside.latent();
-        tell(width, w);
-        tell(height, h);
         let out = room("the buffer for the preview", bytes, capacity)?;
         let colours = inside.preview(request).ok_or_else(|| absent(&inside, request, "there is no preview yet"))?;
-        write(&colours, pixels, out)
+        write(&colours, pixels, out)?;
+        tell(width, w);
+        tell(height, h);
+        Ok(())
     })
 }
 
@@ -295,5 +298,10 @@ fn absent(job: &Job<'static, Cpu, Arc<Params>>, request: usize, early: &str) -> 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn yuragi_job_free(job: *mut yuragi_job) {
     // SAFETY: the caller's word.
-    unsafe { free(job) };
+    unsafe {
+        if let Some(job) = job.as_ref() {
+            job.cancelled.store(true, Relaxed); // a thread that advances it has a share in it
+        }
+        free(job);
+    }
 }

@@ -24,8 +24,8 @@ pub struct yuragi_allocator {
 }
 
 /// Has all of the library's memory come from these functions, which several threads may call at the same time. This must
-/// be the first call of the library: once it has memory of the system, it answers YURAGI_ORDER. Threads that the
-/// library starts take their stacks from the system.
+/// be the first call of the library: once it has memory of the system, as after a refusal, it answers YURAGI_ORDER. `user`
+/// is used as long as the library is loaded. Threads that the library starts take their stacks from the system.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn yuragi_set_allocator(allocator: *const yuragi_allocator) -> yuragi_status {
     // A refusal's line takes memory, and so makes the choice for the system.

@@ -253,7 +253,9 @@ pub unsafe extern "C" fn yuragi_graph_gradient(
     guard(|| unsafe {
         let graph = held("the graph", graph)?;
         let mut draft = locked("the graph", &graph.draft)?;
-        let (wrt, out) = (items("the tensors", with_respect_to, count)?, room("the gradient", gradient, count)?);
+        // Copied: the caller may give one array for both.
+        let wrt = items("the tensors", with_respect_to, count)?.to_vec();
+        let out = room("the gradient", gradient, count)?;
         let find = || -> Answer<Vec<yuragi_tensor>> {
             let wrt = wrt.iter().map(|tensor| draft.at(*tensor)).collect::<Answer<Vec<_>>>()?;
             let gradient = draft.builder.grad(draft.at(loss)?, &wrt);

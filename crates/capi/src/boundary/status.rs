@@ -26,7 +26,8 @@ pub extern "C" fn yuragi_last_error() -> *const c_char {
     last().cast()
 }
 
-/// Sets what takes the library's lines; NULL for nobody, as in the beginning. The library itself never prints.
+/// Sets what takes the library's lines; NULL for nobody, as in the beginning. A line that another thread says at the same
+/// time may still go to the former one. The library itself never prints.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn yuragi_set_log(logger: log::yuragi_logger, user: *mut c_void) -> yuragi_status {
     guard(|| {
