@@ -13,7 +13,9 @@
  *             with a yuragi_job, yuragi_annealing, yuragi_graph or yuragi_state, or changes a yuragi_store, calls of
  *             others are refused with YURAGI_BUSY and change nothing.
  * Callbacks.  Functions given to the library must return: no longjmp and no exception may leave them.
- * Texts.      UTF-8 that ends with 0. Numbers that are not finite are refused.
+ * Texts.      UTF-8 that ends with 0.
+ * Numbers.    Those that say what to do, such as rates, temperatures and weights of a problem, must be finite; elements of
+ *             tensors may be anything.
  * Memory.     Nothing is taken by yuragi_job_advance, yuragi_job_picture, yuragi_annealing_advance with one thread,
  *             yuragi_state_run and what reads a store, unless they fail. What can be large is refused with YURAGI_MEMORY
  *             where it is not there.
@@ -357,12 +359,14 @@ const char *yuragi_status_text(int32_t status);
 // It lies there until the thread's next call that fails.
 const char *yuragi_last_error(void);
 
-// Sets what takes the library's lines; NULL for nobody, as in the beginning. The library itself never prints.
-enum yuragi_status yuragi_set_log(yuragi_logger logger, void *user);
+// Sets what takes the library's lines; NULL for nobody, as in the beginning. A line that another thread says at the same
+// time may still go to the former one. The library itself never prints.
+enum yuragi_status yuragi_set_log(yuragi_logger logger,
+                                  void *user);
 
 // Has all of the library's memory come from these functions, which several threads may call at the same time. This must
-// be the first call of the library: once it has memory of the system, it answers YURAGI_ORDER. Threads that the
-// library starts take their stacks from the system.
+// be the first call of the library: once it has memory of the system, as after a refusal, it answers YURAGI_ORDER. `user`
+// is used as long as the library is loaded. Threads that the library starts take their stacks from the system.
 enum yuragi_status yuragi_set_allocator(const struct yuragi_allocator *allocator);
 
 // So many threads of the library's own, the calling one included; 0 for one for each of the processor's.
@@ -429,14 +433,14 @@ enum yuragi_status yuragi_job_restart(const struct yuragi_job *job,
 
 // Goes on for at most `launches` steps of the machine, of some tenths of a millisecond each; SIZE_MAX runs to the end.
 // Writes how many are done and how many there are, where these are not NULL: a picture is there when they are equal.
-// Takes no memory, unless a prompt weighs words or changes on the way.
+// What was done when it is cancelled stays done. Takes no memory, unless a prompt weighs words or changes on the way.
 enum yuragi_status yuragi_job_advance(const struct yuragi_job *job,
                                       size_t launches,
                                       size_t *done,
                                       size_t *total);
 
 // Has a job that another thread advances end after the launch at hand, with YURAGI_CANCELLED, which it then answers
-// until it is restarted.
+// until it is restarted; one that has ended stays ended.
 enum yuragi_status yuragi_job_cancel(const struct yuragi_job *job);
 
 // Writes a picture of a job that has ended, row by row, in `pixels` as yuragi_pixels says, into `capacity` bytes.
@@ -506,7 +510,7 @@ enum yuragi_status yuragi_annealing_start(const struct yuragi_problem *problem,
                                           struct yuragi_annealing **out);
 
 // Goes on for at most so many sweeps of all reads. Writes how many are done and how many there are, where these are not
-// NULL.
+// NULL. With several threads, sweeps that are too short to be worth them are gathered, and made by a later call.
 enum yuragi_status yuragi_annealing_advance(const struct yuragi_annealing *annealing,
                                             uint32_t sweeps,
                                             uint32_t *done,

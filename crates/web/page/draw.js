@@ -39,7 +39,7 @@ class Frames {
     now.dataset.count = count;
     this.side = side;
     this.prompt = prompt || 'anything';
-    this.figures = Array.from({ length: count }, (_, i) => this.#figure(seed + BigInt(i)));
+    this.figures = Array.from({ length: count }, (_, i) => this.#figure(BigInt.asUintN(64, seed + BigInt(i))));
     now.replaceChildren(...this.figures.map(({ figure }) => figure));
     this.small = document.createElement('canvas').getContext('2d');
   }
@@ -126,8 +126,8 @@ function asked() {
 export async function draw() {
   let engine, side, current = null, launches = 4;
 
-  async function run({ prompt, negative, seed, count, steps, guidance }) {
-    const own = current = {}, begun = performance.now();
+  async function run(own, { prompt, negative, seed, count, steps, guidance }) {
+    const begun = performance.now();
     const going = () => current === own;
     $('notes').replaceChildren();
     const { output } = await engine.call('studio_start', [seed, count, steps, guidance], [prompt, negative].map(words => words.replaceAll('\0', ' ')));
@@ -157,8 +157,10 @@ export async function draw() {
     }
     const { output: rgb } = await engine.call('studio_pictures');
     const parameters = [];
-    for (let i = 0; i < count; i++) parameters.push(text(await engine.call('studio_parameters', [i])));
-    if (!going()) return;
+    for (let i = 0; i < count; i++) {
+      parameters.push(text(await engine.call('studio_parameters', [i])));
+      if (!going()) return;
+    }
     frames.finish(rgb, parameters);
     say(`${count === 1 ? 'Drawn' : `${count} pictures drawn`} in ${seconds(begun)}.`);
     performance.mark('picture');
@@ -186,10 +188,13 @@ export async function draw() {
     const what = asked();
     if (!what || !engine) return;
     current?.frames?.drop();
+    const own = current = {};
     try {
-      await run(what);
+      await run(own, what);
     } catch (error) {
-      current?.frames?.drop();
+      // What another drawing has taken the place of says nothing.
+      if (current !== own) return;
+      own.frames?.drop();
       end();
       const refused = error instanceof Refused;
       say(refused ? `${error.message}.` : `Drawing has stopped (${error.message}). Load the page again.`, true);

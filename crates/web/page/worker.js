@@ -24,7 +24,7 @@ function spawn(module, startArgument) {
 
 /** Room in the module for so many bytes, as a view that is good until memory grows. */
 function room(length) {
-  const at = exports.input(length);
+  const at = exports.input(length) >>> 0;
   if (length > 0 && at === 0) throw new Error(`there is no memory for ${length} bytes`);
   return new Uint8Array(memory.buffer, at, length);
 }
@@ -73,7 +73,8 @@ onmessage = ({ data }) => {
       const { output, ...rest } = await answer(data);
       postMessage({ id: data.id, output, ...rest }, output ? [output.buffer] : []);
     } catch (error) {
-      const fatal = error instanceof WebAssembly.RuntimeError || !exports;
+      // A stack that overflows is a RangeError.
+      const fatal = error instanceof WebAssembly.RuntimeError || error instanceof RangeError || !exports;
       postMessage({ id: data.id, [fatal ? 'fatal' : 'error']: String(error.message ?? error) });
     }
   });

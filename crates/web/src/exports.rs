@@ -148,7 +148,8 @@ pub extern "C" fn studio_start(seed: u64, pictures: u32, steps: u32, guidance: f
 pub extern "C" fn studio_advance(launches: u32) -> i32 {
     call(|state| {
         let done = state.studio()?.advance(count(launches))?;
-        let share = (10_000 * done.done).checked_div(done.total).unwrap_or(0);
+        let [done, total] = [done.done, done.total].map(|launches| launches as u64);
+        let share = (10_000 * done).checked_div(total).unwrap_or(0);
         Ok((share.try_into().unwrap_or(0), []))
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! Each of the three is a safe type that advances by small steps and hands out bytes to show: [`Studio`], [`Glass`],
 //! [`Digits`]. A worker of the page holds one of them behind the module's exported functions ([`mod@exports`]); nothing
-//! here knows a browser, so the same calls give the same bits on any machine.
+//! here knows a browser, so the glass and the digits are the same bits on any machine, and pictures within a grey level.
 #![deny(unsafe_code)]
 
 mod digits;
