@@ -1,4 +1,4 @@
-//! Learns the weights that the programs `rbm` and `denoise` have in them, and writes them into `weights`.
+//! Learns the weights that the programs `gibbs` and `denoise` have in them, and writes them into `weights`.
 
 use std::error::Error;
 use std::fs;

@@ -6,7 +6,7 @@
 //! | program | does | heap |
 //! |---|---|---|
 //! | `glass` | anneals a ±J glass of 64 spins to its least energy, which it works out exactly, too | none |
-//! | `rbm` | samples a restricted Boltzmann machine, and compares its means with those of all states | none |
+//! | `gibbs` | samples a restricted Boltzmann machine, and compares its means with those of all states | none |
 //! | `denoise` | draws points of a learned curve by a diffusion model, in memory known before it runs | fixed |
 //! | `digests` | draws with every generator and sampler, and prints a number for each | fixed |
 //!

@@ -17,7 +17,7 @@ fn t17_a_glass_reaches_its_least_energy() {
 
 #[test]
 fn t15_a_machine_has_the_means_of_all_its_states() {
-    let text = output(env!("CARGO_BIN_EXE_rbm"));
+    let text = output(env!("CARGO_BIN_EXE_gibbs"));
     assert!(text.contains("bars and stripes: 0.754 (0.764)"), "{text}");
 }
 

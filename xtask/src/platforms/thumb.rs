@@ -12,7 +12,7 @@ use crate::shell::{self, Outcome};
 
 const TARGET: &str = "thumbv7em-none-eabihf";
 /// The programs, and the most bytes of flash that each may take.
-const PROGRAMS: [(&str, usize); 3] = [("glass", 100_000), ("rbm", 100_000), ("denoise", 512_000)];
+const PROGRAMS: [(&str, usize); 3] = [("glass", 100_000), ("gibbs", 100_000), ("denoise", 512_000)];
 const LIMIT: Duration = Duration::from_secs(300);
 
 pub fn cortex_m4(_: Extent) -> Row {

@@ -404,29 +404,44 @@ fn keyboard(browser: &Browser) -> Outcome<Vec<String>> {
     Ok(stops)
 }
 
-/// The page at two widths in both schemes: no sideways scrolling, texts that can be read, and pictures of it.
+/// The widths and heights of windows, and the schemes, in which the page is looked at.
+const VIEWS: [([u64; 2], &str); 4] =
+    [([1280, 1000], "light"), ([1280, 1000], "dark"), ([360, 780], "light"), ([360, 780], "dark")];
+
+fn view(browser: &Browser, ([width, height], scheme): ([u64; 2], &str)) -> Outcome {
+    let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
+    browser.own("Emulation.setDeviceMetricsOverride", metrics)?;
+    let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+    browser.own("Emulation.setEmulatedMedia", json!({ "features": features }))?;
+    thread::sleep(Duration::from_millis(300));
+    Ok(())
+}
+
+/// The page in every view, with a note and an error on it: no sideways scrolling, and texts that can be read. Then
+/// pictures of it, with a drawing alone.
 fn looks(browser: &Browser, screenshots: Option<&Path>) -> Outcome<f64> {
     let mut least = f64::INFINITY;
-    for (width, height) in [(1280, 1000), (360, 780)] {
-        for scheme in ["light", "dark"] {
-            let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
-            browser.own("Emulation.setDeviceMetricsOverride", metrics)?;
-            let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
-            browser.own("Emulation.setEmulatedMedia", json!({ "features": features }))?;
-            thread::sleep(Duration::from_millis(300));
-            let wide = browser.script("return document.documentElement.scrollWidth", json!([]))?;
-            if whole(&wide) > width {
-                return Err(format!("at {width} pixels the page is {wide} wide"));
-            }
-            let worst = browser.script(READABLE, json!([]))?;
-            let contrast = worst[0].as_f64().unwrap_or(0.0);
-            if contrast < CONTRAST {
-                return Err(format!("{scheme}: the contrast of {} is {contrast:.2}; at least {CONTRAST}", worst[1]));
-            }
-            least = least.min(contrast);
-            if let Some(folder) = screenshots {
-                shot(browser, &folder.join(format!("page-{width}-{scheme}.webp")), width)?;
-            }
+    for ([width, height], scheme) in VIEWS {
+        view(browser, ([width, height], scheme))?;
+        let wide = browser.script("return document.documentElement.scrollWidth", json!([]))?;
+        if whole(&wide) > width {
+            return Err(format!("at {width} pixels the page is {wide} wide"));
+        }
+        let worst = browser.script(READABLE, json!([]))?;
+        let contrast = worst[0].as_f64().unwrap_or(0.0);
+        if contrast < CONTRAST {
+            return Err(format!("{scheme}: the contrast of {} is {contrast:.2}; at least {CONTRAST}", worst[1]));
+        }
+        least = least.min(contrast);
+    }
+    if let Some(folder) = screenshots {
+        browser.fill("#prompt", "an octopus")?;
+        browser.script("document.getElementById('status').textContent = ''", json!([]))?;
+        browser.click("#go")?;
+        browser.wait("a picture to show", DRAWN, PATIENCE)?;
+        for ([width, height], scheme) in VIEWS {
+            view(browser, ([width, height], scheme))?;
+            shot(browser, &folder.join(format!("page-{width}-{scheme}.webp")), width)?;
         }
     }
     browser.own("Emulation.clearDeviceMetricsOverride", json!({}))?;
