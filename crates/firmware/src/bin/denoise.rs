@@ -26,7 +26,7 @@ program!(run, heap: HEAP = HEAP_BYTES);
 
 fn run(console: &mut Console) -> Result<(), &'static str> {
     let graph = network(POINTS).ok_or("the network is no graph")?;
-    let backend = Cpu::new();
+    let backend = Cpu::with_threads(1);
     let plan = backend.compile(&graph).map_err(|_| "the network does not compile")?;
     let memory = plan.memory();
     console.text("plan: ").number(memory.arena as i64).text(" bytes of values, ");
