@@ -50,9 +50,8 @@ pub fn require_target(target: &str) -> Outcome {
 
 /// The folder of what cargo builds for `target` in a profile.
 pub fn built(target: Option<&str>, profile: &str) -> Outcome<PathBuf> {
-    let folder = shell::release_folder()?;
-    let folder = folder.parent().unwrap_or(&folder);
-    Ok(target.map_or(folder.to_owned(), |target| folder.join(target)).join(profile))
+    let folder = shell::target_folder()?;
+    Ok(target.map_or(folder.clone(), |target| folder.join(target)).join(profile))
 }
 
 /// Runs to the end, or for so long; gives what it wrote to its output, and fails with the last lines of either stream.

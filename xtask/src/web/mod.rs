@@ -4,13 +4,13 @@ mod check;
 mod driver;
 mod server;
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::{env, fs};
 
 pub use check::test;
 
-use crate::shell::{self, Outcome};
+use crate::platforms::tools;
+use crate::shell::{self, Outcome, target_folder};
 
 /// The most bytes of all files together.
 const MOST: u64 = 12_000_000;
@@ -94,19 +94,9 @@ fn copy(from: &Path, to: &Path) -> Outcome {
     copied.map(drop).map_err(|error| format!("cannot copy {} to {}: {error}", from.display(), to.display()))
 }
 
-fn target_folder() -> Outcome<PathBuf> {
-    let release = shell::release_folder()?;
-    Ok(release.parent().map_or_else(|| release.clone(), Path::to_path_buf))
-}
-
 /// The targets that rustc lacks.
 pub fn missing_targets() -> Vec<&'static str> {
-    let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());
-    let is_there = |target: &str| {
-        let output = Command::new(&rustc).args(["--print", "target-libdir", "--target", target]).output();
-        output.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
-    };
-    MODULES.iter().map(|module| module.target).filter(|target| !is_there(target)).collect()
+    MODULES.iter().map(|module| module.target).filter(|target| tools::require_target(target).is_err()).collect()
 }
 
 fn require_targets() -> Outcome {
