@@ -14,6 +14,12 @@ const BLOCK: usize = 128;
 /// first-level cache.
 pub(super) const DEPTH: usize = 192;
 
+/// Elements of the result that stay in the second-level cache while the terms of their sums pass.
+const RESULT: usize = 1 << 16;
+
+/// Most elements of a block of the left operand that is copied as a whole.
+const COPIED: usize = 1 << 20;
+
 /// Tasks wanted, so that several threads share the work evenly.
 pub(super) const TASKS: usize = 16;
 
@@ -57,6 +63,8 @@ pub(crate) struct Gemm {
     block: usize,
     /// Panels of a task.
     group: usize,
+    /// Those of them over which the sum over k goes at a time.
+    cluster: usize,
     /// The right operand is packed as a whole, before.
     packed: bool,
     /// Blocks of the left operand are copied.
@@ -109,7 +117,10 @@ impl Gemm {
         let parts = TASKS.checked_div(tasks(block, group)).unwrap_or(1).min(k / 1024).max(1);
         let copied = pairs || if ta { m > 2 * BLOCK } else { k > 2 * DEPTH && m > BLOCK };
         let terms = if pairs { k.div_ceil(2) } else { k };
-        Self { level, product, operands, panels, block, group, packed, copied, terms, parts }
+        // Where a copy cannot be kept from one cluster to the next, all panels are one.
+        let kept = terms > DEPTH && (!copied || block.min(m) * terms <= COPIED);
+        let cluster = if kept { (RESULT / (block.min(m).max(1) * panels.widest().max(1))).max(1) } else { group };
+        Self { level, product, operands, panels, block, group, cluster, packed, copied, terms, parts }
     }
 
     fn stage(&self, phase: usize) -> Stage {
@@ -156,10 +167,15 @@ impl Gemm {
         if self.packed { align(self.rights() * self.packed_len()) } else { 0 }
     }
 
-    /// Elements of a copied block of the left operand.
+    /// Elements of a copied block of the left operand: of all its terms if several clusters of panels use it.
     fn copied_len(&self) -> usize {
-        let rows = self.block.min(self.product.m).next_multiple_of(self.level.tile_rows());
-        if self.copied { align(rows * self.terms.min(DEPTH)) } else { 0 }
+        let terms = if self.cluster < self.group { self.terms } else { self.terms.min(DEPTH) };
+        if self.copied { align(self.copied_rows() * terms) } else { 0 }
+    }
+
+    /// Rows of a copied block, whole tiles.
+    fn copied_rows(&self) -> usize {
+        self.block.min(self.product.m).next_multiple_of(self.level.tile_rows())
     }
 
     fn work(&self, index: usize) -> Work {
@@ -197,8 +213,8 @@ impl Gemm {
         unsafe { if pairs { pack.run_pairs(self.level) } else { pack.run(self.level) } }
     }
 
-    /// A block of the left operand `a`, perhaps copied.
-    unsafe fn left(&self, a: *const f32, work: &Work, terms: &Range<usize>, to: *mut f32) -> Left {
+    /// A block of the left operand `a`, perhaps copied to a place that it must `fill` or was copied to before.
+    unsafe fn left(&self, a: *const f32, work: &Work, terms: &Range<usize>, to: *mut f32, fill: bool) -> Left {
         let Product { m, k, ta, pairs, .. } = self.product;
         let level = self.level;
         let height = level.tile_rows();
@@ -221,7 +237,7 @@ impl Gemm {
         } else {
             Left { from: to, row: len, tile: height * len, step: 1 }
         };
-        if factors.is_empty() {
+        if !fill || factors.is_empty() {
             return left;
         }
         let (transposed, factors) = (false, factors.len());
@@ -245,7 +261,7 @@ impl Gemm {
 
     /// Multiplies one block of rows with some panels, over one part of the sum.
     unsafe fn multiply(&self, index: usize, buffers: Buffers<'_>) {
-        let Product { m, n, a_stride, b_stride, bias, batch, pairs, stored, .. } = self.product;
+        let Product { m, n, a_stride, b_stride, bias, batch, stored, .. } = self.product;
         let work = self.work(index);
         let [a, b] = self.operands.map(|operand| buffers.inputs[operand]);
         let a = a.wrapping_add(work.item * a_stride);
@@ -258,54 +274,103 @@ impl Gemm {
         };
         let out = out.wrapping_add((work.item * m + work.rows.start) * n);
         let depths = self.depths() * work.part / self.parts..self.depths() * (work.part + 1) / self.parts;
-        for depth in depths.clone() {
-            let terms = self.terms(depth);
-            // SAFETY: the local area holds a block of A, then one of B.
-            let left = unsafe { self.left(a, &work, &terms, buffers.local) };
-            for panel in work.panels.clone() {
-                let columns = self.panels.columns(panel);
-                let width = self.panels.padded(panel);
-                let right = if self.packed {
-                    packed.wrapping_add(columns.start * self.terms + terms.start * width)
-                } else {
-                    let to = buffers.local.wrapping_add(self.copied_len());
-                    // SAFETY: as above.
-                    unsafe { self.pack(b, panel, &terms, to) };
-                    to
-                };
-                let base = match (depth == depths.start, bias && work.part == 0) {
-                    (true, true) => Base::Row(buffers.inputs[2].wrapping_add(columns.start)),
-                    (true, false) => Base::Zero,
-                    (false, _) => Base::Out,
-                };
-                let height = self.level.tile_rows();
-                for (tile, first) in (0..work.rows.len()).step_by(height).enumerate() {
-                    let rows = height.min(work.rows.len() - first);
-                    let a = left.from.wrapping_add(tile * left.tile);
-                    let row = |i: usize| i.min(rows - 1);
-                    let tile = Tile {
-                        segments: &[Segment {
-                            a: core::array::from_fn(|i| a.wrapping_add(row(i) * left.row)),
-                            b: right,
-                        }],
-                        len: terms.len(),
-                        step: left.step,
-                        width,
-                        pairs,
-                        base,
-                        out: core::array::from_fn(|i| out.wrapping_add((first + row(i)) * n + columns.start)),
-                        rows,
-                        cols: columns.len(),
+        for first in work.panels.clone().step_by(self.cluster) {
+            let cluster = first..work.panels.end.min(first + self.cluster);
+            for depth in depths.clone() {
+                let terms = self.terms(depth);
+                let offset = if self.cluster < self.group { self.copied_rows() * terms.start } else { 0 };
+                let (to, fill) = (buffers.local.wrapping_add(offset), first == work.panels.start);
+                // SAFETY: the local area holds a block of A, then one of B.
+                let left = unsafe { self.left(a, &work, &terms, to, fill) };
+                for panel in cluster.clone() {
+                    let columns = self.panels.columns(panel);
+                    let width = self.panels.padded(panel);
+                    let right = if self.packed {
+                        self.packed_at(packed, panel, &terms)
+                    } else {
+                        let to = buffers.local.wrapping_add(self.copied_len());
+                        // SAFETY: as above.
+                        unsafe { self.pack(b, panel, &terms, to) };
+                        to
                     };
-                    // SAFETY: the tile lies within A, the packed panel and C.
-                    unsafe { self.level.tile(&tile) }
+                    let base = match (depth == depths.start, bias && work.part == 0) {
+                        (true, true) => Base::Row(buffers.inputs[2].wrapping_add(columns.start)),
+                        (true, false) => Base::Zero,
+                        (false, _) => Base::Out,
+                    };
+                    let out = out.wrapping_add(columns.start);
+                    let next = if panel + 1 < cluster.end { panel + 1 } else { cluster.start };
+                    let strip = Strip {
+                        left,
+                        right,
+                        next: if self.packed { self.packed_at(packed, next, &terms) } else { right },
+                        width,
+                        terms: terms.len(),
+                        base,
+                        out,
+                        rows: work.rows.len(),
+                        columns: columns.len(),
+                    };
+                    // SAFETY: its tiles lie within A, the packed panel and C.
+                    unsafe { self.strip(strip) }
                 }
+            }
+        }
+    }
+
+    /// Where some terms of a panel of a packed right operand stand.
+    fn packed_at(&self, packed: *mut f32, panel: usize, terms: &Range<usize>) -> *mut f32 {
+        let first = self.panels.columns(panel).start * self.terms;
+        packed.wrapping_add(first + terms.start * self.panels.padded(panel))
+    }
+
+    /// Multiplies a block of rows with a panel.
+    unsafe fn strip(&self, strip: Strip) {
+        let Product { n, pairs, .. } = self.product;
+        let Strip { left, right, next, width, terms, base, out, rows, columns } = strip;
+        let height = self.level.tile_rows();
+        let ahead = (terms * width).div_ceil(rows.div_ceil(height));
+        for (tile, first) in (0..rows).step_by(height).enumerate() {
+            let rows = height.min(rows - first);
+            let a = left.from.wrapping_add(tile * left.tile);
+            let row = |i: usize| i.min(rows - 1);
+            let tile = Tile {
+                segments: &[Segment { a: core::array::from_fn(|i| a.wrapping_add(row(i) * left.row)), b: right }],
+                len: terms,
+                step: left.step,
+                width,
+                pairs,
+                base,
+                out: core::array::from_fn(|i| out.wrapping_add((first + row(i)) * n)),
+                rows,
+                cols: columns,
+            };
+            // SAFETY: passed on.
+            unsafe { self.level.tile(&tile) }
+            if next != right {
+                self.level.prefetch(next.wrapping_add(first / height * ahead), ahead);
             }
         }
     }
 }
 
+/// A block of rows times a panel, over some terms.
+struct Strip {
+    left: Left,
+    right: *const f32,
+    /// The panel after it.
+    next: *const f32,
+    /// Distance between the panel's rows.
+    width: usize,
+    terms: usize,
+    base: Base,
+    out: *mut f32,
+    rows: usize,
+    columns: usize,
+}
+
 /// A block of the left operand.
+#[derive(Clone, Copy)]
 struct Left {
     from: *const f32,
     /// Distance between the rows of a tile.

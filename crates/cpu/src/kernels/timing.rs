@@ -52,22 +52,15 @@ fn pairs() -> bool {
     std::env::var_os("PAIRS").is_some()
 }
 
-fn gemm(batch: usize, [m, n, k]: [usize; 3], ta: bool, tb: bool) {
-    let product = Product {
-        batch,
-        m,
-        n,
-        k,
-        ta,
-        tb,
-        a_stride: m * k,
-        b_stride: k * n,
-        bias: false,
-        pairs: pairs(),
-        stored: DType::F32,
-    };
+fn gemm(batch: usize, sizes: [usize; 3], ta: bool, tb: bool) {
+    product(batch, sizes, ta, tb, DType::F32);
+}
+
+fn product(batch: usize, [m, n, k]: [usize; 3], ta: bool, tb: bool, stored: DType) {
+    let product =
+        Product { batch, m, n, k, ta, tb, a_stride: m * k, b_stride: k * n, bias: false, pairs: pairs(), stored };
     let flag = |t, name: &str| if t { format!("{name}ᵀ") } else { name.into() };
-    let name = format!("{} {} {batch}×{m}×{n}×{k}", flag(ta, "A"), flag(tb, "B"));
+    let name = format!("{} {} {batch}×{m}×{n}×{k} {stored}", flag(ta, "A"), flag(tb, "B"));
     report(&name, &Gemm::new(level(), product), 2 * batch * m * n * k, &[batch * m * k, batch * k * n], batch * m * n);
 }
 
@@ -95,6 +88,32 @@ fn conv(batch: usize, size: usize, channels: usize, filters: usize, kernel: usiz
     {
         let name = format!("{kernel}×{kernel}/{stride} {batch}×{size}×{size}×{channels}→{filters} {direction:?}");
         report(&name, &Conv::new(level(), direction, geometry, false), flops, &inputs, out);
+    }
+}
+
+/// The largest products of Stable Diffusion: of 1.5 at 512×512 for two, and of XL at 1024×1024.
+#[test]
+#[ignore = "a measurement"]
+fn stable_diffusion_products() {
+    eprintln!("GFLOP/s on one thread and on two");
+    for sizes in [
+        [8192, 320, 320],
+        [8192, 2560, 320],
+        [8192, 320, 1280],
+        [2048, 640, 640],
+        [2048, 5120, 640],
+        [2048, 640, 2560],
+        [512, 1280, 1280],
+        [512, 10240, 1280],
+        [512, 1280, 5120],
+        [4096, 640, 640],
+        [4096, 5120, 640],
+        [4096, 640, 2560],
+        [1024, 1280, 1280],
+        [1024, 10240, 1280],
+        [1024, 1280, 5120],
+    ] {
+        product(1, sizes, false, true, DType::F16);
     }
 }
 

@@ -160,6 +160,16 @@ impl Level {
         }
     }
 
+    /// Asks for `len` elements to be in the second-level cache soon, where the instruction set has a word for it.
+    pub fn prefetch(self, from: *const f32, len: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if self != Self::Portable {
+            x86::prefetch(from, len);
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (from, len);
+    }
+
     /// Runs an operation compiled for this level.
     pub fn run<O: Op>(self, op: O) -> O::Output {
         match self {

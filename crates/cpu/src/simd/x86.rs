@@ -18,6 +18,15 @@ pub(super) unsafe fn run_avx512<O: Op>(op: O) -> O::Output {
     op.run::<Avx512>()
 }
 
+/// Asks for the lines of `len` elements to be in the second-level cache.
+pub(super) fn prefetch(from: *const f32, len: usize) {
+    const LINE: usize = 16;
+    for at in (0..len).step_by(LINE) {
+        // SAFETY: SSE is a part of x86-64; a prefetch reads nothing and accepts any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.wrapping_add(at).cast()) }
+    }
+}
+
 /// Whether the processor calls itself `AuthenticAMD`.
 pub(super) fn is_amd() -> bool {
     let vendor = __cpuid(0);
