@@ -1,6 +1,64 @@
 //! Learning rates over time, as factors in \[0, 1\] of the largest. `step` counts from 0 to `total` − 1.
 
-use core::f32::consts::PI;
+use alloc::string::String;
+use core::{f32::consts::PI, fmt, str::FromStr};
+
+/// A course of the learning rate over a whole training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Schedule {
+    /// [`ladder`].
+    #[default]
+    Ladder,
+    /// [`one_cycle`], whose peak is after a twentieth of the steps.
+    OneCycle,
+    /// 1 throughout.
+    Constant,
+}
+
+impl Schedule {
+    /// All of them.
+    pub const ALL: [Schedule; 3] = [Schedule::Ladder, Schedule::OneCycle, Schedule::Constant];
+
+    /// The name, which parses back.
+    ///
+    /// ```
+    /// use yuragi_nn::rate::Schedule;
+    /// assert_eq!("one-cycle".parse(), Ok(Schedule::OneCycle));
+    /// ```
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Schedule::Ladder => "ladder",
+            Schedule::OneCycle => "one-cycle",
+            Schedule::Constant => "constant",
+        }
+    }
+
+    /// The factor at a step of `total`.
+    #[must_use]
+    pub fn at(self, step: u64, total: u64) -> f32 {
+        match self {
+            Schedule::Ladder => ladder(step, total),
+            Schedule::OneCycle => one_cycle(step, total, 0.05),
+            Schedule::Constant => 1.0,
+        }
+    }
+}
+
+impl FromStr for Schedule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Schedule, String> {
+        let found = Schedule::ALL.into_iter().find(|schedule| schedule.name() == text);
+        found.ok_or_else(|| "it must be ladder, one-cycle or constant".into())
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 /// Rises in equal steps to 1 at step `warm`; 1 from there on.
 pub fn warmup(step: u64, warm: u64) -> f32 {

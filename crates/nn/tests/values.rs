@@ -113,6 +113,12 @@ fn learning_rates() {
     assert_eq!(cycle[1..], [1.0, 0.0]);
     assert!((1..=30).all(|s| rate::one_cycle(s, 100, 0.3) > rate::one_cycle(s - 1, 100, 0.3)));
     assert!((31..100).all(|s| rate::one_cycle(s, 100, 0.3) < rate::one_cycle(s - 1, 100, 0.3)));
+    for schedule in rate::Schedule::ALL {
+        assert_eq!(schedule.name().parse(), Ok(schedule));
+        assert!((0..100).all(|step| (0.0..=1.0).contains(&schedule.at(step, 100))), "{schedule}");
+    }
+    assert_eq!(rate::Schedule::OneCycle.at(5, 100), 1.0);
+    assert!("cosine".parse::<rate::Schedule>().is_err_and(|why| why.contains("one-cycle")));
 }
 
 #[test]

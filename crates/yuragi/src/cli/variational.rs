@@ -22,6 +22,7 @@ use yuragi::{
         vae::{Layer, Vae},
         vdm::Vdm,
     },
+    nn::rate::Schedule,
     variational::{Ending, Examples, Model, Network, News, Options, Run, judge, train},
 };
 
@@ -249,7 +250,7 @@ struct Training {
     #[arg(long, default_value = "runs/bound")]
     out: PathBuf,
     /// Go on with the training in this folder, with its own settings
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["out", "likelihood", "passes", "batch", "samples", "rate", "seed", "scale"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["out", "likelihood", "passes", "batch", "samples", "rate", "schedule", "seed", "scale"])]
     resume: Option<PathBuf>,
     /// Data to measure the bound on, along the way and at the end
     #[arg(long, value_name = "DATA")]
@@ -263,9 +264,13 @@ struct Training {
     /// Draws of the bound: 1 for the evidence lower bound, k for the importance-weighted one
     #[arg(short = 'k', long, default_value_t = 1)]
     samples: usize,
-    /// Learning rate at the beginning; it falls to a tenth, over 8 rungs of thrice the length each
+    /// The largest learning rate
     #[arg(long, default_value_t = 1e-3)]
     rate: f64,
+    /// How it goes on: ladder (falls to a tenth, over 8 rungs of thrice the length each), one-cycle (up within a twentieth
+    /// of the steps, then down to 0) or constant
+    #[arg(long, default_value_t)]
+    schedule: Schedule,
     /// Decides initial weights, order and noise
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -318,6 +323,7 @@ impl Training {
                     batch: self.batch,
                     samples: self.samples,
                     rate: self.rate,
+                    schedule: self.schedule,
                     seed: self.seed,
                 }
                 .checked()?;

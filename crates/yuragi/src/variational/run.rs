@@ -12,7 +12,7 @@ use yuragi_energy::statistics::Estimate;
 use yuragi_graph::{Alone, Slice};
 use yuragi_io::{Checkpoint, atomic, checkpoint::Archive, plot, png};
 use yuragi_models::likelihood::Likelihood;
-use yuragi_nn::rate;
+use yuragi_nn::rate::Schedule;
 
 use super::{Examples, Model, Network, judge, progress_sheet, schedule};
 use crate::{
@@ -40,14 +40,16 @@ pub struct Options {
     pub batch: usize,
     /// Draws of the bound.
     pub samples: usize,
-    /// The largest learning rate; it follows [`rate::ladder`].
+    /// The largest learning rate.
     pub rate: f64,
+    /// Its course.
+    pub schedule: Schedule,
     /// Decides initial weights, order, noise.
     pub seed: u64,
 }
 
 impl Options {
-    fn to_pairs(&self) -> [(&'static str, String); 7] {
+    fn to_pairs(&self) -> [(&'static str, String); 8] {
         [
             ("train.data", self.data.display().to_string()),
             ("train.scale", self.scale.map(|scale| scale.to_string()).unwrap_or_default()),
@@ -55,6 +57,7 @@ impl Options {
             ("train.batch", self.batch.to_string()),
             ("train.samples", self.samples.to_string()),
             ("train.rate", self.rate.to_string()),
+            ("train.schedule", self.schedule.to_string()),
             ("train.seed", self.seed.to_string()),
         ]
     }
@@ -71,6 +74,11 @@ impl Options {
             batch: get(file, "train.batch")?,
             samples: get(file, "train.samples")?,
             rate: get(file, "train.rate")?,
+            schedule: if file.settings().contains_key("train.schedule") {
+                get(file, "train.schedule")?
+            } else {
+                Schedule::Ladder
+            },
             seed: get(file, "train.seed")?,
         }
         .checked()
@@ -275,7 +283,7 @@ pub fn train(
         }
         x.clear();
         (0..batch as u64).for_each(|place| examples.push(order.at(run.step * batch as u64 + place).0, &mut x));
-        let rate = run.options.rate as f32 * rate::ladder(run.step, steps);
+        let rate = run.options.rate as f32 * run.options.schedule.at(run.step, steps);
         let hyper = optimizer.hyper(run.step, rate, 0.999);
         let key = [run.step as u32, seed as u32 ^ KEY];
         let [loss, _, _, norm] = trainer.step(&[Slice::F32(&x), Slice::U32(&key), Slice::F32(&hyper)])?;
