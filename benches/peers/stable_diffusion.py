@@ -1,8 +1,9 @@
-"""Stable Diffusion 1.5 at its full size, 512x512, on a processor: this program beside PyTorch, OpenVINO and stable-diffusion.cpp.
+"""Stable Diffusion at its full size on a processor: this program beside PyTorch, OpenVINO and stable-diffusion.cpp.
 
     pip install torch diffusers transformers openvino stable-diffusion-cpp-python
-    python stable_diffusion.py make FOLDER              a checkpoint of random f16 weights: 2.1 GB
-    python stable_diffusion.py run FOLDER               the table, row by row, as Markdown
+    python stable_diffusion.py make FOLDER              version 1.5 with random f16 weights: 2.1 GB
+    python stable_diffusion.py make FOLDER --xl         version XL, likewise: 6.9 GB
+    python stable_diffusion.py run FOLDER               the table, row by row, as Markdown: 512x512, of XL 1024x1024
 
 Times depend on no weight's value. Each row is a process of its own: seconds of one evaluation of the U-Net for one
 prompt (the median of the later ones), of decoding, from the process's start to the end of the first evaluation, and the
@@ -23,40 +24,65 @@ PEERS = ["yuragi", "yuragi-low", "torch-f32", "torch-bf16", "openvino-f32", "ope
 TARGET = Path(__file__).resolve().parents[2] / "target" / "release"
 
 
-def make(folder):
+def is_xl(folder):
+    return (folder / "text_encoder_2").is_dir()
+
+
+def make(folder, xl):
     import torch
-    from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
+    from diffusers import AutoencoderKL, EulerDiscreteScheduler, PNDMScheduler, UNet2DConditionModel
     from safetensors.torch import load_file, save_file
-    from transformers import CLIPTextConfig, CLIPTextModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     torch.manual_seed(0)
+    torch.set_default_dtype(torch.float16)
     blocks = ["DownEncoderBlock2D"] * 4, ["UpDecoderBlock2D"] * 4
+    marks = {"vocab_size": 49408, "bos_token_id": 49406, "eos_token_id": 49407, "pad_token_id": 49407}
     clip = CLIPTextConfig(
-        vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12,
-        hidden_act="quick_gelu", projection_dim=768, bos_token_id=49406, eos_token_id=49407, pad_token_id=49407,
+        hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12,
+        hidden_act="quick_gelu", projection_dim=768, **marks,
+    )
+    big = CLIPTextConfig(
+        hidden_size=1280, intermediate_size=5120, num_hidden_layers=32, num_attention_heads=20,
+        hidden_act="gelu", projection_dim=1280, **marks,
+    )
+    narrow = {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8}
+    wide = dict(
+        sample_size=128, block_out_channels=(320, 640, 1280), layers_per_block=2,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        transformer_layers_per_block=(1, 2, 10), attention_head_dim=(5, 10, 20), cross_attention_dim=2048,
+        use_linear_projection=True, addition_embed_type="text_time", addition_time_embed_dim=256,
+        projection_class_embeddings_input_dim=2816,
     )
     parts = {
-        "unet": lambda: UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8),
+        "unet": lambda: UNet2DConditionModel(**(wide if xl else narrow)),
         "vae": lambda: AutoencoderKL(
             block_out_channels=(128, 256, 512, 512), down_block_types=blocks[0], up_block_types=blocks[1],
-            layers_per_block=2, latent_channels=4, sample_size=512,
+            layers_per_block=2, latent_channels=4, sample_size=1024 if xl else 512,
+            scaling_factor=0.13025 if xl else 0.18215,
         ),
         "text_encoder": lambda: CLIPTextModel(clip),
     }
+    if xl:
+        parts["text_encoder_2"] = lambda: CLIPTextModelWithProjection(big)
     for name, build in parts.items():
-        build().half().save_pretrained(folder / name)
+        build().half().save_pretrained(folder / name, max_shard_size="20GB")
     # As published checkpoints name them, and stable-diffusion.cpp wants them.
     words = folder / "text_encoder" / "model.safetensors"
     tensors = {f"text_model.{name.removeprefix('text_model.')}": tensor for name, tensor in load_file(words).items()}
     save_file(tensors, words, metadata={"format": "pt"})
-    PNDMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", skip_prk_steps=True, steps_offset=1,
-    ).save_pretrained(folder / "scheduler")
+    noise = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
+    scheduler = EulerDiscreteScheduler(**noise) if xl else PNDMScheduler(skip_prk_steps=True, **noise)
+    scheduler.save_pretrained(folder / "scheduler")
     index = {
-        "_class_name": "StableDiffusionPipeline", "scheduler": ["diffusers", "PNDMScheduler"],
+        "_class_name": "StableDiffusionXLPipeline" if xl else "StableDiffusionPipeline",
+        "scheduler": ["diffusers", type(scheduler).__name__],
         "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"],
         "text_encoder": ["transformers", "CLIPTextModel"],
     }
+    if xl:
+        index["text_encoder_2"] = ["transformers", "CLIPTextModelWithProjection"]
     (folder / "model_index.json").write_text(json.dumps(index))
 
 
@@ -70,8 +96,9 @@ def networks(folder, dtype):
             super().__init__()
             self.net = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=dtype).eval()
 
-        def forward(self, x, t, tokens):
-            return self.net(x, t, tokens, return_dict=False)[0]
+        def forward(self, x, t, tokens, *conditions):
+            added = dict(zip(["text_embeds", "time_ids"], conditions))
+            return self.net(x, t, tokens, added_cond_kwargs=added, return_dict=False)[0]
 
     class Decode(torch.nn.Module):
         def __init__(self):
@@ -84,13 +111,17 @@ def networks(folder, dtype):
     return Denoise, Decode
 
 
-def examples(dtype, side):
-    import torch
+def examples(folder, side):
+    """Inputs of the U-Net and of the decoder."""
+    import numpy
 
-    generator = torch.Generator().manual_seed(1)
-    normal = lambda *shape: torch.randn(*shape, generator=generator).to(dtype)
-    latent = 1, 4, side // 8, side // 8
-    return (normal(*latent), torch.tensor([500.0], dtype=dtype), normal(1, 77, 768)), (normal(*latent),)
+    generator = numpy.random.default_rng(1)
+    normal = lambda *shape: generator.standard_normal(shape, dtype=numpy.float32)
+    latent = normal(1, 4, side // 8, side // 8)
+    unet = [latent, numpy.array([500.0], numpy.float32), normal(1, 77, 2048 if is_xl(folder) else 768)]
+    if is_xl(folder):
+        unet += [normal(1, 1280), numpy.array([[side, side, 0, 0, side, side]], numpy.float32)]
+    return unet, [latent]
 
 
 def timed(run, count):
@@ -107,7 +138,8 @@ def torch_peer(folder, dtype, side, threads, runs, start):
 
     torch.set_num_threads(threads)
     Denoise, Decode = networks(folder, getattr(torch, dtype))
-    of_unet, of_vae = examples(getattr(torch, dtype), side)
+    tensors = lambda arrays: [torch.from_numpy(array).to(getattr(torch, dtype)) for array in arrays]
+    of_unet, of_vae = map(tensors, examples(folder, side))
     with torch.inference_mode():
         unet = Denoise()
         times = timed(lambda: unet(*of_unet), 1)
@@ -123,29 +155,26 @@ def convert(folder, side, out):
     import torch
 
     Denoise, Decode = networks(folder, torch.float32)
-    for name, net, inputs in zip(["unet", "vae"], [Denoise, Decode], examples(torch.float32, side)):
+    for name, net, arrays in zip(["unet", "vae"], [Denoise, Decode], examples(folder, side)):
+        inputs = tuple(map(torch.from_numpy, arrays))
         with torch.no_grad():
             model = openvino.convert_model(net(), example_input=inputs, input=[tuple(i.shape) for i in inputs])
         openvino.save_model(model, out / f"{name}.xml", compress_to_fp16=True)
 
 
-def openvino_peer(converted, hint, side, threads, runs, start):
+def openvino_peer(folder, converted, hint, side, threads, runs, start):
     import openvino
-    import numpy
 
     core = openvino.Core()
     settings = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
-    generator = numpy.random.default_rng(1)
-    normal = lambda *shape: generator.standard_normal(shape, dtype=numpy.float32)
+    of_unet, of_vae = examples(folder, side)
     unet = core.compile_model(converted / "unet.xml", "CPU", settings)
-    latent = normal(1, 4, side // 8, side // 8)
-    inputs = [latent, numpy.array([500.0], numpy.float32), normal(1, 77, 768)]
-    times = timed(lambda: unet(inputs), 1)
+    times = timed(lambda: unet(of_unet), 1)
     first = time.time() - start
-    times += timed(lambda: unet(inputs), runs)
+    times += timed(lambda: unet(of_unet), runs)
     del unet
     vae = core.compile_model(converted / "vae.xml", "CPU", settings)
-    return times, first, timed(lambda: vae([latent]), 2)
+    return times, first, timed(lambda: vae(of_vae), 2)
 
 
 def cpp_peer(folder, side, threads, runs, start):
@@ -176,7 +205,7 @@ def peer(name, arguments):
         dtype = {"f32": "float32", "bf16": "bfloat16"}[precision]
         times, first, decode = torch_peer(folder, dtype, side, threads, runs, start)
     elif kind == "openvino":
-        times, first, decode = openvino_peer(arguments.converted, precision, side, threads, runs, start)
+        times, first, decode = openvino_peer(folder, arguments.converted, precision, side, threads, runs, start)
     else:
         times, first, decode = cpp_peer(folder, side, threads, runs, start)
     print(json.dumps({"times": times, "first": first, "decode": decode}))
@@ -258,7 +287,7 @@ def main():
     parser.add_argument("--programs", type=Path, default=TARGET, help="the folder of the program `checkpoint`")
     parser.add_argument("--only", default="", help="these rows, with commas: " + ",".join(PEERS))
     parser.add_argument("--skip", default="", help="not these rows")
-    parser.add_argument("--side", type=int, default=512, help="pixels")
+    parser.add_argument("--side", type=int, help="pixels [default: 512, of XL 1024]")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--evaluations", type=int, default=3, help="after the first")
     parser.add_argument("--minutes", type=float, default=14, help="for all rows")
@@ -267,10 +296,12 @@ def main():
     parser.add_argument("--scratch", type=Path, help="a folder with 2 GB free, if they are not kept")
     parser.add_argument("--name", help=argparse.SUPPRESS)
     parser.add_argument("--start", type=float, default=time.time(), help=argparse.SUPPRESS)
+    parser.add_argument("--xl", action="store_true", help="with make: version XL")
     arguments = parser.parse_args()
+    arguments.side = arguments.side or (1024 if is_xl(arguments.folder) else 512)
     match arguments.what:
         case "make":
-            make(arguments.folder)
+            make(arguments.folder, arguments.xl)
         case "convert":
             convert(arguments.folder, arguments.side, arguments.converted)
         case "peer":
