@@ -103,7 +103,7 @@ pub struct Train {
 #[derive(Subcommand)]
 enum Other {
     #[command(flatten)]
-    Bounded(Bounded),
+    Bounded(Box<Bounded>),
     Judge(JudgeFlags),
 }
 

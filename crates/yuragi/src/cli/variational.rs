@@ -13,7 +13,7 @@ use yuragi::{
     Failure,
     cpu::Cpu,
     energy::statistics::Estimate,
-    graph::Collective,
+    graph::{Collective, Params},
     io::{Picture, Table, folder, table::Values},
     machine::{Machine, Work},
     models::{
@@ -22,7 +22,7 @@ use yuragi::{
         vae::{Layer, Vae},
         vdm::Vdm,
     },
-    nn::rate::Schedule,
+    nn::{optim::averaged, rate::Schedule},
     variational::{Ending, Examples, Model, Network, News, Options, Run, judge, train},
 };
 
@@ -236,6 +236,22 @@ fn shape(sides: &[usize]) -> String {
     sides.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
 }
 
+/// The weights of a model, averaged where they were; its network must be this one.
+fn weights_for(network: &Network, path: &Path, model: &Model) -> Result<Params, Failure> {
+    if model.network == *network {
+        return Ok(averaged(&model.params));
+    }
+    let told = |network: &Network| {
+        let pairs = network.to_pairs().into_iter().map(|(key, value)| format!("{key} {value}"));
+        pairs.collect::<Vec<_>>().join(", ")
+    };
+    let [have, want] = [&model.network, network].map(told);
+    Err(Failure::new(format!(
+        "{} holds another network ({have}) than the flags and the data say ({want})",
+        path.display()
+    )))
+}
+
 /// What every training takes.
 #[derive(Args)]
 struct Training {
@@ -252,6 +268,9 @@ struct Training {
     /// Go on with the training in this folder, with its own settings
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["out", "likelihood", "passes", "batch", "samples", "rate", "schedule", "seed", "scale"])]
     resume: Option<PathBuf>,
+    /// Begin with the weights of a model, or of a training, with the same network
+    #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
+    init: Option<PathBuf>,
     /// Data to measure the bound on, along the way and at the end
     #[arg(long, value_name = "DATA")]
     test: Option<PathBuf>,
@@ -328,9 +347,13 @@ impl Training {
                 }
                 .checked()?;
                 let likelihood = self.likelihood.unwrap_or_default();
-                let examples = self.reading.examples(data, likelihood, options.scale, &[])?;
+                let init = self.init.as_deref().map(file_of);
+                let init = init.map(|path| Model::open(&path).map(|model| (path, model))).transpose()?;
+                let moments = init.as_ref().map_or(&[][..], |(_, model)| &model.moments);
+                let examples = self.reading.examples(data, likelihood, options.scale, moments)?;
                 let network = network(examples.shape().to_vec(), likelihood);
-                (Run::begin(&self.out, options, network, &examples)?, examples)
+                let weights = init.map(|(path, model)| weights_for(&network, &path, &model)).transpose()?;
+                (Run::begin(&self.out, options, network, weights.as_ref(), &examples)?, examples)
             }
         };
         let test = self.test.as_ref().map(|path| self.reading.examples_of(path, &run.model, run.options.scale));

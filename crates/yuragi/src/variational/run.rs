@@ -9,7 +9,7 @@ use std::{
 };
 
 use yuragi_energy::statistics::Estimate;
-use yuragi_graph::{Alone, Slice};
+use yuragi_graph::{Alone, Params, Slice};
 use yuragi_io::{Checkpoint, atomic, checkpoint::Archive, plot, png};
 use yuragi_models::likelihood::Likelihood;
 use yuragi_nn::rate::Schedule;
@@ -123,17 +123,29 @@ pub struct Run {
 }
 
 impl Run {
-    /// Begins in a folder, which is made and holds the first checkpoint then. Decoders begin at the data's means.
+    /// Begins in a folder, which is made and holds the first checkpoint then: with the weights `init` of the same
+    /// network, or new ones, whose decoder begins at the data's means.
     ///
     /// # Errors
     /// The folder holds another training or cannot be written into; extents that are out of range.
-    pub fn begin(folder: &Path, options: Options, network: Network, examples: &Examples) -> Result<Run, Failure> {
+    pub fn begin(
+        folder: &Path,
+        options: Options,
+        network: Network,
+        init: Option<&Params>,
+        examples: &Examples,
+    ) -> Result<Run, Failure> {
         network.check()?;
         Pictures::check_new(folder)?;
         let graph = network.training(&network.optimizer(), options.batch, options.samples)?;
-        let mut model = Model { network, params: yuragi_graph::Params::new(), moments: examples.moments().to_vec() };
+        let mut model = Model { network, params: Params::new(), moments: examples.moments().to_vec() };
         model.params.initialise(graph.params(), options.seed);
-        begin_at_means(&mut model, examples);
+        match init {
+            None => begin_at_means(&mut model, examples),
+            Some(init) => {
+                init.iter().for_each(|(name, tensor)| model.params.insert(name, tensor.clone()));
+            }
+        }
         fs::create_dir_all(folder)
             .map_err(|e| Failure::new(format!("cannot make the folder {}: {e}", folder.display())))?;
         let lock = Lock::take(folder)?;

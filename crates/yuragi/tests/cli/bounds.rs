@@ -54,6 +54,14 @@ fn t24_an_autoencoder_learns_stripes_and_is_judged_and_drawn_from() {
     }
     let told = scratch.succeed(["info", "run/model.safetensors"]).out;
     assert!(told.contains("variational autoencoder") && told.contains("32-2"), "{told}");
+    // On from there, once more up and down.
+    let on = ["train", "vae", "stripes", "--latent", "2", "--hidden", "32", "--schedule", "one-cycle", "--out", "on"];
+    scratch.succeed(on.into_iter().chain(["--init", "run", "--rate", "1e-4", "--passes", "2"]));
+    let elbo = nats(&scratch.succeed(["bound", "on", "stripes", "-k", "64", "--json"]).out, "elbo");
+    assert!(elbo > -3.0, "{elbo}");
+    let other = ["train", "vae", "stripes", "--latent", "3", "--init", "run", "--out", "other"];
+    scratch.refuse(other, &["run/model.safetensors holds another network", "32", "200"]);
+    assert!(!scratch.join("other").exists());
 }
 
 #[test]
