@@ -7,9 +7,9 @@ use core::{f32::consts::PI, fmt, str::FromStr};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Schedule {
     /// [`ladder`].
-    #[default]
     Ladder,
     /// [`one_cycle`], whose peak is after a twentieth of the steps.
+    #[default]
     OneCycle,
     /// 1 throughout.
     Constant,
