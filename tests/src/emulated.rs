@@ -18,7 +18,7 @@ pub fn has_driver() -> bool {
     env::var_os(READY).is_some()
 }
 
-/// A folder with the emulator under the names by which programs look for the driver. Cargo builds the library beside
+/// A folder with the emulator under the names by which programs look for the driver and for NCCL. Cargo builds the library beside
 /// whatever depends on the emulator.
 ///
 /// # Errors
@@ -36,7 +36,7 @@ pub fn driver_folder() -> io::Result<PathBuf> {
     let name = program.file_name().map_or("tests".into(), |name| name.to_string_lossy().into_owned());
     let folder = program.with_file_name(format!("{name}-driver"));
     fs::create_dir_all(&folder)?;
-    for name in ["libcuda.so", "libcuda.so.1"] {
+    for name in ["libcuda.so", "libcuda.so.1", "libnccl.so", "libnccl.so.2"] {
         let link = folder.join(name);
         if fs::read_link(&link).ok().as_ref() != Some(library) {
             let beside = folder.join(format!("{name}-{}", std::process::id()));

@@ -1,8 +1,12 @@
 //! Reads that are shared out among ranks are those of one process, bit for bit.
 
+use std::ops::ControlFlow;
+
+use yuragi_cpu::Cpu;
 use yuragi_energy::{
-    Bonds, Problem, Schedule,
+    Bonds, Error, Problem, Schedule,
     dynamics::{Dynamics, Metropolis, Skewed, SuwaTodo},
+    rbm::{Rbm, Units, partition, plan},
     replicas::{Ranks, Reads, Replicas, batch, group},
     sampler::{
         PopulationSettings, Resampling, anneal, exchange, jarzynski, population_anneal, quiet, temper,
@@ -68,6 +72,41 @@ fn t18_exchange_and_tempering_on_ranks_are_those_of_one_process() {
 }
 
 #[test]
+fn t19_annealed_chains_on_ranks_are_those_of_one_process() {
+    let cpu = Cpu::new();
+    for units in [Units::Binary, Units::Spin] {
+        let mut rbm = Rbm::new(21, 13, units, units).unwrap();
+        rbm.randomize(0.4, 7);
+        // Most units are up, of some chains all.
+        rbm.visible_bias.iter_mut().for_each(|bias| *bias = 1.5);
+        let (base, effort) = (vec![1.0; 21], (40, 37));
+        let alone = partition::annealed_log_z(&rbm, &base, effort, 3, &mut quiet).unwrap();
+        let planned = plan::annealed_log_z(&cpu, &rbm, &base, effort, 3, &mut quiet).unwrap();
+        for size in [1, 2, 3, 5, 40] {
+            let found = team::run(size, |rank| {
+                let found = [1, 3].map(|threads| {
+                    partition::annealed_log_z_on((rank, threads), &rbm, &base, effort, 3, &mut quiet).unwrap()
+                });
+                let sent = rank.sent();
+                let planned = plan::annealed_log_z_on((rank, &cpu), &rbm, &base, effort, 3, &mut quiet).unwrap();
+                (found, planned, sent, rank.share(37, 1, rank.rank()).len())
+            });
+            for (found, on_plans, sent, own) in found {
+                assert_eq!((found, on_plans), ([alone; 2], planned), "{units:?} on {size} ranks");
+                // A number of each chain goes to every other rank, once.
+                assert_eq!(sent, 2 * 8 * own * (size - 1));
+            }
+        }
+        // One rank that is cancelled cancels all.
+        let cancelled = team::run(3, |rank| {
+            let mut hook = |_| if rank.rank() == 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+            partition::annealed_log_z_on((rank, 2), &rbm, &base, effort, 3, &mut hook)
+        });
+        assert_eq!(cancelled, [const { Err(Error::Cancelled) }; 3]);
+    }
+}
+
+#[test]
 fn t19_work_on_ranks_is_that_of_one_process() {
     let protocol = Schedule::linear(0.0, 1.0, 6).unwrap();
     for problem in &problems()[..2] {
@@ -83,7 +122,7 @@ fn t20_a_population_on_ranks_is_that_of_one_process() {
     let schedule = Schedule::linear(0.0, 1.5, 8).unwrap();
     let settings = PopulationSettings { schedule, sweeps: 2, resampling: Resampling::Systematic };
     for problem in &problems()[..2] {
-        for resampling in [Resampling::Systematic, Resampling::Multinomial] {
+        for resampling in [Resampling::Systematic, Resampling::Multinomial, Resampling::Residual] {
             let settings = PopulationSettings { resampling, ..settings.clone() };
             assert!(one(problem, Metropolis, 60.into(), |r| {
                 let found = population_anneal(r, &settings, &mut quiet).unwrap();
@@ -101,5 +140,30 @@ fn t20_a_population_on_ranks_is_that_of_one_process() {
         reads.resample(&[7, 7, 7, 3, 4, 5, 6, 0]).unwrap();
         (none, rank.sent(), rank.rank())
     });
-    assert_eq!(sent, [(0, 37, 0), (0, 37, 1)]);
+    // 36 spins as bits, and the direction.
+    assert_eq!(sent, [(0, 6, 0), (0, 6, 1)]);
+}
+
+#[test]
+fn t20_ranks_of_a_population_send_sums_and_what_moves() {
+    let problem = Problem::lattice(&[8, 8], Bonds::Uniform(1.0), &[]).unwrap();
+    let temperatures = 9;
+    let schedule = Schedule::linear(0.0, 0.6, temperatures).unwrap();
+    let settings = PopulationSettings { schedule, sweeps: 4, resampling: Resampling::Systematic };
+    let sent = |members: u32| {
+        let found = team::run(2, |rank| {
+            let here = |own| batch(&problem, Metropolis, own, 3).map(|own| own as Box<dyn Replicas>);
+            let mut reads = Ranks::new(rank, &problem, members, 3, 1, here).unwrap();
+            let found = population_anneal(&mut reads, &settings, &mut quiet).unwrap();
+            (rank.sent(), found.founders)
+        });
+        found.iter().map(|(sent, _)| *sent).sum::<usize>()
+    };
+    // At the end all are given every founder and every configuration, of a bit a spin.
+    let end = |members: u32| members as usize * (4 + 8);
+    let [few, many] = [1_000, 16_000].map(|members| (sent(members) - end(members)) / (temperatures as usize - 1));
+    println!("{few} and {many} bytes a temperature, of 1,000 and 16,000 members on two ranks");
+    // Sums and counts grow by the logarithm; what moves between the shares is as the root of the number at most.
+    assert!(few < 20_000 && many < 4 * few, "{few} {many}");
+    assert!(many < 8 * 16_000, "less than the energies alone");
 }

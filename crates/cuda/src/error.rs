@@ -43,6 +43,20 @@ pub enum CudaError {
     /// A kernel failed, or the device is gone; its context cannot be used any more.
     #[error("the GPU failed and must be opened anew: {0}")]
     Lost(String),
+    /// No NCCL is installed (`libnccl.so.2`).
+    #[error("NCCL (libnccl.so.2), by which GPUs talk to each other, is not found on this machine")]
+    NoNccl,
+    /// The library of NCCL is older than what is used of it.
+    #[error("NCCL is {0}.{1} here, must be 2.18 or newer")]
+    NcclTooOld(i32, i32),
+    /// What NCCL reports.
+    #[error("NCCL refused {what}: {reason}")]
+    Nccl {
+        /// What was asked for.
+        what: &'static str,
+        /// NCCL's words for the error.
+        reason: String,
+    },
     /// Anything else that the driver reports.
     #[error("the CUDA driver refused {what}: {reason}")]
     Driver {

@@ -6,7 +6,7 @@
 //! [`ptx`] writes from the very formulas that the processor runs. Only then a driver takes part ([`Cuda`]): a whole run
 //! is captured once and replayed as one graph of launches.
 //!
-//! [`replicas`] brings Markov chains of spins to the GPU.
+//! With the feature `nccl` several GPUs work together through `Nccl`. [`replicas`] brings Markov chains of spins to the GPU.
 
 mod backend;
 mod batch;
@@ -22,6 +22,8 @@ mod splice;
 mod store;
 
 pub use backend::Cuda;
+#[cfg(feature = "nccl")]
+pub use device::Nccl;
 pub use device::{Description, Device};
 pub use error::CudaError;
 pub use plan::{CudaPlan, CudaState};

@@ -74,6 +74,33 @@ impl CudaStore {
         Ok(params)
     }
 
+    /// Adds up parameters over the ranks of several GPUs, in place: the gradients of their shares of a batch. All ranks name
+    /// the same ones. In what order the numbers of an element are added is NCCL's.
+    ///
+    /// # Errors
+    /// Parameters of other than single precision, or what NCCL reports.
+    #[cfg(feature = "nccl")]
+    pub fn sum(&mut self, ranks: &crate::Nccl, wanted: &dyn Fn(&str) -> bool) -> Result<(), CudaError> {
+        for tensor in self.tensors.iter_mut().filter(|tensor| wanted(&tensor.name)) {
+            if tensor.dtype != DType::F32 {
+                let reason = format!("{} is of {}, must be of single precision", tensor.name, tensor.dtype);
+                return Err(CudaError::Nccl { what: "to add numbers up", reason });
+            }
+            ranks.sum_block(&mut tensor.block)?;
+        }
+        Ok(())
+    }
+
+    /// Gives parameters of rank 0 to the other ranks, in place.
+    ///
+    /// # Errors
+    /// What NCCL reports.
+    #[cfg(feature = "nccl")]
+    pub fn broadcast(&mut self, ranks: &crate::Nccl, wanted: &dyn Fn(&str) -> bool) -> Result<(), CudaError> {
+        let mut tensors = self.tensors.iter_mut().filter(|tensor| wanted(&tensor.name));
+        tensors.try_for_each(|tensor| ranks.broadcast_block(&mut tensor.block))
+    }
+
     pub(crate) fn id(&self) -> u64 {
         self.id
     }

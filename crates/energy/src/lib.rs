@@ -12,6 +12,7 @@
 //! | [`heapless`] | chains and restricted Boltzmann machines over the caller's slices: nothing is allocated |
 //! | [`schedule`] | an inverse temperature for every sweep |
 //! | [`sampler`] | annealing, quantum annealing, tempering, exchange, Jarzynski, population annealing |
+//! | [`shares`] | numbers of many items that ranks compute together |
 //! | [`statistics`] | estimates with errors, autocorrelation times |
 //! | [`boltzmann`] | learning couplings: exact, CD, PCD, pseudo-likelihood, minimum probability flow |
 //! | [`minimize`](mod@minimize) | L-BFGS |
@@ -42,6 +43,7 @@ pub mod replicas;
 mod sample_set;
 pub mod sampler;
 pub mod schedule;
+pub mod shares;
 pub mod statistics;
 
 pub use error::Error;

@@ -25,6 +25,7 @@ use yuragi::energy::rbm::{Rbm, Units};
 use yuragi::energy::sampler::quiet;
 use yuragi::energy::statistics::mean;
 use yuragi::fit::{Fitted, Layer, Machine, base_of};
+use yuragi::graph::Alone;
 
 const BATCH: usize = 100;
 /// Test digits that RAISE judges.
@@ -81,12 +82,12 @@ fn run() -> Result<(), yuragi::Failure> {
             Fitted::Machine(Layer { machine: machine.clone(), shape, moments: Vec::new() }).save(file)?;
         }
         if epoch + 1 == epochs || (epoch + 1) % 5 == 0 {
-            let nats = machine.score(&test, (1000, 100), 3, &processor, &mut quiet)?.log_probability.value;
+            let nats = machine.score(&test, (1000, 100), 3, (&processor, &Alone), &mut quiet)?.log_probability.value;
             let seconds = start.elapsed().as_secs_f64();
             println!("epoch {}: reconstruction {error:.4}, test {nats:.2} nats, {seconds:.0} s", epoch + 1);
         }
     }
-    let score = machine.score(&test, (10_000, 100), 4, &processor, &mut quiet)?;
+    let score = machine.score(&test, (10_000, 100), 4, (&processor, &Alone), &mut quiet)?;
     let (log_z, nats) = (score.log_z, score.log_probability.value);
     println!("AIS: ln Z {:.3} ± {:.3}, test log-probability {nats:.2} nats", log_z.value, log_z.error);
     if hidden <= 20 {

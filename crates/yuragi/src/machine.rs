@@ -1,5 +1,7 @@
 //! The machine that computes: this processor, or a GPU where there is one.
 
+#[cfg(feature = "nccl")]
+use std::sync::Arc;
 use std::{fmt, str::FromStr};
 
 use yuragi_cpu::{Cpu, CpuPlan, CpuState};
@@ -17,24 +19,29 @@ use yuragi_graph::{
 };
 use yuragi_nn::optim::{Optimizer, Scaling};
 
-use crate::{Failure, ranks::launched};
+#[cfg(feature = "cuda")]
+use crate::ranks::launcher::local;
+use crate::{
+    Failure,
+    ranks::launcher::{launched, may_take_gpus},
+};
 
 /// Which machine is asked for: `auto`, `cpu`, `cuda` or `cuda:N`.
 ///
 /// ```
 /// use yuragi::machine::Choice;
-/// assert_eq!("cuda:1".parse(), Ok(Choice::Cuda(1)));
+/// assert_eq!("cuda:1".parse(), Ok(Choice::Cuda(Some(1))));
 /// assert!("gpu".parse::<Choice>().is_err());
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
-    /// The first GPU if there is a driver and a device, else the processor.
+    /// A GPU if there is a driver and a device, and on each of several ranks, else the processor.
     #[default]
     Auto,
     /// The processor.
     Cpu,
-    /// The GPU of this number.
-    Cuda(usize),
+    /// The GPU of this number; without one the first, and of several ranks that of the number among those of a machine.
+    Cuda(Option<usize>),
 }
 
 impl FromStr for Choice {
@@ -44,8 +51,8 @@ impl FromStr for Choice {
         match text.split_once(':') {
             None if text == "auto" => Ok(Choice::Auto),
             None if text == "cpu" => Ok(Choice::Cpu),
-            None if text == "cuda" => Ok(Choice::Cuda(0)),
-            Some(("cuda", number)) if number.parse::<u16>().is_ok() => Ok(Choice::Cuda(number.parse().unwrap_or(0))),
+            None if text == "cuda" => Ok(Choice::Cuda(None)),
+            Some(("cuda", number)) if number.parse::<u16>().is_ok() => Ok(Choice::Cuda(number.parse().ok())),
             _ => Err("a device is `auto`, `cpu`, `cuda` or `cuda:N`, N from 0 on".into()),
         }
     }
@@ -124,9 +131,9 @@ enum Kind {
 }
 
 impl Machine {
-    /// The machine asked for; `cpu` is the processor to fall back on. `auto` takes the first GPU for work of a second or
-    /// more that fits into nine tenths of its free memory, and the processor where no GPU can be used, or where
-    /// [several ranks](crate::ranks) compute, which must choose alike.
+    /// The machine asked for; `cpu` is the processor to fall back on. `auto` takes a GPU for work of a second or more
+    /// that fits into nine tenths of its free memory, and the processor where no GPU can be used. [Several
+    /// ranks](crate::ranks) choose alike: GPUs if each of them has one.
     ///
     /// # Errors
     /// A GPU was asked for that cannot be used: why, in one line that offers the processor.
@@ -134,17 +141,16 @@ impl Machine {
         let mut unused = None;
         let kind = match choice {
             Choice::Cpu => Kind::Cpu(cpu),
-            Choice::Auto if work.seconds < START || launched().is_some() => Kind::Cpu(cpu),
-            Choice::Auto => {
-                let gpu = Kind::gpu(0, precision).and_then(|gpu| gpu.with_room(work.bytes));
-                gpu.unwrap_or_else(|Unusable { reason, absent }| {
+            Choice::Auto if work.seconds < START || !may_take_gpus() => Kind::Cpu(cpu),
+            Choice::Auto => match Kind::gpu(None, precision).and_then(|gpu| gpu.with_room(work.bytes)) {
+                Ok(gpu) => gpu,
+                Err(unusable) if launched().is_some() => return Err(unusable.into()),
+                Err(Unusable { reason, absent }) => {
                     unused = Some(reason).filter(|_| !absent);
                     Kind::Cpu(cpu)
-                })
-            }
-            Choice::Cuda(ordinal) => Kind::gpu(ordinal, precision).map_err(|Unusable { reason, .. }| {
-                Failure::new(format!("{reason}; `--device cpu` computes on the processor"))
-            })?,
+                }
+            },
+            Choice::Cuda(ordinal) => Kind::gpu(ordinal, precision)?,
         };
         Ok(Machine { kind, precision, unused })
     }
@@ -167,6 +173,24 @@ impl Machine {
     /// Whether it is a GPU.
     pub fn is_gpu(&self) -> bool {
         !matches!(self.kind, Kind::Cpu(_))
+    }
+
+    /// The GPU, if it is one.
+    #[cfg(feature = "nccl")]
+    pub(crate) fn gpu(&self) -> Option<&Arc<Device>> {
+        match &self.kind {
+            Kind::Cpu(_) => None,
+            Kind::Cuda(cuda) => Some(cuda.device()),
+        }
+    }
+
+    /// The threads of the processor, which does what a GPU does not.
+    pub fn threads(&self) -> usize {
+        match &self.kind {
+            Kind::Cpu(cpu) => cpu.threads(),
+            #[cfg(feature = "cuda")]
+            Kind::Cuda(_) => Cpu::new().threads(),
+        }
     }
 
     /// The parameters whose names are wanted, as they are now.
@@ -200,17 +224,11 @@ impl Machine {
         reads: impl Into<Reads>,
         seed: u64,
     ) -> Result<Box<dyn Replicas + 'a>, Error> {
-        let threads = match &self.kind {
-            #[cfg(feature = "cuda")]
-            Kind::Cuda(cuda) => match gpu_chain(problem, &dynamics) {
-                Some(chain) => {
-                    return Ok(Box::new(CudaReplicas::on(cuda.device(), problem, chain, reads.into(), seed)?));
-                }
-                None => Cpu::new().threads(),
-            },
-            Kind::Cpu(cpu) => cpu.threads(),
-        };
-        Ok(Box::new(Threads::new(threads, problem, dynamics, reads, seed)?))
+        #[cfg(feature = "cuda")]
+        if let (Kind::Cuda(cuda), Some(chain)) = (&self.kind, gpu_chain(problem, &dynamics)) {
+            return Ok(Box::new(CudaReplicas::on(cuda.device(), problem, chain, reads.into(), seed)?));
+        }
+        Ok(Box::new(Threads::new(self.threads(), problem, dynamics, reads, seed)?))
     }
 }
 
@@ -251,14 +269,34 @@ struct Unusable {
     absent: bool,
 }
 
+impl From<Unusable> for Failure {
+    fn from(Unusable { reason, .. }: Unusable) -> Failure {
+        Failure::new(format!("{reason}; `--device cpu` computes on the processor"))
+    }
+}
+
+/// Whether there is a GPU.
+pub(crate) fn has_gpu() -> bool {
+    #[cfg(feature = "cuda")]
+    return Device::count().is_ok_and(|count| count > 0);
+    #[cfg(not(feature = "cuda"))]
+    return false;
+}
+
+/// The number of the GPU that is this process's own: of ranks on one machine, each has the next one.
+#[cfg(feature = "cuda")]
+pub(crate) fn own_gpu() -> Result<usize, CudaError> {
+    Ok(local() % Device::count()?.max(1))
+}
+
 impl Kind {
     #[cfg(feature = "cuda")]
-    fn gpu(ordinal: usize, precision: Precision) -> Result<Kind, Unusable> {
+    fn gpu(ordinal: Option<usize>, precision: Precision) -> Result<Kind, Unusable> {
         let unusable = |error: CudaError| {
             let absent = matches!(error, CudaError::NoDriver | CudaError::NoDevice { .. });
             Unusable { reason: error.to_string(), absent }
         };
-        let cuda = Cuda::open(ordinal).map_err(unusable)?;
+        let cuda = ordinal.map_or_else(own_gpu, Ok).and_then(Cuda::open).map_err(unusable)?;
         Ok(Kind::Cuda(cuda.tf32(precision == Precision::Tf32)))
     }
 
@@ -281,7 +319,7 @@ impl Kind {
     }
 
     #[cfg(not(feature = "cuda"))]
-    fn gpu(_ordinal: usize, _precision: Precision) -> Result<Kind, Unusable> {
+    fn gpu(_ordinal: Option<usize>, _precision: Precision) -> Result<Kind, Unusable> {
         let reason = "this program was built without its CUDA backend (feature `cuda`)".into();
         Err(Unusable { reason, absent: true })
     }

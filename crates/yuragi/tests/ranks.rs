@@ -104,6 +104,25 @@ fn t24_examples_of_a_bound_are_shared() {
 }
 
 #[test]
+fn t19_annealed_chains_are_shared() {
+    if !mpirun() {
+        return;
+    }
+    let table = |scratch: &Scratch| {
+        let rows: String = (0..90).map(|i| format!("{},{},{},{}\n", i % 2, i / 2 % 2, i / 3 % 2, i / 5 % 2)).collect();
+        fs::write(scratch.join("bits.csv"), format!("a,b,c,d\n{rows}")).unwrap();
+    };
+    let fit = |kind: &[&str], units: &str| {
+        let common = ["bits.csv", "--units", units, "--epochs", "2", "--ais", "60", "--chains", "37", "--json"];
+        equal(table, &[&["fit"], kind, &common].concat());
+    };
+    fit(&["rbm", "--hidden", "5"], "binary");
+    fit(&["rbm", "--hidden", "5"], "spin");
+    fit(&["dbn", "--layers", "4,3"], "binary");
+    fit(&["dbm", "--layers", "4,3"], "binary");
+}
+
+#[test]
 fn what_goes_wrong_is_said_once() {
     if !mpirun() {
         return;

@@ -5,9 +5,15 @@ mod context;
 mod failure;
 mod memory;
 mod module;
+#[cfg(feature = "nccl")]
+mod nccl;
+#[cfg(feature = "nccl")]
+mod nccl_calls;
 mod stream;
 
 pub use context::{Description, Device};
 pub use memory::{Block, Pinned};
 pub use module::Function;
+#[cfg(feature = "nccl")]
+pub use nccl::Nccl;
 pub use stream::{Recording, Replay};

@@ -18,7 +18,7 @@ fn now(work: Work) -> Outcome {
     stream.synchronise()
 }
 
-fn copy_now(to: (u64, Side), from: (u64, Side), bytes: usize) -> Outcome {
+pub(super) fn copy_now(to: (u64, Side), from: (u64, Side), bytes: usize) -> Outcome {
     let stream = Stream::of(Handle::NULL)?;
     if bytes == 0 {
         return stream.synchronise();

@@ -36,6 +36,7 @@ mod machine;
 mod memory;
 mod messages;
 mod module;
+mod nccl;
 mod occupancy;
 mod pages;
 mod pointer;

@@ -169,7 +169,7 @@ impl Dbn {
         for (step, (down, up)) in (0..).zip(self.generative.iter().zip(&self.recognition)) {
             let fields = up.hidden_fields(&x)?;
             let mut above = fields.clone();
-            up.draw_hidden(&mut above, draws, step);
+            up.draw_hidden(&mut above, draws, (step, 0));
             add_log(up.hidden_units(), &above, &fields, -1.0, &mut log_weights);
             add_log(down.visible_units(), &x, &down.visible_fields(&above)?, 1.0, &mut log_weights);
             x = above;

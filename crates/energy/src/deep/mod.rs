@@ -174,6 +174,6 @@ fn upwards(
         }
         fields.extend(below.hidden_fields(rows)?);
     }
-    below.draw_hidden(&mut fields, draws, step);
+    below.draw_hidden(&mut fields, draws, (step, 0));
     Ok(fields)
 }

@@ -109,6 +109,30 @@ pub struct Replica {
     pub(crate) up: bool,
 }
 
+/// The bytes of a configuration: of two states eight in one, else one for each variable.
+pub(crate) fn packed(problem: &Problem) -> usize {
+    if problem.variables().states() == 2 { problem.len().div_ceil(8) } else { problem.len() }
+}
+
+/// Appends a configuration as so many bytes.
+pub(crate) fn pack(problem: &Problem, values: &[u8], bytes: &mut Vec<u8>) {
+    if problem.variables().states() == 2 {
+        let byte = |values: &[u8]| (0..).zip(values).fold(0, |byte, (place, &value)| byte | (value << place));
+        bytes.extend(values.chunks(8).map(byte));
+    } else {
+        bytes.extend_from_slice(values);
+    }
+}
+
+/// The configuration of as many bytes.
+pub(crate) fn unpack(problem: &Problem, bytes: &[u8]) -> Vec<u8> {
+    if problem.variables().states() == 2 {
+        (0..problem.len()).map(|k| (bytes[k / 8] >> (k % 8)) & 1).collect()
+    } else {
+        bytes.to_vec()
+    }
+}
+
 impl Replica {
     /// A read in the given configuration.
     ///
@@ -155,10 +179,17 @@ impl Replica {
         Self { up, ..self }
     }
 
-    /// Appends it as bytes: the direction, the values, the local fields.
-    pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
+    /// The bytes of [`write`](Self::write) for a problem: the direction, the values (eight in one of two states each), the
+    /// local fields.
+    pub(crate) fn bytes(problem: &Problem) -> [usize; 3] {
+        let n = problem.len();
+        [1, packed(problem), if keeps_fields(problem) { 4 * n } else { 0 }]
+    }
+
+    /// Appends it as bytes.
+    pub(crate) fn write(&self, problem: &Problem, bytes: &mut Vec<u8>) {
         bytes.push(self.up.into());
-        bytes.extend_from_slice(&self.values);
+        pack(problem, &self.values, bytes);
         bytes.extend(self.fields.iter().flat_map(|field| field.to_le_bytes()));
     }
 
@@ -167,13 +198,14 @@ impl Replica {
     /// # Errors
     /// Bytes that are none of this problem's.
     pub(crate) fn read(problem: &Problem, bytes: &[u8]) -> Result<Self, Error> {
-        let n = problem.len();
-        length("a state", bytes.len().min(1 + n), 1 + n)?;
-        let (values, fields) = bytes[1..].split_at(n);
-        problem.check(values)?;
-        length("the local fields", fields.len(), if keeps_fields(problem) { 4 * n } else { 0 })?;
+        let [direction, values, fields] = Self::bytes(problem);
+        length("a state", bytes.len(), direction + values + fields)?;
+        let (direction, rest) = bytes.split_at(direction);
+        let (values, fields) = rest.split_at(values);
+        let values = unpack(problem, values);
+        problem.check(&values)?;
         let fields = fields.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        Ok(Self { values: values.to_vec(), fields, up: bytes[0] != 0 })
+        Ok(Self { values, fields, up: direction != [0] })
     }
 
     /// Sums the local fields anew, so that rounding does not pile up.

@@ -80,12 +80,19 @@ impl Scratch {
     /// out\[r, j\] = bias\[j\] + Σ_i a\[r, i\] w\[i, j\]; no bias is 0.
     pub(crate) fn product(&mut self, a: &[f32], w: Matrix<'_>, bias: &[f32], out: &mut Vec<f32>) {
         out.resize(a.len() / w.rows * w.columns, 0.0);
-        vectorize(Product { a: Matrix::new(a, w.rows), w, bias, out, scratch: self });
+        vectorize(Product { a: Matrix::new(a, w.rows), w, bias, out, low: None, scratch: self });
+    }
+
+    /// [`product`](Self::product) of values of units. Where all are draws, a row's product does not depend on other rows.
+    pub(crate) fn product_of(&mut self, units: Units, a: &[f32], w: Matrix<'_>, bias: &[f32], out: &mut Vec<f32>) {
+        out.resize(a.len() / w.rows * w.columns, 0.0);
+        let low = Some(units.two_state().0);
+        vectorize(Product { a: Matrix::new(a, w.rows), w, bias, out, low, scratch: self });
     }
 
     /// out\[i, j\] = Σ_r a\[r, i\] b\[r, j\].
     pub(crate) fn outer(&mut self, a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32]) {
-        vectorize(Product { a: a.turned(), w: b, bias: &[], out, scratch: self });
+        vectorize(Product { a: a.turned(), w: b, bias: &[], out, low: None, scratch: self });
     }
 }
 
@@ -94,10 +101,25 @@ pub(crate) fn means(units: Units, fields: &mut [f32]) {
     vectorize(Means { units, fields });
 }
 
-/// Fields of two-state units become draws: row r of `columns` units as read r, unit i as site `first` + i of sweep
+/// Fields of two-state units become draws: row r of `columns` units as read `read` + r, unit i as site `first` + i of sweep
 /// `step`. The draws are those of [`Draws::chance`] with the probability [`threshold`]\(σ(s·field)).
-pub(crate) fn draw(units: Units, fields: &mut [f32], columns: usize, draws: Draws, (step, first): (u32, u32)) {
-    vectorize(Draw { units, fields, columns, draws, step, first });
+pub(crate) fn draw(
+    units: Units,
+    fields: &mut [f32],
+    columns: usize,
+    draws: Draws,
+    (step, first, read): (u32, u32, u32),
+) {
+    // Rows before the first whole group of reads, then groups.
+    let lead = read as usize % GROUP;
+    let head = if lead == 0 { 0 } else { fields.len().min((GROUP - lead) * columns) };
+    let (head, fields) = fields.split_at_mut(head);
+    let group = read / GROUP as u32;
+    if !head.is_empty() {
+        vectorize(Draw { units, fields: head, columns, draws, step, first, group, lead });
+    }
+    let group = group + u32::from(lead != 0);
+    vectorize(Draw { units, fields, columns, draws, step, first, group, lead: 0 });
 }
 
 struct Product<'a> {
@@ -106,6 +128,8 @@ struct Product<'a> {
     /// No values: 0.
     bias: &'a [f32],
     out: &'a mut [f32],
+    /// The lower of the two values that `a` may hold.
+    low: Option<f32>,
     scratch: &'a mut Scratch,
 }
 
@@ -114,9 +138,9 @@ impl Task for Product<'_> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { a, w, bias, out, scratch: Scratch { wide, narrow, copy, ones } } = self;
+        let Self { a, w, bias, out, low, scratch: Scratch { wide, narrow, copy, ones } } = self;
         let (inner, columns) = (w.rows, w.columns);
-        if let Some(low) = ones.find(a) {
+        if let Some(low) = ones.find(a, low) {
             wide.resize(inner, [0.0; WIDE]);
             for start in (0..columns).step_by(WIDE) {
                 let width = w.pack(start, wide);
@@ -199,10 +223,12 @@ struct Ones {
 }
 
 impl Ones {
-    /// The lower of the two values; `None` if there are other values, or so many ones that products are as fast.
+    /// The lower of the two values, unless it is known; `None` if there are other values, or so many ones that products are
+    /// as fast. These give zeros and ones the same sums, but not spins: if they are known to be spins, they are summed one way
+    /// however many are up.
     #[inline(always)]
-    fn find(&mut self, a: Matrix<'_>) -> Option<f32> {
-        let low = if a.values.contains(&0.0) { 0.0 } else { -1.0 };
+    fn find(&mut self, a: Matrix<'_>, known: Option<f32>) -> Option<f32> {
+        let low = known.unwrap_or(if a.values.contains(&0.0) { 0.0 } else { -1.0 });
         let mut filled = 0;
         for part in a.values.chunks(1 << 12) {
             if part.iter().map(|&x| u32::from(x != low && x != 1.0)).sum::<u32>() != 0 {
@@ -210,7 +236,7 @@ impl Ones {
             }
             filled += part.iter().map(|&x| u32::from(x == 1.0)).sum::<u32>() as usize;
         }
-        if filled > a.values.len() / 3 * 2 {
+        if filled > a.values.len() / 3 * 2 && known != Some(-1.0) {
             return None;
         }
         let width = if a.turned { a.rows } else { a.columns };
@@ -397,6 +423,9 @@ struct Draw<'a> {
     draws: Draws,
     step: u32,
     first: u32,
+    /// The first row's group of reads, and its place there.
+    group: u32,
+    lead: usize,
 }
 
 impl Task for Draw<'_> {
@@ -404,7 +433,7 @@ impl Task for Draw<'_> {
 
     #[inline(always)]
     fn run(self) {
-        for (group, fields) in (0..).zip(self.fields.chunks_mut(GROUP * self.columns)) {
+        for (group, fields) in (self.group..).zip(self.fields.chunks_mut(GROUP * self.columns)) {
             for start in (0..self.columns).step_by(COLUMNS) {
                 let width = COLUMNS.min(self.columns - start);
                 let site = self.first.wrapping_add(start as u32);
@@ -428,8 +457,9 @@ impl Task for Draw<'_> {
                         }
                     }
                     for place in 0..4 {
-                        let read = byte + 8 * place;
-                        let at = read * self.columns + start;
+                        let read: usize = byte + 8 * place;
+                        let Some(row) = read.checked_sub(self.lead) else { continue };
+                        let at = row * self.columns + start;
                         let Some(row) = fields.get_mut(at..at + width) else { break };
                         let read = (GROUP as u32 * group).wrapping_add(read as u32);
                         let mut digits = [0i32; COLUMNS];

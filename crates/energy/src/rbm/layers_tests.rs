@@ -77,10 +77,32 @@ fn products_are_their_sums_whatever_the_values() {
 }
 
 #[test]
+fn a_draws_product_is_that_of_its_row_alone() {
+    let (inner, columns) = (33, 70);
+    let (w, bias) = (normal(inner * columns, 1), normal(columns, 2));
+    for units in KINDS {
+        let (low, high, _) = units.two_state();
+        // Few ones, many, and nothing else, in one batch.
+        let rows = [0.9, -0.9, -9.0].map(|least| {
+            normal(inner, 3).into_iter().map(|x| if x > least { high } else { low }).collect::<Vec<f32>>()
+        });
+        let (mut all, mut one) = (Vec::new(), Vec::new());
+        for batch in [&[0, 1, 2][..], &[1, 2, 2, 2], &[0, 0, 0, 1]] {
+            let values: Vec<f32> = batch.iter().flat_map(|&row: &usize| rows[row].clone()).collect();
+            Scratch::default().product_of(units, &values, Matrix::new(&w, columns), &bias, &mut all);
+            for (found, &row) in all.chunks(columns).zip(batch) {
+                Scratch::default().product_of(units, &rows[row], Matrix::new(&w, columns), &bias, &mut one);
+                assert_eq!(found, one);
+            }
+        }
+    }
+}
+
+#[test]
 fn draws_are_those_of_each_unit_alone() {
     let draws = Draws::new(3);
     for units in KINDS {
-        for (rows, columns) in [(1, 1), (5, 16), (32, 20), (33, 3), (70, 37)] {
+        for (rows, columns, first) in [(1, 1, 0), (5, 16, 30), (32, 20, 0), (33, 3, 9), (70, 37, 95), (2, 4, 64)] {
             let mut fields = normal(rows * columns, 5);
             // Certain, impossible, and nothing at all.
             fields[0] = 200.0;
@@ -91,12 +113,12 @@ fn draws_are_those_of_each_unit_alone() {
             let (low, high, scale) = units.two_state();
             let expected: Vec<f32> = (0..rows * columns)
                 .map(|at| {
-                    let (read, site) = ((at / columns) as u32, 7 + (at % columns) as u32);
+                    let (read, site) = (first + (at / columns) as u32, 7 + (at % columns) as u32);
                     let up = draws.chance(9, site, Stream::Unit, read, threshold(sigmoid(scale * fields[at])));
                     if up { high } else { low }
                 })
                 .collect();
-            draw(units, &mut fields, columns, draws, (9, 7));
+            draw(units, &mut fields, columns, draws, (9, 7, first));
             assert_eq!(fields, expected);
         }
     }

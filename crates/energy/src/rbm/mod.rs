@@ -230,12 +230,13 @@ impl Rbm {
 
     /// [`hidden_fields`](Self::hidden_fields) of whole rows.
     pub(crate) fn hidden_fields_to(&self, fields: &mut Vec<f32>, v: &[f32], scratch: &mut Scratch) {
-        scratch.product(v, Matrix::new(&self.weights, self.hidden), &self.hidden_bias, fields);
+        scratch.product_of(self.visible_units, v, Matrix::new(&self.weights, self.hidden), &self.hidden_bias, fields);
     }
 
     /// [`visible_fields`](Self::visible_fields) of whole rows.
     pub(crate) fn visible_fields_to(&self, fields: &mut Vec<f32>, h: &[f32], scratch: &mut Scratch) {
-        scratch.product(h, Matrix::new(&self.weights, self.hidden).turned(), &self.visible_bias, fields);
+        let turned = Matrix::new(&self.weights, self.hidden).turned();
+        scratch.product_of(self.hidden_units, h, turned, &self.visible_bias, fields);
     }
 
     /// ⟨h⟩ given v: tanh of the field of spins, σ of that of 0/1 units.
@@ -264,7 +265,7 @@ impl Rbm {
     /// Values that are not whole rows.
     pub fn sample_hidden(&self, v: &[f32], draws: Draws, step: u32) -> Result<Vec<f32>, Error> {
         let mut fields = self.hidden_fields(v)?;
-        self.draw_hidden(&mut fields, draws, step);
+        self.draw_hidden(&mut fields, draws, (step, 0));
         Ok(fields)
     }
 
@@ -274,7 +275,7 @@ impl Rbm {
     /// Values that are not whole rows of hidden units.
     pub fn sample_visible(&self, h: &[f32], draws: Draws, step: u32) -> Result<Vec<f32>, Error> {
         let mut fields = self.visible_fields(h)?;
-        self.draw_visible(&mut fields, draws, step);
+        self.draw_visible(&mut fields, draws, (step, 0));
         Ok(fields)
     }
 
@@ -307,39 +308,45 @@ impl Rbm {
             }
             let step = first.wrapping_add(step);
             self.hidden_fields_to(h, v, scratch);
-            self.draw_hidden(h, draws, step);
+            self.draw_hidden(h, draws, (step, 0));
             self.visible_fields_to(v, h, scratch);
-            self.draw_visible(v, draws, step);
+            self.draw_visible(v, draws, (step, 0));
         }
         Ok(())
     }
 
-    /// Hidden fields become draws: row r as read r, unit j as site `visible` + j.
-    pub(crate) fn draw_hidden(&self, fields: &mut [f32], draws: Draws, step: u32) {
-        sample(self.hidden_units, fields, self.hidden, draws, (step, self.visible as u32));
+    /// Hidden fields become draws of a step: row r as read `read` + r, unit j as site `visible` + j.
+    pub(crate) fn draw_hidden(&self, fields: &mut [f32], draws: Draws, (step, read): (u32, u32)) {
+        sample(self.hidden_units, fields, self.hidden, draws, (step, self.visible as u32, read));
     }
 
-    /// Visible fields become draws: row r as read r, unit i as site i.
-    pub(crate) fn draw_visible(&self, fields: &mut [f32], draws: Draws, step: u32) {
-        sample(self.visible_units, fields, self.visible, draws, (step, 0));
+    /// Visible fields become draws of a step: row r as read `read` + r, unit i as site i.
+    pub(crate) fn draw_visible(&self, fields: &mut [f32], draws: Draws, (step, read): (u32, u32)) {
+        sample(self.visible_units, fields, self.visible, draws, (step, 0, read));
     }
 
     /// Rows of a uniform (two-state units) or standard normal start.
     pub(crate) fn start(&self, rows: u32, draws: Draws) -> Vec<f32> {
         // Fields of 0.
         let mut v = alloc::vec![0.0; rows as usize * self.visible];
-        self.draw_visible(&mut v, draws, u32::MAX);
+        self.draw_visible(&mut v, draws, (u32::MAX, 0));
         v
     }
 }
 
-/// Replaces the fields of rows of `columns` units by draws: row r as read r, unit i as site `site` + i.
-pub(crate) fn sample(units: Units, fields: &mut [f32], columns: usize, draws: Draws, (step, site): (u32, u32)) {
+/// Replaces the fields of rows of `columns` units by draws: row r as read `first` + r, unit i as site `site` + i.
+pub(crate) fn sample(
+    units: Units,
+    fields: &mut [f32],
+    columns: usize,
+    draws: Draws,
+    (step, site, first): (u32, u32, u32),
+) {
     if units != Units::Gaussian {
-        return layers::draw(units, fields, columns, draws, (step, site));
+        return layers::draw(units, fields, columns, draws, (step, site, first));
     }
     let mut noise = alloc::vec![0.0; columns];
-    for (read, row) in (0..).zip(fields.chunks_mut(columns)) {
+    for (read, row) in (first..).zip(fields.chunks_mut(columns)) {
         // A stream of its own for each read, a part of it for each step.
         let [low, high]: [u32; 2] = draws.key();
         fill::normal([low ^ 0x9a55, high ^ read], 0x6a55, u64::from(step) << 24, &mut noise);

@@ -4,9 +4,14 @@ use super::layers::{Scratch, log_sums};
 use super::{Rbm, Units};
 use crate::draw::Draws;
 use crate::error::{Error, length, range};
+use crate::parallel::beside;
 use crate::sampler::{Hook, report};
+use crate::shares;
 use crate::statistics::{Estimate, log_expectation};
 use alloc::vec::Vec;
+use core::ops::Range;
+use core::sync::atomic::{AtomicBool, Ordering};
+use yuragi_graph::{Alone, Collective};
 use yuragi_numeric::special::{Sum, log_sum_exp};
 
 /// The largest layer whose states are enumerated.
@@ -116,24 +121,42 @@ pub fn annealed_log_z(
     seed: u64,
     hook: Hook<'_>,
 ) -> Result<Estimate, Error> {
+    annealed_log_z_on((&Alone, 1), rbm, base, (steps, chains), seed, hook)
+}
+
+/// [`annealed_log_z`] with the chains shared out among ranks, and those of each rank among so many threads, which takes the
+/// feature `std`. A chain draws by its number, so that the estimate is the same, bit for bit, on any number of both; 8 bytes
+/// a chain are sent, when all have ended.
+///
+/// ```
+/// use yuragi_energy::{rbm::{Rbm, Units, partition::{annealed_log_z, annealed_log_z_on}}, sampler::quiet};
+/// use yuragi_graph::Alone; // one rank; others come from an engine such as MPI
+/// let mut rbm = Rbm::new(6, 4, Units::Binary, Units::Binary)?;
+/// rbm.randomize(0.5, 1);
+/// let alone = annealed_log_z(&rbm, &rbm.visible_bias, (100, 50), 1, &mut quiet)?;
+/// assert_eq!(annealed_log_z_on((&Alone, 3), &rbm, &rbm.visible_bias, (100, 50), 1, &mut quiet)?, alone);
+/// # Ok::<(), yuragi_energy::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of [`annealed_log_z`], cancelled on all ranks if on one, or a rank that is gone.
+pub fn annealed_log_z_on(
+    (collective, threads): (&dyn Collective, usize),
+    rbm: &Rbm,
+    base: &[f32],
+    (steps, chains): (u32, u32),
+    seed: u64,
+    hook: Hook<'_>,
+) -> Result<Estimate, Error> {
     let path = Path::new(rbm, base, steps)?;
     range("the number of chains", chains.into(), chains > 0, "at least 1")?;
-    let draws = Draws::new(seed);
-    let mut v = base.repeat(chains as usize);
-    rbm.draw_visible(&mut v, draws, 0);
-    let mut log_weights = alloc::vec![0.0; chains as usize];
-    let (mut hidden, mut scratch) = (Vec::new(), Scratch::default());
-    for step in 1..=steps {
-        rbm.hidden_fields_to(&mut hidden, &v, &mut scratch);
-        path.add_log_ratios(step, &v, &hidden, 1.0, &mut log_weights);
-        if step < steps {
-            path.gibbs(step, &mut v, &mut hidden, (draws, step), &mut scratch);
-        }
-        report(hook, step.into(), steps.into())?;
-    }
-    let ratio = log_expectation(&log_weights);
+    let here = |own: Range<usize>| path.run(own, threads, Draws::new(seed), hook);
+    let ratio = log_expectation(&shares::numbers(collective, (chains as usize, 1), here)?);
     Ok(Estimate { value: path.log_z0() + ratio.value, error: ratio.error })
 }
+
+/// Chains that are worth a thread.
+const FEW: usize = 4;
 
 /// The distributions p_β(v) ∝ exp(((1−β)b_A + βb)ᵀv) Π_j Σ_h exp(β(c_j + Σ_i W_ij v_i)h), β = k/steps.
 pub(super) struct Path<'a> {
@@ -151,6 +174,48 @@ impl<'a> Path<'a> {
         length("the base biases", base.len(), rbm.visible)?;
         range("the number of steps", steps.into(), steps > 0, "at least 1")?;
         Ok(Self { rbm, base, steps })
+    }
+
+    /// The log-weights of the chains of these numbers, on at most so many threads.
+    fn run(&self, chains: Range<usize>, threads: usize, draws: Draws, hook: Hook<'_>) -> Result<Vec<f64>, Error> {
+        let parts = threads.clamp(1, chains.len().div_ceil(FEW).max(1));
+        let end = |part: usize| chains.start + chains.len() * part / parts;
+        let (stopped, total) = (AtomicBool::new(false), self.steps.into());
+        let here = || {
+            self.chains(end(0)..end(1), draws, &mut |step| {
+                report(hook, step.into(), total).inspect_err(|_| stopped.store(true, Ordering::Relaxed))
+            })
+        };
+        let there = |part: usize| {
+            self.chains(end(part)..end(part + 1), draws, &mut |_| {
+                if stopped.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+            })
+        };
+        let found: Result<Vec<Vec<f64>>, Error> = beside(here, (1..parts).collect(), &there).into_iter().collect();
+        Ok(found?.concat())
+    }
+
+    /// The log-weights of the chains of these numbers; `after` hears of each step.
+    fn chains(
+        &self,
+        numbers: Range<usize>,
+        draws: Draws,
+        after: &mut dyn FnMut(u32) -> Result<(), Error>,
+    ) -> Result<Vec<f64>, Error> {
+        let (rbm, first) = (self.rbm, numbers.start as u32);
+        let mut v = self.base.repeat(numbers.len());
+        rbm.draw_visible(&mut v, draws, (0, first));
+        let mut log_weights = alloc::vec![0.0; numbers.len()];
+        let (mut hidden, mut scratch) = (Vec::new(), Scratch::default());
+        for step in 1..=self.steps {
+            rbm.hidden_fields_to(&mut hidden, &v, &mut scratch);
+            self.add_log_ratios(step, &v, &hidden, 1.0, &mut log_weights);
+            if step < self.steps {
+                self.gibbs(step, (&mut v, &mut hidden), draws, (step, first), &mut scratch);
+            }
+            after(step)?;
+        }
+        Ok(log_weights)
     }
 
     /// ln Z at β = 0.
@@ -177,23 +242,23 @@ impl<'a> Path<'a> {
         }
     }
 
-    /// One step of block Gibbs sampling under p_k from v, whose hidden fields are given; draws of sweep `sweep`.
+    /// One step of block Gibbs sampling under p_k from v, whose hidden fields are given; draws of a sweep, from a read on.
     pub(super) fn gibbs(
         &self,
         k: u32,
-        v: &mut Vec<f32>,
-        hidden: &mut [f32],
-        (draws, sweep): (Draws, u32),
+        (v, hidden): (&mut Vec<f32>, &mut [f32]),
+        draws: Draws,
+        (sweep, first): (u32, u32),
         scratch: &mut Scratch,
     ) {
         let share = self.beta(k) as f32;
         hidden.iter_mut().for_each(|x| *x *= share);
-        self.rbm.draw_hidden(hidden, draws, sweep);
+        self.rbm.draw_hidden(hidden, draws, (sweep, first));
         self.rbm.visible_fields_to(v, hidden, scratch);
         for row in v.chunks_mut(self.rbm.visible) {
             // (1−β)b_A + β(b + Wh)
             row.iter_mut().zip(self.base).for_each(|(x, base)| *x = (1.0 - share) * base + share * *x);
         }
-        self.rbm.draw_visible(v, draws, sweep);
+        self.rbm.draw_visible(v, draws, (sweep, first));
     }
 }

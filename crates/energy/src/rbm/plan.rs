@@ -10,11 +10,15 @@ use super::{Rbm, Units};
 use crate::draw::{Draws, Stream};
 use crate::error::{Error, length, range};
 use crate::sampler::{Hook, report};
+use crate::shares;
 use crate::statistics::{Estimate, log_expectation};
 use alloc::string::ToString;
 use alloc::vec::Vec;
+use core::ops::Range;
 use yuragi_graph::op::{Distribution, MatMul};
-use yuragi_graph::{Backend, Builder, DType, Graph, HostTensor, Init, Params, Plan, Shape, Slice, SliceMut, Tensor};
+use yuragi_graph::{
+    Alone, Backend, Builder, Collective, DType, Graph, HostTensor, Init, Params, Plan, Shape, Slice, SliceMut, Tensor,
+};
 
 /// A learner whose machine is on a backend.
 ///
@@ -152,17 +156,48 @@ pub fn annealed_log_z<B: Backend>(
     backend: &B,
     rbm: &Rbm,
     base: &[f32],
+    effort: (u32, u32),
+    seed: u64,
+    hook: Hook<'_>,
+) -> Result<Estimate, Error> {
+    annealed_log_z_on((&Alone, backend), rbm, base, effort, seed, hook)
+}
+
+/// [`annealed_log_z`] with the chains shared out among ranks, as
+/// [`partition::annealed_log_z_on`](super::partition::annealed_log_z_on) does it. Each draw is of its chain's number; the
+/// estimate is the same bits on any number of ranks where a product's row does not depend on the number of rows.
+///
+/// # Errors
+/// Those of [`annealed_log_z`], cancelled on all ranks if on one, or a rank that is gone.
+pub fn annealed_log_z_on<B: Backend>(
+    (collective, backend): (&dyn Collective, &B),
+    rbm: &Rbm,
+    base: &[f32],
     (steps, chains): (u32, u32),
     seed: u64,
     hook: Hook<'_>,
 ) -> Result<Estimate, Error> {
     let path = super::partition::Path::new(rbm, base, steps)?;
     range("the number of chains", chains.into(), chains > 0, "at least 1")?;
-    let (draws, count) = (Draws::new(seed), chains as usize);
-    let graph = annealing(rbm, count).map_err(device)?;
+    let here = |own| chains_of(backend, (rbm, base), (steps, chains), own, Draws::new(seed), hook);
+    let ratio = log_expectation(&shares::numbers(collective, (chains as usize, 1), here)?);
+    Ok(Estimate { value: path.log_z0() + ratio.value, error: ratio.error })
+}
+
+/// The log-weights of some of all chains.
+fn chains_of<B: Backend>(
+    backend: &B,
+    (rbm, base): (&Rbm, &[f32]),
+    (steps, chains): (u32, u32),
+    own: Range<usize>,
+    draws: Draws,
+    hook: Hook<'_>,
+) -> Result<Vec<f64>, Error> {
+    let count = own.len();
+    let graph = annealing(rbm, chains as usize, own.clone()).map_err(device)?;
     let mut params = parameters(rbm)?;
     let mut start = base.repeat(count);
-    rbm.draw_visible(&mut start, draws, 0);
+    rbm.draw_visible(&mut start, draws, (0, own.start as u32));
     insert(&mut params, CHAINS, &[count, rbm.visible()], start)?;
     insert(&mut params, BASE, &[1, rbm.visible()], base.to_vec())?;
     let plan = backend.compile(&graph).map_err(device)?;
@@ -177,8 +212,7 @@ pub fn annealed_log_z<B: Backend>(
         log_weights.iter_mut().zip(&change).for_each(|(sum, change)| *sum += f64::from(*change));
         report(hook, step.into(), steps.into())?;
     }
-    let ratio = log_expectation(&log_weights);
-    Ok(Estimate { value: path.log_z0() + ratio.value, error: ratio.error })
+    Ok(log_weights)
 }
 
 const WEIGHTS: &str = "weights";
@@ -213,6 +247,8 @@ pub(crate) struct Machine<'g> {
     pub units: [Units; 2],
     pub weights: Tensor<'g>,
     pub biases: [Tensor<'g>; 2],
+    /// Which of so many rows draw; they are all, unless it is said.
+    share: Option<(usize, Range<usize>)>,
 }
 
 impl<'g> Machine<'g> {
@@ -221,7 +257,7 @@ impl<'g> Machine<'g> {
         let (n, m) = (rbm.visible(), rbm.hidden());
         let biases = [param(VISIBLE_BIAS, &[1, n]), param(HIDDEN_BIAS, &[1, m])];
         let units = [rbm.visible_units(), rbm.hidden_units()];
-        Self { b, key, units, weights: param(WEIGHTS, &[n, m]), biases }
+        Self { b, key, units, weights: param(WEIGHTS, &[n, m]), biases, share: None }
     }
 
     /// c + vW.
@@ -237,12 +273,22 @@ impl<'g> Machine<'g> {
     /// One draw of each unit, of a random stream.
     fn draw(&self, units: Units, fields: Tensor<'g>, stream: u32) -> Tensor<'g> {
         if units == Units::Gaussian {
-            return fields + self.b.random(Distribution::Normal, self.key, stream, &fields.shape());
+            return fields + self.random(Distribution::Normal, stream, &fields.shape());
         }
         let (low, high, factor) = units.two_state();
-        let up =
-            self.b.random(Distribution::Uniform, self.key, stream, &fields.shape()).less((fields * factor).sigmoid());
+        let up = self.random(Distribution::Uniform, stream, &fields.shape()).less((fields * factor).sigmoid());
         up * (high - low) + low
+    }
+
+    /// Random numbers of the rows, as they are among all rows.
+    fn random(&self, law: Distribution, stream: u32, shape: &[usize]) -> Tensor<'g> {
+        match &self.share {
+            Some((all, own)) if *all != own.len() => {
+                let shape: Vec<usize> = core::iter::once(*all).chain(shape[1..].iter().copied()).collect();
+                self.b.random(law, self.key, stream, &shape).slice(0, own.start, own.end)
+            }
+            _ => self.b.random(law, self.key, stream, shape),
+        }
     }
 
     /// Block Gibbs sampling from v, of the random streams from `first` on, two a step.
@@ -360,14 +406,15 @@ impl<'g> Machine<'g> {
     }
 }
 
-/// One step of annealing: the change of each chain's log-weight between two inverse temperatures, then a step of Gibbs
-/// sampling at the second.
-fn annealing(rbm: &Rbm, chains: usize) -> Result<Graph, yuragi_graph::BuildError> {
+/// One step of annealing some of all chains: the change of each one's log-weight between two inverse temperatures, then a
+/// step of Gibbs sampling at the second.
+fn annealing(rbm: &Rbm, all: usize, own: Range<usize>) -> Result<Graph, yuragi_graph::BuildError> {
     let builder = Builder::new();
     let b = &builder;
     let key = b.input("key", &[2], DType::U32);
     let betas = b.input("betas", &[1, 2], DType::F32);
-    let machine = Machine::new(b, rbm, key);
+    let chains = own.len();
+    let machine = Machine { share: Some((all, own)), ..Machine::new(b, rbm, key) };
     let base = b.param(BASE, &[1, rbm.visible()], DType::F32, Init::Constant(0.0));
     let v = b.param(CHAINS, &[chains, rbm.visible()], DType::F32, Init::Constant(0.0));
     let [before, beta] = [betas.slice(1, 0, 1), betas.slice(1, 1, 2)];

@@ -85,7 +85,7 @@ fn reversed(rbm: &Rbm, base: &[f32], starts: &[f32], steps: u32, seed: u64, hook
     let (mut hidden, mut scratch) = (Vec::new(), Scratch::default());
     rbm.hidden_fields_to(&mut hidden, &v, &mut scratch);
     for (done, k) in (1..).zip((1..=steps).rev()) {
-        path.gibbs(k, &mut v, &mut hidden, (draws, k), &mut scratch);
+        path.gibbs(k, (&mut v, &mut hidden), draws, (k, 0), &mut scratch);
         rbm.hidden_fields_to(&mut hidden, &v, &mut scratch);
         path.add_log_ratios(k, &v, &hidden, -1.0, &mut sums);
         report(hook, done, steps.into())?;

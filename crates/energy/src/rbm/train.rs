@@ -156,7 +156,7 @@ impl Trainer {
         layers::means(rbm.hidden_units(), positive);
         // Sites of their own for the data's hidden units beside those of persistent chains.
         let site = if persistent { rbm.visible() + rbm.hidden() } else { rbm.visible() };
-        super::sample(rbm.hidden_units(), hidden, rbm.hidden(), draws, (first, site as u32));
+        super::sample(rbm.hidden_units(), hidden, rbm.hidden(), draws, (first, site as u32, 0));
         rbm.visible_fields_to(model, hidden, scratch);
         means.clone_from(model);
         layers::means(rbm.visible_units(), means);
@@ -165,7 +165,7 @@ impl Trainer {
             rbm.gibbs_to(chains, hidden, steps, (draws, first), scratch, going)?;
             chains
         } else {
-            rbm.draw_visible(model, draws, first);
+            rbm.draw_visible(model, draws, (first, 0));
             rbm.gibbs_to(model, hidden, steps - 1, (draws, first.wrapping_add(1)), scratch, going)?;
             model
         };

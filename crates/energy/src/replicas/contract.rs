@@ -1,9 +1,11 @@
-use super::reads::{Betas, Reads};
+use super::reads::{Betas, Reads, parents};
 use crate::draw::Draws;
 use crate::dynamics::Replica;
-use crate::error::{Error, index};
+use crate::error::{Error, index, length};
 use crate::problem::Problem;
 use alloc::vec::Vec;
+use core::ops::Range;
+use yuragi_graph::{Alone, Collective};
 
 /// All-coupled problems sum their local fields anew before every sweep whose number is a multiple of this.
 pub const REFRESH: u32 = 128;
@@ -16,7 +18,7 @@ pub const REFRESH: u32 = 128;
 /// sites and which are summed anew by [`REFRESH`].
 ///
 /// Samplers need no more. Annealing is sweeps; the work of a protocol is [`energies`](Self::energies) between them;
-/// population annealing adds [`resample`](Self::resample). Replica exchange moves temperatures, not configurations: it
+/// population annealing adds [`branch`](Self::branch), which is a [`resample`](Self::resample) where one rank holds all. Replica exchange moves temperatures, not configurations: it
 /// sweeps at [`Betas::Each`] and decides by [`kept_energies`](Self::kept_energies), one number a slot. Where a batch is
 /// parted, such as over threads or devices, [`state`](Self::state) and [`set_state`](Self::set_state) carry slots across.
 pub trait Replicas {
@@ -64,6 +66,39 @@ pub trait Replicas {
     /// # Errors
     /// `parents` not as long as there are reads, or a parent that does not exist.
     fn resample(&mut self, parents: &[u32]) -> Result<(), Error>;
+
+    /// The ranks that share the slots out: one, unless the batch says otherwise.
+    fn collective(&self) -> &dyn Collective {
+        &Alone
+    }
+
+    /// The slots that this rank holds.
+    fn share(&self) -> Range<usize> {
+        0..self.len()
+    }
+
+    /// E of every read of this rank's share.
+    ///
+    /// # Errors
+    /// `energies` not as long as the share.
+    fn share_energies(&mut self, energies: &mut [f64]) -> Result<(), Error> {
+        self.energies(energies)
+    }
+
+    /// Replaces all slots by children of what they held, in order: so many of each slot of this rank's share, the first of
+    /// them in slot `first`. A label goes with each slot.
+    ///
+    /// # Errors
+    /// `children` or `labels` not as long as the share, or children of all ranks that are not as many as there are reads.
+    fn branch(&mut self, children: &[u32], first: usize, labels: &mut Vec<u32>) -> Result<(), Error> {
+        length("the numbers of children", children.len(), self.len())?;
+        length("the labels", labels.len(), self.len())?;
+        let parents = parents(children);
+        length("the children", first + parents.len(), self.len())?;
+        self.resample(&parents)?;
+        *labels = parents.iter().map(|&parent| labels[parent as usize]).collect();
+        Ok(())
+    }
 
     /// Copies out the configuration of slot `slot`.
     ///

@@ -29,6 +29,7 @@ pub use batch::{batch, group};
 pub use bits::BitReplicas;
 pub use contract::{REFRESH, Replicas};
 pub use ranks::Ranks;
+pub(crate) use reads::parents;
 pub use reads::{Betas, Reads};
 pub use scalar::ScalarReplicas;
 pub use threads::Threads;

@@ -1,7 +1,7 @@
 use super::contract::Replicas;
 use super::reads::{Betas, Reads, check_parents};
 use crate::draw::Draws;
-use crate::dynamics::Replica;
+use crate::dynamics::{Replica, pack, packed, unpack};
 use crate::error::{Error, index, length};
 use crate::problem::Problem;
 use alloc::boxed::Box;
@@ -14,8 +14,8 @@ use yuragi_graph::{Collective, Lost};
 /// Reads shared out among ranks, each of which sweeps its own: the same reads on any number of them.
 ///
 /// Every rank runs the same sampler on such a batch. Sweeps need no word between them; energies, and at last the
-/// configurations, are gathered on all ranks, and [`resample`](Replicas::resample) moves only what a slot of another rank
-/// is to hold. Ranks without a read take part as well.
+/// configurations, are gathered on all ranks, and [`resample`](Replicas::resample) and [`branch`](Replicas::branch) move only
+/// what a slot of another rank is to hold, once to each rank, spins as bits. Ranks without a read take part as well.
 ///
 /// ```
 /// use yuragi_energy::{Bonds, Problem, dynamics::Metropolis, replicas::{Ranks, Replicas, batch, group}};
@@ -96,6 +96,14 @@ impl core::fmt::Debug for Ranks<'_> {
     }
 }
 
+/// The bytes before each state that moves: how many children, and their label.
+const HEAD: usize = 8;
+
+/// What two ranges have in common.
+fn common(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
+    a.start.max(b.start)..a.end.min(b.end)
+}
+
 impl From<Lost> for Error {
     fn from(lost: Lost) -> Self {
         Self::Device(alloc::string::ToString::to_string(&lost))
@@ -155,7 +163,7 @@ impl Replicas for Ranks<'_> {
         for (to, parcel) in parcels.iter_mut().enumerate().filter(|(to, _)| *to != rank) {
             for slot in foreign(to, rank) {
                 if let Some(own) = &self.own {
-                    own.state(slot - slots.start)?.write(parcel);
+                    own.state(slot - slots.start)?.write(self.problem, parcel);
                 }
             }
         }
@@ -181,6 +189,77 @@ impl Replicas for Ranks<'_> {
         Ok(())
     }
 
+    fn collective(&self) -> &dyn Collective {
+        self.collective
+    }
+
+    fn share(&self) -> Range<usize> {
+        self.slots()
+    }
+
+    fn share_energies(&mut self, energies: &mut [f64]) -> Result<(), Error> {
+        length("the energies", energies.len(), self.slots().len())?;
+        self.own.as_mut().map_or(Ok(()), |own| own.energies(energies))
+    }
+
+    fn branch(&mut self, children: &[u32], first: usize, labels: &mut Vec<u32>) -> Result<(), Error> {
+        let (rank, slots) = (self.collective.rank(), self.slots());
+        length("the numbers of children", children.len(), slots.len())?;
+        length("the labels", labels.len(), slots.len())?;
+        self.gathered.replace(None);
+        // Where the children of each slot go.
+        let mut end = first;
+        let born: Vec<Range<usize>> = children
+            .iter()
+            .map(|&count| {
+                let start = end;
+                end += count as usize;
+                start..end
+            })
+            .collect();
+        length("the children", self.len().max(end), self.len())?;
+        // A parcel tells of each configuration that moves how often and with which label it comes, then what it is.
+        let mut parcels = alloc::vec![Vec::new(); self.shares.len()];
+        for (to, parcel) in parcels.iter_mut().enumerate().filter(|(to, _)| *to != rank) {
+            for (slot, (born, label)) in born.iter().zip(&*labels).enumerate() {
+                let there = common(born, &self.shares[to]);
+                if let Some(own) = self.own.as_ref().filter(|_| !there.is_empty()) {
+                    parcel.extend((there.len() as u32).to_le_bytes());
+                    parcel.extend(label.to_le_bytes());
+                    own.state(slot)?.write(self.problem, parcel);
+                }
+            }
+        }
+        let (mut within, mut next, mut states) = (Vec::with_capacity(slots.len()), Vec::new(), Vec::new());
+        for (from, parcel) in self.collective.exchange(&parcels)?.iter().enumerate() {
+            if from == rank {
+                for (slot, (born, &label)) in (0..).zip(born.iter().zip(&*labels)) {
+                    let here = common(born, &slots).len();
+                    within.extend(core::iter::repeat_n(slot, here));
+                    next.extend(core::iter::repeat_n(label, here));
+                }
+                continue;
+            }
+            for moved in parcel.chunks(HEAD + Replica::bytes(self.problem).iter().sum::<usize>()) {
+                let (words, state) = moved.split_at(HEAD.min(moved.len()));
+                let word = |at: usize| words.as_chunks::<4>().0.get(at).map_or(0, |bytes| u32::from_le_bytes(*bytes));
+                let count = (word(0) as usize).min(slots.len() - within.len());
+                states.push((within.len(), count, Replica::read(self.problem, state)?));
+                // What is replaced below.
+                within.extend(core::iter::repeat_n(0, count));
+                next.extend(core::iter::repeat_n(word(1), count));
+            }
+        }
+        length("the children", within.len(), slots.len())?;
+        *labels = next;
+        let Some(own) = &mut self.own else { return Ok(()) };
+        own.resample(&within)?;
+        for (at, count, state) in states {
+            (at..at + count).try_for_each(|slot| own.set_state(slot, &state))?;
+        }
+        Ok(())
+    }
+
     fn values(&self, slot: usize, values: &mut [u8]) -> Result<(), Error> {
         index("slot", slot, self.len())?;
         let n = self.problem.len();
@@ -196,17 +275,20 @@ impl Replicas for Ranks<'_> {
     }
 
     fn configurations(&self) -> Result<Vec<u8>, Error> {
-        let here = self.own.as_ref().map_or(Ok(Vec::new()), |own| own.configurations())?;
+        let (n, mut here) = (self.problem.len().max(1), Vec::new());
+        let own = self.own.as_ref().map_or(Ok(Vec::new()), |own| own.configurations())?;
+        own.chunks(n).for_each(|values| pack(self.problem, values, &mut here));
         let all = self.collective.gather(&here)?.concat();
-        length("what ranks sent", all.len(), self.problem.len() * self.len())?;
-        Ok(all)
+        let each = packed(self.problem);
+        length("what ranks sent", all.len(), each * self.len())?;
+        Ok(all.chunks(each.max(1)).flat_map(|bytes| unpack(self.problem, bytes)).collect())
     }
 
     fn state(&self, slot: usize) -> Result<Replica, Error> {
         index("slot", slot, self.len())?;
         let (mut bytes, owner) = (Vec::new(), self.owner(slot));
         if let Some(own) = self.own.as_ref().filter(|_| owner == self.collective.rank()) {
-            own.state(slot - self.slots().start)?.write(&mut bytes);
+            own.state(slot - self.slots().start)?.write(self.problem, &mut bytes);
         }
         self.collective.broadcast(owner, &mut bytes)?;
         Replica::read(self.problem, &bytes)

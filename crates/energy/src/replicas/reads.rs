@@ -1,4 +1,5 @@
 use crate::error::{Error, counter, length, range};
+use alloc::vec::Vec;
 
 /// Which reads: `first`, `first + 1`, …
 ///
@@ -99,6 +100,11 @@ impl Betas<'_> {
             Self::Each(betas) => betas.get(i).copied().unwrap_or(0.0),
         }
     }
+}
+
+/// Who has so many children each, as often.
+pub(crate) fn parents(children: &[u32]) -> Vec<u32> {
+    (0..).zip(children).flat_map(|(parent, &count)| core::iter::repeat_n(parent, count as usize)).collect()
 }
 
 /// `Ok` if `parents` are slots.

@@ -1,3 +1,4 @@
+use super::census::Weights;
 use alloc::vec::Vec;
 
 /// Blocks of founders whose spread gives the error.
@@ -34,29 +35,22 @@ impl Families {
         Self { members, without: alloc::vec![0.0; fine], alone: alloc::vec![0.0; coarse] }
     }
 
-    /// One change of β: the founder and the weight e^x of each member.
-    pub fn weigh(&mut self, founders: &[u32], log_weights: &[f64]) {
-        let largest = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let weights: Vec<f64> = log_weights.iter().map(|x| libm::exp(x - largest)).collect();
-        let (total, members) = (weights.iter().sum::<f64>(), self.members);
-        let mean = total / members as f64;
-        let sums = |count: usize| {
-            let mut sums = alloc::vec![(0.0, 0usize); count];
-            for (&founder, weight) in founders.iter().zip(&weights) {
-                let family = u64::from(founder) * count as u64 / members as u64; // more than 32 bits on the way
-                let (sum, descendants) = &mut sums[family as usize];
-                (*sum, *descendants) = (*sum + weight, *descendants + 1);
-            }
-            sums
-        };
-        let (fine, coarse) = (sums(self.without.len()), sums(self.alone.len()));
-        for (log, (sum, descendants)) in self.without.iter_mut().zip(fine) {
+    /// The fine and the coarse blocks of founders that it wants the weights of.
+    pub fn divisions(&self) -> (usize, [usize; 2]) {
+        (self.members, [self.without.len(), self.alone.len()])
+    }
+
+    /// One change of β, of these weights.
+    pub fn weigh(&mut self, weights: &Weights) {
+        let Weights { total, blocks: [fine, coarse] } = weights;
+        let (members, mean) = (self.members, total / self.members as f64);
+        for (log, &(sum, descendants)) in self.without.iter_mut().zip(fine) {
             let others = (members - descendants) as f64;
             let change = libm::log((total - sum) / others / mean);
             // Nothing is left without it: less than one member.
             *log = if change.is_finite() { *log + change } else { log.min(-libm::log(members as f64)) };
         }
-        for (log, (sum, descendants)) in self.alone.iter_mut().zip(coarse) {
+        for (log, &(sum, descendants)) in self.alone.iter_mut().zip(coarse) {
             *log += if descendants > 0 { libm::log(sum / descendants as f64 / mean) } else { f64::NEG_INFINITY };
         }
     }
@@ -120,6 +114,7 @@ fn quantile(share: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use yuragi_graph::Alone;
 
     #[test]
     fn quantiles_are_normal() {
@@ -128,22 +123,27 @@ mod tests {
         }
     }
 
+    fn weigh(families: &mut Families, founders: &[u32], log_weights: &[f64]) {
+        let weights: Vec<f64> = log_weights.iter().map(|x| libm::exp(*x)).collect();
+        families.weigh(&Weights::take(&Alone, 0, &weights, founders, families.divisions()).unwrap());
+    }
+
     #[test]
     fn equal_weights_are_certain_and_one_family_is_not() {
         let founders: Vec<u32> = (0..1000).collect();
         let mut families = Families::new(1000);
         assert_eq!((families.variance(), families.error()), (0.0, 0.0));
-        families.weigh(&founders, &[-3.0; 1000]);
+        weigh(&mut families, &founders, &[-3.0; 1000]);
         assert!(families.error() < 1e-7);
         // One family has outgrown all others.
-        families.weigh(&[7; 1000], &[0.0; 1000]);
-        families.weigh(&[7; 1000], &[0.0; 1000]);
+        weigh(&mut families, &[7; 1000], &[0.0; 1000]);
+        weigh(&mut families, &[7; 1000], &[0.0; 1000]);
         assert!(families.variance() > 1.0 && families.error() > 3.0, "{}", families.error());
         assert_eq!(Families::new(1).error(), f64::INFINITY);
         // Independent weights of relative variance v: an error of √(v/R).
         let mut families = Families::new(1000);
         let log_weights: Vec<f64> = (0..1000).map(|i| 0.1 * f64::from(i * 7919 % 1000) / 288.675).collect();
-        families.weigh(&founders, &log_weights);
+        weigh(&mut families, &founders, &log_weights);
         assert!((0.6..1.5).contains(&(families.error() / (0.1 / 1000f64.sqrt()))), "{}", families.error());
     }
 }

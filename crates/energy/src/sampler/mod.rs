@@ -14,6 +14,7 @@
 //! Every one calls a hook after each sweep, which may cancel it (a batch may run several sweeps together, later); [`quiet`] is the one that does nothing.
 
 mod anneal;
+mod census;
 mod exchange;
 mod families;
 mod jarzynski;
@@ -23,13 +24,13 @@ mod progress;
 mod quantum;
 mod resample;
 mod tempering;
+mod tree;
 
 pub use anneal::{Annealing, adaptive_schedule, anneal};
 pub use exchange::{Exchange, Exchanging, exchange};
 pub use jarzynski::{Work, jarzynski, jarzynski_from};
 pub use population::{Population, PopulationSettings, PopulationStep, population_anneal};
-pub(crate) use progress::report;
-pub use progress::{Hook, Progress, quiet};
+pub use progress::{Hook, Progress, quiet, report};
 pub use quantum::{QuantumSettings, quantum_anneal};
 pub use resample::{Resampling, resample};
 pub use tempering::{Tempering, temper, tempering_weights, weights_from_energies};

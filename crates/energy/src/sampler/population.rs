@@ -1,11 +1,11 @@
+use super::census::{Census, Weights};
 use super::families::Families;
 use super::progress::{Hook, report};
-use super::resample::{Resampling, resample};
+use super::resample::{Resampling, check, children, whole};
 use crate::error::{Error, range};
 use crate::replicas::{Betas, Replicas};
 use crate::sample_set::SampleSet;
 use crate::schedule::Schedule;
-use crate::statistics::log_mean_exp;
 use alloc::vec::Vec;
 
 /// How a population is annealed.
@@ -59,6 +59,11 @@ pub struct Population {
 /// A read is a member, in its uniform random configuration at the beginning. The members of one population depend on each
 /// other.
 ///
+/// Where ranks share the members out, they tell each other sums and counts, some thousands of bytes a temperature whatever
+/// the number of members, and send the configurations that a slot of another rank is to hold. Weights are resampled as
+/// whole numbers, and all else is summed in one tree over the members' places, so that any number of ranks gives the same
+/// bits.
+///
 /// # Errors
 /// No member, a schedule that does not begin with 0, more sweeps than the counters hold, what the reads report, or
 /// [`Error::Cancelled`].
@@ -75,45 +80,53 @@ pub fn population_anneal(
     let temperatures = schedule.sweeps();
     let total = temperatures.saturating_sub(1).checked_mul(*sweeps);
     let total = total.ok_or(Error::Overflow { what: "the number of sweeps times temperatures" })?;
-    let mut energies = alloc::vec![0.0; members as usize];
-    replicas.energies(&mut energies)?;
-    let mut founders: Vec<u32> = (0..members).collect();
+    let first = replicas.share().start;
+    let mut energies = alloc::vec![0.0; replicas.share().len()];
+    replicas.share_energies(&mut energies)?;
+    let mut founders: Vec<u32> = replicas.share().map(|slot| slot as u32).collect();
     let mut log_z = replicas.problem().len() as f64 * libm::log(replicas.problem().variables().states() as f64);
     let mut families = Families::new(members as usize);
-    let mut steps = alloc::vec![step(0.0, log_z, &families, &energies, &founders)];
+    let mut census = Census::take(replicas.collective(), first, &energies, &founders)?;
+    let mut steps = alloc::vec![step(0.0, log_z, &families, &census, members)];
     for number in 1..temperatures {
         let beta = schedule.beta(number);
         let change = f64::from(beta) - f64::from(schedule.beta(number - 1));
-        let log_weights: Vec<f64> = energies.iter().map(|energy| -change * energy).collect();
-        log_z += log_mean_exp(&log_weights).value;
-        families.weigh(&founders, &log_weights);
-        let parents = resample(*resampling, &log_weights, replicas.draws(), number)?;
-        replicas.resample(&parents)?;
-        founders = parents.iter().map(|&parent| founders[parent as usize]).collect();
+        let log_weight = |energy: f64| -change * energy;
+        let largest = log_weight(if change < 0.0 { census.highest } else { census.lowest });
+        let log_weights: Vec<f64> = energies.iter().map(|&energy| log_weight(energy)).collect();
+        check(&log_weights)?;
+        range("the largest log-weight", largest, largest.is_finite(), "finite")?;
+        let weights: Vec<f64> = log_weights.iter().map(|x| libm::exp(x - largest)).collect();
+        let sums = Weights::take(replicas.collective(), first, &weights, &founders, families.divisions())?;
+        log_z += largest + libm::log(sums.total / f64::from(members));
+        families.weigh(&sums);
+        let weights: Vec<u64> = weights.into_iter().map(whole).collect();
+        let draws = (replicas.draws(), number);
+        let (children, place) = children(replicas.collective(), *resampling, &weights, members as usize, draws)?;
+        replicas.branch(&children, place, &mut founders)?;
         for sweep in (number - 1) * sweeps + 1..=number * sweeps {
             replicas.sweep(sweep, Betas::Same(beta))?;
             report(hook, sweep.into(), total.into())?;
         }
-        replicas.energies(&mut energies)?;
-        steps.push(step(beta.into(), log_z, &families, &energies, &founders));
+        replicas.share_energies(&mut energies)?;
+        census = Census::take(replicas.collective(), first, &energies, &founders)?;
+        steps.push(step(beta.into(), log_z, &families, &census, members));
     }
+    let own: Vec<u8> = founders.iter().flat_map(|founder| founder.to_le_bytes()).collect();
+    let all = replicas.collective().gather(&own)?.concat();
+    let founders = all.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
     let samples = SampleSet::new(replicas.problem(), replicas.configurations()?, schedule.clone())?;
     Ok(Population { steps, founders, samples })
 }
 
-fn step(beta: f64, log_z: f64, families: &Families, energies: &[f64], founders: &[u32]) -> PopulationStep {
-    let members = energies.len() as f64;
-    let mut sorted = founders.to_vec();
-    sorted.sort_unstable();
-    let sizes = sorted.chunk_by(|a, b| a == b).map(|family| family.len() as f64);
-    let (count, squares) = sizes.fold((0, 0.0), |(count, squares), size| (count + 1, squares + size * size));
+fn step(beta: f64, log_z: f64, families: &Families, census: &Census, members: u32) -> PopulationStep {
     PopulationStep {
         beta,
         log_z: log_z + 0.5 * families.variance(),
         error: families.error(),
-        mean_energy: energies.iter().sum::<f64>() / members,
-        lowest_energy: energies.iter().copied().fold(f64::INFINITY, f64::min),
-        family_size: squares / members,
-        families: count,
+        mean_energy: census.energy / f64::from(members),
+        lowest_energy: census.lowest,
+        family_size: census.squares as f64 / f64::from(members),
+        families: census.families,
     }
 }

@@ -18,7 +18,11 @@ pub fn quiet(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-pub(crate) fn report(hook: Hook<'_>, done: u64, total: u64) -> Result<(), Error> {
+/// Tells a hook how many of all sweeps are done.
+///
+/// # Errors
+/// [`Error::Cancelled`] if it breaks.
+pub fn report(hook: Hook<'_>, done: u64, total: u64) -> Result<(), Error> {
     match hook(Progress { done, total }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(Error::Cancelled),

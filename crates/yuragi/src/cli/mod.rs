@@ -35,7 +35,7 @@ use clap::{Parser, Subcommand};
 use yuragi::{
     Failure,
     graph::Collective,
-    ranks::{self, Ranks},
+    ranks::{self, Ranks, Rendezvous},
 };
 
 /// Generative models on the computer you have: pictures from words, annealing, and models of tables.
@@ -44,6 +44,10 @@ use yuragi::{
 struct Arguments {
     #[command(subcommand)]
     command: Command,
+    /// Where ranks with GPUs meet that no MPI brings together: a file that all see, or an address of rank 0; torchrun says it
+    /// by MASTER_ADDR
+    #[arg(long, global = true, value_name = "FILE|HOST:PORT", help_heading = "Several processes")]
+    rendezvous: Option<Rendezvous>,
 }
 
 #[derive(Subcommand)]
@@ -69,34 +73,30 @@ pub fn main() -> ExitCode {
     if rank > 0 {
         common::hush();
     }
-    let command = match Arguments::try_parse() {
-        Ok(arguments) => arguments.command,
+    let Arguments { command, rendezvous } = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
         Err(error) if rank == 0 => error.exit(),
-        Err(error) => return ExitCode::from(error.exit_code() as u8),
+        Err(error) => {
+            // The launcher ends all when one has ended.
+            thread::sleep(PATIENCE);
+            return ExitCode::from(error.exit_code() as u8);
+        }
     };
     if let Some((_, size)) = ranks::launched().filter(|_| !command.is_shared()) {
         say!(
-            "yuragi: a launcher started {size} of this program: `anneal`, `generate`, `evaluate` and `bound` share their work, \
-             other commands run as one process"
+            "yuragi: a launcher started {size} of this program: `anneal`, `generate`, `evaluate`, `bound` and `fit rbm|dbn|dbm` \
+             share their work, other commands run as one process"
         );
+        if rank > 0 {
+            thread::sleep(PATIENCE);
+        }
         return ExitCode::FAILURE;
     }
-    let ranks = match Ranks::join() {
+    let ranks = match Ranks::join(rendezvous.as_ref()) {
         Ok(ranks) => ranks,
-        Err(failure) => {
-            say!("yuragi: {failure}");
-            return ExitCode::FAILURE;
-        }
+        Err(failure) => return failed(rank, &failure),
     };
-    let ended = run(command, &ranks).unwrap_or_else(|failure| {
-        if ranks.rank() == 0 {
-            eprintln!("yuragi: {failure}");
-        } else {
-            thread::sleep(PATIENCE);
-            eprintln!("yuragi: rank {}: {failure}", ranks.rank());
-        }
-        ExitCode::FAILURE
-    });
+    let ended = run(command, &ranks).unwrap_or_else(|failure| failed(rank, &failure));
     if ended != ExitCode::SUCCESS {
         // Others would wait for this one; where they were interrupted, too, the first may have something to keep.
         if ranks.size() > 1 && ranks.rank() > 0 {
@@ -107,10 +107,25 @@ pub fn main() -> ExitCode {
     ended
 }
 
+/// Says why a rank failed.
+fn failed(rank: usize, failure: &Failure) -> ExitCode {
+    if rank == 0 {
+        eprintln!("yuragi: {failure}");
+    } else {
+        thread::sleep(PATIENCE);
+        eprintln!("yuragi: rank {rank}: {failure}");
+    }
+    ExitCode::FAILURE
+}
+
 impl Command {
     /// Whether ranks share its work.
     fn is_shared(&self) -> bool {
-        matches!(self, Command::Generate(_) | Command::Evaluate(_) | Command::Anneal(_) | Command::Bound(_))
+        match self {
+            Command::Generate(_) | Command::Evaluate(_) | Command::Anneal(_) | Command::Bound(_) => true,
+            Command::Fit(fit) => fit.is_shared(),
+            Command::Train(_) | Command::Info(_) | Command::Convert(_) | Command::Sample(_) => false,
+        }
     }
 }
 
@@ -123,7 +138,7 @@ fn run(command: Command, ranks: &Ranks) -> Result<ExitCode, Failure> {
         Command::Train(command) => command.run(),
         Command::Info(command) => command.run(),
         Command::Convert(command) => command.run(),
-        Command::Fit(command) => command.run(),
+        Command::Fit(command) => command.run(ranks),
         Command::Sample(command) => command.run(),
     }
 }

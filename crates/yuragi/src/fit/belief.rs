@@ -1,9 +1,10 @@
 use yuragi_energy::{
-    Error,
     deep::{Dbn, Greedy, plan},
-    sampler::{Hook, Progress},
+    sampler::{Hook, report},
+    shares,
     statistics::{Estimate, mean},
 };
+use yuragi_graph::Collective;
 
 use super::{
     Rows,
@@ -71,30 +72,31 @@ impl Belief {
     /// so many draws of the way up for each.
     ///
     /// # Errors
-    /// Rows of another length, no draw, or a hook that cancels.
+    /// Rows of another length, no draw, a hook that cancels, or a rank that is gone.
     pub fn score(
         &self,
         rows: &Rows,
         (steps, chains): (u32, u32),
         draws: u32,
         seed: u64,
-        device: &Device,
+        (device, ranks): (&Device, &dyn Collective),
         hook: Hook<'_>,
     ) -> Result<Bounds, Failure> {
-        let log_z = annealed_log_z(device, &self.dbn.top, &self.base, (steps, chains), seed, hook)?;
-        let (mut lower, mut importance, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        let total = rows.len() as u64;
-        for row in 0..rows.len() {
-            if hook(Progress { done: row as u64, total }).is_break() {
-                return Err(Error::Cancelled.into());
+        let log_z = annealed_log_z((device, ranks), &self.dbn.top, &self.base, (steps, chains), seed, hook)?;
+        let bounds = shares::numbers(ranks, (rows.len(), 1), |own| {
+            let (mut bounds, mut values) = (Vec::with_capacity(2 * own.len()), Vec::new());
+            let total = own.len() as u64;
+            for (done, row) in (0..).zip(own) {
+                report(hook, done, total)?;
+                values.clear();
+                rows.push(row, 0, &mut values);
+                for bound in self.dbn.bound(&values, draws, log_z.value, seed.wrapping_add(row as u64))? {
+                    bounds.extend([bound.lower.value, bound.importance.value]);
+                }
             }
-            values.clear();
-            rows.push(row, 0, &mut values);
-            for bound in self.dbn.bound(&values, draws, log_z.value, seed.wrapping_add(row as u64))? {
-                lower.push(bound.lower.value);
-                importance.push(bound.importance.value);
-            }
-        }
+            Ok(bounds)
+        })?;
+        let (lower, importance): (Vec<f64>, Vec<f64>) = bounds.as_chunks().0.iter().map(|&[a, b]| (a, b)).unzip();
         let with_z = |values: &[f64]| {
             let own = mean(values);
             Estimate { value: own.value, error: own.error.hypot(log_z.error) }
@@ -108,7 +110,11 @@ mod tests {
     use core::ops::ControlFlow::{Break, Continue};
 
     use yuragi_cpu::Cpu;
-    use yuragi_energy::{rbm::train::Settings, sampler::quiet};
+    use yuragi_energy::{
+        rbm::train::Settings,
+        sampler::{Progress, quiet},
+    };
+    use yuragi_graph::Alone;
 
     use super::*;
 
@@ -142,7 +148,7 @@ mod tests {
         let greedy = Greedy { settings, epochs: 300, batch: 50, ..Greedy::default() };
         let belief = Belief::train(&rows, &[4, 3], &greedy, 1, &Cpu::new().into(), &mut quiet).unwrap();
         assert_eq!((belief.base.len(), belief.dbn.top.hidden()), (4, 3));
-        let bounds = belief.score(&rows, (500, 100), 50, 2, &Cpu::new().into(), &mut quiet).unwrap();
+        let bounds = belief.score(&rows, (500, 100), 50, 2, (&Cpu::new().into(), &Alone), &mut quiet).unwrap();
         // Two patterns have −ln 2 = −0.69 at best; six independent pixels −4.16.
         assert!(bounds.lower.value <= bounds.importance.value, "{bounds:?}");
         assert!((-1.5..-0.69 + 5.0 * bounds.log_z.error).contains(&bounds.importance.value), "{bounds:?}");

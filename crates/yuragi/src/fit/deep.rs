@@ -1,9 +1,11 @@
 use yuragi_energy::{
     Error,
     deep::{Dbm, DbmSettings, DbmTrainer, MeanFieldSettings, plan::DbmLearner},
-    sampler::{Hook, Progress},
+    sampler::{Hook, Progress, report},
+    shares,
     statistics::{Estimate, mean},
 };
+use yuragi_graph::Collective;
 
 use super::{
     Rows, WEIGHTS,
@@ -152,26 +154,26 @@ impl Deep {
     /// ln Z by annealed importance sampling on this device, and the variational bound of ⟨ln p⟩ of rows as they are drawn in epoch 0.
     ///
     /// # Errors
-    /// Rows of another length, or a hook that cancels.
+    /// Rows of another length, a hook that cancels, or a rank that is gone.
     pub fn score(
         &self,
         rows: &Rows,
         (steps, chains): (u32, u32),
         seed: u64,
-        device: &Device,
+        (device, ranks): (&Device, &dyn Collective),
         hook: Hook<'_>,
     ) -> Result<DeepScore, Failure> {
-        let log_z = annealed_log_z(device, self.dbm.bipartite(), &self.base, (steps, chains), seed, hook)?;
-        let mut bounds = Vec::with_capacity(rows.len());
-        let (mut done, total) = (0, rows.len() as u64);
-        for part in rows.drawn(0).chunks(TOGETHER * rows.table().columns()) {
-            if hook(Progress { done, total }).is_break() {
-                return Err(Error::Cancelled.into());
+        let log_z = annealed_log_z((device, ranks), self.dbm.bipartite(), &self.base, (steps, chains), seed, hook)?;
+        let (drawn, columns) = (rows.drawn(0), rows.table().columns());
+        let bounds = shares::numbers(ranks, (rows.len(), TOGETHER), |own| {
+            let (mut bounds, total) = (Vec::with_capacity(own.len()), own.len() as u64);
+            for part in drawn[own.start * columns..own.end * columns].chunks(TOGETHER * columns) {
+                report(hook, bounds.len() as u64, total)?;
+                let means = self.dbm.mean_field(part, &MeanFieldSettings::default())?;
+                bounds.extend(self.dbm.bound(&means, log_z.value)?);
             }
-            done += TOGETHER as u64;
-            let means = self.dbm.mean_field(part, &MeanFieldSettings::default())?;
-            bounds.extend(self.dbm.bound(&means, log_z.value)?);
-        }
+            Ok(bounds)
+        })?;
         let own = mean(&bounds);
         Ok(DeepScore { log_z, lower: Estimate { value: own.value, error: own.error.hypot(log_z.error) } })
     }
@@ -185,6 +187,7 @@ fn diverged() -> Failure {
 mod tests {
     use yuragi_cpu::Cpu;
     use yuragi_energy::{rbm::partition::exact_log_z, sampler::quiet};
+    use yuragi_graph::Alone;
 
     use super::*;
 
@@ -202,7 +205,7 @@ mod tests {
             device: Cpu::new().into(),
         };
         let deep = Deep::train(&rows, &options, &mut quiet).unwrap();
-        let score = deep.score(&rows, (500, 100), 2, &Cpu::new().into(), &mut quiet).unwrap();
+        let score = deep.score(&rows, (500, 100), 2, (&Cpu::new().into(), &Alone), &mut quiet).unwrap();
         let exact = exact_log_z(deep.dbm.bipartite()).unwrap();
         assert!((score.log_z.value - exact).abs() < 5.0 * score.log_z.error.max(1e-3), "{score:?} {exact}");
         let next = DeepOptions { begin: Some(deep.dbm.clone()), epochs: 1, ..options };

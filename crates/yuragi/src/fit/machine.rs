@@ -6,9 +6,11 @@ use yuragi_energy::{
         Rbm, Units, partition, plan,
         train::{Settings, Trainer},
     },
-    sampler::{Hook, Progress as Sweeps},
+    sampler::{Hook, report},
+    shares,
     statistics::{Estimate, mean},
 };
+use yuragi_graph::Collective;
 
 use super::{Rows, WEIGHTS, course::Course};
 use crate::{Failure, machine::Machine as Device};
@@ -153,38 +155,40 @@ impl Machine {
         Ok(Machine { rbm: learner.machine()?, base })
     }
 
-    /// ln Z by annealed importance sampling on this device, and ⟨ln p⟩ of rows as they are drawn in epoch 0.
+    /// ln Z by annealed importance sampling on this device, and ⟨ln p⟩ of rows as they are drawn in epoch 0. Ranks share
+    /// chains and rows.
     ///
     /// # Errors
-    /// Gaussian units, rows of another length, a hook that cancels, or what a GPU says.
+    /// Gaussian units, rows of another length, a hook that cancels, what a GPU says, or a rank that is gone.
     pub fn score(
         &self,
         rows: &Rows,
         (steps, chains): (u32, u32),
         seed: u64,
-        device: &Device,
+        (device, ranks): (&Device, &dyn Collective),
         hook: Hook<'_>,
     ) -> Result<Score, Failure> {
-        let log_z = annealed_log_z(device, &self.rbm, &self.base, (steps, chains), seed, hook)?;
-        let (mut log_weights, mut values) = (Vec::with_capacity(rows.len()), Vec::new());
-        let total = rows.len() as u64;
-        for row in 0..rows.len() {
-            if hook(Sweeps { done: row as u64, total }).is_break() {
-                return Err(Error::Cancelled.into());
+        let log_z = annealed_log_z((device, ranks), &self.rbm, &self.base, (steps, chains), seed, hook)?;
+        let log_weights = shares::numbers(ranks, (rows.len(), 1), |own| {
+            let (mut log_weights, mut values) = (Vec::with_capacity(own.len()), Vec::new());
+            let total = own.len() as u64;
+            for (done, row) in (0..).zip(own) {
+                report(hook, done, total)?;
+                values.clear();
+                rows.push(row, 0, &mut values);
+                log_weights.extend(self.rbm.free_energies(&values)?.iter().map(|f| -f));
             }
-            values.clear();
-            rows.push(row, 0, &mut values);
-            log_weights.extend(self.rbm.free_energies(&values)?.iter().map(|f| -f));
-        }
+            Ok(log_weights)
+        })?;
         let own = mean(&log_weights);
         let error = own.error.hypot(log_z.error);
         Ok(Score { log_z, log_probability: Estimate { value: own.value - log_z.value, error } })
     }
 }
 
-/// ln Z by annealed importance sampling on a device.
+/// ln Z by annealed importance sampling on the devices of all ranks.
 pub(super) fn annealed_log_z(
-    device: &Device,
+    (device, ranks): (&Device, &dyn Collective),
     rbm: &Rbm,
     base: &[f32],
     effort: (u32, u32),
@@ -192,8 +196,8 @@ pub(super) fn annealed_log_z(
     hook: Hook<'_>,
 ) -> Result<Estimate, Error> {
     match device.is_gpu() {
-        true => plan::annealed_log_z(device, rbm, base, effort, seed, hook),
-        false => partition::annealed_log_z(rbm, base, effort, seed, hook),
+        true => plan::annealed_log_z_on((ranks, device), rbm, base, effort, seed, hook),
+        false => partition::annealed_log_z_on((ranks, device.threads()), rbm, base, effort, seed, hook),
     }
 }
 
@@ -216,6 +220,7 @@ pub fn base_of(means: &[f32], units: Units, rows: usize) -> Vec<f32> {
 mod tests {
     use yuragi_cpu::Cpu;
     use yuragi_energy::{rbm::partition::exact_log_z, sampler::quiet};
+    use yuragi_graph::Alone;
     use yuragi_io::{Table, table::Values};
 
     use super::*;
@@ -254,7 +259,7 @@ mod tests {
         })
         .unwrap();
         assert_eq!((told.len(), told[2999]), (3000, (3000, 2999)));
-        let score = machine.score(&rows, (1000, 200), 1, &Cpu::new().into(), &mut quiet).unwrap();
+        let score = machine.score(&rows, (1000, 200), 1, (&Cpu::new().into(), &Alone), &mut quiet).unwrap();
         let exact = exact_log_z(&machine.rbm).unwrap();
         assert!((score.log_z.value - exact).abs() < 5.0 * score.log_z.error, "{score:?} {exact}");
         // Sixteen rows, two of them twice, have −⟨ln P₀⟩ = 2.60 at best; nine independent pixels, 6.24.

@@ -63,12 +63,7 @@ impl Mpi {
         out.reserve(1);
         let mut into = PartitionMut::new(&mut block, &*coming, places(&coming));
         self.world.all_to_all_varcount_into(&Partition::new(&out, &*lengths, places(&lengths)), &mut into);
-        let mut rest = block.as_slice();
-        for (found, length) in found.iter_mut().zip(&coming) {
-            let (parcel, after) = rest.split_at(*length as usize);
-            found.extend_from_slice(parcel);
-            rest = after;
-        }
+        found.iter_mut().zip(parcels(&block, &coming)).for_each(|(found, parcel)| found.extend(parcel));
     }
 }
 
@@ -89,6 +84,12 @@ impl fmt::Debug for Mpi {
 
 fn total(lengths: &[Count]) -> usize {
     lengths.iter().map(|length| *length as usize).sum()
+}
+
+/// The parcels of these lengths, one after another.
+fn parcels(block: &[u8], lengths: &[Count]) -> Vec<Vec<u8>> {
+    let parcel = |(place, length): (Count, &Count)| block[place as usize..][..*length as usize].to_vec();
+    places(lengths).into_iter().zip(lengths).map(parcel).collect()
 }
 
 /// Where parcels of these lengths begin.
@@ -127,6 +128,15 @@ impl Collective for Mpi {
 
     fn gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, Lost> {
         let lengths = self.lengths(own.len());
+        let total: u64 = lengths.iter().sum();
+        if total <= PIECE as u64 {
+            let lengths: Vec<Count> = lengths.iter().map(|length| *length as Count).collect();
+            // The address of nothing is one that MPI reads as something else: no buffer is empty.
+            let (mut out, mut block) = (own.to_vec(), vec![0u8; (total as usize).max(1)]);
+            out.reserve(1);
+            self.world.all_gather_varcount_into(&out, &mut PartitionMut::new(&mut block, &*lengths, places(&lengths)));
+            return Ok(parcels(&block, &lengths));
+        }
         let mut found: Vec<Vec<u8>> = Vec::with_capacity(lengths.len());
         for (from, length) in lengths.into_iter().enumerate() {
             let mut bytes = if from == self.rank() { own.to_vec() } else { vec![0; length as usize] };

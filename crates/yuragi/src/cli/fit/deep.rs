@@ -8,18 +8,17 @@ use clap::{Args, value_parser};
 use serde_json::json;
 use yuragi::{
     Failure,
-    cpu::Cpu,
     energy::{
         deep::{self, DbmSettings, Greedy, MeanFieldSettings},
         sampler::{Hook, Progress as Sweeps},
         statistics::Estimate,
     },
     fit::{Belief, Bounds, Deep, DeepOptions, Fitted, Network, Rows, Stack, WEIGHTS},
-    graph::Precision,
+    graph::{Collective, Precision},
     machine::{Choice, Machine, Work},
 };
 
-use super::{Files, Judging, Learning, Notes, estimate, rows};
+use super::{Files, Judging, Learning, Notes, estimate, rows, save};
 use crate::cli::{
     INTERRUPTED,
     common::{Progress, flow, interruption, print, told, unless_interrupted},
@@ -97,7 +96,7 @@ type Measured = (Estimate, Vec<Estimate>);
 
 impl Dbn {
     /// Learns, writes and tells.
-    pub fn run(self) -> Result<ExitCode, Failure> {
+    pub fn run(self, ranks: &dyn Collective) -> Result<ExitCode, Failure> {
         let Dbn { task, draws } = self;
         let (settings, seed) = (task.learning.settings(), task.files.seed);
         let (epochs, batch) = (task.learning.epochs, task.learning.batch as usize);
@@ -108,7 +107,7 @@ impl Dbn {
             Belief::train(rows, layers, &greedy, seed, device, hook)
         };
         let judge = |belief: &Belief, rows: &Rows, effort, device: &Machine, hook: Hook<'_>| {
-            let Bounds { log_z, lower, importance } = belief.score(rows, effort, draws, seed, device, hook)?;
+            let Bounds { log_z, lower, importance } = belief.score(rows, effort, draws, seed, (device, ranks), hook)?;
             Ok((log_z, vec![lower, importance]))
         };
         let layers = |belief: &Belief| {
@@ -121,7 +120,7 @@ impl Dbn {
 
 impl Dbm {
     /// Learns, writes and tells.
-    pub fn run(self) -> Result<ExitCode, Failure> {
+    pub fn run(self, ranks: &dyn Collective) -> Result<ExitCode, Failure> {
         let Dbm { task, init } = self;
         let &Learning { rate, momentum, decay: weight_decay, steps, persistent, centred, .. } = &task.learning;
         let (epochs, batch, seed) = (task.learning.epochs, task.learning.batch as usize, task.files.seed);
@@ -143,7 +142,7 @@ impl Dbm {
             Deep::train(rows, &DeepOptions { layers, epochs, batch, settings, seed, begin, device }, hook)
         };
         let judge = |deep: &Deep, rows: &Rows, effort, device: &Machine, hook: Hook<'_>| {
-            let score = deep.score(rows, effort, seed, device, hook)?;
+            let score = deep.score(rows, effort, seed, (device, ranks), hook)?;
             Ok((score.log_z, vec![score.lower]))
         };
         let layers = |deep: &Deep| deep.dbm.sizes()[1..].to_vec();
@@ -193,7 +192,7 @@ impl Task {
             return Ok(ExitCode::from(INTERRUPTED));
         };
         let (seconds, layers) = (started.elapsed().as_secs_f64(), layers_of(&model));
-        fitted(model.clone(), train.table().shape().to_vec()).save(&output)?;
+        save(&fitted(model.clone(), train.table().shape().to_vec()), &output)?;
         let &Judging { ais, chains, .. } = &self.judging;
         let mut measure = |at: Sweeps| {
             progress.set(at.done as f64 / at.total as f64);
@@ -220,7 +219,7 @@ impl Task {
             seconds: 2.0 * products * weights * all / Work::SPEED,
             bytes: 4.0 * (4.0 * weights + 8.0 * batch * sizes.iter().sum::<f64>()),
         };
-        Machine::choose(self.device, Cpu::new(), Precision::F32, work).map(told)
+        Machine::choose(self.device, self.judging.cpu(), Precision::F32, work).map(told)
     }
 
     fn tell(

@@ -14,12 +14,14 @@ use clap::{Args, Subcommand, ValueEnum, value_parser};
 use serde_json::{Value, json};
 use yuragi::{
     Failure,
+    cpu::Cpu,
     energy::{self, rbm::train::Settings, statistics::Estimate},
-    fit::{Binarize, Meaning, Rows},
+    fit::{Binarize, Fitted, Meaning, Rows},
+    graph::Collective,
     io::{ReadError, table::Opened},
 };
 
-use super::common::{Progress, check_place};
+use super::common::{Progress, check_place, speaks};
 pub use gmm::components;
 use table::TableFlags;
 
@@ -39,13 +41,18 @@ pub enum Fit {
 
 impl Fit {
     /// Learns, writes and tells.
-    pub fn run(self) -> Result<ExitCode, Failure> {
+    pub fn run(self, ranks: &dyn Collective) -> Result<ExitCode, Failure> {
         match self {
             Self::Gmm(command) => command.run(),
-            Self::Rbm(command) => command.run(),
-            Self::Dbn(command) => command.run(),
-            Self::Dbm(command) => command.run(),
+            Self::Rbm(command) => command.run(ranks),
+            Self::Dbn(command) => command.run(ranks),
+            Self::Dbm(command) => command.run(ranks),
         }
+    }
+
+    /// Whether ranks share its work.
+    pub fn is_shared(&self) -> bool {
+        !matches!(self, Self::Gmm(_))
     }
 }
 
@@ -188,6 +195,16 @@ struct Judging {
     /// Its chains
     #[arg(long, default_value_t = 100, value_parser = value_parser!(u32).range(1..=1_000_000))]
     chains: u32,
+    /// Threads of that; the estimate does not depend on them [default: all cores]
+    #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+impl Judging {
+    /// The processor.
+    fn cpu(&self) -> Cpu {
+        self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into()))
+    }
 }
 
 pub fn scale(text: &str) -> Result<f64, String> {
@@ -238,6 +255,11 @@ fn check_names(data: &[String], test: &[String], path: &Path) -> Result<(), Fail
         }
         None => Ok(()),
     }
+}
+
+/// Writes a model, as the first rank.
+fn save(model: &Fitted, path: &Path) -> Result<(), Failure> {
+    if speaks() { model.save(path) } else { Ok(()) }
 }
 
 fn estimate(estimate: Estimate) -> Value {

@@ -7,19 +7,17 @@ use std::{
 use clap::{Args, value_parser};
 use serde_json::{Value, json};
 use yuragi::{
-    Failure,
-    cpu::Cpu,
-    energy,
+    Failure, energy,
     fit::{self, Fitted, Layer, Options, Rows, Score},
-    graph::Precision,
+    graph::{Collective, Precision},
     io::{Picture, png},
     machine::{Choice, Machine, Work},
 };
 
-use super::{Files, Judging, Learning, Notes, Units, estimate, rows};
+use super::{Files, Judging, Learning, Notes, Units, estimate, rows, save};
 use crate::cli::{
     INTERRUPTED,
-    common::{Progress, check_place, flow, interruption, print, sheet, told, unless_interrupted},
+    common::{Progress, check_place, flow, interruption, print, sheet, speaks, told, unless_interrupted},
 };
 
 /// Hidden units of a machine of which nothing was said.
@@ -56,7 +54,7 @@ pub struct Rbm {
 
 impl Rbm {
     /// Learns, writes and tells.
-    pub fn run(self) -> Result<ExitCode, Failure> {
+    pub fn run(self, ranks: &dyn Collective) -> Result<ExitCode, Failure> {
         self.filters.as_deref().map_or(Ok(()), check_place)?;
         let output = self.files.output("rbm")?;
         let (train, test, mut notes) = rows(&self.files, &self.learning, &self.judging, usize::MAX)?;
@@ -98,14 +96,15 @@ impl Rbm {
         let seconds = started.elapsed().as_secs_f64();
         drop(progress);
         let layer = Layer { machine: machine.clone(), shape: shape.clone(), moments: train.moments().to_vec() };
-        Fitted::Machine(layer).save(&output)?;
-        if let Some(path) = &self.filters {
+        save(&Fitted::Machine(layer), &output)?;
+        if let Some(path) = self.filters.as_ref().filter(|_| speaks()) {
             png::save(path, &filters(&machine, &shape)?, &[])?;
         }
         let &Judging { ais, chains, .. } = &self.judging;
         let score = if ais > 0 && self.learning.units != Units::Gaussian && flow(&interrupted).is_continue() {
             let mut progress = Progress::new("measuring")?;
-            let score = machine.score(&test, (ais, chains), self.files.seed, &options.device, &mut |at| {
+            let devices = (&options.device, ranks);
+            let score = machine.score(&test, (ais, chains), self.files.seed, devices, &mut |at| {
                 progress.set(at.done as f64 / at.total as f64);
                 flow(&interrupted)
             });
@@ -128,7 +127,7 @@ impl Rbm {
             seconds: 2.0 * products * visible * hidden * all / Work::SPEED,
             bytes: 4.0 * (4.0 * visible * hidden + 8.0 * batch * (visible + hidden)),
         };
-        Machine::choose(self.device, Cpu::new(), Precision::F32, work).map(told)
+        Machine::choose(self.device, self.judging.cpu(), Precision::F32, work).map(told)
     }
 
     fn tell(
