@@ -142,6 +142,16 @@ impl Builder {
         }
     }
 
+    /// Says that a step may be cut in two at this value, which is a mean over examples: see [`Graph::cut`].
+    #[track_caller]
+    pub fn cut(&self, value: Tensor<'_>) {
+        if self.owns(value) {
+            self.inner.borrow_mut().graph.cuts.push(value.id());
+        } else {
+            self.fail("cut: a tensor belongs to another builder".into(), Shape::SCALAR);
+        }
+    }
+
     /// The parameters declared so far.
     pub fn params(&self) -> Vec<ParamSpec> {
         self.inner.borrow().graph.params.clone()
@@ -228,7 +238,9 @@ impl Builder {
             Err(message) => return self.fail(format!("{}: {message}", op.name()), want),
         };
         let merging = self.inner.borrow().merging;
-        let merged = || merging.then(|| self.merged(op, inputs, shape)).flatten();
+        // No user of a value at which a step may be cut reaches past it.
+        let whole = || !inputs.iter().any(|input| self.inner.borrow().graph.cuts.contains(input));
+        let merged = || (merging && whole()).then(|| self.merged(op, inputs, shape)).flatten();
         if let Some(simpler) = self.simplified(op, inputs, shape, dtype).or_else(merged) {
             return simpler;
         }

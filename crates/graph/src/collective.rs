@@ -1,5 +1,5 @@
 use alloc::{string::String, vec::Vec};
-use core::{fmt, ops::Range};
+use core::{cell::Cell, fmt, ops::Range};
 
 /// Processes that run one program together, each on its share of the work: ranks 0 to [`size`](Self::size) − 1.
 ///
@@ -53,6 +53,14 @@ pub trait Collective {
         // As even as can be: the first ranks have one unit more.
         let before = |rank: usize| (units / size * rank + (units % size).min(rank)).saturating_mul(unit).min(items);
         before(rank)..before(rank + 1)
+    }
+
+    /// Whether it is so on any rank, on all of them.
+    ///
+    /// # Errors
+    /// A rank that is gone.
+    fn any(&self, own: bool) -> Result<bool, Lost> {
+        Ok(if self.size() == 1 { own } else { self.gather(&[own.into()])?.iter().any(|bytes| *bytes == [1]) })
     }
 
     /// The numbers of every rank, one after another, on all of them.
@@ -127,6 +135,64 @@ impl Collective for Alone {
     }
 
     fn abort(&self, _: u8) {}
+}
+
+/// Ranks whose traffic is counted.
+pub struct Counted<'r> {
+    ranks: &'r dyn Collective,
+    sent: Cell<u64>,
+}
+
+impl<'r> Counted<'r> {
+    /// These ranks, from now on.
+    pub fn new(ranks: &'r dyn Collective) -> Self {
+        Counted { ranks, sent: Cell::new(0) }
+    }
+
+    /// The bytes that this rank gave for others, each as often as there are others that it is for.
+    pub fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+
+    fn count(&self, bytes: usize) {
+        self.sent.set(self.sent.get() + bytes as u64);
+    }
+}
+
+impl Collective for Counted<'_> {
+    fn rank(&self) -> usize {
+        self.ranks.rank()
+    }
+
+    fn size(&self) -> usize {
+        self.ranks.size()
+    }
+
+    fn exchange(&self, parcels: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Lost> {
+        let others = parcels.iter().enumerate().filter(|(to, _)| *to != self.rank());
+        self.count(others.map(|(_, parcel)| parcel.len()).sum());
+        self.ranks.exchange(parcels)
+    }
+
+    fn gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, Lost> {
+        self.count(own.len() * (self.size() - 1));
+        self.ranks.gather(own)
+    }
+
+    fn broadcast(&self, from: usize, bytes: &mut Vec<u8>) -> Result<(), Lost> {
+        if from == self.rank() {
+            self.count(bytes.len() * (self.size() - 1));
+        }
+        self.ranks.broadcast(from, bytes)
+    }
+
+    fn barrier(&self) -> Result<(), Lost> {
+        self.ranks.barrier()
+    }
+
+    fn abort(&self, status: u8) {
+        self.ranks.abort(status);
+    }
 }
 
 #[cfg(test)]

@@ -26,12 +26,15 @@ impl Graph {
     pub(crate) fn rebuilt(&self, replace: impl for<'g> Fn(&Node, &[Tensor<'g>]) -> Option<Tensor<'g>>) -> Graph {
         let builder = Builder::resume(self);
         let mut new: Vec<NodeId> = Vec::with_capacity(self.nodes.len());
-        for node in &self.nodes {
+        for (place, node) in self.nodes.iter().enumerate() {
             let operands: Vec<Tensor<'_>> = node.inputs.iter().map(|i| Tensor::new(&builder, new[i.index()])).collect();
             let tensor = replace(node, &operands).unwrap_or_else(|| {
                 let ids: Vec<NodeId> = operands.iter().map(|t| t.id()).collect();
                 builder.push_typed(node.op, &ids, node.shape, Some(node.dtype))
             });
+            if self.cuts.contains(&NodeId(place as u32)) {
+                builder.cut(tensor);
+            }
             new.push(tensor.id());
         }
         let outputs = self.outputs.iter().map(|o| Output { name: o.name.clone(), node: new[o.node.index()] }).collect();
@@ -55,6 +58,8 @@ impl Graph {
         }
         self.outputs.iter_mut().for_each(|o| o.node = new[o.node.index()]);
         self.updates.iter_mut().for_each(|u| u.node = new[u.node.index()]);
+        self.cuts.retain(|cut| live[cut.index()]);
+        self.cuts.iter_mut().for_each(|cut| *cut = new[cut.index()]);
         self
     }
 }

@@ -95,6 +95,8 @@ pub struct Graph {
     pub(crate) params: Vec<ParamSpec>,
     pub(crate) outputs: Vec<Output>,
     pub(crate) updates: Vec<Update>,
+    /// Where a step may be cut in two: see [`Graph::cut`].
+    pub(crate) cuts: Vec<NodeId>,
 }
 
 impl Graph {

@@ -19,10 +19,12 @@
 
 extern crate alloc;
 
+mod all_reduce;
 mod backend;
 mod builder;
 mod check;
 mod collective;
+mod cut;
 mod dtype;
 mod error;
 mod expand;
@@ -39,9 +41,11 @@ mod simplify;
 mod tensor;
 mod verify;
 
+pub use all_reduce::{Number, all_gather, all_reduce, least};
 pub use backend::{Backend, Memory, Plan, Progress, Slice, SliceMut, View, ViewMut};
 pub use builder::Builder;
-pub use collective::{Alone, Collective, Lost};
+pub use collective::{Alone, Collective, Counted, Lost};
+pub use cut::{Cut, Half};
 pub use dtype::DType;
 pub use error::{BuildError, CompileError, RunError};
 pub use graph::{Graph, Init, InputSpec, Node, NodeId, Output, ParamSpec, Update};

@@ -112,6 +112,7 @@ impl Graph {
         graph.nodes = nodes;
         graph.outputs.iter_mut().for_each(|output| output.node = places[output.node.index()]);
         graph.updates.iter_mut().for_each(|update| update.node = places[update.node.index()]);
+        graph.cuts.iter_mut().for_each(|cut| *cut = places[cut.index()]);
         graph
     }
 

@@ -87,6 +87,7 @@ impl Graph {
         let mut graph = Graph { nodes, ..self.clone() };
         graph.outputs.iter_mut().for_each(|o| o.node = newest[o.node.index()]);
         graph.updates.iter_mut().for_each(|u| u.node = newest[u.node.index()]);
+        graph.cuts.iter_mut().for_each(|cut| *cut = newest[cut.index()]);
         graph
     }
 }

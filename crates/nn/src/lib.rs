@@ -12,6 +12,7 @@
 //! | [`loss`] | what is minimised |
 //! | [`optim`] | gradient steps, weight decay, clipping and averaged weights as updates of the graph |
 //! | [`rate`] | learning rates over time |
+//! | [`step`] | a training step of a batch in slices, which ranks may share: the same bits for any number of them |
 //!
 //! Layouts: pictures `[N, H, W, C]`, tokens `[B, L, D]`, linear weights `[in, out]`, convolution
 //! kernels `[KH, KW, in, out]`.
@@ -48,6 +49,7 @@ pub mod optim;
 pub mod rate;
 mod resample;
 mod scope;
+pub mod step;
 
 pub use attention::{attention, feed_forward};
 pub use conv::{Conv2d, conv2d};

@@ -125,7 +125,8 @@ impl Optimizer {
     }
 
     /// Extends the graph by one step against the gradient of `loss` for every parameter declared so
-    /// far that `group` does not freeze with `None`. Returns the gradient's norm before clipping; where the loss is scaled
+    /// far that `group` does not freeze with `None`; the gradients are [cuts](Builder::cut), so that a
+    /// [`Step`](crate::step::Step) can be made of parts of a batch. Returns the gradient's norm before clipping; where the loss is scaled
     /// and the norm is not finite, the step changes no parameter.
     #[track_caller]
     pub fn minimize<'g>(
@@ -148,6 +149,7 @@ impl Optimizer {
         let own = scaling_names(b);
         let scale = self.scaling.map(|scaling| state(b, &format!("{own}scale"), scaling.start));
         let gradients = b.grad(scale.map_or(loss, |scale| (loss * scale).reshape(&[])), &weights);
+        gradients.iter().for_each(|gradient| b.cut(*gradient));
         let norm = global_norm(b, &gradients);
         let inverse = scale.map(Tensor::recip);
         let norm = inverse.map_or(norm, |inverse| norm * inverse);

@@ -18,9 +18,12 @@
 //! | [`linalg`] | small dense matrices in place: Cholesky, triangular systems, symmetric eigenvalues |
 //! | [`simd`] | loops compiled for every vector unit, with equal bits |
 //! | [`special`] | f64 log-sum-exp, log 2cosh, softplus, compensated sums |
+//! | `tree` (feature `alloc`) | sums of numbered parts in one tree, whoever adds which |
 #![no_std]
 #![deny(unsafe_code)]
 
+#[cfg(any(feature = "alloc", test))]
+extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
@@ -35,6 +38,8 @@ pub mod simd;
 mod single;
 pub mod special;
 pub mod torch;
+#[cfg(any(feature = "alloc", test))]
+pub mod tree;
 
 pub use half::{bf16, f16};
 pub use rand_core;

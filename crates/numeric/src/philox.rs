@@ -94,6 +94,24 @@ pub const fn key(seed: u64) -> [u32; 2] {
     [seed as u32, (seed >> 32) as u32]
 }
 
+/// The key of part `part` of what has this key, such as of a slice of a batch: of part 0, the key itself.
+///
+/// ```
+/// use yuragi_numeric::philox::part_key;
+/// assert_eq!(part_key([1, 2], 0), [1, 2]);
+/// assert!(part_key([1, 2], 1) != part_key([1, 2], 2));
+/// ```
+pub const fn part_key(key: [u32; 2], part: u64) -> [u32; 2] {
+    if part == 0 {
+        return key;
+    }
+    let [a, b, ..] = block([part as u32, (part >> 32) as u32, 0, PARTS], key);
+    [a, b]
+}
+
+/// Apart from the streams of other draws.
+const PARTS: u32 = 0x7061_7274;
+
 /// The block that holds words `4·index ..= 4·index + 3` of (key, stream).
 #[inline(always)]
 pub(crate) const fn word_block(key: [u32; 2], stream: u32, index: u64) -> [u32; 4] {
