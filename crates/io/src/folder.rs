@@ -17,6 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use unicode_normalization::UnicodeNormalization;
+use yuragi_graph::{Alone, Collective, Lost};
 
 use crate::checkpoint::CHECKPOINT_FILE;
 use crate::dataset::{Caption, CaptionKind, Dataset, DatasetError, Item, Skipped};
@@ -75,6 +76,14 @@ impl Default for Options {
 /// # Ok::<(), yuragi_io::DatasetError>(())
 /// ```
 pub fn load(folder: impl AsRef<Path>, options: &Options) -> Result<Dataset, DatasetError> {
+    load_on(folder, options, &Alone)
+}
+
+/// [`load`] by these ranks: each reads its share of the pictures, by their numbers, and has the others' from them.
+///
+/// # Errors
+/// Those of [`load`], or a rank that is gone.
+pub fn load_on(folder: impl AsRef<Path>, options: &Options, ranks: &dyn Collective) -> Result<Dataset, DatasetError> {
     let root = folder.as_ref();
     Picture::filled(options.size, options.size, [255; 3]).map_err(|_| DatasetError::Size(options.size))?;
     let mut found = Found::default();
@@ -83,8 +92,12 @@ pub fn load(folder: impl AsRef<Path>, options: &Options) -> Result<Dataset, Data
     let Found { pictures, lists, texts, trainings, .. } = found;
     let mut captions = Captions::new(&pictures, &lists, texts, options.column.as_deref());
     let (mut items, mut skipped) = (Vec::new(), Vec::new());
-    for path in pictures {
-        match item(root, &path, &mut captions, options) {
+    let own = ranks.share(pictures.len(), 1, ranks.rank());
+    let read = pictures.iter().skip(own.start).take(own.len()).map(|path| picture(path, options)).collect();
+    let lost = |lost: Lost| DatasetError::Read { path: root.to_owned(), source: io::Error::other(lost), hint: None };
+    let read = exchanged(read, options.size, ranks).map_err(lost)?;
+    for (path, read) in pictures.into_iter().zip(read) {
+        match item(root, &path, read, &mut captions, options) {
             Ok(item) => items.push(item),
             Err(reason) => skipped.push(Skipped { path, reason }),
         }
@@ -114,17 +127,63 @@ pub fn load(folder: impl AsRef<Path>, options: &Options) -> Result<Dataset, Data
     Ok(Dataset { size: options.size, items, skipped, notes })
 }
 
-fn item(root: &Path, path: &Path, captions: &mut Captions<'_>, options: &Options) -> Result<Item, String> {
+/// The picture of a file as a square.
+fn picture(path: &Path, options: &Options) -> Result<Picture, String> {
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    let picture = Picture::decode(&bytes).and_then(|picture| picture.fit(options.size, options.fit));
+    picture.map_err(|error: PictureError| error.to_string())
+}
+
+/// What all ranks read, squares of this size or why there is none, one rank's after another's.
+fn exchanged(
+    own: Vec<Result<Picture, String>>,
+    size: usize,
+    ranks: &dyn Collective,
+) -> Result<Vec<Result<Picture, String>>, Lost> {
+    if ranks.size() == 1 {
+        return Ok(own);
+    }
+    let mut sent = Vec::new();
+    for read in own {
+        let (made, bytes) = match &read {
+            Ok(picture) => (1, picture.rgb()),
+            Err(reason) => (0, reason.as_bytes()),
+        };
+        sent.push(made);
+        sent.extend((bytes.len() as u64).to_le_bytes());
+        sent.extend_from_slice(bytes);
+    }
+    let mut all = Vec::new();
+    for found in ranks.gather(&sent)? {
+        let mut rest = found.as_slice();
+        while let Some((made, after)) = rest.split_first() {
+            let unread = || Lost::new("a rank sent what are no pictures");
+            let (length, after) = after.split_first_chunk().ok_or_else(unread)?;
+            let (bytes, after) = after.split_at_checked(u64::from_le_bytes(*length) as usize).ok_or_else(unread)?;
+            all.push(match made {
+                1 => Ok(Picture::new(size, size, bytes.to_vec()).map_err(|_| unread())?),
+                _ => Err(String::from_utf8_lossy(bytes).into_owned()),
+            });
+            rest = after;
+        }
+    }
+    Ok(all)
+}
+
+fn item(
+    root: &Path,
+    path: &Path,
+    picture: Result<Picture, String>,
+    captions: &mut Captions<'_>,
+    options: &Options,
+) -> Result<Item, String> {
     let text = captions.of(path)?;
     if text.is_empty() && options.uncaptioned == Uncaptioned::Skip {
         return Err("it has no caption".to_owned());
     }
-    let reason = |error: PictureError| error.to_string();
-    let bytes = fs::read(path).map_err(|error| error.to_string())?;
-    let picture = Picture::decode(&bytes).and_then(|picture| picture.fit(options.size, options.fit)).map_err(reason)?;
     Ok(Item {
         id: path.strip_prefix(root).unwrap_or(path).to_string_lossy().nfc().collect(),
-        picture,
+        picture: picture?,
         captions: if text.is_empty() { Vec::new() } else { vec![Caption { kind: CaptionKind::Plain, text }] },
         held_out: false,
         emoji: None,

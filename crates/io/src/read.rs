@@ -1,10 +1,11 @@
 //! Bytes and text of a file that others made.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
+use yuragi_graph::Collective;
 
 /// The most bytes that a file may have once it is unpacked.
 pub(crate) const LARGEST: u64 = 1 << 32;
@@ -31,8 +32,8 @@ pub enum ReadError {
 }
 
 /// The bytes of a file, unpacked if gzip packed them, and the array that its name asks for: `data.npz:x` is the array
-/// `x` of `data.npz`.
-pub(crate) fn bytes(path: &Path) -> Result<(Vec<u8>, Option<String>), ReadError> {
+/// `x` of `data.npz`. Each of these ranks reads its share of the file, and has the others' from them.
+pub(crate) fn bytes(path: &Path, ranks: &dyn Collective) -> Result<(Vec<u8>, Option<String>), ReadError> {
     let failed = |source| ReadError::Read { path: path.to_owned(), source };
     let (file, array) = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -43,21 +44,42 @@ pub(crate) fn bytes(path: &Path) -> Result<(Vec<u8>, Option<String>), ReadError>
         }
         file => (file.map_err(failed)?, None),
     };
-    Ok((unpacked(file).map_err(failed)?, array))
+    Ok((unpacked(file, ranks).map_err(failed)?, array))
 }
 
-fn unpacked(file: File) -> io::Result<Vec<u8>> {
-    if file.metadata()?.is_dir() {
+fn unpacked(file: File, ranks: &dyn Collective) -> io::Result<Vec<u8>> {
+    let known = file.metadata()?;
+    if known.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
-    let bytes = limited(file)?;
+    let bytes = if ranks.size() > 1 && known.is_file() { shared(file, known.len(), ranks)? } else { limited(file)? };
     if bytes.starts_with(&[0x1f, 0x8b]) { limited(MultiGzDecoder::new(bytes.as_slice())) } else { Ok(bytes) }
+}
+
+/// Bytes that a rank does not part: those of a page.
+const PAGE: usize = 4096;
+
+/// The bytes of a file, of which each rank reads its share.
+fn shared(mut file: File, length: u64, ranks: &dyn Collective) -> io::Result<Vec<u8>> {
+    if length > LARGEST {
+        return Err(too_large());
+    }
+    let own = ranks.share(length as usize, PAGE, ranks.rank());
+    file.seek(SeekFrom::Start(own.start as u64))?;
+    let mut bytes = Vec::with_capacity(own.len());
+    file.take(own.len() as u64).read_to_end(&mut bytes)?;
+    let all = ranks.gather(&bytes).map_err(io::Error::other)?.concat();
+    if all.len() as u64 == length { Ok(all) } else { Err(io::Error::other("ranks see files of other lengths there")) }
+}
+
+fn too_large() -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, "it has more than 4 GiB")
 }
 
 pub(crate) fn limited(from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if from.take(LARGEST + 1).read_to_end(&mut bytes)? as u64 > LARGEST {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it has more than 4 GiB"));
+        return Err(too_large());
     }
     Ok(bytes)
 }

@@ -110,7 +110,7 @@ pub struct Asked {
 /// [`ReadError`], naming the file.
 pub fn open(path: impl AsRef<Path>, asked: &Asked) -> Result<Named, ReadError> {
     let path = path.as_ref();
-    let (bytes, array) = read::bytes(path)?;
+    let (bytes, array) = read::bytes(path, &yuragi_graph::Alone)?;
     let name = path.to_string_lossy().to_ascii_lowercase();
     read_bytes(bytes, array.as_deref(), name.trim_end_matches(".gz"), asked)
         .map_err(|reason| ReadError::Format { path: path.to_owned(), reason })

@@ -1,5 +1,7 @@
 use std::path::Path;
 
+use yuragi_graph::{Alone, Collective};
+
 use super::dialect::is_whole;
 use super::{Table, Values, csv, idx, npy, npz};
 use crate::read::{self, ReadError};
@@ -67,8 +69,16 @@ impl Reading {
     /// # Errors
     /// [`ReadError::Read`] or [`ReadError::Format`], which says where.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Opened, ReadError> {
+        self.open_on(path, &Alone)
+    }
+
+    /// [`open`](Self::open) by these ranks: each reads its share of the file, and has the others' from them.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open), on any rank, or a rank that is gone.
+    pub fn open_on(&self, path: impl AsRef<Path>, ranks: &dyn Collective) -> Result<Opened, ReadError> {
         let path = path.as_ref();
-        let (bytes, array) = read::bytes(path)?;
+        let (bytes, array) = read::bytes(path, ranks)?;
         self.read(bytes, array.as_deref()).map_err(|reason| ReadError::Format { path: path.to_owned(), reason })
     }
 
