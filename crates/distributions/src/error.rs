@@ -49,6 +49,8 @@ pub enum Error {
     },
     /// The caller asked to stop.
     Stopped,
+    /// Of several processes, one is gone.
+    Lost,
 }
 
 impl fmt::Display for Error {
@@ -65,6 +67,7 @@ impl fmt::Display for Error {
                 "the covariance of component {component} is singular: coordinate {coordinate} is determined by those before it"
             ),
             Self::Stopped => write!(f, "stopped"),
+            Self::Lost => write!(f, "one of the processes that learn together is gone"),
         }
     }
 }

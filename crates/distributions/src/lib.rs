@@ -73,6 +73,6 @@ pub use independent::Independent;
 pub use laplace::Laplace;
 pub use mixture::Mixture;
 pub use multivariate::{MultivariateGaussian, PrincipalAxes};
-pub use parallel::Going;
+pub use parallel::{Going, Single, Team};
 pub use poisson::Poisson;
 pub use uniform::Uniform;

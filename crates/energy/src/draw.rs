@@ -67,6 +67,11 @@ impl Draws {
         Self { key: philox::key(seed) }
     }
 
+    /// The draws of part `part` of what these are for: of part 0, these.
+    pub const fn part(self, part: u64) -> Self {
+        Self { key: philox::part_key(self.key, part) }
+    }
+
     /// The key of the generator.
     pub const fn key(self) -> [u32; 2] {
         self.key

@@ -13,7 +13,7 @@ use super::pass::{Moments, hard_moments};
 use super::scale::Scale;
 use crate::em::{Ascent, End, ExpectationMaximization, Limits, Progress, ascend};
 use crate::error::{length, range};
-use crate::{Data, Error, Going};
+use crate::{Data, Error, Going, Single, Team};
 
 /// At most so many of Lloyd's iterations before EM takes over.
 const LLOYD: usize = 30;
@@ -142,6 +142,23 @@ impl GaussianMixture {
         begin: Begin<'_>,
         options: &Options,
         going: Going<'_>,
+        hook: impl FnMut(usize, Progress) -> ControlFlow<()>,
+    ) -> Result<Fitted, Error> {
+        Self::fit_on(&Single, data, begin, options, going, hook)
+    }
+
+    /// [`fit_while`](Self::fit_while) by a team of processes, all of which have all data: they share the sums over points of
+    /// every E step, and end with the same bits as one process. What is drawn and Lloyd's iterations are everyone's own.
+    /// `going` and `hook` must tell all of them the same.
+    ///
+    /// # Errors
+    /// Those of [`fit_while`](Self::fit_while), or a process that is gone.
+    pub fn fit_on(
+        team: &dyn Team,
+        data: &Data<'_>,
+        begin: Begin<'_>,
+        options: &Options,
+        going: Going<'_>,
         mut hook: impl FnMut(usize, Progress) -> ControlFlow<()>,
     ) -> Result<Fitted, Error> {
         let d = data.dimension();
@@ -171,16 +188,16 @@ impl GaussianMixture {
             let started = match begin {
                 Begin::Means(means) => {
                     let means: Vec<f64> = means.iter().enumerate().map(|(i, x)| x - scale.centres[i % d]).collect();
-                    given(&points, &data, means, &floors, options, going)
+                    given(&points, &data, means, &floors, options, (team, going))
                 }
                 Begin::Components(_) => {
                     let mut rng = Philox::new(philox::key(options.seed), restart as u32);
-                    drawn(&points, &data, components, &floors, options, &mut rng, going)
+                    drawn(&points, &data, components, &floors, options, &mut rng, (team, going))
                 }
             };
             let mut watched = match started {
                 Err(Error::Stopped) => break,
-                started => Watched { mixture: started?, going },
+                started => Watched { mixture: started?, team, going },
             };
             let mut bounds = Vec::new();
             let ascent = ascend(&mut watched, &data, &options.limits, |progress| {
@@ -222,6 +239,7 @@ impl GaussianMixture {
 /// A mixture whose steps can be stopped.
 struct Watched<'a> {
     mixture: GaussianMixture,
+    team: &'a dyn Team,
     going: Going<'a>,
 }
 
@@ -230,7 +248,7 @@ impl ExpectationMaximization<Data<'_>> for Watched<'_> {
     type Error = Error;
 
     fn expectation(&self, data: &Data<'_>) -> Result<(f64, Expected), Error> {
-        self.mixture.expect(data, self.going)
+        self.mixture.expect(data, (self.team, self.going))
     }
 
     fn maximization(&mut self, data: &Data<'_>, expected: Expected) -> Result<(), Error> {
@@ -246,7 +264,7 @@ fn drawn(
     floors: &[f64],
     options: &Options,
     rng: &mut Philox,
-    going: Going<'_>,
+    (team, going): (&dyn Team, Going<'_>),
 ) -> Result<GaussianMixture, Error> {
     let mut centres = points.seeds(components, rng, going)?;
     let iterations = if options.start == Start::KMeans { LLOYD } else { 0 };
@@ -255,9 +273,9 @@ fn drawn(
     // Means first, then moments about them: those about a rounded centre of few points far away are lost in rounding.
     let d = floors.len();
     let diagonal = Options { covariance: Covariance::Diagonal, ..*options };
-    let rough = moments_of(points, data, &labels, &means, &diagonal, going)?;
+    let rough = moments_of(points, data, &labels, &means, &diagonal, (team, going))?;
     means.iter_mut().zip(shifts(&rough, d)).for_each(|(mean, shift)| *mean += shift);
-    let moments = moments_of(points, data, &labels, &means, options, going)?;
+    let moments = moments_of(points, data, &labels, &means, options, (team, going))?;
     let shifts = shifts(&moments, d);
     means.iter_mut().zip(&shifts).for_each(|(mean, shift)| *mean += shift);
     let total: f64 = moments.counts.iter().sum();
@@ -275,12 +293,12 @@ fn given(
     means: Vec<f64>,
     floors: &[f64],
     options: &Options,
-    going: Going<'_>,
+    (team, going): (&dyn Team, Going<'_>),
 ) -> Result<GaussianMixture, Error> {
     let (d, kind) = (floors.len(), options.covariance);
     let k = means.len() / d;
     let labels = points.lloyd(&mut points.standardized(&means), 0, going)?;
-    let moments = moments_of(points, data, &labels, &means, options, going)?.pooled(d);
+    let moments = moments_of(points, data, &labels, &means, options, (team, going))?.pooled(d);
     let work = (options.threads, going);
     let spread = kind.estimate(&moments, &vec![0.0; d], &spare(kind, 1, floors), floors, work)?.repeated(kind, k);
     GaussianMixture::build((kind, vec![1.0 / k as f64; k], means), spread, floors.to_vec(), work)
@@ -293,7 +311,7 @@ fn moments_of(
     labels: &[usize],
     means: &[f64],
     options: &Options,
-    going: Going<'_>,
+    (team, going): (&dyn Team, Going<'_>),
 ) -> Result<Moments, Error> {
     let full = matches!(options.covariance, Covariance::Full | Covariance::Tied);
     let filled: Vec<f64>;
@@ -303,7 +321,7 @@ fn moments_of(
     } else {
         data
     };
-    hard_moments(data, labels, means, full, (options.threads, going))
+    hard_moments(data, labels, means, full, (options.threads, team, going))
 }
 
 /// The new means minus those that moments are about; 0 without points.

@@ -12,7 +12,7 @@ use crate::em::ExpectationMaximization;
 use crate::error::{length, range};
 use crate::multivariate::{self, LN_2PI};
 use crate::random::uniform;
-use crate::{Categorical, Data, Error, Going, score};
+use crate::{Categorical, Data, Error, Going, Single, Team, score};
 
 /// q(x) = Σ_k C_k N(x; μ_k, Σ_k), Σ_k C_k = 1.
 ///
@@ -330,8 +330,12 @@ impl Expected {
 
 impl GaussianMixture {
     /// The E step.
-    pub(super) fn expect(&self, data: &Data<'_>, going: Going<'_>) -> Result<(f64, Expected), Error> {
-        let moments = self.pass_while(data, going, |pass| pass.moments())?;
+    pub(super) fn expect(
+        &self,
+        data: &Data<'_>,
+        (team, going): (&dyn Team, Going<'_>),
+    ) -> Result<(f64, Expected), Error> {
+        let moments = self.pass_while(data, going, |pass| pass.moments(team))?;
         Ok((moments.log_likelihood.value() / data.total_weight(), Expected(moments)))
     }
 
@@ -365,7 +369,7 @@ impl ExpectationMaximization<Data<'_>> for GaussianMixture {
     type Error = Error;
 
     fn expectation(&self, data: &Data<'_>) -> Result<(f64, Expected), Error> {
-        self.expect(data, &|| true)
+        self.expect(data, (&Single, &|| true))
     }
 
     /// C_k = N_k/n (with Lagrange's multiplier for Σ C_k = 1), and μ_k and Σ_k as the moments weighted

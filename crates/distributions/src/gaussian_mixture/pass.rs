@@ -1,19 +1,20 @@
 //! One pass over data: densities, responsibilities and their moments, block by block.
 //!
-//! Points are cut into pieces by their number alone, and the pieces' sums are added in their order:
-//! results do not depend on threads.
+//! Points are cut into pieces by their number alone, and the pieces' sums are added in one tree over their numbers: results do
+//! not depend on threads, nor on how many processes share the pieces.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
 use yuragi_numeric::simd::{Task, vectorize};
 use yuragi_numeric::special::Sum;
+use yuragi_numeric::tree::Tree;
 
 use super::block::{
     Apart, BLOCK, HALF, LANES, Line, ROWS, ZERO, across, center, distances, gather, log_densities, normalize, outer,
     outer_together, packed_at, packed_index, packed_len, padded, product, scaled_distances, total, weigh,
 };
-use crate::parallel::{self, Going};
+use crate::parallel::{self, Going, Team};
 use crate::{Data, Error};
 
 /// A component with less than this share of the data has no points; it keeps its mean and covariance.
@@ -153,6 +154,27 @@ impl Moments {
         pooled
     }
 
+    /// All numbers, one after another.
+    fn to_numbers(&self) -> Vec<f64> {
+        let second = match &self.second {
+            Second::Full(sums) => sums.as_flattened(),
+            Second::Diagonal(sums) => sums,
+        };
+        [&[self.log_likelihood.value()], &self.counts[..], self.first.as_flattened(), second].concat()
+    }
+
+    /// As many numbers as these, in their places.
+    fn set_numbers(&mut self, numbers: &[f64]) {
+        let Some((log_likelihood, numbers)) = numbers.split_first() else { return };
+        self.log_likelihood = [*log_likelihood].into_iter().collect();
+        let second = match &mut self.second {
+            Second::Full(sums) => sums.as_flattened_mut(),
+            Second::Diagonal(sums) => sums,
+        };
+        let places = self.counts.iter_mut().chain(self.first.as_flattened_mut()).chain(second);
+        places.zip(numbers).for_each(|(place, number)| *place = *number);
+    }
+
     fn add(&mut self, other: &Self) {
         fn add(sums: &mut [f64], values: &[f64]) {
             sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
@@ -252,7 +274,7 @@ pub fn hard_moments(
     labels: &[usize],
     means: &[f64],
     full: bool,
-    (threads, going): (usize, Going<'_>),
+    (threads, team, going): (usize, &dyn Team, Going<'_>),
 ) -> Result<Moments, Error> {
     let d = data.dimension();
     let k = means.len() / d;
@@ -261,27 +283,32 @@ pub fn hard_moments(
     let mut packed = Packed { d, means: vec![0.0; k * padded(d)], constants: vec![0.0; k], shape };
     packed.set_means(means);
     let none = |_| Err(Error::Length { what: "the labels", got: 0, expected: data.len() });
-    Pass { packed: &packed, data, threads, labels: Some(labels), pattern: &none, going }.moments()
+    Pass { packed: &packed, data, threads, labels: Some(labels), pattern: &none, going }.moments(team)
 }
 
 impl Pass<'_> {
-    /// The E step.
-    pub fn moments(self) -> Result<Moments, Error> {
+    /// The E step, of which each process of a team makes its share.
+    pub fn moments(self, team: &dyn Team) -> Result<Moments, Error> {
         let pieces = pieces(self.data);
         // A piece of a pattern is small when there are many patterns: several make one sum.
         let bundles: Vec<_> = pieces.chunks(pieces.len().div_ceil(64).max(1)).collect();
-        let mut sum = self.zero();
+        let (own, mut tree) = (team.share(bundles.len()), Tree::new(bundles.len()));
+        let mut next = own.start;
         // In waves, so that few sums are held at once.
-        for wave in bundles.chunks(if self.threads > 1 { 4 * self.threads } else { 1 }) {
+        for wave in bundles[own].chunks(if self.threads > 1 { 4 * self.threads } else { 1 }) {
             let parts = parallel::map(self.threads, wave.len(), |i| {
                 let mut moments = self.zero();
                 wave[i].iter().try_for_each(|piece| self.piece(*piece, &mut Want::Moments(&mut moments)))?;
                 Ok(moments)
             });
             for part in parts {
-                sum.add(&part?);
+                tree.add(next..next + 1, part?.to_numbers());
+                next += 1;
             }
         }
+        let mut sum = self.zero();
+        let numbers = team.sum(tree, sum.to_numbers().len())?;
+        sum.set_numbers(&numbers);
         Ok(sum)
     }
 

@@ -1,12 +1,15 @@
-use super::{Course, Greedy, Make, check, trainer, two_state, upwards};
+use super::{Course, Greedy, Make, Shared, check, trainer, two_state, upwards};
 use crate::draw::Draws;
 use crate::error::{Error, counter, length, range};
 use crate::rbm::layers::{Matrix, Scratch};
 use crate::rbm::train::{Settings, Trainer};
-use crate::rbm::{Rbm, Units};
+use crate::rbm::{Rbm, Slices, Units};
 use crate::sampler::Hook;
 use crate::statistics::{Estimate, log_mean_exp, mean};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::cell::Cell;
+use core::ops::ControlFlow;
 
 /// A deep belief network (Hinton, Osindero and Teh, *Neural Computation* 18, 1527 (2006)):
 ///
@@ -87,9 +90,37 @@ impl Dbn {
         Self::greedy_by(&trainer(greedy.settings), data, sizes, units, greedy, seed, hook)
     }
 
+    /// [`greedy`](Self::greedy) by batches in slices, which ranks may share; all have all rows. Each machine learns as by
+    /// [`Trainer::learn_on`]; the last batch of an epoch is filled with the epoch's first rows. Of one slice, every rank learns
+    /// all, as [`greedy`](Self::greedy) does. What the hook of any rank wishes is heard between batches.
+    ///
+    /// # Errors
+    /// As for [`greedy`](Self::greedy), slices that do not divide a batch, fewer than ranks, or a rank that is gone.
+    pub fn greedy_on(
+        slices: Slices<'_>,
+        data: &[f32],
+        sizes: &[usize],
+        units: Units,
+        greedy: &Greedy,
+        seed: u64,
+        hook: Hook<'_>,
+    ) -> Result<Self, Error> {
+        if slices.count == 1 && slices.ranks.size() == 1 {
+            return Self::greedy(data, sizes, units, greedy, seed, hook);
+        }
+        let stop = Cell::new(false);
+        let make = |rbm: &Rbm, _, seed| -> Result<Box<dyn super::Learns + '_>, Error> {
+            Ok(Box::new(Shared { trainer: Trainer::new(rbm, greedy.settings, seed)?, slices, stop: &stop }))
+        };
+        Self::greedy_by(&make, data, sizes, units, greedy, seed, &mut |at| {
+            stop.set(stop.get() || hook(at).is_break());
+            ControlFlow::Continue(())
+        })
+    }
+
     /// [`greedy`](Self::greedy) by other learners.
     pub(super) fn greedy_by(
-        make: Make<'_>,
+        make: Make<'_, '_>,
         data: &[f32],
         sizes: &[usize],
         units: Units,

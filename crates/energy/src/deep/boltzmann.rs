@@ -2,11 +2,13 @@ use super::{Course, Greedy, check, trainer, two_state, upwards};
 use crate::draw::Draws;
 use crate::error::{Error, index, length, range};
 use crate::rbm::layers::{self, Matrix, Scratch};
-use crate::rbm::train::{Gradient, Moments, Offsets};
+use crate::rbm::slices::{Slices, Sums};
+use crate::rbm::train::{Gradient, Offsets};
 use crate::rbm::{Rbm, Units};
 use crate::sampler::Hook;
 use alloc::vec::Vec;
 use core::ops::Range;
+use yuragi_numeric::tree::Tree;
 
 /// A deep Boltzmann machine (Salakhutdinov and Hinton, *AISTATS* 2009): layers x_0 = v, x_1, …, x_L with
 ///
@@ -365,6 +367,15 @@ fn entropy(units: Units, mean: f32) -> f64 {
     [p, 1.0 - p].iter().map(|&p| if p > 0.0 { -p * libm::log(p) } else { 0.0 }).sum()
 }
 
+impl MeanField {
+    /// These rows, and then others.
+    fn append(&mut self, other: MeanField) {
+        self.even.extend(other.even);
+        self.odd.extend(other.odd);
+        (self.rounds, self.change) = (self.rounds.max(other.rounds), self.change.max(other.change));
+    }
+}
+
 /// How a [`DbmTrainer`] learns.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DbmSettings {
@@ -433,7 +444,8 @@ pub struct DbmTrainer {
     settings: DbmSettings,
     draws: Draws,
     step: u32,
-    chains: Vec<f32>,
+    /// Of each slice.
+    chains: Vec<Vec<f32>>,
     velocity: Gradient,
 }
 
@@ -444,9 +456,8 @@ impl DbmTrainer {
     /// A number out of range.
     pub fn new(dbm: &Dbm, settings: DbmSettings, seed: u64) -> Result<Self, Error> {
         settings.check()?;
-        let chains = settings.chains;
         let draws = Draws::new(seed);
-        Ok(Self { settings, draws, step: 0, chains: dbm.rbm.start(chains, draws), velocity: Gradient::zero(&dbm.rbm) })
+        Ok(Self { settings, draws, step: 0, chains: Vec::new(), velocity: Gradient::zero(&dbm.rbm) })
     }
 
     /// Another rate from now on.
@@ -478,7 +489,23 @@ impl DbmTrainer {
         batch: &[f32],
         going: &mut dyn FnMut() -> bool,
     ) -> Result<MeanField, Error> {
-        let (gradient, means) = self.estimate(dbm, batch, going)?;
+        self.learn_on(dbm, batch, Slices::ONE, going)
+    }
+
+    /// Learns from one batch in slices, as [`Trainer::learn_on`](crate::rbm::train::Trainer::learn_on) does; each slice has its
+    /// share of the chains. Gives the mean field of this rank's rows.
+    ///
+    /// # Errors
+    /// Those of [`learn_while`](Self::learn_while), fewer slices than ranks, persistent chains that the slices do not divide, or
+    /// a rank that is gone.
+    pub fn learn_on(
+        &mut self,
+        dbm: &mut Dbm,
+        batch: &[f32],
+        slices: Slices<'_>,
+        going: &mut dyn FnMut() -> bool,
+    ) -> Result<MeanField, Error> {
+        let (gradient, means) = self.estimate(dbm, batch, slices, going)?;
         let DbmSettings { rate, momentum, weight_decay, .. } = self.settings;
         let update = |velocity: &mut [f32], slope: &[f32], parameters: &mut [f32], decay: f32| {
             for ((velocity, slope), parameter) in velocity.iter_mut().zip(slope).zip(parameters) {
@@ -499,40 +526,61 @@ impl DbmTrainer {
     /// # Errors
     /// No row, or values that are not whole rows.
     pub fn gradient(&mut self, dbm: &Dbm, batch: &[f32]) -> Result<(Gradient, MeanField), Error> {
-        self.estimate(dbm, batch, &mut || true)
+        self.estimate(dbm, batch, Slices::ONE, &mut || true)
     }
 
     fn estimate(
         &mut self,
         dbm: &Dbm,
         batch: &[f32],
+        slices: Slices<'_>,
         going: &mut dyn FnMut() -> bool,
     ) -> Result<(Gradient, MeanField), Error> {
         let rbm = &dbm.rbm;
         length("the trainer's weights", self.velocity.weights.len(), rbm.weights.len())?;
         length("the trainer's biases", self.velocity.visible_bias.len(), rbm.visible())?;
-        let means = dbm.mean_field(batch, &self.settings.mean_field)?;
-        let rows = means.even.len() / rbm.visible();
-        range("the number of rows", rows as f64, rows > 0, "at least 1")?;
-        let first = self.step;
-        self.step = first.wrapping_add(self.settings.steps);
-        let mut scratch = Scratch::default();
-        if !self.settings.persistent {
-            self.chains.clone_from(&means.even);
-        }
-        rbm.rows(&self.chains)?;
-        let steps = (self.settings.steps, (self.draws, first));
-        rbm.gibbs_to(&mut self.chains, &mut Vec::new(), steps.0, steps.1, &mut scratch, going)?;
-        let odd = rbm.hidden_means(&self.chains)?;
-        let mut gradient = Gradient::zero(rbm);
-        let mut model = Gradient::zero(rbm);
+        let DbmSettings { steps, persistent, chains: count, mean_field, .. } = self.settings;
         let columns = (rbm.visible(), rbm.hidden());
-        for (even, odd, gradient) in [(&means.even, &means.odd, &mut gradient), (&self.chains, &odd, &mut model)] {
-            scratch.outer(Matrix::new(even, columns.0), Matrix::new(odd, columns.1), &mut gradient.weights);
+        let (visible, own) = (dbm.sizes[0].max(1), slices.own().len().max(1));
+        let each = batch.len() / visible / own;
+        range("the number of rows", each as f64, each > 0, "at least 1")?;
+        slices.check(each * slices.count)?;
+        if persistent {
+            let legal = (count as usize).is_multiple_of(slices.count);
+            range("the number of chains", count.into(), legal, "a multiple of the number of slices")?;
         }
-        let data = Moments::new(&means.even, &means.odd, columns);
-        let chains = Moments::new(&self.chains, &odd, columns);
-        layers::scaled_difference(&mut gradient.weights, &model.weights, (data.share, chains.share));
+        let first = self.step;
+        self.step = first.wrapping_add(steps);
+        let (mut tree, mut scratch, mut slopes) = (Tree::new(slices.count), Scratch::default(), Vec::new());
+        let rows = [each, if persistent { count as usize / slices.count } else { each }];
+        let of = Sums::new(columns, slices.count, rows);
+        let mut all: Option<MeanField> = None;
+        for (turn, (slice, batch)) in slices.parts(batch)?.enumerate() {
+            let draws = self.draws.part(slice as u64);
+            let means = dbm.mean_field(batch, &mean_field)?;
+            match self.chains.get_mut(turn) {
+                Some(chains) if !persistent => chains.clone_from(&means.even),
+                Some(_) => {}
+                None if persistent => self.chains.push(rbm.start(rows[1] as u32, draws)),
+                None => self.chains.push(means.even.clone()),
+            }
+            let chains = &mut self.chains[turn];
+            rbm.rows(chains)?;
+            rbm.gibbs_to(chains, &mut Vec::new(), steps, (draws, first), &mut scratch, going)?;
+            let odd = rbm.hidden_means(chains)?;
+            let mut sum = tree.room();
+            let phases = [(&means.even[..], &means.odd[..]), (&chains[..], &odd[..])];
+            of.write(phases, (&mut scratch, &mut slopes), &mut sum);
+            tree.add(slice..slice + 1, sum);
+            match &mut all {
+                None => all = Some(means),
+                Some(all) => all.append(means),
+            }
+        }
+        let means = all.ok_or(Error::Range { what: "the number of rows", value: 0.0, legal: "at least 1" })?;
+        let mut sum = slices.sum(tree, of.len())?;
+        let [data, chains] = of.moments(&mut sum);
+        let mut gradient = Gradient { weights: sum, ..Gradient::zero(rbm) };
         gradient.biases(&data, &chains);
         let offsets = self.settings.centred.then(|| Offsets::new(&data, &chains));
         if let Some(offsets) = &offsets {

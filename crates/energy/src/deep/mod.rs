@@ -14,10 +14,11 @@ pub use boltzmann::{Dbm, DbmSettings, DbmTrainer, MeanField, MeanFieldSettings};
 use crate::draw::Draws;
 use crate::error::{Error, counter, length, range};
 use crate::rbm::train::{Settings, Trainer};
-use crate::rbm::{Rbm, Units};
+use crate::rbm::{Rbm, Slices, Units};
 use crate::sampler::{Hook, report};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 /// How each layer of a stack is learned.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -83,7 +84,34 @@ impl Learns for Trainer {
 }
 
 /// Makes a learner of a machine by batches of so many rows, with a seed.
-type Make<'a> = &'a dyn Fn(&Rbm, usize, u64) -> Result<Box<dyn Learns>, Error>;
+type Make<'a, 'l> = &'a dyn Fn(&Rbm, usize, u64) -> Result<Box<dyn Learns + 'l>, Error>;
+
+/// A trainer by batches in slices, which ranks may share; what a hook wishes is heard between batches, from any rank.
+struct Shared<'a> {
+    trainer: Trainer,
+    slices: Slices<'a>,
+    stop: &'a Cell<bool>,
+}
+
+impl Learns for Shared<'_> {
+    fn learn_while(&mut self, rbm: &mut Rbm, rows: &[f32], _: &mut dyn FnMut() -> bool) -> Result<(), Error> {
+        if self.slices.ranks.any(self.stop.get())? {
+            return Err(Error::Cancelled);
+        }
+        let (slices, columns) = (self.slices.or_all(), rbm.visible());
+        let places = slices.places(rows.len() / columns);
+        let own = &rows[places.start * columns..places.end * columns];
+        self.trainer.learn_on(rbm, own, slices, &mut || true).map(drop)
+    }
+
+    fn is_fixed(&self) -> bool {
+        self.slices.count > 1
+    }
+
+    fn finish(&self, _: &mut Rbm) -> Result<(), Error> {
+        Ok(())
+    }
+}
 
 /// Makes trainers.
 fn trainer(settings: Settings) -> impl Fn(&Rbm, usize, u64) -> Result<Box<dyn Learns>, Error> {
@@ -91,16 +119,16 @@ fn trainer(settings: Settings) -> impl Fn(&Rbm, usize, u64) -> Result<Box<dyn Le
 }
 
 /// Where a stack's greedy learning is.
-struct Course<'a, 'h> {
+struct Course<'a, 'l, 'h> {
     greedy: &'a Greedy,
     seed: u64,
     layers: usize,
     rows: usize,
-    make: Make<'a>,
+    make: Make<'a, 'l>,
     hook: Hook<'h>,
 }
 
-impl Course<'_, '_> {
+impl Course<'_, '_, '_> {
     /// Learns layer `layer` from what `data` gives for each epoch; `tie` restores what must stay equal after each step.
     /// Gives whether a batch was learned, and whether all were, the hook not having cancelled.
     fn learn(

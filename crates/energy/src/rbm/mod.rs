@@ -13,7 +13,10 @@ pub(crate) mod layers;
 pub mod partition;
 pub mod plan;
 pub mod raise;
+pub(crate) mod slices;
 pub mod train;
+
+pub use slices::Slices;
 
 use crate::draw::Draws;
 use crate::error::{Error, length, range};

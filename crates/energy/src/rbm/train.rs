@@ -1,11 +1,13 @@
 //! Learning: CD-k and PCD with momentum, weight decay and centring.
 
 use super::Rbm;
-use super::layers::{self, Matrix, Scratch};
+use super::layers::{self, Scratch};
+use super::slices::{Slices, Sums};
 use crate::draw::Draws;
 use crate::error::{Error, length, range};
 use alloc::vec::Vec;
 use yuragi_numeric::simd::{Task, vectorize};
+use yuragi_numeric::tree::Tree;
 
 /// How a [`Trainer`] learns.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,8 +49,8 @@ pub struct Trainer {
     settings: Settings,
     draws: Draws,
     step: u32,
-    /// PCD: visible rows.
-    chains: Vec<f32>,
+    /// PCD: visible rows, of each slice.
+    chains: Vec<Vec<f32>>,
     velocity: Gradient,
     gradient: Gradient,
     buffers: Buffers,
@@ -65,6 +67,7 @@ struct Buffers {
     means: Vec<f32>,
     model: Vec<f32>,
     slopes: Vec<f32>,
+    sums: Vec<f32>,
     scratch: Scratch,
 }
 
@@ -115,7 +118,32 @@ impl Trainer {
     /// # Errors
     /// Those of [`learn`](Self::learn), or [`Error::Cancelled`].
     pub fn learn_while(&mut self, rbm: &mut Rbm, batch: &[f32], going: &mut dyn FnMut() -> bool) -> Result<f32, Error> {
-        let reconstruction = self.estimate(rbm, batch, going)?;
+        self.learn_on(rbm, batch, Slices::ONE, going)
+    }
+
+    /// Learns from one batch in slices, each with draws and chains of its own; of the batch, a rank gives the rows at
+    /// [`Slices::places`]. The machine and the error are the same on all ranks, to the last bit, and for any number of them.
+    /// Where there are several, `going` must be true on all or on none.
+    ///
+    /// ```
+    /// use yuragi_energy::rbm::{Rbm, Slices, Units, train::{Settings, Trainer}};
+    /// let mut rbm = Rbm::new(2, 3, Units::Binary, Units::Binary)?;
+    /// let mut trainer = Trainer::new(&rbm, Settings::default(), 1)?;
+    /// let slices = Slices { count: 2, ..Slices::ONE };
+    /// trainer.learn_on(&mut rbm, &[1.0, 0.0, 0.0, 1.0], slices, &mut || true)?;
+    /// # Ok::<(), yuragi_energy::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`learn_while`](Self::learn_while), fewer slices than ranks, or a rank that is gone.
+    pub fn learn_on(
+        &mut self,
+        rbm: &mut Rbm,
+        batch: &[f32],
+        slices: Slices<'_>,
+        going: &mut dyn FnMut() -> bool,
+    ) -> Result<f32, Error> {
+        let reconstruction = self.estimate(rbm, batch, slices, going)?;
         let Settings { rate, momentum, weight_decay, .. } = self.settings;
         let gradient = &self.gradient;
         let update = |velocity: &mut [f32], slope: &[f32], parameters: &mut [f32], decay: f32| {
@@ -133,59 +161,78 @@ impl Trainer {
     /// # Errors
     /// No row, or values that are not whole rows.
     pub fn gradient(&mut self, rbm: &Rbm, batch: &[f32]) -> Result<(Gradient, f32), Error> {
-        let reconstruction = self.estimate(rbm, batch, &mut || true)?;
+        let reconstruction = self.estimate(rbm, batch, Slices::ONE, &mut || true)?;
         Ok((self.gradient.clone(), reconstruction))
     }
 
     /// Leaves the gradient in `self.gradient`.
-    fn estimate(&mut self, rbm: &Rbm, batch: &[f32], going: &mut dyn FnMut() -> bool) -> Result<f32, Error> {
+    fn estimate(
+        &mut self,
+        rbm: &Rbm,
+        batch: &[f32],
+        slices: Slices<'_>,
+        going: &mut dyn FnMut() -> bool,
+    ) -> Result<f32, Error> {
         let rows = rbm.rows(batch)?;
         range("the number of rows", rows as f64, rows > 0, "at least 1")?;
+        let each = rows / slices.own().len().max(1);
+        slices.check(each * slices.count)?;
         length("the weights", rbm.weights.len(), self.velocity.weights.len())?;
         length("the visible biases", rbm.visible(), self.velocity.visible_bias.len())?;
         let Settings { steps, persistent, centred, .. } = self.settings;
-        let (first, draws) = (self.step, self.draws);
+        let (first, all) = (self.step, self.draws);
         self.step = first.wrapping_add(steps);
-        if persistent && self.chains.is_empty() {
-            self.chains = rbm.start(rows as u32, draws);
-        }
-        let Self { gradient, buffers, chains, .. } = self;
-        let Buffers { positive, hidden, means, negative, model, slopes, scratch } = buffers;
-        rbm.hidden_fields_to(positive, batch, scratch);
-        hidden.clone_from(positive);
-        layers::means(rbm.hidden_units(), positive);
-        // Sites of their own for the data's hidden units beside those of persistent chains.
-        let site = if persistent { rbm.visible() + rbm.hidden() } else { rbm.visible() };
-        super::sample(rbm.hidden_units(), hidden, rbm.hidden(), draws, (first, site as u32, 0));
-        rbm.visible_fields_to(model, hidden, scratch);
-        means.clone_from(model);
-        layers::means(rbm.visible_units(), means);
-        let reconstruction = squared_error(means, batch);
-        let model = if persistent {
-            rbm.gibbs_to(chains, hidden, steps, (draws, first), scratch, going)?;
-            chains
-        } else {
-            rbm.draw_visible(model, draws, (first, 0));
-            rbm.gibbs_to(model, hidden, steps - 1, (draws, first.wrapping_add(1)), scratch, going)?;
-            model
-        };
-        rbm.hidden_fields_to(negative, model, scratch);
-        layers::means(rbm.hidden_units(), negative);
         let columns = (rbm.visible(), rbm.hidden());
-        let data = Moments::new(batch, positive, columns);
-        let chains = Moments::new(model, negative, columns);
-        let (v, h) = columns;
-        scratch.outer(Matrix::new(batch, v), Matrix::new(positive, h), &mut gradient.weights);
-        slopes.resize(gradient.weights.len(), 0.0);
-        scratch.outer(Matrix::new(model, v), Matrix::new(negative, h), slopes);
-        layers::scaled_difference(&mut gradient.weights, slopes, (data.share, chains.share));
+        let Self { gradient, buffers, chains, .. } = self;
+        let Buffers { positive, hidden, means, negative, model, slopes, sums, scratch } = buffers;
+        let mut tree = Tree::new(slices.count);
+        let mut of = Sums::new(columns, slices.count, [each; 2]);
+        for (turn, (slice, batch)) in slices.parts(batch)?.enumerate() {
+            let draws = all.part(slice as u64);
+            if persistent && chains.len() == turn {
+                chains.push(rbm.start(each as u32, draws));
+            }
+            rbm.hidden_fields_to(positive, batch, scratch);
+            hidden.clone_from(positive);
+            layers::means(rbm.hidden_units(), positive);
+            // Sites of their own for the data's hidden units beside those of persistent chains.
+            let site = if persistent { rbm.visible() + rbm.hidden() } else { rbm.visible() };
+            super::sample(rbm.hidden_units(), hidden, rbm.hidden(), draws, (first, site as u32, 0));
+            rbm.visible_fields_to(model, hidden, scratch);
+            means.clone_from(model);
+            layers::means(rbm.visible_units(), means);
+            let error = vectorize(SquaredError(means, batch));
+            let model = if persistent {
+                let chains = &mut chains[turn];
+                rbm.gibbs_to(chains, hidden, steps, (draws, first), scratch, going)?;
+                of = Sums::new(columns, slices.count, [each, chains.len() / columns.0]);
+                chains
+            } else {
+                rbm.draw_visible(model, draws, (first, 0));
+                rbm.gibbs_to(model, hidden, steps - 1, (draws, first.wrapping_add(1)), scratch, going)?;
+                &mut *model
+            };
+            rbm.hidden_fields_to(negative, model, scratch);
+            layers::means(rbm.hidden_units(), negative);
+            let mut sum = core::mem::take(sums);
+            sum.clear();
+            of.write([(batch, positive), (model, negative)], (scratch, slopes), &mut sum);
+            sum.push(error);
+            tree.add(slice..slice + 1, sum);
+            *sums = tree.room();
+        }
+        let mut sum = slices.sum(tree, of.len() + 1)?;
+        let error = sum.pop().unwrap_or(f32::NAN);
+        let [data, chains] = of.moments(&mut sum);
+        // The room of the last gradient is that of the next sum.
+        *sums = core::mem::replace(&mut gradient.weights, sum);
         gradient.biases(&data, &chains);
         if centred {
             let offsets = Offsets::new(&data, &chains);
             gradient.centre_weights(&offsets);
             gradient.centre_biases(&offsets);
         }
-        Ok(reconstruction)
+        Ok(error / (each * slices.count * columns.0) as f32)
     }
 }
 
@@ -210,10 +257,7 @@ impl Task for Update<'_> {
     }
 }
 
-fn squared_error(a: &[f32], b: &[f32]) -> f32 {
-    vectorize(SquaredError(a, b)) / b.len() as f32
-}
-
+/// Σ (a − b)².
 struct SquaredError<'a>(&'a [f32], &'a [f32]);
 
 impl Task for SquaredError<'_> {
@@ -236,22 +280,13 @@ impl Task for SquaredError<'_> {
 pub(crate) struct Moments {
     visible: Vec<f32>,
     hidden: Vec<f32>,
-    /// 1/rows.
-    pub(crate) share: f32,
 }
 
 impl Moments {
-    pub(crate) fn new(v: &[f32], h: &[f32], (visible, hidden): (usize, usize)) -> Self {
-        let share = visible as f32 / v.len() as f32;
-        let mean = |values: &[f32], columns: usize| {
-            let mut sums = alloc::vec![0.0; columns];
-            for row in values.chunks(columns) {
-                sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
-            }
-            sums.iter_mut().for_each(|sum| *sum *= share);
-            sums
-        };
-        Self { visible: mean(v, visible), hidden: mean(h, hidden), share }
+    /// Of sums over rows, by 1/rows.
+    pub(crate) fn new(visible: &[f32], hidden: &[f32], share: f32) -> Self {
+        let [visible, hidden] = [visible, hidden].map(|sums| sums.iter().map(|sum| sum * share).collect());
+        Self { visible, hidden }
     }
 }
 
