@@ -3,6 +3,8 @@
 #[allow(dead_code)]
 #[path = "cli/program.rs"]
 mod program;
+#[path = "ranks/training.rs"]
+mod training;
 
 use std::{
     collections::BTreeMap,
@@ -21,12 +23,17 @@ fn mpirun() -> bool {
     there
 }
 
-/// The program on so many ranks, in a folder.
-fn ranks(scratch: &Scratch, count: usize, arguments: &[&str]) -> Output {
+/// A launcher of the program on so many ranks, in a folder.
+fn launch(scratch: &Scratch, count: usize, arguments: &[&str]) -> Command {
     let mut command = Command::new("mpirun");
     command.args(["--allow-run-as-root", "--oversubscribe", "-n", &count.to_string()]);
     command.arg(env!("CARGO_BIN_EXE_yuragi")).args(arguments).current_dir(scratch.join("."));
-    command.output().unwrap()
+    command
+}
+
+/// The program on so many ranks, in a folder.
+fn ranks(scratch: &Scratch, count: usize, arguments: &[&str]) -> Output {
+    launch(scratch, count, arguments).output().unwrap()
 }
 
 /// Every file of a folder.
@@ -137,5 +144,5 @@ fn what_goes_wrong_is_said_once() {
     };
     refused(&["anneal", "absent.json"], "yuragi: cannot read absent.json");
     refused(&["anneal", "glass:4x4", "--sweeps", "0"], "--sweeps");
-    refused(&["fit", "gmm", "absent.csv"], "other commands run as one process");
+    refused(&["sample", "absent.safetensors"], "other commands run as one process");
 }

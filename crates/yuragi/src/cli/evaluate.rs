@@ -94,7 +94,7 @@ impl Evaluate {
     /// Captions of a data set.
     fn dataset(&self, judge: &Judge, format: Format, ranks: &dyn Collective) -> Result<ExitCode, Failure> {
         let (model, name) = self.model.open()?;
-        let dataset = data::load(&self.data, self.caption_column.as_deref(), model.settings.size)?;
+        let dataset = data::load(&self.data, self.caption_column.as_deref(), model.settings.size, ranks)?;
         let trials = trials(&dataset, self.count as usize, self.seed);
         if trials.is_empty() {
             return Err(Failure::new(format!("{} has no captions to draw", self.data)));

@@ -12,7 +12,7 @@ use clap::{Args, value_parser};
 use yuragi::{
     Failure, builtin_file,
     cpu::Cpu,
-    graph::Precision,
+    graph::{Alone, Precision},
     io::{checkpoint::Archive, quantize::Groups},
     judge::{Options, learn},
     machine::Work,
@@ -78,7 +78,7 @@ impl JudgeFlags {
             Some(path) => open(path)?.0,
             None => Model::read(&Archive::from_static(builtin_file())?)?,
         };
-        let dataset = data::load(&self.data, None, model.settings.size)?;
+        let dataset = data::load(&self.data, None, model.settings.size, &Alone)?;
         let cpu = self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into()));
         let machine = self.device.machine(cpu, Work::MUCH)?;
         if machine.precision() == Precision::F16 {

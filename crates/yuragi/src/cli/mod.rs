@@ -84,8 +84,8 @@ pub fn main() -> ExitCode {
     };
     if let Some((_, size)) = ranks::launched().filter(|_| !command.is_shared()) {
         say!(
-            "yuragi: a launcher started {size} of this program: `anneal`, `generate`, `evaluate`, `bound` and `fit rbm|dbn|dbm` \
-             share their work, other commands run as one process"
+            "yuragi: a launcher started {size} of this program: `anneal`, `fit`, `generate`, `train`, `evaluate` and `bound` share their \
+             work, other commands run as one process"
         );
         if rank > 0 {
             thread::sleep(PATIENCE);
@@ -121,11 +121,7 @@ fn failed(rank: usize, failure: &Failure) -> ExitCode {
 impl Command {
     /// Whether ranks share its work.
     fn is_shared(&self) -> bool {
-        match self {
-            Command::Generate(_) | Command::Evaluate(_) | Command::Anneal(_) | Command::Bound(_) => true,
-            Command::Fit(fit) => fit.is_shared(),
-            Command::Train(_) | Command::Info(_) | Command::Convert(_) | Command::Sample(_) => false,
-        }
+        !matches!(self, Command::Info(_) | Command::Convert(_) | Command::Sample(_))
     }
 }
 
@@ -135,7 +131,7 @@ fn run(command: Command, ranks: &Ranks) -> Result<ExitCode, Failure> {
         Command::Evaluate(command) => command.run(ranks),
         Command::Anneal(command) => command.run(ranks),
         Command::Bound(command) => command.run(ranks),
-        Command::Train(command) => command.run(),
+        Command::Train(command) => command.run(ranks),
         Command::Info(command) => command.run(),
         Command::Convert(command) => command.run(),
         Command::Fit(command) => command.run(ranks),

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use yuragi::{
     Failure,
     cpu::Cpu,
-    graph::Params,
+    graph::{Collective, Params},
     io::checkpoint::Archive,
     machine::{Machine, Work},
     model::Model,
@@ -22,7 +22,7 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{DeviceFlags, bits, clock, file_of, flow, interruption, open, tell_cut, tell_skipped},
+    common::{DeviceFlags, bits, clock, file_of, flow, interruption, open, speaks, tell_cut, tell_skipped},
     judge::JudgeFlags,
     lora::{LoraFlags, pictures},
     variational::Bounded,
@@ -54,7 +54,7 @@ pub struct Train {
     /// Go on with the training in this folder, with its own settings; only `--steps`,
     /// `--autoencoder-steps` (to train longer or shorter than planned), `--bits` and the places of the data and, of a LoRA,
     /// of the checkpoint (`--model`) may change
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["caption_column", "out", "init", "autoencoder", "seed", "batch", "rate", "autoencoder_batch", "autoencoder_rate", "compose"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["caption_column", "out", "init", "autoencoder", "seed", "batch", "slices", "rate", "autoencoder_batch", "autoencoder_rate", "compose"])]
     resume: Option<PathBuf>,
     /// Begin with the weights of this model instead of random ones
     #[arg(long, value_name = "MODEL")]
@@ -68,6 +68,10 @@ pub struct Train {
     /// Pictures of one step
     #[arg(long)]
     batch: Option<usize>,
+    /// Slices of a step, which are learned from one after another, or by several ranks; the weights depend on their number, and
+    /// not on that of the ranks [default: 1]
+    #[arg(long)]
+    slices: Option<usize>,
     /// Peak learning rate
     #[arg(long)]
     rate: Option<f64>,
@@ -90,6 +94,9 @@ pub struct Train {
     /// Decides initial weights, order and noise
     #[arg(long)]
     seed: Option<u64>,
+    /// Seconds between two checkpoints [default: 240]
+    #[arg(long, value_name = "SECONDS")]
+    save_every: Option<u32>,
     /// Threads; the weights do not depend on them
     #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -109,10 +116,13 @@ enum Other {
 
 impl Train {
     /// Trains until done or interrupted.
-    pub fn run(self) -> Result<ExitCode, Failure> {
+    pub fn run(self, ranks: &dyn Collective) -> Result<ExitCode, Failure> {
         match self.other {
-            Some(Other::Bounded(bounded)) => return bounded.run(),
-            Some(Other::Judge(judge)) => return judge.run(),
+            Some(Other::Bounded(bounded)) => return bounded.run(ranks),
+            Some(Other::Judge(judge)) => {
+                alone(ranks, "a judge")?;
+                return judge.run();
+            }
             None => {}
         }
         let interrupted = interruption("saving; once more to stop without")?;
@@ -125,11 +135,12 @@ impl Train {
             return Err(Failure::new(format!("`--model` is for the training of a LoRA, and {folder} holds none")));
         }
         if self.adapter.is_asked() || self.resume.as_deref().is_some_and(lora::is_there) {
+            alone(ranks, "a LoRA")?;
             return self.learn_adapter(&self.device.machine(cpu, Work::MUCH)?, &interrupted);
         }
-        let (run, data) = match &self.resume {
+        let (mut run, data) = match &self.resume {
             Some(folder) => {
-                let mut run = Run::load(folder)?;
+                let mut run = Run::load(folder, ranks)?;
                 let planned = run.options.steps;
                 run.options.steps = self.steps.unwrap_or(planned);
                 if run.stage == Stage::Done && run.options.steps > planned {
@@ -140,15 +151,16 @@ impl Train {
                 if let Some(data) = &self.data {
                     run.options.data = data.clone();
                 }
-                let data = Data::load(&run.options, run.settings.size).map_err(|failure| match &self.data {
+                let data = Data::load(&run.options, run.settings.size, ranks).map_err(|failure| match &self.data {
                     Some(_) => failure,
                     None => Failure::new(format!("{failure}; pictures that have moved are named with `--data`")),
                 })?;
                 run.options.data = run.options.data.absolute();
                 (run, data)
             }
-            None => self.begin()?,
+            None => self.begin(ranks)?,
         };
+        run.save_every = self.save_every.map_or(run.save_every, |seconds| Duration::from_secs(seconds.into()));
         let machine = self.device.machine(cpu, run.work()?)?;
         tell_skipped(&data.dataset);
         let read = run.settings.text.length.saturating_sub(2);
@@ -172,7 +184,7 @@ impl Train {
             );
         }
         let mut bar = Bar::default();
-        let ending = train(run, &data, &machine, &mut |news| {
+        let ending = train(run, &data, (&machine, ranks), &mut |news| {
             bar.show(news);
             flow(&interrupted)
         })?;
@@ -218,7 +230,7 @@ impl Train {
         Ok(told(ending, &folder, &file))
     }
 
-    fn begin(&self) -> Result<(Run, Data), Failure> {
+    fn begin(&self, ranks: &dyn Collective) -> Result<(Run, Data), Failure> {
         let default = Options::default();
         let source = self.data.clone().unwrap_or(default.data.clone());
         let out = self.out.clone().unwrap_or_else(|| "runs/train".into());
@@ -237,12 +249,16 @@ impl Train {
             },
             autoencoder_rate: self.autoencoder_rate.unwrap_or(default.autoencoder_rate),
             batch: self.batch.unwrap_or(default.batch),
+            slices: self.slices.unwrap_or(default.slices),
             steps: self.steps.unwrap_or(default.steps),
             rate: self.rate.unwrap_or(default.rate),
             bits: self.bits.unwrap_or(default.bits),
         }
         .checked()?;
-        Run::check_new(&out)?;
+        options.check_slices(ranks)?;
+        if ranks.rank() == 0 {
+            Run::check_new(&out)?;
+        }
         let (settings, tokenizer, params) = match (&self.init, &self.autoencoder) {
             (Some(path), _) => {
                 let (model, _) = open(path)?;
@@ -254,7 +270,7 @@ impl Train {
             }
             (None, None) => (Settings::default(), None, Params::new()),
         };
-        let data = Data::load(&options, settings.size)?;
+        let data = Data::load(&options, settings.size, ranks)?;
         let [autoencoder_steps, steps] = options.fitted_steps(data.own, data.epoch());
         if self.autoencoder.is_none() {
             options.autoencoder_steps = self.autoencoder_steps.unwrap_or(autoencoder_steps);
@@ -265,8 +281,18 @@ impl Train {
             Some(tokenizer) => data.known_to(tokenizer),
             None => data.tokenizer(settings.text.vocabulary)?,
         };
-        let run = Run::begin(&out, options, settings, tokenizer, params, data.fingerprint())?;
+        let run = Run::begin(&out, options, settings, tokenizer, params, data.fingerprint(), ranks)?;
         Ok((run, data))
+    }
+}
+
+/// What is not learned by several ranks.
+fn alone(ranks: &dyn Collective, what: &str) -> Result<(), Failure> {
+    match ranks.size() {
+        1 => Ok(()),
+        size => {
+            Err(Failure::new(format!("a launcher started {size} of this program, and {what} is learnt by one process")))
+        }
     }
 }
 
@@ -314,6 +340,9 @@ struct Bar {
 
 impl Bar {
     fn show(&mut self, news: &News) {
+        if !speaks() {
+            return;
+        }
         let (what, done, total) = match *news {
             News::Encoding { done, total } => ("encoding", done as u64, total as u64),
             News::Step(progress) => (progress.stage.name(), progress.step, progress.steps),

@@ -43,13 +43,13 @@ pub enum Bounded {
 
 impl Bounded {
     /// Learns until done or interrupted.
-    pub fn run(self) -> Result<ExitCode, Failure> {
+    pub fn run(self, ranks: &dyn Collective) -> Result<ExitCode, Failure> {
         match self {
             Bounded::Vae(flags) => {
                 let layers = vec![Layer { hidden: flags.hidden.0.clone(), latent: flags.latent as usize }];
-                flags
-                    .training
-                    .run(|shape, likelihood| Network::Vae(Vae { shape, likelihood, layers, convolutional: flags.conv }))
+                flags.training.run(ranks, |shape, likelihood| {
+                    Network::Vae(Vae { shape, likelihood, layers, convolutional: flags.conv })
+                })
             }
             Bounded::Hvae(flags) => {
                 let (latents, hidden) = (flags.latent.0, flags.hidden);
@@ -69,9 +69,9 @@ impl Bounded {
                 let layers =
                     latents.iter().zip(units).map(|(&latent, hidden)| Layer { hidden: hidden.0.clone(), latent });
                 let layers = layers.collect();
-                flags
-                    .training
-                    .run(|shape, likelihood| Network::Vae(Vae { shape, likelihood, layers, convolutional: flags.conv }))
+                flags.training.run(ranks, |shape, likelihood| {
+                    Network::Vae(Vae { shape, likelihood, layers, convolutional: flags.conv })
+                })
             }
             Bounded::Vdm(mut flags) => {
                 let levels = flags.training.likelihood.is_none_or(|law| law == Likelihood::Logistic);
@@ -83,9 +83,9 @@ impl Bounded {
                     hidden: flags.gamma as usize,
                 };
                 let (channels, blocks, steps) = (flags.channels as usize, flags.blocks as usize, flags.steps as usize);
-                flags
-                    .training
-                    .run(|shape, likelihood| Network::Vdm(Vdm { shape, likelihood, channels, blocks, steps, gamma }))
+                flags.training.run(ranks, |shape, likelihood| {
+                    Network::Vdm(Vdm { shape, likelihood, channels, blocks, steps, gamma })
+                })
             }
         }
     }
@@ -177,11 +177,11 @@ struct DataFlags {
 
 impl DataFlags {
     /// The table of a file, or of a folder's pictures.
-    fn open(&self, path: &Path) -> Result<Table, Failure> {
+    fn open(&self, path: &Path, ranks: &dyn Collective) -> Result<Table, Failure> {
         let table = if path.is_dir() {
-            self.pictures(path)?
+            self.pictures(path, ranks)?
         } else {
-            let opened = self.table.open(path)?;
+            let opened = self.table.open(path, ranks)?;
             opened.notes.iter().for_each(|note| say!("{}: {note}", path.display()));
             opened.table
         };
@@ -189,9 +189,9 @@ impl DataFlags {
     }
 
     /// A folder's pictures; where all are grey, of one channel.
-    fn pictures(&self, path: &Path) -> Result<Table, Failure> {
+    fn pictures(&self, path: &Path, ranks: &dyn Collective) -> Result<Table, Failure> {
         let size = usize::from(self.size);
-        let dataset = folder::load(path, &folder::Options { size, ..folder::Options::default() })?;
+        let dataset = folder::load_on(path, &folder::Options { size, ..folder::Options::default() }, ranks)?;
         for skipped in &dataset.skipped {
             say!("skipped {}: {}", skipped.path.display(), skipped.reason);
         }
@@ -207,16 +207,22 @@ impl DataFlags {
         &self,
         path: &Path,
         likelihood: Likelihood,
-        scale: Option<f64>,
-        moments: &[(f64, f64)],
+        (scale, moments): (Option<f64>, &[(f64, f64)]),
+        ranks: &dyn Collective,
     ) -> Result<Examples, Failure> {
-        Examples::new(self.open(path)?, likelihood, scale, moments)
+        Examples::new(self.open(path, ranks)?, likelihood, scale, moments)
             .map_err(|why| Failure::new(format!("{}: {why}", path.display())))
     }
 
     /// The same, for a model that is there.
-    fn examples_of(&self, path: &Path, model: &Model, scale: Option<f64>) -> Result<Examples, Failure> {
-        let table = self.open(path)?;
+    fn examples_of(
+        &self,
+        path: &Path,
+        model: &Model,
+        scale: Option<f64>,
+        ranks: &dyn Collective,
+    ) -> Result<Examples, Failure> {
+        let table = self.open(path, ranks)?;
         let (have, want) = (table.columns(), model.network.columns());
         if have != want {
             let shapes = [table.shape(), model.network.shape()].map(shape);
@@ -266,7 +272,7 @@ struct Training {
     #[arg(long, default_value = "runs/bound")]
     out: PathBuf,
     /// Go on with the training in this folder, with its own settings
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["out", "likelihood", "passes", "batch", "samples", "rate", "schedule", "seed", "scale"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["out", "likelihood", "passes", "batch", "slices", "samples", "rate", "schedule", "seed", "scale"])]
     resume: Option<PathBuf>,
     /// Begin with the weights of a model, or of a training, with the same network
     #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
@@ -280,6 +286,10 @@ struct Training {
     /// Examples of one step
     #[arg(long, default_value_t = 100)]
     batch: usize,
+    /// Slices of a step, which are learned from one after another, or by several ranks; the weights depend on their number, and
+    /// not on that of the ranks
+    #[arg(long, default_value_t = 1)]
+    slices: usize,
     /// Draws of the bound: 1 for the evidence lower bound, k for the importance-weighted one
     #[arg(short = 'k', long, default_value_t = 1)]
     samples: usize,
@@ -293,6 +303,9 @@ struct Training {
     /// Decides initial weights, order and noise
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Seconds between two checkpoints [default: 120]
+    #[arg(long, value_name = "SECONDS")]
+    save_every: Option<u32>,
     #[command(flatten)]
     reading: DataFlags,
     #[command(flatten)]
@@ -321,16 +334,20 @@ impl MachineFlags {
 }
 
 impl Training {
-    fn run(self, network: impl FnOnce(Vec<usize>, Likelihood) -> Network) -> Result<ExitCode, Failure> {
+    fn run(
+        self,
+        ranks: &dyn Collective,
+        network: impl FnOnce(Vec<usize>, Likelihood) -> Network,
+    ) -> Result<ExitCode, Failure> {
         let interrupted = interruption("saving; once more to stop without")?;
         self.machine.device.check()?;
-        let (run, examples) = match &self.resume {
+        let (mut run, examples) = match &self.resume {
             Some(folder) => {
-                let mut run = Run::load(folder)?;
+                let mut run = Run::load(folder, ranks)?;
                 if let Some(data) = &self.data {
                     run.options.data = path::absolute(data).unwrap_or(data.clone());
                 }
-                let examples = self.reading.examples_of(&run.options.data, &run.model, run.options.scale)?;
+                let examples = self.reading.examples_of(&run.options.data, &run.model, run.options.scale, ranks)?;
                 (run, examples)
             }
             None => {
@@ -340,6 +357,7 @@ impl Training {
                     scale: self.reading.scale,
                     passes: self.passes,
                     batch: self.batch,
+                    slices: self.slices,
                     samples: self.samples,
                     rate: self.rate,
                     schedule: self.schedule,
@@ -350,13 +368,14 @@ impl Training {
                 let init = self.init.as_deref().map(file_of);
                 let init = init.map(|path| Model::open(&path).map(|model| (path, model))).transpose()?;
                 let moments = init.as_ref().map_or(&[][..], |(_, model)| &model.moments);
-                let examples = self.reading.examples(data, likelihood, options.scale, moments)?;
+                let examples = self.reading.examples(data, likelihood, (options.scale, moments), ranks)?;
                 let network = network(examples.shape().to_vec(), likelihood);
                 let weights = init.map(|(path, model)| weights_for(&network, &path, &model)).transpose()?;
-                (Run::begin(&self.out, options, network, weights.as_ref(), &examples)?, examples)
+                (Run::begin(&self.out, options, network, weights.as_ref(), &examples, ranks)?, examples)
             }
         };
-        let test = self.test.as_ref().map(|path| self.reading.examples_of(path, &run.model, run.options.scale));
+        run.save_every = self.save_every.map_or(run.save_every, |seconds| Duration::from_secs(seconds.into()));
+        let test = self.test.as_ref().map(|path| self.reading.examples_of(path, &run.model, run.options.scale, ranks));
         let test = test.transpose()?;
         let machine = self.machine.device.machine(self.machine.cpu(), run.work(examples.len())?)?;
         let (folder, file) = (run.folder.clone(), run.file());
@@ -377,7 +396,7 @@ impl Training {
         );
         let mut bar = Progress::new("learning")?;
         let mut printed = Instant::now();
-        let ending = train(run, &examples, test.as_ref(), &machine, &mut |news| {
+        let ending = train(run, &examples, test.as_ref(), (&machine, ranks), &mut |news| {
             match *news {
                 News::Step { step, steps, pace } => {
                     bar.set(step as f64 / steps.max(1) as f64);
@@ -445,7 +464,7 @@ impl Bound {
     pub fn run(self, ranks: &dyn Collective) -> Result<ExitCode, Failure> {
         let (interrupted, _) = abandonment("stopping")?;
         let model = Model::open(&file_of(&self.model))?;
-        let examples = self.reading.examples_of(&self.data, &model, self.reading.scale)?;
+        let examples = self.reading.examples_of(&self.data, &model, self.reading.scale, ranks)?;
         let machine = self.machine.open()?;
         let (samples, mut bar) = (self.samples as usize, Progress::new("measuring")?);
         let bounds = judge(&model, &examples, (examples.len(), samples), self.seed, &machine, ranks, &mut |share| {

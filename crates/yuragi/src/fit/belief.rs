@@ -1,5 +1,6 @@
 use yuragi_energy::{
     deep::{Dbn, Greedy, plan},
+    rbm::Slices,
     sampler::{Hook, report},
     shares,
     statistics::{Estimate, mean},
@@ -8,7 +9,7 @@ use yuragi_graph::Collective;
 
 use super::{
     Rows,
-    machine::{annealed_log_z, base_of},
+    machine::{annealed_log_z, base_of, check},
 };
 use crate::{Failure, machine::Machine as Device};
 
@@ -38,22 +39,25 @@ const TOLD: usize = 2000;
 impl Belief {
     /// Learns layer by layer; `layers` are the sizes of the hidden ones. Rows are drawn once. `hook` may end it early; what
     /// was learned is kept, in as many layers as were begun, but at least one. A GPU draws other numbers than the processor.
+    /// Batches are learned from in these slices, which ranks may share; all of them have all rows, and end early together.
     ///
     /// # Errors
-    /// Options out of range, Gaussian units, or what a GPU says.
+    /// Options out of range, Gaussian units, slices that do not divide a batch or are on a GPU, what a GPU says, or a rank that is
+    /// gone.
     pub fn train(
         rows: &Rows,
         layers: &[usize],
         greedy: &Greedy,
         seed: u64,
-        device: &Device,
+        (device, slices): (&Device, Slices<'_>),
         hook: Hook<'_>,
     ) -> Result<Belief, Failure> {
+        check(slices, greedy.batch.min(rows.len()), device)?;
         let mut values = rows.drawn(0);
         let sizes: Vec<usize> = [rows.table().columns()].iter().chain(layers).copied().collect();
         let dbn = match device.is_gpu() {
             true => plan::greedy(device, &values, &sizes, rows.units(), greedy, seed, hook),
-            false => Dbn::greedy(&values, &sizes, rows.units(), greedy, seed, hook),
+            false => Dbn::greedy_on(slices, &values, &sizes, rows.units(), greedy, seed, hook),
         }?;
         values.truncate(TOLD.min(rows.len()) * rows.table().columns());
         let told = values.len() / rows.table().columns();
@@ -124,7 +128,7 @@ mod tests {
         let greedy = Greedy { epochs: 10, batch: 20, ..Greedy::default() };
         let run = |until: u64| {
             let mut stop = |at: Progress| if at.done >= until { Break(()) } else { Continue(()) };
-            Belief::train(&rows, &[4, 3, 2], &greedy, 1, &Cpu::new().into(), &mut stop).unwrap()
+            Belief::train(&rows, &[4, 3, 2], &greedy, 1, (&Cpu::new().into(), Slices::ONE), &mut stop).unwrap()
         };
         // Fifty batches a layer.
         for (until, layers) in [(0, 1), (1, 1), (50, 1), (51, 2), (99, 2), (101, 3), (1000, 3)] {
@@ -146,7 +150,7 @@ mod tests {
         let rows = Rows::two_patterns();
         let settings = Settings { rate: 0.1, steps: 5, centred: true, ..Settings::default() };
         let greedy = Greedy { settings, epochs: 300, batch: 50, ..Greedy::default() };
-        let belief = Belief::train(&rows, &[4, 3], &greedy, 1, &Cpu::new().into(), &mut quiet).unwrap();
+        let belief = Belief::train(&rows, &[4, 3], &greedy, 1, (&Cpu::new().into(), Slices::ONE), &mut quiet).unwrap();
         assert_eq!((belief.base.len(), belief.dbn.top.hidden()), (4, 3));
         let bounds = belief.score(&rows, (500, 100), 50, 2, (&Cpu::new().into(), &Alone), &mut quiet).unwrap();
         // Two patterns have −ln 2 = −0.69 at best; six independent pixels −4.16.

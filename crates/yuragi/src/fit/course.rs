@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use super::Rows;
 use crate::train::order::Order;
 
@@ -20,11 +22,17 @@ impl<'a> Course<'a> {
         Course { rows, order: Order::new(seed, rows.len()), batch: batch as u64, batches, total }
     }
 
-    /// Leaves a batch (counted from 0) in `values`, drawn anew in every epoch; gives the epoch.
-    pub(super) fn batch(&mut self, number: u64, values: &mut Vec<f32>) -> u32 {
+    /// Rows of a batch.
+    pub(super) fn rows(&self) -> usize {
+        self.batch as usize
+    }
+
+    /// Leaves the rows at these places of a batch (counted from 0) in `values`, drawn anew in every epoch; gives the epoch.
+    pub(super) fn batch(&mut self, number: u64, places: Range<usize>, values: &mut Vec<f32>) -> u32 {
         values.clear();
         let (epoch, within) = (number / self.batches, number % self.batches);
-        for place in 0..self.batch {
+        for place in places {
+            let place = place as u64;
             let (row, epoch) = self.order.at(epoch * self.rows.len() as u64 + within * self.batch + place);
             self.rows.push(row, epoch, values);
         }

@@ -1,6 +1,7 @@
 use yuragi_energy::{
     Error,
     deep::{Dbm, DbmSettings, DbmTrainer, MeanFieldSettings, plan::DbmLearner},
+    rbm::Slices,
     sampler::{Hook, Progress, report},
     shares,
     statistics::{Estimate, mean},
@@ -10,7 +11,7 @@ use yuragi_graph::Collective;
 use super::{
     Rows, WEIGHTS,
     course::Course,
-    machine::{annealed_log_z, base_of},
+    machine::{annealed_log_z, base_of, check},
 };
 use crate::{Failure, machine::Machine as Device};
 
@@ -53,11 +54,17 @@ enum Learner {
 }
 
 impl Learner {
-    fn learn(&mut self, rate: f32, values: &[f32], going: &mut dyn FnMut() -> bool) -> Result<(), Error> {
+    fn learn(
+        &mut self,
+        rate: f32,
+        values: &[f32],
+        slices: Slices<'_>,
+        going: &mut dyn FnMut() -> bool,
+    ) -> Result<(), Error> {
         match self {
             Learner::Here(dbm, trainer) => {
                 trainer.set_rate(rate)?;
-                trainer.learn_while(dbm, values, going).map(drop)
+                trainer.learn_on(dbm, values, slices, going).map(drop)
             }
             Learner::There(_) if !going() => Err(Error::Cancelled),
             Learner::There(learner) => {
@@ -95,11 +102,13 @@ pub struct DeepScore {
 
 impl Deep {
     /// Learns all layers together. Weights begin small and normal, visible biases at the data's means. `hook` may end it
-    /// early; what was learned is kept.
+    /// early; what was learned is kept. Batches are learned from in these slices, which ranks may share; all of them have all
+    /// rows, and end early together, between batches. Of one slice, every rank learns all.
     ///
     /// # Errors
-    /// Options out of range, Gaussian units, or a machine that diverges.
-    pub fn train(rows: &Rows, options: &DeepOptions, hook: Hook<'_>) -> Result<Deep, Failure> {
+    /// Options out of range, Gaussian units, slices that do not divide batch and chains or are on a GPU, a machine that diverges,
+    /// or a rank that is gone.
+    pub fn train(rows: &Rows, options: &DeepOptions, slices: Slices<'_>, hook: Hook<'_>) -> Result<Deep, Failure> {
         let DeepOptions { layers, epochs, batch, settings, seed, begin, device } = options;
         let sizes: Vec<usize> = [rows.table().columns()].iter().chain(layers).copied().collect();
         let pixels = base_of(&rows.means(), rows.units(), rows.len());
@@ -128,18 +137,22 @@ impl Deep {
             Learner::Here(dbm, Box::new(trainer))
         };
         let mut course = Course::new(rows, *batch, *epochs, *seed);
+        check(slices, course.rows(), device)?;
+        let (ranks, slices) = (slices.ranks, slices.or_all());
+        let (places, alone) = (slices.places(course.rows()), ranks.size() == 1);
         let mut values = Vec::new();
         for done in 0..course.total {
-            course.batch(done, &mut values);
+            course.batch(done, places.clone(), &mut values);
             let (rate, total) = (course.rate(settings.rate, done), course.total);
-            match learner.learn(rate, &values, &mut || hook(Progress { done, total }).is_continue()) {
+            let mut going = || !alone || hook(Progress { done, total }).is_continue();
+            match learner.learn(rate, &values, slices, &mut going) {
                 Err(Error::Cancelled) => break,
                 learned => learned?,
             }
             if !learner.is_sound() {
                 return Err(diverged());
             }
-            if hook(Progress { done: done + 1, total: course.total }).is_break() {
+            if ranks.any(hook(Progress { done: done + 1, total: course.total }).is_break())? {
                 break;
             }
         }
@@ -204,14 +217,14 @@ mod tests {
             begin: None,
             device: Cpu::new().into(),
         };
-        let deep = Deep::train(&rows, &options, &mut quiet).unwrap();
+        let deep = Deep::train(&rows, &options, Slices::ONE, &mut quiet).unwrap();
         let score = deep.score(&rows, (500, 100), 2, (&Cpu::new().into(), &Alone), &mut quiet).unwrap();
         let exact = exact_log_z(deep.dbm.bipartite()).unwrap();
         assert!((score.log_z.value - exact).abs() < 5.0 * score.log_z.error.max(1e-3), "{score:?} {exact}");
         let next = DeepOptions { begin: Some(deep.dbm.clone()), epochs: 1, ..options };
-        assert_ne!(Deep::train(&rows, &next, &mut quiet).unwrap(), deep);
+        assert_ne!(Deep::train(&rows, &next, Slices::ONE, &mut quiet).unwrap(), deep);
         let other = DeepOptions { layers: vec![3, 4], ..next };
-        assert!(Deep::train(&rows, &other, &mut quiet).unwrap_err().to_string().contains("[6, 4, 3]"));
+        assert!(Deep::train(&rows, &other, Slices::ONE, &mut quiet).unwrap_err().to_string().contains("[6, 4, 3]"));
         // Two patterns have −ln 2 = −0.69 at best; six independent pixels −4.16.
         assert!((-1.5..-0.69 + 5.0 * score.log_z.error).contains(&score.lower.value), "{score:?}");
     }

@@ -3,7 +3,7 @@ use std::ops::ControlFlow;
 use yuragi_energy::{
     Error,
     rbm::{
-        Rbm, Units, partition, plan,
+        Rbm, Slices, Units, partition, plan,
         train::{Settings, Trainer},
     },
     sampler::{Hook, report},
@@ -13,7 +13,7 @@ use yuragi_energy::{
 use yuragi_graph::Collective;
 
 use super::{Rows, WEIGHTS, course::Course};
-use crate::{Failure, machine::Machine as Device};
+use crate::{Failure, machine::Machine as Device, train::device::check_slices};
 
 /// How a restricted Boltzmann machine is trained.
 #[derive(Clone, Debug)]
@@ -43,11 +43,11 @@ enum Learner {
 }
 
 impl Learner {
-    fn learn(&mut self, rate: f32, values: &[f32], going: &dyn Fn() -> bool) -> Result<f32, Error> {
+    fn learn(&mut self, rate: f32, values: &[f32], slices: Slices<'_>, going: &dyn Fn() -> bool) -> Result<f32, Error> {
         match self {
             Learner::Here(rbm, trainer) => {
                 trainer.set_rate(rate)?;
-                trainer.learn_while(rbm, values, &mut || going())
+                trainer.learn_on(rbm, values, slices, &mut || going())
             }
             Learner::There(_) if !going() => Err(Error::Cancelled),
             Learner::There(learner) => {
@@ -100,13 +100,15 @@ pub struct Score {
 impl Machine {
     /// Learns from rows. Weights begin small and normal, visible biases at the data's means (Hinton, *A practical guide to
     /// training restricted Boltzmann machines*, 2010). `hook` may end it early, and so may `going`, which is asked inside
-    /// batches; what was learned is kept.
+    /// batches; what was learned is kept. Batches are learned from in these slices, which ranks may share; all of them have all
+    /// rows, and end early together, between batches. Of one slice, every rank learns all.
     ///
     /// # Errors
-    /// Options out of range, or a machine that diverges.
+    /// Options out of range, slices that do not divide a batch or are on a GPU, a machine that diverges, or a rank that is gone.
     pub fn train(
         rows: &Rows,
         options: &Options,
+        slices: Slices<'_>,
         going: &dyn Fn() -> bool,
         mut hook: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Machine, Failure> {
@@ -130,7 +132,10 @@ impl Machine {
             rbm.visible_bias.clone_from(&base);
         }
         let mut course = Course::new(rows, batch, epochs, seed);
-        let total = course.total;
+        check(slices, course.rows(), device)?;
+        let (ranks, slices) = (slices.ranks, slices.or_all());
+        let (total, places) = (course.total, slices.places(course.rows()));
+        let going: &dyn Fn() -> bool = if ranks.size() == 1 { going } else { &|| true };
         let mut learner = if device.is_gpu() {
             let rows = batch.clamp(1, rows.len());
             Learner::There(Box::new(plan::Learner::new(device.clone(), &rbm, settings, rows, seed)?))
@@ -140,15 +145,15 @@ impl Machine {
         };
         let mut values = Vec::new();
         for done in 0..total {
-            let epoch = course.batch(done, &mut values);
-            let reconstruction = match learner.learn(course.rate(settings.rate, done), &values, going) {
+            let epoch = course.batch(done, places.clone(), &mut values);
+            let reconstruction = match learner.learn(course.rate(settings.rate, done), &values, slices, going) {
                 Err(Error::Cancelled) => break,
                 learned => learned?,
             };
             if !reconstruction.is_finite() {
                 return Err(Failure::new("the machine diverged; try a smaller `--rate`"));
             }
-            if hook(Progress { done: done + 1, total, epoch, reconstruction }).is_break() {
+            if ranks.any(hook(Progress { done: done + 1, total, epoch, reconstruction }).is_break())? {
                 break;
             }
         }
@@ -184,6 +189,15 @@ impl Machine {
         let error = own.error.hypot(log_z.error);
         Ok(Score { log_z, log_probability: Estimate { value: own.value - log_z.value, error } })
     }
+}
+
+/// Whether batches of so many rows can be learned from in slices on the devices of all ranks.
+pub(super) fn check(slices: Slices<'_>, rows: usize, device: &Device) -> Result<(), Failure> {
+    check_slices(slices.count, &[("the batch", rows)], slices.or_all().ranks)?;
+    if device.is_gpu() && slices.count > 1 {
+        return Err(Failure::new("a batch in slices is learned from by the processor: `--device cpu`"));
+    }
+    Ok(())
 }
 
 /// ln Z by annealed importance sampling on the devices of all ranks.
@@ -253,7 +267,7 @@ mod tests {
             device: Cpu::new().into(),
         };
         let mut told = Vec::new();
-        let machine = Machine::train(&rows, &options, &|| true, |progress| {
+        let machine = Machine::train(&rows, &options, Slices::ONE, &|| true, |progress| {
             told.push((progress.done, progress.epoch));
             ControlFlow::Continue(())
         })
@@ -281,7 +295,7 @@ mod tests {
         };
         let run = |until: u64| {
             let stop = |p: Progress| if p.done == until { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-            Machine::train(&bars(), &options, &|| true, stop).unwrap()
+            Machine::train(&bars(), &options, Slices::ONE, &|| true, stop).unwrap()
         };
         assert_eq!(run(7), run(7));
         assert_ne!(run(7), run(8));

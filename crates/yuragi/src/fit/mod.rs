@@ -6,6 +6,7 @@ mod course;
 mod deep;
 mod file;
 mod machine;
+mod processes;
 mod rows;
 mod sample;
 
@@ -13,6 +14,7 @@ pub use belief::{Belief, Bounds};
 pub use deep::{Deep, DeepOptions, DeepScore};
 pub use file::{Fitted, Layer, Mixture, Network, Stack};
 pub use machine::{Machine, Options, Progress, Score, base_of};
+pub use processes::Processes;
 pub use rows::{Binarize, Meaning, Rows};
 pub use sample::Drawn;
 

@@ -65,7 +65,7 @@ pub fn learn(
     let graph = network.training(options.batch)?;
     let mut params = Params::new();
     params.initialise(graph.params(), options.seed);
-    let mut trainer = Trainer::new(machine, &graph, params)?;
+    let mut trainer = Trainer::alone(machine, &graph, params)?;
     let (mut input, mut mean) = (Vec::new(), 0.0);
     for step in 0..options.steps {
         if tell(step, mean).is_break() {

@@ -178,6 +178,20 @@ fn by_nccl(Launch { size, .. }: Launch, _: Option<&Rendezvous>) -> Result<Engine
     )))
 }
 
+/// Whether all ranks were started alike: with what makes the same digest.
+///
+/// # Errors
+/// One was not, by number, or a rank that is gone.
+pub fn agree(ranks: &dyn Collective, digest: u64) -> Result<(), Failure> {
+    let found = ranks.gather(&digest.to_le_bytes())?;
+    match found.iter().position(|other| *other != found[0]) {
+        Some(other) => Err(Failure::new(format!(
+            "rank {other} was started with other settings, data or weights than rank 0: start all alike"
+        ))),
+        None => Ok(()),
+    }
+}
+
 impl Collective for Ranks {
     fn rank(&self) -> usize {
         self.engine().rank()

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use yuragi_graph::{Params, Slice};
+use yuragi_graph::{Collective, Params, Slice};
 use yuragi_io::{Picture, picture::contact_sheet};
 use yuragi_models::{
     Settings,
@@ -32,7 +32,7 @@ const SHOWN: usize = 24;
 pub struct Autoencoder<'a> {
     data: &'a Data,
     batches: Batches<'a>,
-    trainer: Trainer,
+    trainer: Trainer<'a>,
     codec: Codec,
     seed: u64,
     steps: u64,
@@ -43,18 +43,23 @@ pub struct Autoencoder<'a> {
 
 impl<'a> Autoencoder<'a> {
     /// Goes on with a run; missing weights and optimiser state are drawn from its seed.
-    pub fn new(run: &mut Run, data: &'a Data, machine: &Machine) -> Result<Autoencoder<'a>, Failure> {
+    pub fn new(
+        run: &mut Run,
+        data: &'a Data,
+        machine: &Machine,
+        ranks: &'a dyn Collective,
+    ) -> Result<Autoencoder<'a>, Failure> {
         let options = run.options.clone();
         let graph = latent_diffusion::autoencoder_training_by(
             &machine.optimizer(OPTIMIZER),
             &run.settings,
-            options.autoencoder_batch,
+            options.autoencoder_batch / options.slices,
         )?;
         run.prepare(graph.params());
         Ok(Autoencoder {
             data,
             batches: Batches::new(data, options.seed ^ 1, options.autoencoder_batch),
-            trainer: Trainer::new(machine, &graph, mem::take(&mut run.params))?,
+            trainer: Trainer::new(machine, &graph, mem::take(&mut run.params), (options.slices, ranks))?,
             codec: Codec::new(&run.settings, machine)?,
             seed: options.seed,
             steps: options.autoencoder_steps,
@@ -67,7 +72,8 @@ impl<'a> Autoencoder<'a> {
 
 impl Learner for Autoencoder<'_> {
     fn step(&mut self, step: u64) -> Result<Report, Failure> {
-        let picks: Vec<usize> = (0..self.batch).map(|place| self.batches.pick(step, place).item).collect();
+        let places = self.trainer.places(self.batch);
+        let picks: Vec<usize> = places.map(|place| self.batches.pick(step, place).item).collect();
         stack(picks.iter().map(|&item| &self.data.items[item].picture), &mut self.pictures);
         let rate = self.peak * rate::warmup(step, WARM) * rate::cosine_tail(step, self.steps, TAIL);
         let hyper = OPTIMIZER.hyper(step, rate, AVERAGE);
@@ -97,10 +103,11 @@ impl Learner for Autoencoder<'_> {
 }
 
 /// Measures the latents of all pictures, so that the second stage meets channels of mean 0 and variance 1.
-pub fn measure(run: &Run, data: &Data, machine: &Machine) -> Result<Latents, Failure> {
+pub fn measure(run: &Run, data: &Data, machine: &Machine, ranks: &dyn Collective) -> Result<Latents, Failure> {
     let settings = &Settings { latents: Latents::default(), ..run.settings.clone() };
     let pictures: Vec<&Picture> = data.items.iter().map(|i| &i.picture).collect();
-    let latents = Codec::new(settings, machine)?.encode(&run.params, &pictures, |_| {})?;
+    let codec = Codec::new(settings, machine)?;
+    let latents = codec.encode_on(ranks, &mut codec.encoder(&run.params)?, &pictures, |_| {})?;
     let mut statistics = Statistics::new(settings.autoencoder.latent);
     for (picture, latent) in pictures.iter().zip(latents.chunks_exact(settings.latent_len())) {
         statistics.add(latent, &picture.to_f32(), settings.latent_size());

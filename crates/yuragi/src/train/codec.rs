@@ -1,6 +1,6 @@
 //! Pictures to latents and back with the averaged weights of a training.
 
-use yuragi_graph::{Backend, Params, Plan, Slice, SliceMut};
+use yuragi_graph::{Backend, Collective, Params, Plan, Slice, SliceMut, all_gather};
 use yuragi_io::Picture;
 use yuragi_models::{Settings, latent_diffusion};
 use yuragi_nn::optim;
@@ -70,6 +70,18 @@ impl Codec {
             done(latents.len() / self.latent);
         }
         Ok(latents)
+    }
+
+    /// As [`encode_by`](Self::encode_by), on all of these ranks, each of which encodes its share.
+    pub fn encode_on(
+        &self,
+        ranks: &dyn Collective,
+        encoder: &mut Encoder,
+        pictures: &[&Picture],
+        done: impl FnMut(usize),
+    ) -> Result<Vec<f32>, Failure> {
+        let own = ranks.share(pictures.len(), BATCH, ranks.rank());
+        Ok(all_gather(ranks, self.encode_by(encoder, &pictures[own], done)?)?)
     }
 
     /// The pictures of latents.

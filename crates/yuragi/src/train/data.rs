@@ -1,5 +1,6 @@
 //! The pictures of a training, and their batches.
 
+use yuragi_graph::Collective;
 use yuragi_io::{CaptionKind, Dataset, Item, Picture, emoji, folder};
 use yuragi_models::tokenizer::Tokenizer;
 
@@ -30,9 +31,9 @@ pub struct Data {
 }
 
 impl Data {
-    /// Loads the pictures at a size and composes more.
-    pub fn load(options: &Options, size: usize) -> Result<Data, Failure> {
-        let dataset = load(&options.data, options.column.as_deref(), size)?;
+    /// Loads the pictures at a size, of a folder's each of these ranks its share, and composes more.
+    pub fn load(options: &Options, size: usize, ranks: &dyn Collective) -> Result<Data, Failure> {
+        let dataset = load(&options.data, options.column.as_deref(), size, ranks)?;
         let mut items: Vec<Item> = dataset.trained().cloned().collect();
         let own = items.len();
         let composed_per_epoch = (own as f64 * options.compose) as usize;
@@ -107,12 +108,12 @@ fn shown(items: &[Item]) -> Vec<usize> {
 }
 
 /// Loads a source's pictures at a size; a folder's lists may have another column of captions.
-pub fn load(source: &Source, column: Option<&str>, size: usize) -> Result<Dataset, Failure> {
+pub fn load(source: &Source, column: Option<&str>, size: usize, ranks: &dyn Collective) -> Result<Dataset, Failure> {
     Ok(match source {
         Source::Emoji(font) => emoji::load(&emoji::Options { font: font.clone(), size, ..emoji::Options::default() })?,
         Source::Folder(path) => {
             let column = column.map(str::to_owned);
-            folder::load(path, &folder::Options { size, column, ..folder::Options::default() })?
+            folder::load_on(path, &folder::Options { size, column, ..folder::Options::default() }, ranks)?
         }
     })
 }

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use yuragi_graph::{Backend, Params, Slice};
+use yuragi_graph::{Backend, Collective, Params, Slice};
 use yuragi_io::{Picture, picture::contact_sheet};
 use yuragi_models::{
     Settings,
@@ -34,7 +34,7 @@ const SHOWN: usize = 32;
 pub struct Diffusion<'a> {
     data: &'a Data,
     batches: Batches<'a>,
-    trainer: Trainer,
+    trainer: Trainer<'a>,
     machine: Machine,
     settings: Settings,
     tokenizer: Tokenizer,
@@ -53,16 +53,22 @@ pub struct Diffusion<'a> {
 
 impl<'a> Diffusion<'a> {
     /// Goes on with a run; missing weights and optimiser state are drawn from its seed.
-    pub fn new(run: &mut Run, data: &'a Data, machine: &Machine, tell: Tell<'_>) -> Result<Diffusion<'a>, Failure> {
+    pub fn new(
+        run: &mut Run,
+        data: &'a Data,
+        machine: &Machine,
+        ranks: &'a dyn Collective,
+        tell: Tell<'_>,
+    ) -> Result<Diffusion<'a>, Failure> {
         let options = run.options.clone();
-        let graph =
-            latent_diffusion::diffusion_training_by(&machine.optimizer(OPTIMIZER), &run.settings, options.batch)?;
+        let slice = options.batch / options.slices;
+        let graph = latent_diffusion::diffusion_training_by(&machine.optimizer(OPTIMIZER), &run.settings, slice)?;
         run.prepare(graph.params());
         let codec = Codec::new(&run.settings, machine)?;
         let mut encoder = codec.encoder(&run.params)?;
         let pictures: Vec<&Picture> = data.items[..data.own].iter().map(|i| &i.picture).collect();
-        let total = pictures.len();
-        let own = codec.encode_by(&mut encoder, &pictures, |done| {
+        let total = pictures.len().div_ceil(ranks.size());
+        let own = codec.encode_on(ranks, &mut encoder, &pictures, |done| {
             // An interruption is heard before the first step, too.
             let _ = tell(&News::Encoding { done, total });
         })?;
@@ -72,7 +78,7 @@ impl<'a> Diffusion<'a> {
         Ok(Diffusion {
             data,
             batches: Batches::new(data, options.seed ^ 2, options.batch),
-            trainer: Trainer::new(machine, &graph, mem::take(&mut run.params))?,
+            trainer: Trainer::new(machine, &graph, mem::take(&mut run.params), (options.slices, ranks))?,
             machine: machine.clone(),
             settings: run.settings.clone(),
             tokenizer: run.tokenizer.clone(),
@@ -108,7 +114,8 @@ impl Learner for Diffusion<'_> {
     fn step(&mut self, step: u64) -> Result<Report, Failure> {
         self.input.clear();
         self.ids.clear();
-        let picks: Vec<Pick> = (0..self.batch).map(|place| self.batches.pick(step, place)).collect();
+        let places = self.trainer.places(self.batch);
+        let picks: Vec<Pick> = places.map(|place| self.batches.pick(step, place)).collect();
         self.meet(picks.iter().map(|pick| pick.item))?;
         for pick in picks {
             self.input.extend_from_slice(self.latents[pick.item].as_deref().unwrap_or_default());

@@ -7,7 +7,7 @@ use std::{
 };
 
 use yuragi_diffusion::config::PredictionType;
-use yuragi_graph::{Backend, Graph, HostTensor, Params, Plan, Shape, Slice, SliceMut};
+use yuragi_graph::{Alone, Backend, Graph, HostTensor, Params, Plan, Shape, Slice, SliceMut};
 use yuragi_io::{Checkpoint, Dataset, Item, Tensor, checkpoint::Archive, lora};
 use yuragi_models::{
     generator::{Batch, Network, Pipeline, Side, Words},
@@ -285,7 +285,7 @@ impl Training {
     }
 
     /// Keeps what the machine has learnt.
-    fn keep(&mut self, trainer: &Trainer) -> Result<(), Failure> {
+    fn keep(&mut self, trainer: &Trainer<'_>) -> Result<(), Failure> {
         self.params = trainer.params_only(&|name| sd::is_adapter(name) || optim::is_state(name))?;
         self.save()
     }
@@ -380,8 +380,8 @@ pub fn train(
     weights.initialise(graph.params(), seed);
     let names: Vec<String> = graph.inputs().iter().map(|input| input.name.clone()).collect();
     let levels = levels(&drawing)?;
-    let mut trainer = Trainer::new(machine, &graph, mem::take(&mut weights))?;
-    let mut monitor = Monitor::new(&training.folder, KIND, training.step, steps, batch, 0.0)?;
+    let mut trainer = Trainer::alone(machine, &graph, mem::take(&mut weights))?;
+    let mut monitor = Monitor::new(&training.folder, KIND, training.step, steps, batch, 0.0, &Alone)?;
     let (mut saved, mut watch) = (Instant::now(), Watch::default());
     let mut order = Order::new(seed, examples.items.len());
     let news = |pace: Option<Pace>, step| News::Step(Progress { stage: Stage::Diffusion, step, steps, pace });

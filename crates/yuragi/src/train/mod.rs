@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use yuragi_graph::Params;
+use yuragi_graph::{Collective, Params};
 use yuragi_io::{Picture, png};
 use yuragi_models::latent_diffusion;
 
@@ -35,7 +35,7 @@ use crate::{
 use data::Data;
 pub(crate) use monitor::Monitor;
 
-/// Between two checkpoints.
+/// Between two checkpoints, unless it is said.
 const SAVE_EVERY: Duration = Duration::from_secs(240);
 /// Between two sample sheets.
 const SHEET_EVERY: Duration = Duration::from_secs(300);
@@ -118,8 +118,14 @@ pub struct Pace {
 /// Hears what a training tells; a break interrupts it, and it is saved.
 pub type Tell<'t> = &'t mut dyn FnMut(&News) -> ControlFlow<()>;
 
-/// Trains until all steps are done or `tell` breaks, and leaves checkpoint and model in the run's folder.
-pub fn train(mut run: Run, data: &Data, machine: &Machine, tell: Tell<'_>) -> Result<Ending, Failure> {
+/// Trains until all steps are done or `tell` breaks, on any of these ranks, which share every batch; the first one leaves
+/// checkpoint and model in the run's folder.
+pub fn train(
+    mut run: Run,
+    data: &Data,
+    (machine, ranks): (&Machine, &dyn Collective),
+    tell: Tell<'_>,
+) -> Result<Ending, Failure> {
     if run.fingerprint != data.fingerprint() {
         return Err(Failure::new(format!(
             "{} began with other pictures or captions than `{}` gives now: name the first ones with `--data`, or train \
@@ -128,14 +134,17 @@ pub fn train(mut run: Run, data: &Data, machine: &Machine, tell: Tell<'_>) -> Re
             run.options.data
         )));
     }
+    run.agree(ranks)?;
     while run.stage != Stage::Done {
         let (steps, batch) = match run.stage {
             Stage::Autoencoder => (run.options.autoencoder_steps, run.options.autoencoder_batch),
             Stage::Diffusion | Stage::Done => (run.options.steps, run.options.batch),
         };
         let mut learner: Box<dyn Learner> = match run.stage {
-            Stage::Autoencoder => Box::new(autoencoder::Autoencoder::new(&mut run, data, machine)?),
-            Stage::Diffusion | Stage::Done => Box::new(diffusion::Diffusion::new(&mut run, data, machine, tell)?),
+            Stage::Autoencoder => Box::new(autoencoder::Autoencoder::new(&mut run, data, machine, ranks)?),
+            Stage::Diffusion | Stage::Done => {
+                Box::new(diffusion::Diffusion::new(&mut run, data, machine, ranks, tell)?)
+            }
         };
         let later = match run.stage {
             Stage::Autoencoder => {
@@ -148,8 +157,8 @@ pub fn train(mut run: Run, data: &Data, machine: &Machine, tell: Tell<'_>) -> Re
             }
             Stage::Diffusion | Stage::Done => 0.0,
         };
-        let monitor = Monitor::new(&run.folder, run.stage.name(), run.step, steps, batch, later)?;
-        let ending = learn(&mut run, &mut *learner, steps, monitor, tell)?;
+        let monitor = Monitor::new(&run.folder, run.stage.name(), run.step, steps, batch, later, ranks)?;
+        let ending = learn(&mut run, &mut *learner, (steps, ranks), monitor, tell)?;
         if ending == Ending::Interrupted {
             return Ok(ending);
         }
@@ -161,12 +170,18 @@ pub fn train(mut run: Run, data: &Data, machine: &Machine, tell: Tell<'_>) -> Re
         };
         let trained = run.options.autoencoder_steps > 0 || run.settings.latents.mean.is_empty();
         if run.stage == Stage::Diffusion && trained {
-            run.settings.latents = autoencoder::measure(&run, data, machine)?;
+            run.settings.latents = autoencoder::measure(&run, data, machine, ranks)?;
         }
-        run.save()?;
+        if ranks.rank() == 0 {
+            run.save()?;
+        }
     }
-    let storage = Storage::new(run.options.bits, Storage::GROUP)?;
-    run.to_model().save(&run.model(), storage)?;
+    if ranks.rank() == 0 {
+        let storage = Storage::new(run.options.bits, Storage::GROUP)?;
+        run.to_model().save(&run.model(), storage)?;
+    }
+    // None ends before all is written.
+    ranks.barrier()?;
     Ok(Ending::Complete)
 }
 
@@ -174,20 +189,24 @@ pub fn train(mut run: Run, data: &Data, machine: &Machine, tell: Tell<'_>) -> Re
 fn learn(
     run: &mut Run,
     learner: &mut dyn Learner,
-    steps: u64,
+    (steps, ranks): (u64, &dyn Collective),
     mut monitor: Monitor,
     tell: Tell<'_>,
 ) -> Result<Ending, Failure> {
     let sheet = run.folder.join(format!("{}-samples.png", run.stage.name()));
     let (mut saved, mut shown) = (Instant::now(), Instant::now());
-    let mut watch = Watch::default();
+    let (mut watch, first) = (Watch::default(), ranks.rank() == 0);
     let stage = run.stage;
     let news = |monitor: &Monitor, step| News::Step(Progress { stage, step, steps, pace: monitor.pace() });
     while run.step < steps {
-        if tell(&news(&monitor, run.step)).is_break() {
-            run.params = learner.params()?;
-            run.save()?;
-            monitor.flush()?;
+        let stop = tell(&news(&monitor, run.step)).is_break();
+        if ranks.any(stop)? {
+            if first {
+                run.params = learner.params()?;
+                run.save()?;
+                monitor.flush()?;
+            }
+            ranks.barrier()?;
             return Ok(Ending::Interrupted);
         }
         let report = learner.step(run.step)?;
@@ -206,7 +225,8 @@ fn learn(
         // A step that changed nothing counts as one without a gradient.
         let norm = if report.norm.is_finite() { report.norm } else { 0.0 };
         monitor.step(run.step, report.loss, norm, report.rate)?;
-        let (save, show) = (saved.elapsed() >= SAVE_EVERY, shown.elapsed() >= SHEET_EVERY || run.step == steps);
+        let save = first && saved.elapsed() >= run.save_every;
+        let show = first && (shown.elapsed() >= SHEET_EVERY || run.step == steps);
         if save || show {
             run.params = learner.params()?;
         }
@@ -223,7 +243,9 @@ fn learn(
     let _ = tell(&news(&monitor, run.step));
     monitor.flush()?;
     run.params = learner.params()?;
-    run.save()?;
+    if first {
+        run.save()?;
+    }
     Ok(Ending::Complete)
 }
 

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use yuragi_graph::Collective;
 use yuragi_io::{atomic, plot, png};
 
 use super::Pace;
@@ -25,8 +26,9 @@ struct Sums {
     norm: f64,
 }
 
-/// Keeps the course of a training, or of one stage of it.
+/// Keeps the course of a training, or of one stage of it; of several ranks, the first one's writes it.
 pub struct Monitor {
+    writes: bool,
     name: &'static str,
     log: PathBuf,
     curve: PathBuf,
@@ -54,6 +56,7 @@ impl Monitor {
         steps: u64,
         batch: usize,
         later: f64,
+        ranks: &dyn Collective,
     ) -> Result<Monitor, Failure> {
         let log = folder.join(format!("{name}.tsv"));
         let old = fs::read_to_string(&log).unwrap_or_default();
@@ -70,6 +73,7 @@ impl Monitor {
         let now = Instant::now();
         let curve = folder.join(format!("{name}.png"));
         let monitor = Monitor {
+            writes: ranks.rank() == 0,
             name,
             log,
             curve,
@@ -119,7 +123,7 @@ impl Monitor {
     pub fn flush(&mut self) -> Result<(), Failure> {
         self.curve_drawn = Instant::now();
         self.write_log()?;
-        if self.points.len() > 1 {
+        if self.writes && self.points.len() > 1 {
             let series = [plot::Series { points: self.points.clone(), ..Default::default() }];
             let chart = plot::Chart {
                 title: self.name.into(),
@@ -134,6 +138,9 @@ impl Monitor {
     }
 
     fn write_log(&self) -> Result<(), Failure> {
+        if !self.writes {
+            return Ok(());
+        }
         let mut text = self.lines.join("\n");
         text.push('\n');
         Ok(atomic::write(&self.log, text.as_bytes())?)

@@ -2,6 +2,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
+use yuragi_graph::{Alone, Collective};
+
+use super::device::check_slices;
 use crate::{Failure, model::Storage};
 
 /// Epochs of the stages, and the fewest steps.
@@ -78,6 +81,8 @@ pub struct Options {
     pub autoencoder_rate: f64,
     /// Pictures of one step of the diffusion model.
     pub batch: usize,
+    /// Slices of a batch: see [`yuragi_nn::step`].
+    pub slices: usize,
     /// Steps of the diffusion model.
     pub steps: u64,
     /// Peak learning rate of the diffusion model.
@@ -98,6 +103,7 @@ impl Default for Options {
             autoencoder_steps: 3_000,
             autoencoder_rate: 2e-3,
             batch: 16,
+            slices: 1,
             steps: 60_000,
             rate: 1.5e-3,
             compose: 0.25,
@@ -129,6 +135,7 @@ impl Options {
             ("train.autoencoder_steps", self.autoencoder_steps.to_string()),
             ("train.autoencoder_rate", self.autoencoder_rate.to_string()),
             ("train.batch", self.batch.to_string()),
+            ("train.slices", self.slices.to_string()),
             ("train.steps", self.steps.to_string()),
             ("train.rate", self.rate.to_string()),
             ("train.compose", self.compose.to_string()),
@@ -153,6 +160,8 @@ impl Options {
             autoencoder_steps: get(pairs, "train.autoencoder_steps")?,
             autoencoder_rate: get(pairs, "train.autoencoder_rate")?,
             batch: get(pairs, "train.batch")?,
+            // Trainings from before slices have none.
+            slices: pairs.get("train.slices").map_or(Ok(1), |_| get(pairs, "train.slices"))?,
             steps: get(pairs, "train.steps")?,
             rate: get(pairs, "train.rate")?,
             compose: get(pairs, "train.compose")?,
@@ -176,7 +185,19 @@ impl Options {
         range("the learning rate", self.rate, 1e-8, 1.0)?;
         range("the share of composed pictures", self.compose, 0.0, 4.0)?;
         Storage::new(self.bits, Storage::GROUP)?;
+        self.check_slices(&Alone)?;
         Ok(self)
+    }
+}
+
+impl Options {
+    /// Whether batches are whole slices, of which each rank has one at least.
+    ///
+    /// # Errors
+    /// They are not: what would be.
+    pub fn check_slices(&self, ranks: &dyn Collective) -> Result<(), Failure> {
+        let batches = [("the batch", self.batch), ("the autoencoder's batch", self.autoencoder_batch)];
+        check_slices(self.slices, &batches, ranks)
     }
 }
 

@@ -3,9 +3,10 @@
 use std::{
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use yuragi_graph::{HostTensor, ParamSpec, Params, Shape};
+use yuragi_graph::{Collective, HostTensor, ParamSpec, Params, Shape};
 use yuragi_io::{
     Checkpoint, Tensor,
     checkpoint::{Archive, CHECKPOINT_FILE},
@@ -13,8 +14,8 @@ use yuragi_io::{
 use yuragi_models::{Settings, latent_diffusion, tokenizer::Tokenizer};
 use yuragi_nn::optim;
 
-use super::Options;
-use crate::{Failure, machine::Work, model::Model};
+use super::{Options, SAVE_EVERY};
+use crate::{Failure, machine::Work, model::Model, ranks::agree};
 
 /// The parts of a training, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +62,8 @@ pub struct Run {
     pub stage: Stage,
     /// Steps done of the stage.
     pub step: u64,
+    /// The time between two checkpoints.
+    pub save_every: Duration,
     /// Tells data sets apart: a training goes on only with the one it began with.
     pub fingerprint: u64,
     /// Keeps other trainings out of the folder.
@@ -71,6 +74,19 @@ pub struct Run {
 pub struct Lock(#[allow(dead_code)] Option<File>);
 
 impl Lock {
+    /// Of a folder that the first of several ranks has taken.
+    pub const fn of_another() -> Lock {
+        Lock(None)
+    }
+
+    /// Takes a folder if this is the first rank.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub fn take_first(folder: &Path, ranks: &dyn Collective) -> Result<Lock, Failure> {
+        if ranks.rank() == 0 { Lock::take(folder) } else { Ok(Lock::of_another()) }
+    }
+
     /// Takes a folder, which must be there.
     ///
     /// # Errors
@@ -89,6 +105,20 @@ impl Lock {
             Err(TryLockError::Error(_)) => Ok(Lock(None)),
         }
     }
+}
+
+/// Settings and weights as one number (FNV-1a), by which ranks see whether they were started alike.
+pub fn digest(settings: impl Iterator<Item = (&'static str, String)>, params: &Params) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    let mut add = |word: u64| hash = (hash ^ word).wrapping_mul(0x0100_0000_01b3);
+    for (key, value) in settings {
+        key.bytes().chain([0]).chain(value.bytes()).chain([0]).for_each(|byte| add(byte.into()));
+    }
+    for (name, tensor) in params.iter() {
+        name.bytes().for_each(|byte| add(byte.into()));
+        tensor.to_f32().iter().for_each(|value| add(value.to_bits().into()));
+    }
+    hash
 }
 
 impl Run {
@@ -121,13 +151,13 @@ impl Run {
         Ok(file.save(Run::checkpoint(&self.folder))?)
     }
 
-    /// Reads the checkpoint of a folder.
-    pub fn load(folder: &Path) -> Result<Run, Failure> {
+    /// Reads the checkpoint of a folder, on each of these ranks.
+    pub fn load(folder: &Path, ranks: &dyn Collective) -> Result<Run, Failure> {
         let path = Run::checkpoint(folder);
         if !path.exists() {
             return Err(Failure::new(format!("{} does not exist: nothing to resume", path.display())));
         }
-        let lock = Lock::take(folder)?;
+        let lock = Lock::take_first(folder, ranks)?;
         let file = Archive::open(&path)?;
         let mut params = Params::new();
         for name in file.names() {
@@ -137,7 +167,7 @@ impl Run {
             params
                 .insert(&name, tensor.ok_or_else(|| Failure::new(format!("{name} has the illegal shape {shape:?}")))?);
         }
-        Ok(Run {
+        let run = Run {
             folder: folder.to_owned(),
             options: Options::from_pairs(file.settings())?,
             settings: Settings::from_pairs(&crate::model::pairs(&file))?,
@@ -145,9 +175,23 @@ impl Run {
             params,
             stage: Stage::parse(&file.setting::<String>("stage")?)?,
             step: file.setting("step")?,
+            save_every: SAVE_EVERY,
             fingerprint: file.setting("data.fingerprint")?,
             lock,
-        })
+        };
+        run.options.check_slices(ranks)?;
+        // Nor is it written again before all have read it.
+        run.agree(ranks)?;
+        Ok(run)
+    }
+
+    /// Whether all ranks have the same of it.
+    pub(super) fn agree(&self, ranks: &dyn Collective) -> Result<(), Failure> {
+        // The first setting is the place of the data, which may be another on each machine.
+        let options = self.options.to_pairs().into_iter().skip(1);
+        let known = [self.step, self.fingerprint].map(|number| ("", number.to_string()));
+        let stage = ("stage", self.stage.name().to_owned());
+        agree(ranks, digest(options.chain(known).chain([stage]), &self.params))
     }
 
     /// Whether a folder can be begun in: it must not hold another training.
@@ -162,10 +206,10 @@ impl Run {
         Ok(())
     }
 
-    /// Begins in a folder, which is made and holds the first checkpoint then.
+    /// Begins in a folder, which the first of these ranks makes, and which holds the first checkpoint then.
     ///
     /// # Errors
-    /// The folder cannot be made or written into, or another training has it.
+    /// The folder cannot be made or written into, another training has it, or slices that the ranks cannot share.
     pub fn begin(
         folder: &Path,
         options: Options,
@@ -173,14 +217,29 @@ impl Run {
         tokenizer: Tokenizer,
         params: Params,
         fingerprint: u64,
+        ranks: &dyn Collective,
     ) -> Result<Run, Failure> {
-        fs::create_dir_all(folder)
-            .map_err(|e| Failure::new(format!("cannot make the folder {}: {e}", folder.display())))?;
-        let lock = Lock::take(folder)?;
-        Run::check_new(folder)?;
-        let (folder, stage) = (folder.to_owned(), Stage::Autoencoder);
-        let run = Run { folder, options, settings, tokenizer, params, stage, step: 0, fingerprint, lock };
-        run.save()?;
+        options.check_slices(ranks)?;
+        let mut run = Run {
+            folder: folder.to_owned(),
+            options,
+            settings,
+            tokenizer,
+            params,
+            stage: Stage::Autoencoder,
+            step: 0,
+            save_every: SAVE_EVERY,
+            fingerprint,
+            lock: Lock::of_another(),
+        };
+        run.agree(ranks)?;
+        if ranks.rank() == 0 {
+            fs::create_dir_all(folder)
+                .map_err(|e| Failure::new(format!("cannot make the folder {}: {e}", folder.display())))?;
+            run.lock = Lock::take(folder)?;
+            Run::check_new(folder)?;
+            run.save()?;
+        }
         Ok(run)
     }
 
@@ -189,9 +248,10 @@ impl Run {
     /// # Errors
     /// Settings or batches that cannot be built.
     pub fn work(&self) -> Result<Work, Failure> {
-        let Options { autoencoder_batch, autoencoder_steps, batch, steps, .. } = self.options;
+        let Options { autoencoder_batch, autoencoder_steps, batch, slices, steps, .. } = self.options;
+        let (autoencoder_batch, batch) = (autoencoder_batch / slices, batch / slices);
         let done = |stage: Stage| if self.stage == stage { self.step } else { 0 };
-        let left = |stage: Stage, steps: u64| steps.saturating_sub(done(stage)) as f64;
+        let left = |stage: Stage, steps: u64| (steps.saturating_sub(done(stage)) * slices as u64) as f64;
         let autoencoder = || latent_diffusion::autoencoder_training(&self.settings, autoencoder_batch);
         let diffusion =
             Work::of(&latent_diffusion::diffusion_training(&self.settings, batch)?, left(Stage::Diffusion, steps));

@@ -9,7 +9,7 @@ use std::{
 };
 
 use yuragi_energy::statistics::Estimate;
-use yuragi_graph::{Alone, Params, Slice};
+use yuragi_graph::{Alone, Collective, Params, Slice};
 use yuragi_io::{Checkpoint, atomic, checkpoint::Archive, plot, png};
 use yuragi_models::likelihood::Likelihood;
 use yuragi_nn::rate::Schedule;
@@ -18,11 +18,18 @@ use super::{Examples, Model, Network, judge, progress_sheet, schedule};
 use crate::{
     Failure,
     machine::{Machine, Work},
-    train::{Monitor, Pace, Report, Run as Pictures, Watch, device::Trainer, order::Order, run::Lock},
+    ranks::agree,
+    train::{
+        Monitor, Pace, Report, Run as Pictures, Watch,
+        device::{Trainer, check_slices},
+        order::Order,
+        run::{Lock, digest},
+    },
 };
 
-/// Between two checkpoints, and between two sheets and evaluations of test data.
+/// Between two checkpoints, unless it is said.
 const SAVE_EVERY: Duration = Duration::from_secs(120);
+/// Between two sheets and evaluations of test data.
 const SHOW_EVERY: Duration = Duration::from_secs(240);
 /// Apart from other draws' keys.
 const KEY: u32 = 0x6269_6e64;
@@ -38,6 +45,8 @@ pub struct Options {
     pub passes: u32,
     /// Examples of one step.
     pub batch: usize,
+    /// Slices of a batch: see [`yuragi_nn::step`].
+    pub slices: usize,
     /// Draws of the bound.
     pub samples: usize,
     /// The largest learning rate.
@@ -49,12 +58,13 @@ pub struct Options {
 }
 
 impl Options {
-    fn to_pairs(&self) -> [(&'static str, String); 8] {
+    fn to_pairs(&self) -> [(&'static str, String); 9] {
         [
             ("train.data", self.data.display().to_string()),
             ("train.scale", self.scale.map(|scale| scale.to_string()).unwrap_or_default()),
             ("train.passes", self.passes.to_string()),
             ("train.batch", self.batch.to_string()),
+            ("train.slices", self.slices.to_string()),
             ("train.samples", self.samples.to_string()),
             ("train.rate", self.rate.to_string()),
             ("train.schedule", self.schedule.to_string()),
@@ -72,6 +82,8 @@ impl Options {
             scale: if scale.is_empty() { None } else { Some(get(file, "train.scale")?) },
             passes: get(file, "train.passes")?,
             batch: get(file, "train.batch")?,
+            // Trainings from before slices have none.
+            slices: if file.settings().contains_key("train.slices") { get(file, "train.slices")? } else { 1 },
             samples: get(file, "train.samples")?,
             rate: get(file, "train.rate")?,
             schedule: if file.settings().contains_key("train.schedule") {
@@ -99,7 +111,13 @@ impl Options {
                 return Err(Failure::new(format!("{name} is {value}, must be from {low} to {high}")));
             }
         }
+        check_slices(self.slices, &[("the batch", self.batch)], &Alone)?;
         Ok(self)
+    }
+
+    /// Examples of a slice.
+    fn slice(&self) -> usize {
+        self.batch / self.slices
     }
 
     /// Steps in all, over so many examples.
@@ -118,26 +136,34 @@ pub struct Run {
     pub model: Model,
     /// Steps done.
     pub step: u64,
+    /// The time between two checkpoints.
+    pub save_every: Duration,
     fingerprint: u64,
     _lock: Lock,
 }
 
 impl Run {
-    /// Begins in a folder, which is made and holds the first checkpoint then: with the weights `init` of the same
-    /// network, or new ones, whose decoder begins at the data's means.
+    /// Begins in a folder, which the first of these ranks makes, and which holds the first checkpoint then: with the weights
+    /// `init` of the same network, or new ones, whose decoder begins at the data's means.
     ///
     /// # Errors
-    /// The folder holds another training or cannot be written into; extents that are out of range.
+    /// The folder holds another training or cannot be written into; extents that are out of range, or slices that the ranks
+    /// cannot share.
     pub fn begin(
         folder: &Path,
         options: Options,
         network: Network,
         init: Option<&Params>,
         examples: &Examples,
+        ranks: &dyn Collective,
     ) -> Result<Run, Failure> {
         network.check()?;
-        Pictures::check_new(folder)?;
-        let graph = network.training(&network.optimizer(), options.batch, options.samples)?;
+        check_slices(options.slices, &[("the batch", options.batch)], ranks)?;
+        let first = ranks.rank() == 0;
+        if first {
+            Pictures::check_new(folder)?;
+        }
+        let graph = network.training(&network.optimizer(), options.slice(), options.samples)?;
         let mut model = Model { network, params: Params::new(), moments: examples.moments().to_vec() };
         model.params.initialise(graph.params(), options.seed);
         match init {
@@ -146,13 +172,23 @@ impl Run {
                 init.iter().for_each(|(name, tensor)| model.params.insert(name, tensor.clone()));
             }
         }
-        fs::create_dir_all(folder)
-            .map_err(|e| Failure::new(format!("cannot make the folder {}: {e}", folder.display())))?;
-        let lock = Lock::take(folder)?;
-        Pictures::check_new(folder)?;
-        let fingerprint = examples.fingerprint();
-        let run = Run { folder: folder.to_owned(), options, model, step: 0, fingerprint, _lock: lock };
-        run.save()?;
+        let mut run = Run {
+            folder: folder.to_owned(),
+            options,
+            model,
+            step: 0,
+            save_every: SAVE_EVERY,
+            fingerprint: examples.fingerprint(),
+            _lock: Lock::of_another(),
+        };
+        run.agree(ranks)?;
+        if first {
+            fs::create_dir_all(folder)
+                .map_err(|e| Failure::new(format!("cannot make the folder {}: {e}", folder.display())))?;
+            run._lock = Lock::take(folder)?;
+            Pictures::check_new(folder)?;
+            run.save()?;
+        }
         Ok(run)
     }
 
@@ -161,32 +197,46 @@ impl Run {
     /// # Errors
     /// Extents that cannot be built.
     pub fn work(&self, examples: usize) -> Result<Work, Failure> {
-        let (network, Options { batch, samples, .. }) = (&self.model.network, &self.options);
-        let steps = self.options.steps(examples).saturating_sub(self.step);
-        Ok(Work::of(&network.training(&network.optimizer(), *batch, *samples)?, steps as f64))
+        let (network, options) = (&self.model.network, &self.options);
+        let steps = options.steps(examples).saturating_sub(self.step) * options.slices as u64;
+        Ok(Work::of(&network.training(&network.optimizer(), options.slice(), options.samples)?, steps as f64))
     }
 
-    /// Reads the checkpoint of a folder.
+    /// Reads the checkpoint of a folder, on each of these ranks.
     ///
     /// # Errors
-    /// There is none, another training is at work, or it holds something else.
-    pub fn load(folder: &Path) -> Result<Run, Failure> {
+    /// There is none, another training is at work, it holds something else, or slices that the ranks cannot share.
+    pub fn load(folder: &Path, ranks: &dyn Collective) -> Result<Run, Failure> {
         let path = Pictures::checkpoint(folder);
         if !path.exists() {
             return Err(Failure::new(format!("{} does not exist: nothing to resume", path.display())));
         }
-        let lock = Lock::take(folder)?;
+        let lock = Lock::take_first(folder, ranks)?;
         let file = Archive::open(&path)?;
         let model = Model::read(&file)
             .map_err(|why| Failure::new(format!("{} is no training of a model with a bound: {why}", path.display())))?;
-        Ok(Run {
+        let options = Options::read(&file)?;
+        check_slices(options.slices, &[("the batch", options.batch)], ranks)?;
+        let run = Run {
             folder: folder.to_owned(),
-            options: Options::read(&file)?,
+            options,
             model,
             step: file.setting("step")?,
+            save_every: SAVE_EVERY,
             fingerprint: file.setting("data.fingerprint")?,
             _lock: lock,
-        })
+        };
+        // Nor is it written again before all have read it.
+        run.agree(ranks)?;
+        Ok(run)
+    }
+
+    /// Whether all ranks have the same of it.
+    fn agree(&self, ranks: &dyn Collective) -> Result<(), Failure> {
+        // The first setting is the place of the data, which may be another on each machine.
+        let options = self.options.to_pairs().into_iter().skip(1);
+        let known = [self.step, self.fingerprint].map(|number| ("", number.to_string()));
+        agree(ranks, digest(options.chain(self.model.network.to_pairs()).chain(known), &self.model.params))
     }
 
     /// Writes the checkpoint, whole or not at all.
@@ -257,15 +307,17 @@ pub enum Ending {
     Interrupted,
 }
 
-/// Trains until all steps are done or `tell` breaks, and leaves checkpoint, log, curve and model in the run's folder.
+/// Trains until all steps are done or `tell` breaks, on any of these ranks, which share every batch; the first one leaves
+/// checkpoint, log, curve and model in the run's folder.
 ///
 /// # Errors
-/// Other examples than the training began with, a loss that diverges, or files that cannot be written.
+/// Other examples than the training began with, a loss that diverges, files that cannot be written, ranks that were started
+/// otherwise than others, or one that is gone.
 pub fn train(
     mut run: Run,
     examples: &Examples,
     test: Option<&Examples>,
-    machine: &Machine,
+    (machine, ranks): (&Machine, &dyn Collective),
     tell: &mut dyn FnMut(&News) -> ControlFlow<()>,
 ) -> Result<Ending, Failure> {
     if run.fingerprint != examples.fingerprint() {
@@ -274,27 +326,32 @@ pub fn train(
             "{folder} began with other data than {data} gives now: name the first ones, or train anew in another folder"
         )));
     }
-    let Options { batch, samples, seed, .. } = run.options;
+    run.agree(ranks)?;
+    let first = ranks.rank() == 0;
+    let Options { batch, samples, seed, slices, .. } = run.options;
     let network = run.model.network.clone();
     let optimizer = machine.optimizer(network.optimizer());
     let steps = run.options.steps(examples.len());
-    let graph = network.training(&optimizer, batch, samples)?;
+    let graph = network.training(&optimizer, run.options.slice(), samples)?;
     run.model.params.initialise(graph.params(), seed);
-    let mut trainer = Trainer::new(machine, &graph, mem::take(&mut run.model.params))?;
+    let mut trainer = Trainer::new(machine, &graph, mem::take(&mut run.model.params), (slices, ranks))?;
+    let places = trainer.places(batch);
     let mut order = Order::new(seed, examples.len());
-    let mut monitor = Monitor::new(&run.folder, "bound", run.step, steps, batch, 0.0)?;
+    let mut monitor = Monitor::new(&run.folder, "bound", run.step, steps, batch, 0.0, ranks)?;
     let (mut watch, mut x) =
         (Watch::of_scale(examples.columns() as f64), Vec::with_capacity(batch * examples.columns()));
     let (mut saved, mut shown) = (Instant::now(), Instant::now());
     let passes = |step: u64| step as f64 * batch as f64 / examples.len() as f64;
     let mut interrupted = false;
     while run.step < steps {
-        if tell(&News::Step { step: run.step, steps, pace: monitor.pace() }).is_break() {
+        let stop = tell(&News::Step { step: run.step, steps, pace: monitor.pace() }).is_break();
+        if ranks.any(stop)? {
             interrupted = true;
             break;
         }
         x.clear();
-        (0..batch as u64).for_each(|place| examples.push(order.at(run.step * batch as u64 + place).0, &mut x));
+        let position = |place: usize| run.step * batch as u64 + place as u64;
+        places.clone().for_each(|place| examples.push(order.at(position(place)).0, &mut x));
         let rate = run.options.rate as f32 * run.options.schedule.at(run.step, steps);
         let hyper = optimizer.hyper(run.step, rate, 0.999);
         let key = [run.step as u32, seed as u32 ^ KEY];
@@ -310,12 +367,12 @@ pub fn train(
         }
         run.step += 1;
         monitor.step(run.step, report.loss, report.norm, report.rate)?;
-        if saved.elapsed() >= SAVE_EVERY {
+        if first && saved.elapsed() >= run.save_every {
             run.model.params = trainer.params()?;
             run.save()?;
             saved = Instant::now();
         }
-        if shown.elapsed() >= SHOW_EVERY || run.step == steps {
+        if first && (shown.elapsed() >= SHOW_EVERY || run.step == steps) {
             run.model.params = trainer.params()?;
             if let Some(sheet) = progress_sheet(&run.model, test.unwrap_or(examples), seed, machine)? {
                 png::save(run.folder.join("bound-samples.png"), &sheet, &[])?;
@@ -335,10 +392,14 @@ pub fn train(
             shown = Instant::now();
         }
     }
-    monitor.flush()?;
-    run.model.params = trainer.params()?;
-    run.save()?;
-    run.model.save(&run.file())?;
+    if first {
+        monitor.flush()?;
+        run.model.params = trainer.params()?;
+        run.save()?;
+        run.model.save(&run.file())?;
+    }
+    // None ends before all is written.
+    ranks.barrier()?;
     let _ = tell(&News::Step { step: run.step, steps, pace: monitor.pace() });
     Ok(if interrupted { Ending::Interrupted } else { Ending::Complete })
 }

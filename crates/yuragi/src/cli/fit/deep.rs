@@ -100,11 +100,12 @@ impl Dbn {
         let Dbn { task, draws } = self;
         let (settings, seed) = (task.learning.settings(), task.files.seed);
         let (epochs, batch) = (task.learning.epochs, task.learning.batch as usize);
+        let slices = task.learning.slices(ranks);
         let greedy = Greedy { settings, epochs, batch, ..Greedy::default() };
         // Each machine has two products a Gibbs step, two a phase, and one for all below it.
         let products = 2.0 * f64::from(settings.steps) + 5.0;
         let learn = |rows: &Rows, layers: &[usize], device: &Machine, hook: Hook<'_>| {
-            Belief::train(rows, layers, &greedy, seed, device, hook)
+            Belief::train(rows, layers, &greedy, seed, (device, slices), hook)
         };
         let judge = |belief: &Belief, rows: &Rows, effort, device: &Machine, hook: Hook<'_>| {
             let Bounds { log_z, lower, importance } = belief.score(rows, effort, draws, seed, (device, ranks), hook)?;
@@ -114,7 +115,13 @@ impl Dbn {
             let stack = belief.dbn.recognition.iter().chain([&belief.dbn.top]);
             stack.map(|rbm| rbm.hidden()).collect()
         };
-        task.run((&DBN, products), learn, layers, |belief, shape| Fitted::Network(Network { belief, shape }), judge)
+        task.run(
+            (&DBN, products, ranks),
+            learn,
+            layers,
+            |belief, shape| Fitted::Network(Network { belief, shape }),
+            judge,
+        )
     }
 }
 
@@ -124,6 +131,7 @@ impl Dbm {
         let Dbm { task, init } = self;
         let &Learning { rate, momentum, decay: weight_decay, steps, persistent, centred, .. } = &task.learning;
         let (epochs, batch, seed) = (task.learning.epochs, task.learning.batch as usize, task.files.seed);
+        let slices = task.learning.slices(ranks);
         let settings = DbmSettings {
             rate,
             momentum,
@@ -139,14 +147,15 @@ impl Dbm {
         let learn = |rows: &Rows, layers: &[usize], device: &Machine, hook: Hook<'_>| {
             let begin = init.map(|path| first(&path, layers, seed)).transpose()?;
             let (layers, device) = (layers.to_vec(), device.clone());
-            Deep::train(rows, &DeepOptions { layers, epochs, batch, settings, seed, begin, device }, hook)
+            let options = DeepOptions { layers, epochs, batch, settings, seed, begin, device };
+            Deep::train(rows, &options, slices, hook)
         };
         let judge = |deep: &Deep, rows: &Rows, effort, device: &Machine, hook: Hook<'_>| {
             let score = deep.score(rows, effort, seed, (device, ranks), hook)?;
             Ok((score.log_z, vec![score.lower]))
         };
         let layers = |deep: &Deep| deep.dbm.sizes()[1..].to_vec();
-        task.run((&DBM, products), learn, layers, |deep, shape| Fitted::Deep(Stack { deep, shape }), judge)
+        task.run((&DBM, products, ranks), learn, layers, |deep, shape| Fitted::Deep(Stack { deep, shape }), judge)
     }
 }
 
@@ -163,14 +172,14 @@ impl Task {
     /// Learns, writes the model and tells what is measured on it.
     fn run<M: Clone>(
         self,
-        (kind, products): (&Kind, f64),
+        (kind, products, ranks): (&Kind, f64, &dyn Collective),
         learn: impl FnOnce(&Rows, &[usize], &Machine, Hook<'_>) -> Result<M, Failure>,
         layers_of: impl FnOnce(&M) -> Vec<usize>,
         fitted: impl FnOnce(M, Vec<usize>) -> Fitted,
         judge: impl FnOnce(&M, &Rows, (u32, u32), &Machine, Hook<'_>) -> Result<Measured, Failure>,
     ) -> Result<ExitCode, Failure> {
         let output = self.files.output(kind.name)?;
-        let (train, test, mut notes) = rows(&self.files, &self.learning, &self.judging, JUDGED)?;
+        let (train, test, mut notes) = rows(&self.files, &self.learning, &self.judging, JUDGED, ranks)?;
         let layers: Vec<usize> = self.layers.iter().map(|&size| size as usize).collect();
         let device = self.device(&train, &layers, products)?;
         let interrupted = interruption("stopping; what was learned is kept")?;

@@ -1,4 +1,4 @@
-use std::{fmt::Write, path::PathBuf, process::ExitCode, sync::atomic::AtomicBool, time::Instant};
+use std::{fmt::Write, ops::ControlFlow, path::PathBuf, process::ExitCode, sync::atomic::AtomicBool, time::Instant};
 
 use clap::{Args, ValueEnum, value_parser};
 use serde_json::json;
@@ -9,17 +9,18 @@ use yuragi::{
         em::{End, Limits},
         score,
     },
-    fit::{Fitted, Mixture},
+    fit::{Fitted, Mixture, Processes},
+    graph::Collective,
     io::{
         Table,
         table::{Opened, Values},
     },
 };
 
-use super::{Files, Notes};
+use super::{Files, Notes, save};
 use crate::cli::{
     INTERRUPTED,
-    common::{Progress, check_place, flow, interruption, print, threads},
+    common::{Progress, check_place, flow, interruption, print, speaks, threads},
 };
 
 /// Columns that the printed table shows.
@@ -90,13 +91,13 @@ pub struct Gmm {
 
 impl Gmm {
     /// Learns, writes and tells.
-    pub fn run(self) -> Result<ExitCode, Failure> {
+    pub fn run(self, ranks: &dyn Collective) -> Result<ExitCode, Failure> {
         let output = self.files.output("gmm")?;
         if let Some(path) = &self.scores {
             check_place(path)?;
             Table::check_name(path)?;
         }
-        let Opened { table, notes } = self.files.open()?.1;
+        let Opened { table, notes } = self.files.open(ranks)?.1;
         let mut notes = Notes::new(&self.files.data, notes);
         let (values, weights, means) = (table.to_f64(), self.weights(&table)?, self.means(&table)?);
         let named = |error: Error| Failure::new(format!("{}: {error}", self.files.data.display()));
@@ -118,14 +119,25 @@ impl Gmm {
         };
         let interrupted = interruption("stopping; what was learned is kept")?;
         let (mut progress, started) = (Progress::new("learning")?, Instant::now());
-        let going = || flow(&interrupted).is_continue();
-        let fitted = GaussianMixture::fit_while(&data, begin, &options, &going, |restart, at| {
+        // Of several ranks, all must hear an interruption at once: between iterations.
+        let alone = ranks.size() == 1;
+        let going = || !alone || flow(&interrupted).is_continue();
+        let mut lost = None;
+        let fitted = GaussianMixture::fit_on(&Processes(ranks), &data, begin, &options, &going, |restart, at| {
             notes.tell(&progress);
             let share = at.iteration as f64 / f64::from(self.iterations);
             progress.set((restart as f64 + share) / f64::from(restarts));
-            flow(&interrupted)
+            match ranks.any(flow(&interrupted).is_break()) {
+                Ok(false) => ControlFlow::Continue(()),
+                Ok(true) => ControlFlow::Break(()),
+                Err(error) => {
+                    lost = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
         });
         drop(progress);
+        lost.map_or(Ok(()), Err)?;
         let fitted = match fitted {
             Err(Error::Stopped) => {
                 say!("interrupted; nothing was written");
@@ -139,7 +151,7 @@ impl Gmm {
         let (aic, bic) = (score::aic_of(likelihood, parameters, total), score::bic_of(likelihood, parameters, total));
         let names = table.names().to_vec();
         let file = Mixture { mixture: mixture.clone(), names, shape: table.shape().to_vec() };
-        Fitted::Mixture(file).save(&output)?;
+        save(&Fitted::Mixture(file), &output)?;
         let end = match ascent.end {
             End::Converged => "converged",
             End::Iterations => "not converged",
@@ -177,7 +189,8 @@ impl Gmm {
         }
         if let Some(path) = &self.scores {
             match judged(&mixture, &values, table.columns(), &interrupted)? {
-                Some(scores) => scores.save(path)?,
+                Some(scores) if speaks() => scores.save(path)?,
+                Some(_) => {}
                 None => say!("interrupted; {} was not written", path.display()),
             }
         }

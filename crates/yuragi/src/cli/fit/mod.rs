@@ -15,7 +15,11 @@ use serde_json::{Value, json};
 use yuragi::{
     Failure,
     cpu::Cpu,
-    energy::{self, rbm::train::Settings, statistics::Estimate},
+    energy::{
+        self,
+        rbm::{Slices, train::Settings},
+        statistics::Estimate,
+    },
     fit::{Binarize, Fitted, Meaning, Rows},
     graph::Collective,
     io::{ReadError, table::Opened},
@@ -43,16 +47,11 @@ impl Fit {
     /// Learns, writes and tells.
     pub fn run(self, ranks: &dyn Collective) -> Result<ExitCode, Failure> {
         match self {
-            Self::Gmm(command) => command.run(),
+            Self::Gmm(command) => command.run(ranks),
             Self::Rbm(command) => command.run(ranks),
             Self::Dbn(command) => command.run(ranks),
             Self::Dbm(command) => command.run(ranks),
         }
-    }
-
-    /// Whether ranks share its work.
-    pub fn is_shared(&self) -> bool {
-        !matches!(self, Self::Gmm(_))
     }
 }
 
@@ -127,8 +126,8 @@ impl Files {
     }
 
     /// The table, and its first rows if only some are wanted.
-    fn open(&self) -> Result<(Opened, Opened), Failure> {
-        let whole = self.flags.open(&self.data)?;
+    fn open(&self, ranks: &dyn Collective) -> Result<(Opened, Opened), Failure> {
+        let whole = self.flags.open(&self.data, ranks)?;
         let first = match self.rows {
             Some(0) => return Err(Failure::new("`--rows` is 0; it must be at least 1")),
             Some(rows) => whole.first(rows).map_err(|reason| ReadError::Format { path: self.data.clone(), reason })?,
@@ -156,6 +155,10 @@ struct Learning {
     /// Rows a step
     #[arg(long, default_value_t = 100, value_parser = value_parser!(u32).range(1..=1_000_000))]
     batch: u32,
+    /// Slices of a batch, which are learned from one after another, or by several ranks; the model depends on their number, and
+    /// not on that of the ranks. Of one slice, each of several ranks learns all, and they share what is measured
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    slices: u32,
     /// Learning rate
     #[arg(long, default_value_t = 0.05)]
     rate: f32,
@@ -177,6 +180,10 @@ struct Learning {
 }
 
 impl Learning {
+    fn slices<'r>(&self, ranks: &'r dyn Collective) -> Slices<'r> {
+        Slices { count: self.slices as usize, ranks }
+    }
+
     fn settings(&self) -> Settings {
         let &Learning { rate, momentum, decay: weight_decay, steps, persistent, centred, .. } = self;
         Settings { rate, momentum, weight_decay, steps, persistent, centred }
@@ -213,10 +220,16 @@ pub fn scale(text: &str) -> Result<f64, String> {
 }
 
 /// The data, what is judged (the test table, or else `spare` of the data's rows), and what is to be said of them.
-fn rows(files: &Files, learning: &Learning, judging: &Judging, spare: usize) -> Result<(Rows, Rows, Notes), Failure> {
+fn rows(
+    files: &Files,
+    learning: &Learning,
+    judging: &Judging,
+    spare: usize,
+    ranks: &dyn Collective,
+) -> Result<(Rows, Rows, Notes), Failure> {
     let units = learning.units.into();
     let of = |path: &Path, why: Failure| Failure::new(format!("{}: {why}", path.display()));
-    let (whole, Opened { table, mut notes }) = files.open()?;
+    let (whole, Opened { table, mut notes }) = files.open(ranks)?;
     let meaning = Meaning::of(&whole.table, units, learning.scale);
     notes.extend(meaning.notes(&whole.table, units));
     let data =
@@ -224,7 +237,7 @@ fn rows(files: &Files, learning: &Learning, judging: &Judging, spare: usize) -> 
     let (count, columns) = (data.len(), data.table().columns());
     let test = match &judging.test {
         Some(path) => {
-            let test = files.flags.open(path)?.table;
+            let test = files.flags.open(path, ranks)?.table;
             check_names(data.table().names(), test.names(), path)?;
             data.alike(test).map_err(|why| of(path, why))?
         }

@@ -57,7 +57,7 @@ impl Rbm {
     pub fn run(self, ranks: &dyn Collective) -> Result<ExitCode, Failure> {
         self.filters.as_deref().map_or(Ok(()), check_place)?;
         let output = self.files.output("rbm")?;
-        let (train, test, mut notes) = rows(&self.files, &self.learning, &self.judging, usize::MAX)?;
+        let (train, test, mut notes) = rows(&self.files, &self.learning, &self.judging, usize::MAX, ranks)?;
         let shape = train.table().shape().to_vec();
         let epochs = self.learning.epochs;
         let begin = self.init.as_deref().map(first).transpose()?;
@@ -78,7 +78,7 @@ impl Rbm {
         let (mut progress, started) = (Progress::new("learning")?, Instant::now());
         let (mut sum, mut batches, mut errors) = (0.0, 0u32, Vec::new());
         let going = || flow(&interrupted).is_continue();
-        let machine = fit::Machine::train(&train, &options, &going, |at| {
+        let machine = fit::Machine::train(&train, &options, self.learning.slices(ranks), &going, |at| {
             notes.tell(&progress);
             progress.set(at.done as f64 / at.total as f64);
             (sum, batches) = (sum + f64::from(at.reconstruction), batches + 1);

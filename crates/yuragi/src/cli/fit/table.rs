@@ -3,6 +3,7 @@ use std::path::Path;
 use clap::{Args, ValueEnum};
 use yuragi::{
     Failure,
+    graph::Collective,
     io::table::{Opened, Reading},
 };
 
@@ -36,7 +37,7 @@ pub struct TableFlags {
 
 impl TableFlags {
     /// The table of a file and what is to be said of its reading.
-    pub fn open(&self, path: &Path) -> Result<Opened, Failure> {
+    pub fn open(&self, path: &Path, ranks: &dyn Collective) -> Result<Opened, Failure> {
         let reading = Reading {
             header: self.header.map(|answer| answer == Answer::Yes),
             delimiter: self.delimiter,
@@ -44,7 +45,7 @@ impl TableFlags {
             columns: self.columns.clone(),
             skip: self.skip_columns.clone(),
         };
-        Ok(reading.open(path)?)
+        Ok(reading.open_on(path, ranks)?)
     }
 }
 
