@@ -3,9 +3,10 @@
 //!
 //! `benches/kernels.rs` times single operations; `src/bin/networks.rs` times the plans below, or
 //! writes down what they compute, so that `peers/` can do the same with other systems. `src/bin/annealing.rs`,
-//! `rbm.rs` and `gmm.rs` time the statistical crates on the problems of their peers.
+//! `rbm.rs` and `gmm.rs` time the statistical crates on the problems of their peers, and `src/bin/ranks.rs` several processes.
 
 pub mod clock;
+pub mod cluster;
 pub mod gpu;
 
 use std::{error::Error, time::Instant};
