@@ -1,8 +1,11 @@
 //! The library for C as it is given away, and what it weighs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 use std::{fmt, fs};
 
+use crate::platforms::tools;
 use crate::shell::{self, Outcome, cargo, target_folder};
 
 /// What a shared library weighs with everything taken out that is not needed.
@@ -18,11 +21,12 @@ pub struct Size {
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [bytes, goal] = [self.bytes, self.goal].map(|bytes| bytes as f64 / 1e6);
-        write!(f, "{bytes:.2} MB {} (goal {goal} MB)", self.name)
+        write!(f, "{bytes:.2} MB {} (at most {goal} MB)", self.name)
     }
 }
 
-/// Builds `target/capi`: `include/yuragi.h`, `lib/libyuragi.so` and `lib/libyuragi.a`, with the model in them.
+/// Builds `target/capi`: `include/yuragi.h`, `lib/libyuragi.so` and `lib/libyuragi.a`, with the model in them, and lets a
+/// program use each where there is a compiler of C.
 pub fn build() -> Outcome {
     let without = size(false)?;
     let with = size(true)?;
@@ -31,14 +35,38 @@ pub fn build() -> Outcome {
     let copy = |from: PathBuf, to: &str| {
         let to = folder.join(to);
         let made = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::copy(&from, &to));
-        made.map(|_| ()).map_err(|error| format!("cannot copy {} to {}: {error}", from.display(), to.display()))
+        made.map_err(|error| format!("cannot copy {} to {}: {error}", from.display(), to.display()))
     };
     copy(shell::root().join("crates/capi/include/yuragi.h"), "include/yuragi.h")?;
     copy(built(&shared())?, &format!("lib/{}", shared().replace("_capi", "")))?;
-    copy(built("libyuragi_capi.a")?, "lib/libyuragi.a")?;
+    let linked_in = copy(built("libyuragi_capi.a")?, "lib/libyuragi.a")?;
+    match tools::require(&["cc"], "gcc") {
+        Ok(_) => use_it(&folder)?,
+        Err(missing) => println!("SKIPPED: programs that use it: {missing}"),
+    }
     println!("{}", folder.display());
-    [without, with].iter().for_each(|size| println!("{size}"));
+    [&without, &with].iter().for_each(|size| println!("shared: {size}"));
+    println!("static: {:.2} MB with the model, before a program is linked", linked_in as f64 / 1e6);
     Ok(())
+}
+
+/// Compiles programs as a stranger would, with the shared library and with the static one, and runs them: an example, and
+/// the hostile caller of the tests, which the library must survive without a panic.
+fn use_it(folder: &Path) -> Outcome {
+    const LIMIT: Duration = Duration::from_secs(300);
+    let (program, lib) = (folder.join("caller"), folder.join("lib"));
+    let shared = [format!("-L{}", lib.display()), "-lyuragi".into(), format!("-Wl,-rpath,{}", lib.display())];
+    let linked_in = [lib.join("libyuragi.a").display().to_string()];
+    let (example, hostile) = ("examples/colours.c", "tests/callers/hostile.c");
+    for (source, library) in [(example, &shared[..]), (example, &linked_in), (hostile, &shared)] {
+        let mut compiler = Command::new("cc");
+        compiler.arg("-std=c11").arg("-I").arg(folder.join("include"));
+        compiler.arg(shell::root().join("crates/capi").join(source)).arg("-o").arg(&program);
+        tools::capture(compiler.args(library).args(["-lm", "-lpthread", "-ldl"]), LIMIT)?;
+        let model = shell::root().join("crates/yuragi/assets/emoji.safetensors");
+        print!("{}", tools::capture(Command::new(&program).arg(model), LIMIT)?);
+    }
+    fs::remove_file(&program).map_err(|error| format!("cannot remove {}: {error}", program.display()))
 }
 
 /// Builds the shared library and looks how large it is.
@@ -53,9 +81,11 @@ pub fn size(with_model: bool) -> Outcome<Size> {
 fn compile(with_model: bool, kind: &str) -> Outcome {
     let build = ["rustc", "--package", "yuragi-capi", "--lib", "--profile", "embedded", "--crate-type", kind];
     let features = (!with_model).then_some("--no-default-features");
-    // Where Rust links by its own lld: functions of the same code are one.
-    let folds = kind == "cdylib" && cfg!(all(target_os = "linux", target_arch = "x86_64"));
-    let link: &[&str] = if folds { &["--", "-C", "link-arg=-Wl,--icf=all"] } else { &[] };
+    // Where Rust links by its own lld: functions of the same code are one, and what it takes to unwind is left out, since
+    // nothing does (`panic = "abort"` of the profile).
+    let own_linker = kind == "cdylib" && cfg!(all(target_os = "linux", target_arch = "x86_64"));
+    let script = format!("link-arg=-Wl,--no-eh-frame-hdr,-T,{}", shell::root().join("crates/capi/small.ld").display());
+    let link: &[&str] = if own_linker { &["--", "-C", "link-arg=-Wl,--icf=all", "-C", &script] } else { &[] };
     cargo(build.into_iter().chain(features).chain(link.iter().copied()))
 }
 

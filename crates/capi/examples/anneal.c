@@ -27,12 +27,12 @@ int main(int count, char **words)
     if (count > 1) {
         try(yuragi_problem_open(words[1], &problem), "the problem");
     } else {
-        yuragi_coupling bonds[2 * SPINS];
+        yuragi_term bonds[2 * SPINS];
         for (uint32_t k = 0; k < SPINS; k++) {
-            bonds[2 * k] = (yuragi_coupling){k, k / SIDE * SIDE + (k + 1) % SIDE, 1.0};
-            bonds[2 * k + 1] = (yuragi_coupling){k, (k + SIDE) % SPINS, 1.0};
+            bonds[2 * k] = (yuragi_term){k, k / SIDE * SIDE + (k + 1) % SIDE, 1.0};
+            bonds[2 * k + 1] = (yuragi_term){k, (k + SIDE) % SPINS, 1.0};
         }
-        try(yuragi_problem_new(SPINS, bonds, 2 * SPINS, NULL, &problem), "the problem");
+        try(yuragi_problem_spins(SPINS, bonds, 2 * SPINS, NULL, &problem), "the problem");
     }
 
     yuragi_annealing_settings how = yuragi_annealing_default();
@@ -49,21 +49,21 @@ int main(int count, char **words)
     try(yuragi_annealing_run(annealing, progress, &enough), "annealing");
 
     size_t length = yuragi_problem_length(problem);
-    int8_t *spins = malloc(length);
+    int16_t *values = malloc(length * sizeof *values);
     uint32_t read;
     double energy, again;
     try(yuragi_annealing_best(annealing, &read, &energy), "the best read");
-    if (spins == NULL)
+    if (values == NULL)
         return 1;
-    try(yuragi_annealing_spins(annealing, read, spins, length), "its spins");
-    try(yuragi_problem_energy(problem, spins, length, &again), "its energy");
+    try(yuragi_annealing_values(annealing, read, values, length), "its values");
+    try(yuragi_problem_energy(problem, values, length, &again), "its energy");
     printf("energy %.9g of read %u\n", energy, read);
     if (fabs(energy - again) > 1e-9 * fabs(energy)) {
-        fprintf(stderr, "but its spins have the energy %.17g\n", again);
+        fprintf(stderr, "but its values have the energy %.17g\n", again);
         return 1;
     }
 
-    free(spins);
+    free(values);
     yuragi_annealing_free(annealing);
     yuragi_problem_free(problem);
     return 0;

@@ -64,7 +64,8 @@ typedef enum yuragi_status {
     YURAGI_CANCELLED = 11,
     // This library was built without it.
     YURAGI_UNSUPPORTED = 12,
-    // A mistake in this library; the handle is good for nothing but to be freed.
+    // A mistake in this library; the handle is good for nothing but to be freed. A library that was built to be small
+    // (`cargo xtask capi`) says its line to the log as YURAGI_ERROR, and ends the process.
     YURAGI_INTERNAL = 13,
 } yuragi_status;
 
@@ -78,6 +79,16 @@ typedef enum yuragi_level {
     YURAGI_ERROR = 2,
 } yuragi_level;
 
+// What a variable's value can be.
+typedef enum yuragi_variables {
+    // -1 or +1.
+    YURAGI_SPINS = 0,
+    // 0 or 1.
+    YURAGI_BITS = 1,
+    // 0 to q - 1.
+    YURAGI_POTTS = 2,
+} yuragi_variables;
+
 // The bytes of a pixel: red, green, blue, and with YURAGI_RGBA8 a last one that is 255.
 typedef enum yuragi_pixels {
     // 3 bytes.
@@ -86,11 +97,11 @@ typedef enum yuragi_pixels {
     YURAGI_RGBA8 = 4,
 } yuragi_pixels;
 
-// How a spin decides.
+// How a variable decides.
 typedef enum yuragi_chain {
     // Metropolis: what loses no energy always happens.
     YURAGI_METROPOLIS = 0,
-    // Heat bath: each spin is drawn anew, given its neighbours.
+    // Heat bath: each variable is drawn anew, given its neighbours.
     YURAGI_HEAT_BATH = 1,
 } yuragi_chain;
 
@@ -219,8 +230,8 @@ typedef struct yuragi_model yuragi_model;
 // A graph compiled for the processor. It never changes: any number of states may run it, on several threads.
 typedef struct yuragi_plan yuragi_plan;
 
-// Spins s = -1 or +1 with the energy E = c - sum of J s s over pairs - sum of h s. What a file says of bits is told of
-// spins: -1 is 0. It never changes: any number of annealings may share it, on several threads.
+// Variables, and an energy of them that is sought to be low. It never changes: any number of annealings may share it, on
+// several threads.
 typedef struct yuragi_problem yuragi_problem;
 
 // What one run at a time needs. A call on one thread is refused with YURAGI_BUSY while another one works on it.
@@ -281,19 +292,19 @@ typedef struct yuragi_request {
     uint64_t seed;
 } yuragi_request;
 
-// A coupling J of two spins.
-typedef struct yuragi_coupling {
-    // One spin, counted from 0.
+// A term of two variables, or of one.
+typedef struct yuragi_term {
+    // One variable, counted from 0.
     uint32_t first;
-    // Another one.
+    // Another one; the same one only where that is said to be legal.
     uint32_t second;
-    // J: where it is positive, equal spins have the lower energy.
+    // J or Q.
     double weight;
-} yuragi_coupling;
+} yuragi_term;
 
 // How to anneal.
 typedef struct yuragi_annealing_settings {
-    // Passes over all spins, at least 1.
+    // Passes over all variables, at least 1.
     uint32_t sweeps;
     // Configurations that are annealed beside each other, at least 1. Multiples of 256 are fastest.
     uint32_t reads;
@@ -464,30 +475,53 @@ enum yuragi_status yuragi_job_preview(const struct yuragi_job *job,
 // Frees it; a job under way is cancelled.
 void yuragi_job_free(struct yuragi_job *job);
 
-// So many spins, their couplings, which are added up where a pair comes twice, and a field h for each spin, or NULL for
-// none.
-enum yuragi_status yuragi_problem_new(size_t spins,
-                                      const struct yuragi_coupling *couplings,
-                                      size_t count,
-                                      const double *fields,
-                                      struct yuragi_problem **out);
+// So many spins s = -1 or +1 with E = - sum of J s s over pairs - sum of h s. Equal spins have the lower energy where J is
+// positive. Pairs that come twice are added up; there is a field h for each spin, or NULL for none.
+enum yuragi_status yuragi_problem_spins(size_t spins,
+                                        const struct yuragi_term *couplings,
+                                        size_t count,
+                                        const double *fields,
+                                        struct yuragi_problem **out);
+
+// So many bits b = 0 or 1 with E = constant + sum of Q b b over the terms (a QUBO): a term of the same bit twice is linear,
+// since b b = b. Pairs that come twice are added up.
+enum yuragi_status yuragi_problem_bits(size_t bits,
+                                       const struct yuragi_term *terms,
+                                       size_t count,
+                                       double constant,
+                                       struct yuragi_problem **out);
+
+// So many variables of `states` values, 2 to 255, with E = - sum of J over the pairs whose values are equal - sum of h (the
+// Potts model). Pairs that come twice are added up; the field of variable k at value s stands at k states + s, or NULL
+// for none.
+enum yuragi_status yuragi_problem_potts(size_t variables,
+                                        uint32_t states,
+                                        const struct yuragi_term *couplings,
+                                        size_t count,
+                                        const double *fields,
+                                        struct yuragi_problem **out);
 
 // A problem from a text of `length` bytes in any format that `yuragi anneal` reads: JSON (dimod's, bqpjson, J or Q),
-// coordinate text, qbsolv's, rudy's and the Gset's graphs, Biq Mac's, OR-Library's, a square matrix. What was taken for
-// granted in reading it is logged.
+// coordinate text, qbsolv's, rudy's and the Gset's graphs, Biq Mac's, OR-Library's, a square matrix. Its variables are
+// spins or bits, as the text has them. What was taken for granted in reading it is logged.
 enum yuragi_status yuragi_problem_parse(const uint8_t *bytes,
                                         size_t length,
                                         struct yuragi_problem **out);
 
-// A problem from a file, packed by gzip or not.
+// A problem from a file, packed by gzip or not; dimod's binary .bqm, too. NumPy's arrays are not read here.
 enum yuragi_status yuragi_problem_open(const char *path, struct yuragi_problem **out);
 
-// The number of its spins; 0 for NULL.
+// The number of its variables; 0 for NULL.
 size_t yuragi_problem_length(const struct yuragi_problem *problem);
 
-// Writes the energy of a configuration: as many spins as there are.
+// Writes what its variables are, and how many values each can have, where these are not NULL.
+enum yuragi_status yuragi_problem_kind(const struct yuragi_problem *problem,
+                                       enum yuragi_variables *variables,
+                                       uint32_t *states);
+
+// Writes the energy of a configuration: as many values as there are variables.
 enum yuragi_status yuragi_problem_energy(const struct yuragi_problem *problem,
-                                         const int8_t *spins,
+                                         const int16_t *configuration,
                                          size_t count,
                                          double *energy);
 
@@ -528,11 +562,11 @@ enum yuragi_status yuragi_annealing_energies(const struct yuragi_annealing *anne
                                              double *energies,
                                              size_t capacity);
 
-// Writes the configuration of one read as it stands: -1 or +1 for each spin.
-enum yuragi_status yuragi_annealing_spins(const struct yuragi_annealing *annealing,
-                                          uint32_t read,
-                                          int8_t *spins,
-                                          size_t capacity);
+// Writes the configuration of one read as it stands: a value for each variable, of the kind that yuragi_problem_kind says.
+enum yuragi_status yuragi_annealing_values(const struct yuragi_annealing *annealing,
+                                           uint32_t read,
+                                           int16_t *configuration,
+                                           size_t capacity);
 
 // Writes the read of least energy as it stands, and that energy, where these are not NULL.
 enum yuragi_status yuragi_annealing_best(const struct yuragi_annealing *annealing,

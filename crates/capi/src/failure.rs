@@ -33,7 +33,8 @@ pub enum yuragi_status {
     YURAGI_CANCELLED = 11,
     /// This library was built without it.
     YURAGI_UNSUPPORTED = 12,
-    /// A mistake in this library; the handle is good for nothing but to be freed.
+    /// A mistake in this library; the handle is good for nothing but to be freed. A library that was built to be small
+    /// (`cargo xtask capi`) says its line to the log as YURAGI_ERROR, and ends the process.
     YURAGI_INTERNAL = 13,
 }
 

@@ -8,8 +8,12 @@
 //! * A handle is a count of references: a call keeps what it works on alive, even if it is freed meanwhile.
 //! * A call that meets another one on the same handle is refused with `YURAGI_BUSY`, so no call can wait for itself.
 //! * Nothing unwinds into the caller: what panics is `YURAGI_INTERNAL`, and its handle is good for nothing but to be freed.
+//!   In the profile `embedded`, in which the library is given away, a panic says its line to the log and ends the process:
+//!   what it takes to unwind would be a tenth of the library.
 //! * Rust's own way with memory that is refused is to end the process. What can be large is therefore asked for on trial
 //!   first, and refused with `YURAGI_MEMORY`.
 
 mod boundary;
 mod failure;
+#[cfg(feature = "builtin")]
+mod packed;

@@ -99,6 +99,13 @@ fn magnets_are_annealed_whichever_way_the_library_is_linked() {
 }
 
 #[test]
+fn graphs_are_coloured_and_sets_are_found() {
+    let Some(program) = compiled("examples/colours.c", false) else { return };
+    let said = printed(&mut Command::new(program));
+    assert!(said.contains("three colours: energy 0 at") && said.contains("set: energy -4 at"), "{said}");
+}
+
+#[test]
 fn a_perceptron_learns_in_cpp() {
     let Some(program) = compiled("examples/spirals.cpp", false) else { return };
     let said = printed(&mut Command::new(program));

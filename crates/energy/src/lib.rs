@@ -47,7 +47,7 @@ pub mod shares;
 pub mod statistics;
 
 pub use error::Error;
-pub use problem::{BetaRange, Bonds, Problem, Spins, Variables, Vartype, spin};
+pub use problem::{BetaRange, Bonds, Coordinates, Problem, Spins, Variables, Vartype, spin};
 pub use replicas::{Reads, Replicas};
 pub use sample_set::{Sample, SampleSet};
 pub use schedule::Schedule;

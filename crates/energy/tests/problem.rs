@@ -3,7 +3,7 @@
 mod common;
 
 use common::{configurations, plus_minus, random_ising, random_potts};
-use yuragi_energy::{Bonds, Error, Problem, Variables, Vartype, spin};
+use yuragi_energy::{Bonds, Coordinates, Error, Problem, Variables, Vartype, spin};
 
 /// E(x) as it is written.
 fn energy(problem: &Problem, x: &[u8]) -> f64 {
@@ -67,8 +67,9 @@ fn coordinate_text_has_the_signs_of_dimod() {
     }
     let spins = Problem::from_coo("0 1 1\n0 0 -2", Vartype::Spin).unwrap();
     for comment in ["# vartype: SPIN", "#a pair; VarType = spin, as written", "# no vartype here, vartype=SPIN"] {
-        let read = Problem::from_coo_with_vartype(&format!("0 1 1\n{comment}\n0 0 -2"), Vartype::Binary).unwrap();
-        assert_eq!(read, (spins.clone(), Some(Vartype::Spin)), "{comment}");
+        let text = format!("0 1 1\n{comment}\n0 0 -2");
+        assert_eq!(Problem::from_coo(&text, Vartype::Binary).unwrap(), spins, "{comment}");
+        assert_eq!(Coordinates::read(&text).unwrap().vartype, Some(Vartype::Spin), "{comment}");
     }
     for text in ["# vartype=SPIN\n0 1 1\n# vartype=BINARY\n", "# vartype: INTEGER\n0 1 1\n", "# vartype=\n0 1 1\n"] {
         assert!(matches!(Problem::from_coo(text, Vartype::Spin), Err(Error::Text { .. })), "{text}");

@@ -51,10 +51,10 @@ pub mod picture;
 pub mod plot;
 #[cfg(feature = "all")]
 pub mod png;
-#[cfg(feature = "all")]
+#[cfg(feature = "problems")]
 pub mod problem;
 pub mod quantize;
-#[cfg(feature = "all")]
+#[cfg(feature = "problems")]
 mod read;
 #[cfg(feature = "all")]
 mod resample;
@@ -76,7 +76,7 @@ pub use checkpoint::{Checkpoint, CheckpointError, DType, Tensor};
 pub use dataset::{Caption, CaptionKind, Dataset, DatasetError, Item};
 #[cfg(feature = "all")]
 pub use picture::{Fit, Picture, PictureError};
-#[cfg(feature = "all")]
+#[cfg(feature = "problems")]
 pub use read::ReadError;
 #[cfg(feature = "all")]
 pub use table::{Table, TableError};

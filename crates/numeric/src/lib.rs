@@ -16,6 +16,7 @@
 //! | [`Real`], [`Single`] | what formulas are written in, so that they can be computed or recorded |
 //! | [`double`] | branch-free f64 `exp ln` that vectorise |
 //! | [`linalg`] | small dense matrices in place: Cholesky, triangular systems, symmetric eigenvalues |
+//! | [`level()`] | a share as one of a byte's levels |
 //! | [`simd`] | loops compiled for every vector unit, with equal bits |
 //! | [`special`] | f64 log-sum-exp, log 2cosh, softplus, compensated sums |
 //! | `tree` (feature `alloc`) | sums of numbered parts in one tree, whoever adds which |
@@ -30,6 +31,7 @@ extern crate std;
 pub mod double;
 pub mod elementary;
 pub mod fill;
+mod level;
 pub mod linalg;
 pub mod mt19937;
 pub mod philox;
@@ -42,6 +44,7 @@ pub mod torch;
 pub mod tree;
 
 pub use half::{bf16, f16};
+pub use level::level;
 pub use rand_core;
 pub use real::Real;
 pub use single::{Single, Word};

@@ -208,7 +208,9 @@ export async function draw() {
   $('cancel').onclick = cancel;
   $('fresh').onchange = () => $('seed').readOnly = $('fresh').checked;
   addEventListener('keydown', event => {
-    if (event.key === 'Escape') cancel();
+    // There it closes the list, or ends what an input method composes.
+    const other = event.isComposing || event.target instanceof HTMLSelectElement;
+    if (event.key === 'Escape' && !other) cancel();
   });
   for (const idea of document.querySelectorAll('.idea')) {
     idea.onclick = () => {
@@ -219,11 +221,18 @@ export async function draw() {
 
   try {
     engine = await Engine.start();
-    const opened = await engine.load(MODEL, 'studio_open', [cores], bytes => say(`Fetching the model: ${megabytes(bytes)} MB…`));
+    // Beside the line that is read out: parts that come one after another are not.
+    const opened = await engine.load(MODEL, 'studio_open', [cores], ({ bytes, total }) => {
+      $('fetched').textContent = total ? `${megabytes(bytes)} of ${megabytes(total)} MB` : `${megabytes(bytes)} MB`;
+      if (total) $('progress').value = bytes / total;
+    });
+    $('fetched').textContent = '';
+    $('progress').value = 0;
     side = opened.code;
   } catch (error) {
     engine = null;
     $('go').disabled = true;
+    $('fetched').textContent = '';
     say(`The model cannot be opened: ${error.message}.`, true);
     return null;
   }

@@ -62,7 +62,8 @@ export class Engine {
     return this.#ask({ name, numbers, input: texts && new TextEncoder().encode(texts.join('\0')) });
   }
 
-  /** Fetches a file of this origin, and calls a function with its bytes; `progress` hears the bytes that are there. */
+  /** Fetches a file of this origin, and calls a function with its bytes; `progress` hears the `bytes` that are there, of a
+   * `total` that is 0 where it is not known. */
   load(url, name, numbers = [], progress) {
     return this.#ask({ url, name, numbers }, progress);
   }

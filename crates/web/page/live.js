@@ -19,8 +19,10 @@ export class Live {
 
   run(wanted) {
     this.#wanted = wanted;
-    this.button.textContent = wanted ? 'Pause' : 'Run';
-    this.button.setAttribute('aria-pressed', String(wanted));
+    // What it does next is its name; a state beside it would say the opposite.
+    const name = wanted ? 'Pause' : 'Run';
+    this.button.textContent = name;
+    this.button.setAttribute('aria-label', `${name} ${this.button.dataset.what}`);
     this.#go();
   }
 

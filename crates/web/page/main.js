@@ -10,6 +10,16 @@ machine.textContent = isolated
   ? `WebAssembly with SIMD on ${cores} thread${cores === 1 ? '' : 's'}.`
   : 'WebAssembly with SIMD on one thread: this page was not served with the headers that threads need.';
 
+// A part in each frame: all of them at once would keep the page from answering for longer than one.
+async function lay() {
+  for (const part of ['ideas', 'glass', 'digits']) {
+    await new Promise(requestAnimationFrame);
+    await new Promise(setTimeout);
+    document.getElementById(part).hidden = false;
+  }
+}
+lay();
+
 const engine = await draw();
 if (engine) {
   const bytes = await engine.memory();

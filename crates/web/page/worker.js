@@ -32,13 +32,17 @@ function room(length) {
 async function fetched(url, progress) {
   const answer = await fetch(url);
   if (!answer.ok) throw new Error(`${url}: ${answer.status} ${answer.statusText}`);
-  const parts = [];
-  let length = 0;
+  const parts = [], total = Number(answer.headers.get('Content-Length'));
+  let length = 0, told = 0;
   for (const reader = answer.body.getReader(); ;) {
     const { done, value } = await reader.read();
     if (done) break;
     parts.push(value);
-    progress(length += value.length);
+    length += value.length;
+    if (performance.now() - told < 50) continue;
+    told = performance.now();
+    // What was packed on its way is longer than was said.
+    progress({ bytes: length, total: total >= length ? total : 0 });
   }
   const bytes = room(length);
   let at = 0;

@@ -7,6 +7,7 @@ use yuragi::{
         rbm::{Rbm, Units},
     },
     io::checkpoint::Archive,
+    numeric::level,
 };
 
 /// The most chains.
@@ -105,7 +106,7 @@ impl Digits {
 
     /// The means of the visible units, 0 to 255, chain by chain.
     pub fn grey(&self) -> Vec<u8> {
-        self.means.iter().map(|mean| (mean * 255.0).round() as u8).collect()
+        self.means.iter().copied().map(level).collect()
     }
 
     /// The visible units themselves, 0 or 255.

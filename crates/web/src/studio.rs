@@ -13,14 +13,10 @@ use yuragi::{
         Settings,
         generator::{Done, Generator, Job, Request, Sampling},
         prompt,
-        tokenizer::{Tokenizer, Unknown},
+        tokenizer::Tokenizer,
     },
+    numeric::level,
 };
-
-/// Letters that a note has of a word.
-const MOST_LETTERS: usize = 40;
-/// Words that a note names.
-const MOST_NAMED: usize = 5;
 
 type Drawer = Generator<Cpu, Arc<Params>>;
 type Drawing<'a> = Job<'a, Cpu, Arc<Params>>;
@@ -175,8 +171,7 @@ impl Studio {
 
     /// Guesses of the pictures under way: `[count, side, side, 3]`; nothing before the first step.
     pub fn guesses(&self) -> Vec<u8> {
-        let bytes = |values: Vec<f32>| values.into_iter().map(|v| (v * 255.0).round() as u8);
-        self.each(|job, place| job.preview(place).map(|values| bytes(values).collect()))
+        self.each(|job, place| Some(job.preview(place)?.into_iter().map(level).collect()))
     }
 
     /// The pictures `[count, side, side, 3]`; nothing before the end.
@@ -215,38 +210,17 @@ impl Studio {
 
     /// What the model makes of the words, where that may surprise.
     fn notes(&self, asked: &Asked) -> Vec<String> {
-        let mut notes = Vec::new();
-        if asked.prompt.trim().is_empty() {
-            notes.push("Without words, the model draws anything.".to_owned());
-        }
+        let mut notes = prompt::notes(&self.tokenizer, self.settings.text.length, &asked.prompt, &asked.negative);
         if asked.guidance == 1.0 && !asked.negative.trim().is_empty() {
-            notes.push("Guidance 1 leads away from nothing: the negative words are not used.".to_owned());
+            notes.push(prompt::UNGUIDED.to_owned());
         }
-        let texts = |what, text| prompt::texts(text).into_iter().map(move |text| (what, prompt::bare(&text)));
-        for (what, text) in texts("words", &asked.prompt).chain(texts("negative words", &asked.negative)) {
-            let (have, read) = (self.tokenizer.count(&text), self.settings.text.length.saturating_sub(2));
-            if have > read {
-                notes.push(format!("The model reads only the first {read} of the {have} tokens of the {what}."));
-            }
-            let unknown = self.tokenizer.unknown(&text);
-            if !unknown.is_empty() {
-                notes.push(format!("The model never met {}.", named(&unknown)));
-            }
-        }
-        notes.dedup();
-        notes
+        notes.iter().map(|note| sentence(note)).collect()
     }
 }
 
-/// Words that a model never met, the first few of them, with the nearest that it knows.
-fn named(unknown: &[Unknown<'_>]) -> String {
-    let one = |Unknown { word, nearest }: &Unknown<'_>| {
-        let word: String = word.chars().filter(|c| !c.is_control()).take(MOST_LETTERS).collect();
-        nearest.map_or(format!("“{word}”"), |near| format!("“{word}” (the nearest it knows: “{near}”)"))
-    };
-    let mut parts: Vec<String> = unknown.iter().take(MOST_NAMED).map(one).collect();
-    if let Some(more) = unknown.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
-        parts.push(format!("{more} more words"));
-    }
-    parts.join(", ")
+/// A note as a line of its own.
+fn sentence(note: &str) -> String {
+    let mut letters = note.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).chain(['.']).collect()
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::driver::{self, Browser, Programs};
 use super::server::Server;
+use super::thread::{self as main_thread, Tasks};
 use super::{build, missing_targets, size};
 use crate::shell::{self, Outcome};
 
@@ -37,8 +38,10 @@ pub struct Figures {
     pub first: [f64; 2],
     /// Threads that draw.
     pub threads: u64,
-    /// The most processor time of a task of the page's own thread in milliseconds, and how many tasks there were.
-    pub task: (f64, usize),
+    /// Milliseconds to the first picture where threads are not to be had.
+    pub alone: f64,
+    /// The tasks of the page's own thread.
+    pub task: Tasks,
     /// The longest time between two frames in milliseconds while a picture was drawn, and the mean.
     pub gaps: [f64; 2],
     /// Bytes of the memory of the module that draws, and of all that the page holds, if the browser tells.
@@ -65,11 +68,8 @@ impl fmt::Display for Figures {
             "first picture: {one:.0} ms on one core (wanted: {FIRST:.0}), {all:.0} ms on {} threads",
             self.threads
         )?;
-        writeln!(
-            f,
-            "page's thread: at most {:.1} ms at a time (wanted: {FRAME:.0}) in {} tasks",
-            self.task.0, self.task.1
-        )?;
+        writeln!(f, "without threads, as other servers serve it: {:.0} ms, the same picture", self.alone)?;
+        writeln!(f, "page's thread: {} (wanted: {FRAME:.0} ms)", self.task)?;
         writeln!(f, "frames while drawing: {mean:.1} ms apart, at most {longest:.0} ms")?;
         writeln!(f, "memory: {module:.0} MB of the module that draws, {page:.0} MB of the whole page")?;
         writeln!(f, "files: {:.2} MB", self.size as f64 / 1e6)?;
@@ -99,10 +99,10 @@ pub fn test(screenshots: Option<&Path>) -> Outcome<Result<Figures, String>> {
     let url = format!("http://127.0.0.1:{}/", server.port());
     let mut figures = Figures { size: size(&page), ..Figures::default() };
     if driver::program("taskset").is_some() {
-        let browser = Browser::open(&programs, true)?;
+        let browser = Browser::open(&programs, true, NETWORK)?;
         figures.first[0] = first_picture(&browser, &url)?;
     }
-    let browser = Browser::open(&programs, false)?;
+    let browser = Browser::open(&programs, false, NETWORK)?;
     browser.own("Page.addScriptToEvaluateOnNewDocument", json!({ "source": WATCH }))?;
     figures.first[1] = first_picture(&browser, &url)?;
     if browser.script("return crossOriginIsolated", json!([]))? != json!(true) {
@@ -110,6 +110,7 @@ pub fn test(screenshots: Option<&Path>) -> Outcome<Result<Figures, String>> {
     }
     figures.threads =
         whole(&browser.script("return Number(document.getElementById('machine').dataset.threads)", json!([]))?);
+    announces(&browser)?;
     draws(&browser, &native, &mut figures)?;
     cancels(&browser)?;
     notes(&browser)?;
@@ -119,7 +120,10 @@ pub fn test(screenshots: Option<&Path>) -> Outcome<Result<Figures, String>> {
     figures.stops = keyboard(&browser)?;
     figures.contrast = looks(&browser, screenshots)?;
     figures.memory = memory(&browser)?;
-    quiet(&browser, &url, &mut figures)?;
+    quiet(&browser, &url)?;
+    drop(browser);
+    figures.task = main_thread::watched(&programs, &url)?;
+    figures.alone = alone(&programs, &page, &native)?;
     Ok(Ok(figures))
 }
 
@@ -177,9 +181,15 @@ fn decoded(file: &[u8]) -> Outcome<Vec<u8>> {
     }
 }
 
-/// Runs in the page before all else: the times between frames.
+/// Nothing is traced but what is asked of servers.
+const NETWORK: &str = "nothing";
+/// Runs in the page before all else: the times between frames, and what is read out of the line that tells how things are.
 const WATCH: &str = "
-    window.watched = { last: 0, gaps: [] };
+    window.watched = { last: 0, gaps: [], said: [] };
+    addEventListener('DOMContentLoaded', () => {
+        const status = document.getElementById('status');
+        new MutationObserver(() => watched.said.push(status.textContent)).observe(status, { childList: true, characterData: true, subtree: true });
+    });
     const frame = now => {
         if (watched.last) watched.gaps.push(now - watched.last);
         watched.last = now;
@@ -204,6 +214,16 @@ fn first_picture(browser: &Browser, url: &str) -> Outcome<f64> {
     Ok(time)
 }
 
+/// What a screen reader says while the page begins: each thing once, not each part of a file.
+fn announces(browser: &Browser) -> Outcome {
+    let said = browser.value("watched.said")?;
+    let said: Vec<&str> = said.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    match said.as_slice() {
+        [drawing, drawn] if drawing.starts_with("Drawing") && drawn.starts_with("Drawn in") => Ok(()),
+        other => Err(format!("until the first picture is read out: {other:?}")),
+    }
+}
+
 /// Types words, waits for the picture, and compares it with the program's.
 fn draws(browser: &Browser, native: &Native, figures: &mut Figures) -> Outcome {
     browser.fill("#seed", SEED)?;
@@ -216,6 +236,12 @@ fn draws(browser: &Browser, native: &Native, figures: &mut Figures) -> Outcome {
         json!([]),
     )?;
     figures.gaps = [0, 1].map(|i| gaps[i].as_f64().unwrap_or(f64::INFINITY));
+    let pixels = compared(browser, native, figures)?;
+    saves(browser, &pixels)
+}
+
+/// The picture that was drawn, beside the program's.
+fn compared(browser: &Browser, native: &Native, figures: &mut Figures) -> Outcome<Vec<i16>> {
     let pixels = browser.script(PIXELS, json!([]))?;
     let pixels: Vec<i16> = pixels.as_array().ok_or("no pixels")?.iter().map(|value| whole(value) as i16).collect();
     if pixels.len() != native.picture.len() {
@@ -229,8 +255,31 @@ fn draws(browser: &Browser, native: &Native, figures: &mut Figures) -> Outcome {
             figures.difference.0
         ));
     }
-    saves(browser, &pixels)
+    Ok(pixels)
 }
+
+/// The page as it is served without the headers that threads need: it says so, and draws the same picture.
+fn alone(programs: &Programs, page: &Path, native: &Native) -> Outcome<f64> {
+    let server = Server::plain(page)?;
+    let browser = Browser::open(programs, false, NETWORK)?;
+    let first = first_picture(&browser, &format!("http://127.0.0.1:{}/", server.port()))?;
+    let told = browser.value("[crossOriginIsolated, document.getElementById('machine').dataset.threads]")?;
+    if told != json!([false, "1"]) {
+        return Err(format!("without isolation the page has the threads {told}"));
+    }
+    browser.fill("#seed", SEED)?;
+    browser.fill("#prompt", PROMPT)?;
+    browser.script("document.getElementById('status').textContent = ''", json!([]))?;
+    browser.press("\u{e007}")?;
+    browser.wait("a picture of typed words on one thread", DRAWN, PATIENCE)?;
+    let mut own = Figures::default();
+    compared(&browser, native, &mut own)?;
+    same_bits(&browser, native)?;
+    Ok(first)
+}
+
+/// The key, as WebDriver writes it.
+const ESCAPE: &str = "\u{e00c}";
 
 const PIXELS: &str = "
     const canvas = document.querySelector('#now canvas');
@@ -268,8 +317,15 @@ fn cancels(browser: &Browser) -> Outcome {
     browser.fill("#steps", "100")?;
     browser.click("#go")?;
     browser.wait("the cancelled picture's first step", "document.querySelector('#progress').value > 0.02", PATIENCE)?;
+    // In a list, that key closes it and nothing else.
+    browser.script("document.getElementById('count').focus()", json!([]))?;
+    browser.press(ESCAPE)?;
+    if browser.script("return document.getElementById('cancel').disabled", json!([]))? != json!(false) {
+        return Err("Escape in a list cancels the drawing".into());
+    }
+    browser.script("document.getElementById('prompt').focus()", json!([]))?;
     let begun = Instant::now();
-    browser.click("#cancel")?;
+    browser.press(ESCAPE)?;
     browser.wait("cancelling", "document.getElementById('status').textContent === 'Cancelled.'", PATIENCE)?;
     if begun.elapsed() > Duration::from_secs(5) {
         return Err(format!("cancelling took {:.1} s", begun.elapsed().as_secs_f64()));
@@ -300,7 +356,7 @@ fn notes(browser: &Browser) -> Outcome {
     browser.click("#go")?;
     browser.wait("a picture of unknown words", DRAWN, PATIENCE)?;
     let note = browser.script("return document.getElementById('notes').textContent", json!([]))?;
-    if !note.as_str().is_some_and(|note| note.contains("“rokcet”") && note.contains("“rocket”")) {
+    if !note.as_str().is_some_and(|note| note.contains("\"rokcet\"") && note.contains("\"rocket\"")) {
         return Err(format!("an unknown word is not named: {note}"));
     }
     browser.fill("#steps", "0")?;
@@ -491,18 +547,13 @@ fn memory(browser: &Browser) -> Outcome<[f64; 2]> {
     Ok([module, page].map(|value| value.as_f64().unwrap_or(0.0)))
 }
 
-/// The logs: no errors, nothing asked of other places, no task of the page's own thread that takes a frame's time.
-fn quiet(browser: &Browser, url: &str, figures: &mut Figures) -> Outcome {
+/// The logs: no errors, and nothing asked of other places.
+fn quiet(browser: &Browser, url: &str) -> Outcome {
     let errors: Vec<String> = browser.log("browser")?.iter().map(|entry| entry["message"].to_string()).collect();
     if let Some(first) = errors.first() {
         return Err(format!("the console has {} lines: {first}", errors.len()));
     }
-    let events: Vec<Value> = browser
-        .log("performance")?
-        .iter()
-        .filter_map(|entry| serde_json::from_str::<Value>(entry["message"].as_str()?).ok())
-        .map(|mut entry| entry["message"].take())
-        .collect();
+    let events = browser.events()?;
     // The browser loads a page of its own before ours.
     let of_page = |event: &&Value| event["params"]["documentURL"].as_str().is_some_and(|page| page.starts_with(url));
     let requested = events.iter().filter(|event| event["method"] == "Network.requestWillBeSent").filter(of_page);
@@ -513,19 +564,6 @@ fn quiet(browser: &Browser, url: &str, figures: &mut Figures) -> Outcome {
     }
     if requested.is_empty() {
         return Err("the browser logged no requests".into());
-    }
-    let traced =
-        || events.iter().filter(|event| event["method"] == "Tracing.dataCollected").map(|event| &event["params"]);
-    let renderers: Vec<&Value> =
-        traced().filter(|e| e["name"] == "thread_name" && e["args"]["name"] == "CrRendererMain").collect();
-    let on_page = |event: &Value| renderers.iter().any(|r| r["pid"] == event["pid"] && r["tid"] == event["tid"]);
-    let tasks: Vec<f64> = traced()
-        .filter(|event| event["ph"] == "X" && on_page(event))
-        .filter_map(|event| event["tdur"].as_f64().map(|micros| micros / 1000.0))
-        .collect();
-    figures.task = (tasks.iter().copied().fold(0.0, f64::max), tasks.len());
-    if tasks.is_empty() {
-        return Err("the browser traced no tasks of the page's thread".into());
     }
     Ok(())
 }

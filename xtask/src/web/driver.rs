@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
@@ -46,8 +47,9 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Opens a browser, on one core of the processor if that is asked for.
-    pub fn open(programs: &Programs, one_core: bool) -> Outcome<Browser> {
+    /// Opens a browser, on one core of the processor if that is asked for; its `performance` log has the events of these
+    /// categories of Chromium's.
+    pub fn open(programs: &Programs, one_core: bool, traced: &str) -> Outcome<Browser> {
         let mut command = match program("taskset").filter(|_| one_core) {
             Some(taskset) => {
                 let mut command = Command::new(taskset);
@@ -63,7 +65,9 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| format!("cannot start chromedriver: {error}"))?;
-        let profile = env::temp_dir().join(format!("yuragi-browser-{}-{}", process::id(), u8::from(one_core)));
+        static OPENED: AtomicUsize = AtomicUsize::new(0);
+        let number = OPENED.fetch_add(1, Ordering::Relaxed);
+        let profile = env::temp_dir().join(format!("yuragi-browser-{}-{number}", process::id()));
         let Some(port) = driver.stdout.take().and_then(port) else {
             let _ = driver.kill();
             return Err("chromedriver did not say its port".into());
@@ -80,7 +84,7 @@ impl Browser {
                     "--disable-dev-shm-usage", "--enable-blink-features=ForceEagerMeasureMemory",
                     "--window-size=1280,1000", format!("--user-data-dir={profile}"),
                 ],
-                "perfLoggingPrefs": { "enableNetwork": true, "traceCategories": "toplevel" },
+                "perfLoggingPrefs": { "enableNetwork": true, "traceCategories": traced },
             },
             "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
             "timeouts": { "script": 100_000, "pageLoad": 100_000 },
@@ -108,6 +112,19 @@ impl Browser {
     /// A command of the browser's own protocol.
     pub fn own(&self, name: &str, parameters: Value) -> Outcome<Value> {
         self.command("POST", "/goog/cdp/execute", &json!({ "cmd": name, "params": parameters }))
+    }
+
+    /// The value of a short expression, in a task of the page's thread that does nothing else.
+    pub fn value(&self, expression: &str) -> Outcome<Value> {
+        let mut answer = self.own("Runtime.evaluate", json!({ "expression": expression, "returnByValue": true }))?;
+        Ok(answer["result"]["value"].take())
+    }
+
+    /// The events that the browser told of since it was asked last.
+    pub fn events(&self) -> Outcome<Vec<Value>> {
+        let told = self.log("performance")?;
+        let told = told.iter().filter_map(|entry| serde_json::from_str::<Value>(entry["message"].as_str()?).ok());
+        Ok(told.map(|mut entry| entry["message"].take()).collect())
     }
 
     /// What a log has since it was read last.

@@ -3,6 +3,7 @@
 mod check;
 mod driver;
 mod server;
+mod thread;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -8,11 +8,13 @@ use std::{fs, io, thread};
 
 use crate::shell::Outcome;
 
-/// What every answer says: only what is here may be loaded, by this page alone, which is what threads need.
-const HEADERS: &str = "Cross-Origin-Opener-Policy: same-origin\r\n\
+/// What isolates the page from other origins, which is what threads need.
+const ISOLATING: &str = "Cross-Origin-Opener-Policy: same-origin\r\n\
     Cross-Origin-Embedder-Policy: require-corp\r\n\
-    Cross-Origin-Resource-Policy: same-origin\r\n\
-    Content-Security-Policy: default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
+    Cross-Origin-Resource-Policy: same-origin\r\n";
+
+/// What every answer says: only what is here may be loaded.
+const HEADERS: &str = "Content-Security-Policy: default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
     img-src 'self' blob:; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'\r\n\
     X-Content-Type-Options: nosniff\r\n\
@@ -31,6 +33,15 @@ pub struct Server {
 impl Server {
     /// Serves a folder from a thread of its own; port 0 takes any that is free.
     pub fn start(folder: &Path, port: u16) -> Outcome<Server> {
+        Server::with(folder, port, ISOLATING)
+    }
+
+    /// The same without the headers that isolate the page, as most servers of files are: threads are not to be had.
+    pub fn plain(folder: &Path) -> Outcome<Server> {
+        Server::with(folder, 0, "")
+    }
+
+    fn with(folder: &Path, port: u16, isolating: &'static str) -> Outcome<Server> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| {
             format!("cannot listen on port {port} ({error}); `--port` takes another, 0 any that is free")
         })?;
@@ -41,7 +52,7 @@ impl Server {
                 let folder = folder.clone();
                 thread::spawn(move || {
                     // A browser that goes away is its own matter.
-                    let _ = answer(&folder, &stream);
+                    let _ = answer(&folder, isolating, &stream);
                 });
             }
         });
@@ -58,7 +69,7 @@ impl Server {
     }
 }
 
-fn answer(folder: &Path, stream: &TcpStream) -> io::Result<()> {
+fn answer(folder: &Path, isolating: &str, stream: &TcpStream) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut request = BufReader::new(stream.take(LONGEST));
     let mut first = String::new();
@@ -75,7 +86,11 @@ fn answer(folder: &Path, stream: &TcpStream) -> io::Result<()> {
         ("GET" | "HEAD", None) => ("404 Not Found", "text/plain", b"there is no such file\n".to_vec()),
         _ => ("405 Method Not Allowed", "text/plain", b"files are read, nothing else\n".to_vec()),
     };
-    write!(stream, "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n{HEADERS}\r\n", body.len())?;
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n{isolating}{HEADERS}\r\n",
+        body.len()
+    )?;
     if method != "HEAD" {
         stream.write_all(&body)?;
     }
@@ -137,6 +152,12 @@ mod tests {
             assert!(ask(absent).starts_with("HTTP/1.1 404"), "{absent}");
         }
         assert!(ask("POST /").starts_with("HTTP/1.1 405"));
+        let plain = Server::plain(&folder).unwrap();
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, plain.port())).unwrap();
+        write!(stream, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        assert!(text.contains("Content-Security-Policy") && !text.contains("Cross-Origin"), "{text}");
         fs::remove_dir_all(folder).unwrap();
     }
 }

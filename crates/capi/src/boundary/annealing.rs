@@ -23,9 +23,9 @@ use crate::failure::{
 /// Reads of a problem that are annealed together. A call on one thread is refused with YURAGI_BUSY while another one
 /// works on it.
 pub struct yuragi_annealing {
-    /// Borrows from `_problem`, and is dropped before it.
+    /// Borrows from `problem`, and is dropped before it.
     running: Mutex<Running>,
-    _problem: Arc<yuragi_problem>,
+    problem: Arc<yuragi_problem>,
 }
 
 struct Running {
@@ -36,13 +36,13 @@ struct Running {
     values: Vec<u8>,
 }
 
-/// How a spin decides.
+/// How a variable decides.
 #[repr(C)]
 #[allow(dead_code)] // callers give its numbers
 pub enum yuragi_chain {
     /// Metropolis: what loses no energy always happens.
     YURAGI_METROPOLIS = 0,
-    /// Heat bath: each spin is drawn anew, given its neighbours.
+    /// Heat bath: each variable is drawn anew, given its neighbours.
     YURAGI_HEAT_BATH = 1,
 }
 
@@ -50,7 +50,7 @@ pub enum yuragi_chain {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct yuragi_annealing_settings {
-    /// Passes over all spins, at least 1.
+    /// Passes over all variables, at least 1.
     pub sweeps: u32,
     /// Configurations that are annealed beside each other, at least 1. Multiples of 256 are fastest.
     pub reads: u32,
@@ -117,9 +117,9 @@ pub unsafe extern "C" fn yuragi_annealing_start(
             let how = if how.is_null() { &usual } else { item("the settings", how)? };
             counted("the number of sweeps", how.sweeps as usize, u32::MAX as usize)?;
             counted("the number of reads", how.reads as usize, u32::MAX as usize)?;
-            // A byte and a word for each spin, and of all-coupled ones a field.
-            let spins = problem.problem.len().saturating_mul(how.reads as usize);
-            afford("annealing", spins.saturating_mul(12).saturating_add(1 << 16))?;
+            // A byte and a word for each variable, and of all-coupled ones a field.
+            let values = problem.problem.len().saturating_mul(how.reads as usize);
+            afford("annealing", values.saturating_mul(12).saturating_add(1 << 16))?;
             let schedule = if how.first_beta == 0.0 && how.last_beta == 0.0 {
                 Schedule::default_for(problem.problem.beta_range(), how.sweeps)
             } else {
@@ -138,7 +138,7 @@ pub unsafe extern "C" fn yuragi_annealing_start(
             };
             let values = vec![0; problem.problem.len()];
             let running = Mutex::new(Running { replicas, schedule, done: 0, values });
-            Ok(yuragi_annealing { running, _problem: problem })
+            Ok(yuragi_annealing { running, problem })
         })
     })
 }
@@ -229,23 +229,24 @@ pub unsafe extern "C" fn yuragi_annealing_energies(
     })
 }
 
-/// Writes the configuration of one read as it stands: -1 or +1 for each spin.
+/// Writes the configuration of one read as it stands: a value for each variable, of the kind that yuragi_problem_kind says.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn yuragi_annealing_spins(
+pub unsafe extern "C" fn yuragi_annealing_values(
     annealing: *const yuragi_annealing,
     read: u32,
-    spins: *mut i8,
+    configuration: *mut i16,
     capacity: usize,
 ) -> yuragi_status {
     // SAFETY: the caller's word.
     guard(|| unsafe {
         let annealing = held("the annealing", annealing)?;
         let mut running = locked("the annealing", &annealing.running)?;
-        let out = room("the buffer for the configuration", spins, capacity)?;
+        let out = room("the buffer for the configuration", configuration, capacity)?;
         let Running { replicas, values, .. } = &mut *running;
         short("the configuration's values", values.len(), out.len())?;
         replicas.values(read as usize, values).map_err(energy)?;
-        out.iter_mut().zip(values.iter()).for_each(|(to, from)| *to = if *from == 0 { -1 } else { 1 });
+        let variables = annealing.problem.variables;
+        out.iter_mut().zip(values.iter()).for_each(|(to, from)| *to = variables.shown(*from));
         Ok(())
     })
 }

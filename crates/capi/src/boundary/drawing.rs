@@ -13,12 +13,16 @@ use yuragi::{
     cpu::Cpu,
     diffusion::Kind,
     graph::Params,
-    models::generator::{Error, Job, Request, Sampling},
+    models::{
+        generator::{Error, Job, Request, Sampling},
+        prompt::{UNGUIDED, notes},
+    },
+    numeric::level,
 };
 
 use super::{
     log::{YURAGI_WARNING, log},
-    model::yuragi_generator,
+    model::{yuragi_generator, yuragi_model},
     pointer::{afford, counted, free, give, guard, held, item, items, locked, room, tell, text, text_or},
 };
 use crate::failure::{
@@ -104,13 +108,20 @@ unsafe fn requests<'a>(given: *const yuragi_request, count: usize, most: usize) 
     given.iter().map(request).collect()
 }
 
-/// Says which words the model never met.
-fn tell_unknown(generator: &yuragi_generator, requests: &[Request<'_>]) {
-    for text in requests.iter().flat_map(|request| [request.prompt, request.negative]) {
-        for word in generator.model.tokenizer.unknown(text) {
-            let nearest =
-                word.nearest.map_or(String::new(), |nearest| format!("; the nearest that it knows is `{nearest}`"));
-            log(YURAGI_WARNING, &format!("the model never met `{}`{nearest}", word.word));
+/// Says what the model makes of the words, where that may surprise; the same once.
+fn tell_notes(generator: &yuragi_generator, requests: &[Request<'_>], sampling: &Sampling) {
+    let yuragi_model { tokenizer, settings, .. } = &*generator.model;
+    let mut told: Vec<[&str; 2]> = Vec::new();
+    for Request { prompt, negative, .. } in requests {
+        if told.contains(&[*prompt, *negative]) {
+            continue;
+        }
+        told.push([*prompt, *negative]);
+        for note in notes(tokenizer, settings.text.length, prompt, negative) {
+            log(YURAGI_WARNING, &note);
+        }
+        if sampling.guidance == 1.0 && !negative.trim().is_empty() {
+            log(YURAGI_WARNING, UNGUIDED);
         }
     }
 }
@@ -134,7 +145,7 @@ pub unsafe extern "C" fn yuragi_job_start(
             // The reference is kept beside the job, and the generator does not move.
             let lasting = &*Arc::as_ptr(&generator);
             let job = lasting.generator.start(&requests, &sampling).map_err(drawing)?;
-            tell_unknown(&generator, &requests);
+            tell_notes(&generator, &requests, &sampling);
             Ok(yuragi_job { cancelled: AtomicBool::new(false), job: Mutex::new(job), generator })
         })
     })
@@ -158,7 +169,7 @@ pub unsafe extern "C" fn yuragi_job_restart(
         afford("a picture under way", job.generator.generator.memory())?;
         inside.restart(&requests, &sampling).map_err(drawing)?;
         job.cancelled.store(false, Relaxed);
-        tell_unknown(&job.generator, &requests);
+        tell_notes(&job.generator, &requests, &sampling);
         Ok(())
     })
 }
@@ -233,7 +244,7 @@ fn write(colours: &[f32], bytes: i32, out: &mut [u8]) -> Answer {
     }
     for (to, from) in out.chunks_exact_mut(bytes).zip(colours.chunks_exact(3)) {
         to.fill(255);
-        to.iter_mut().zip(from).for_each(|(to, from)| *to = (from * 255.0).round() as u8);
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = level(*from));
     }
     Ok(())
 }

@@ -19,6 +19,8 @@ use super::{
     pointer::{afford, counted, free, give, guard, held, items, tell, text, value_or},
 };
 use crate::failure::{Answer, YURAGI_FILE, YURAGI_FORMAT, YURAGI_GRAPH, failure, yuragi_status};
+#[cfg(feature = "builtin")]
+use crate::{failure::YURAGI_INTERNAL, packed};
 
 /// A trained model that draws pictures from words. Several generators may share one; it may be freed before they are.
 pub struct yuragi_model {
@@ -49,7 +51,12 @@ fn read(archive: Result<Archive, CheckpointError>) -> Answer<yuragi_model> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn yuragi_model_builtin(out: *mut *mut yuragi_model) -> yuragi_status {
     #[cfg(feature = "builtin")]
-    let archive = || read(Archive::from_static(yuragi::builtin_file()));
+    let archive = || {
+        static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/model.packed"));
+        afford("the model's file", 2 * PACKED.len())?;
+        let file = packed::unpacked(PACKED).ok_or_else(|| failure(YURAGI_INTERNAL, "the model is damaged"))?;
+        read(Archive::from_bytes(file))
+    };
     #[cfg(not(feature = "builtin"))]
     let archive = || Err(failure(crate::failure::YURAGI_UNSUPPORTED, "this library was built without a model"));
     // SAFETY: the caller's word.

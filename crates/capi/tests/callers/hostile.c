@@ -240,32 +240,44 @@ static void annealing(void)
 {
     yuragi_problem *problem = NULL;
     yuragi_annealing *annealing = NULL;
-    const yuragi_coupling pair[] = {{0, 1, 1.0}}, self[] = {{1, 1, 1.0}}, far[] = {{0, 9, 1.0}}, none[] = {{0, 1, NAN}};
+    const yuragi_term pair[] = {{0, 1, 1.0}}, self[] = {{1, 1, 1.0}}, far[] = {{0, 9, 1.0}}, none[] = {{0, 1, NAN}};
     const double fields[] = {0.5, INFINITY};
     double energies[4], energy;
-    int8_t spins[4] = {1, 1, 0, 0};
+    int16_t spins[4] = {1, 1, -1, 0};
     uint32_t done, total, read;
 
-    EXPECT(YURAGI_NULL, yuragi_problem_new(2, pair, 1, NULL, NULL));
-    EXPECT(YURAGI_NULL, yuragi_problem_new(2, NULL, 1, NULL, &problem));
-    EXPECT(YURAGI_RANGE, yuragi_problem_new(0, pair, 0, NULL, &problem));
-    EXPECT(YURAGI_RANGE, yuragi_problem_new(2, self, 1, NULL, &problem));
-    EXPECT(YURAGI_RANGE, yuragi_problem_new(2, far, 1, NULL, &problem));
-    EXPECT(YURAGI_RANGE, yuragi_problem_new(2, none, 1, NULL, &problem));
-    EXPECT(YURAGI_RANGE, yuragi_problem_new(2, pair, 1, fields, &problem));
-    EXPECT(YURAGI_RANGE, yuragi_problem_new(2, pair, SIZE_MAX, NULL, &problem));
-    EXPECT(YURAGI_MEMORY, yuragi_problem_new(SIZE_MAX, pair, 1, NULL, &problem));
+    EXPECT(YURAGI_NULL, yuragi_problem_spins(2, pair, 1, NULL, NULL));
+    EXPECT(YURAGI_NULL, yuragi_problem_spins(2, NULL, 1, NULL, &problem));
+    EXPECT(YURAGI_RANGE, yuragi_problem_spins(0, pair, 0, NULL, &problem));
+    EXPECT(YURAGI_RANGE, yuragi_problem_spins(2, self, 1, NULL, &problem));
+    EXPECT(YURAGI_RANGE, yuragi_problem_spins(2, far, 1, NULL, &problem));
+    EXPECT(YURAGI_RANGE, yuragi_problem_spins(2, none, 1, NULL, &problem));
+    EXPECT(YURAGI_RANGE, yuragi_problem_spins(2, pair, 1, fields, &problem));
+    EXPECT(YURAGI_RANGE, yuragi_problem_spins(2, pair, SIZE_MAX, NULL, &problem));
+    EXPECT(YURAGI_MEMORY, yuragi_problem_spins(SIZE_MAX, pair, 1, NULL, &problem));
     EXPECT(YURAGI_FORMAT, yuragi_problem_parse((const uint8_t *)"", 0, &problem));
     EXPECT(YURAGI_FORMAT, yuragi_problem_parse((const uint8_t *)"{\"J\": [[0, 1, 1", 15, &problem));
     EXPECT(YURAGI_TEXT, yuragi_problem_parse((const uint8_t *)"\xff\xff", 2, &problem));
     EXPECT(YURAGI_FILE, yuragi_problem_open("no/such/file", &problem));
+    EXPECT(YURAGI_NULL, yuragi_problem_bits(2, NULL, 1, 0, &problem));
+    EXPECT(YURAGI_RANGE, yuragi_problem_bits(0, pair, 1, 0, &problem));
+    EXPECT(YURAGI_RANGE, yuragi_problem_bits(2, far, 1, 0, &problem));
+    EXPECT(YURAGI_RANGE, yuragi_problem_bits(2, pair, 1, NAN, &problem));
+    EXPECT(YURAGI_MEMORY, yuragi_problem_bits(SIZE_MAX, pair, 1, 0, &problem));
+    EXPECT(YURAGI_NULL, yuragi_problem_potts(2, 3, NULL, 1, NULL, &problem));
+    EXPECT(YURAGI_RANGE, yuragi_problem_potts(2, 1, pair, 1, NULL, &problem));
+    EXPECT(YURAGI_RANGE, yuragi_problem_potts(2, 256, pair, 1, NULL, &problem));
+    EXPECT(YURAGI_RANGE, yuragi_problem_potts(2, 3, self, 1, NULL, &problem));
+    EXPECT(YURAGI_RANGE, yuragi_problem_potts(SIZE_MAX, 3, pair, 1, fields, &problem));
+    EXPECT(YURAGI_MEMORY, yuragi_problem_potts(SIZE_MAX / 4, 3, pair, 1, NULL, &problem));
+    EXPECT(YURAGI_NULL, yuragi_problem_kind(NULL, NULL, NULL));
     HOLDS(problem == NULL && yuragi_problem_length(NULL) == 0);
     EXPECT(YURAGI_OK, yuragi_problem_parse((const uint8_t *)"3 3\n1 2 5\n2 3 1\n1 3 1\n", 22, &problem));
     HOLDS(yuragi_problem_length(problem) == 3);
     EXPECT(YURAGI_RANGE, yuragi_problem_energy(problem, spins, 3, &energy));
     EXPECT(YURAGI_RANGE, yuragi_problem_energy(problem, spins, 2, &energy));
     EXPECT(YURAGI_NULL, yuragi_problem_energy(problem, NULL, 3, &energy));
-    spins[2] = -1;
+    spins[2] = 0;
     EXPECT(YURAGI_NULL, yuragi_problem_energy(problem, spins, 3, NULL));
     EXPECT(YURAGI_OK, yuragi_problem_energy(problem, spins, 3, &energy));
     double cut;
@@ -297,8 +309,8 @@ static void annealing(void)
     EXPECT(YURAGI_BUFFER, yuragi_annealing_energies(annealing, energies, 3));
     EXPECT(YURAGI_NULL, yuragi_annealing_energies(annealing, NULL, 4));
     EXPECT(YURAGI_OK, yuragi_annealing_energies(annealing, energies, 4));
-    EXPECT(YURAGI_BUFFER, yuragi_annealing_spins(annealing, 0, spins, 2));
-    EXPECT(YURAGI_RANGE, yuragi_annealing_spins(annealing, 4, spins, 4));
+    EXPECT(YURAGI_BUFFER, yuragi_annealing_values(annealing, 0, spins, 2));
+    EXPECT(YURAGI_RANGE, yuragi_annealing_values(annealing, 4, spins, 4));
     EXPECT(YURAGI_OK, yuragi_annealing_advance(annealing, 4, &done, &total));
     HOLDS(done == 4 && total == 10);
     EXPECT(YURAGI_OK, yuragi_annealing_advance(annealing, UINT32_MAX, &done, &total));
@@ -308,8 +320,49 @@ static void annealing(void)
     yuragi_annealing_free(annealing);
     yuragi_annealing_free(NULL);
 
+    /* Bits and colours. */
+    yuragi_variables kind;
+    uint32_t states;
+    const yuragi_term cover[] = {{0, 0, 1.0}, {1, 1, 1.0}, {0, 1, 2.0}, {0, 0, -3.0}};
+    const int16_t both[] = {1, 1}, outside[] = {0, 2}, red[] = {2, 2};
+    EXPECT(YURAGI_OK, yuragi_problem_bits(2, cover, 4, 0.5, &problem));
+    EXPECT(YURAGI_OK, yuragi_problem_kind(problem, &kind, &states));
+    HOLDS(kind == YURAGI_BITS && states == 2);
+    EXPECT(YURAGI_OK, yuragi_problem_energy(problem, both, 2, &energy));
+    HOLDS(energy == 1.5);
+    EXPECT(YURAGI_RANGE, yuragi_problem_energy(problem, outside, 2, &energy));
+    spins[0] = -1;
+    EXPECT(YURAGI_RANGE, yuragi_problem_energy(problem, spins, 2, &energy));
+    EXPECT(YURAGI_OK, yuragi_annealing_start(problem, &how, &annealing));
+    yuragi_problem_free(problem);
+    EXPECT(YURAGI_OK, yuragi_annealing_run(annealing, NULL, NULL));
+    EXPECT(YURAGI_OK, yuragi_annealing_best(annealing, &read, &energy));
+    EXPECT(YURAGI_OK, yuragi_annealing_values(annealing, read, spins, 4));
+    HOLDS(energy == -1.5 && spins[0] == 1 && spins[1] == 0);
+    yuragi_annealing_free(annealing);
+    const yuragi_term apart[] = {{0, 1, -1.0}, {1, 2, -1.0}, {0, 2, -1.0}};
+    const double first[] = {0, 0, 0.25, 0, 0, 0, 0, 0, 0};
+    EXPECT(YURAGI_OK, yuragi_problem_potts(3, 3, apart, 3, first, &problem));
+    EXPECT(YURAGI_OK, yuragi_problem_kind(problem, &kind, &states));
+    HOLDS(kind == YURAGI_POTTS && states == 3 && yuragi_problem_length(problem) == 3);
+    EXPECT(YURAGI_RANGE, yuragi_problem_energy(problem, red, 2, &energy));
+    for (how.chain = YURAGI_METROPOLIS; how.chain <= YURAGI_HEAT_BATH; how.chain++) {
+        how.sweeps = 200;
+        EXPECT(YURAGI_OK, yuragi_annealing_start(problem, &how, &annealing));
+        EXPECT(YURAGI_OK, yuragi_annealing_run(annealing, NULL, NULL));
+        EXPECT(YURAGI_OK, yuragi_annealing_best(annealing, &read, &energy));
+        EXPECT(YURAGI_OK, yuragi_annealing_values(annealing, read, spins, 4));
+        HOLDS(energy == -0.25 && spins[0] == 2 && spins[1] + spins[2] == 1);
+        yuragi_annealing_free(annealing);
+    }
+    yuragi_problem_free(problem);
+    EXPECT(YURAGI_OK, yuragi_problem_parse((const uint8_t *)"{\"Q\": [[0, 1, 1]]}", 18, &problem));
+    EXPECT(YURAGI_OK, yuragi_problem_kind(problem, &kind, NULL));
+    HOLDS(kind == YURAGI_BITS);
+    yuragi_problem_free(problem);
+
     /* A callback that works on its own annealing, and frees it. */
-    EXPECT(YURAGI_OK, yuragi_problem_new(2, pair, 1, NULL, &problem));
+    EXPECT(YURAGI_OK, yuragi_problem_spins(2, pair, 1, NULL, &problem));
     EXPECT(YURAGI_OK, yuragi_annealing_start(problem, NULL, &own));
     yuragi_problem_free(problem);
     annealing = own;

@@ -64,22 +64,22 @@ int main(void)
     OK(yuragi_job_advance(job, SIZE_MAX, &done, &total));
     drawing += taken - before;
 
-    yuragi_coupling ring[100];
+    yuragi_term ring[100];
     for (uint32_t k = 0; k < 100; k++)
-        ring[k] = (yuragi_coupling){k, (k + 1) % 100, 1.0};
+        ring[k] = (yuragi_term){k, (k + 1) % 100, 1.0};
     yuragi_problem *problem;
     yuragi_annealing *annealing;
-    OK(yuragi_problem_new(100, ring, 100, NULL, &problem));
+    OK(yuragi_problem_spins(100, ring, 100, NULL, &problem));
     OK(yuragi_annealing_start(problem, NULL, &annealing));
     double energies[16];
-    int8_t spins[100];
+    int16_t spins[100];
     before = taken;
     OK(yuragi_annealing_advance(annealing, 500, NULL, NULL));
     OK(yuragi_annealing_run(annealing, NULL, NULL));
     printf("annealing: %zu allocations\n", taken - before);
     size_t sweeping = taken - before;
     OK(yuragi_annealing_energies(annealing, energies, 16));
-    OK(yuragi_annealing_spins(annealing, 3, spins, 100));
+    OK(yuragi_annealing_values(annealing, 3, spins, 100));
     yuragi_annealing_free(annealing);
     yuragi_problem_free(problem);
 
@@ -115,6 +115,10 @@ int main(void)
     most = 100000;
     yuragi_status refused = yuragi_job_start(generator, &cat, 1, &how, &more);
     printf("a job without memory: %s\n", yuragi_status_text(refused));
+    /* Few letters that name many variables. */
+    yuragi_problem *far = NULL;
+    yuragi_status large = yuragi_problem_parse((const uint8_t *)"0 60000000 1", 12, &far);
+    printf("a problem without memory: %s\n", yuragi_status_text(large));
     most = SIZE_MAX;
 
     yuragi_job_free(job);
@@ -122,5 +126,6 @@ int main(void)
     yuragi_model_free(model);
     yuragi_cpu_free(cpu);
     printf("%zu bytes are left\n", live);
-    return drawing + sweeping + training != 0 || refused != YURAGI_MEMORY || more != NULL || live > 256;
+    return drawing + sweeping + training != 0 || refused != YURAGI_MEMORY || large != YURAGI_MEMORY || more != NULL ||
+           far != NULL || live > 256;
 }

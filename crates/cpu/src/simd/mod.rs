@@ -173,7 +173,7 @@ impl Level {
     /// Runs an operation compiled for this level.
     pub fn run<O: Op>(self, op: O) -> O::Output {
         match self {
-            Self::Portable => op.run::<Portable>(),
+            Self::Portable => run_portable(op),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
             Self::Neon => op.run::<Neon>(),
             #[cfg(target_feature = "simd128")]
@@ -186,6 +186,12 @@ impl Level {
             Self::Avx512 | Self::Avx512Bf16 => unsafe { x86::run_avx512(op) },
         }
     }
+}
+
+/// One copy for all that runs it, as of the other levels.
+#[inline(never)]
+fn run_portable<O: Op>(op: O) -> O::Output {
+    op.run::<Portable>()
 }
 
 /// A computation to be compiled for every level; mark `run` and all that it

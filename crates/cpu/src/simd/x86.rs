@@ -6,6 +6,7 @@ use super::{Op, Vector};
 
 /// # Safety
 /// The machine has AVX2, FMA and F16C.
+#[inline(never)]
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) unsafe fn run_avx2<O: Op>(op: O) -> O::Output {
     op.run::<Avx2>()
@@ -13,6 +14,7 @@ pub(super) unsafe fn run_avx2<O: Op>(op: O) -> O::Output {
 
 /// # Safety
 /// The machine has AVX-512 F, BW, DQ and VL.
+#[inline(never)]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) unsafe fn run_avx512<O: Op>(op: O) -> O::Output {
     op.run::<Avx512>()

@@ -161,6 +161,20 @@ impl Problem {
         Self::assemble(Variables::Spin, sparse(variables, couplings)?, fields, offset)
     }
 
+    /// The bytes that building takes at the most, for so many variables of so many values and so many terms of two
+    /// variables, each given once; the problem itself keeps less than half of them.
+    ///
+    /// ```
+    /// use yuragi_energy::Problem;
+    /// assert!(Problem::memory_to_build(1_000_000, 2, 2_000_000) < 500_000_000);
+    /// ```
+    #[must_use]
+    pub fn memory_to_build(variables: usize, states: usize, terms: usize) -> usize {
+        let variable = states.max(1).saturating_mul(28).saturating_add(32);
+        // Terms in lists that grow, sorted, and then each one twice.
+        variables.saturating_mul(variable).saturating_add(terms.saturating_mul(144)).saturating_add(1024)
+    }
+
     /// The same energies plus a constant.
     ///
     /// # Errors

@@ -5,44 +5,38 @@ use alloc::vec::Vec;
 /// Every variable up to the largest takes memory: a short text must not ask for too much of it.
 const LARGEST: usize = 1 << 26;
 
-impl Problem {
-    /// Reads dimod's coordinate text: lines `k l bias`, with k = l for a linear bias. Empty lines are
-    /// skipped; a line that begins with `#` and holds `vartype=SPIN` or `vartype: BINARY` anywhere sets the
-    /// kind of the variables, other such lines say nothing. Without one they are `default`. The variables are
-    /// 0 … the largest index; equal pairs are summed. Signs are dimod's, see [`Problem::quadratic`].
-    ///
-    /// # Errors
-    /// A line that is not of this form, two kinds that differ, no variable, or what [`Problem::quadratic`] refuses.
-    ///
-    /// ```
-    /// use yuragi_energy::{Problem, Vartype};
-    /// let problem = Problem::from_coo("# vartype=SPIN\n0 0 0.5\n0 1 -1\n", Vartype::Binary)?;
-    /// assert_eq!(problem.energy(&[1, 1])?, -0.5);
-    /// # Ok::<(), yuragi_energy::Error>(())
-    /// ```
-    pub fn from_coo(text: &str, default: Vartype) -> Result<Self, Error> {
-        Ok(Self::from_coo_with_vartype(text, default)?.0)
-    }
+/// dimod's coordinate text, read and not yet made a problem: it takes memory in proportion to the text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Coordinates {
+    /// The kind of the variables, if the text says one.
+    pub vartype: Option<Vartype>,
+    /// One more than the largest variable.
+    pub variables: usize,
+    /// Linear biases (k, a_k), in their order.
+    pub linear: Vec<(usize, f64)>,
+    /// Quadratic ones (k, l, b_kl) with k ≠ l, in their order.
+    pub quadratic: Vec<(usize, usize, f64)>,
+}
 
-    /// The same, with the kind of the variables that the text says, if it says one.
+impl Coordinates {
+    /// Reads lines `k l bias`, with k = l for a linear bias. Empty lines are skipped; a line that begins with `#` and holds
+    /// `vartype=SPIN` or `vartype: BINARY` anywhere sets the kind of the variables, other such lines say nothing. The
+    /// variables are 0 … the largest index, which is at most 67,108,863.
     ///
     /// # Errors
-    /// Those of [`Problem::from_coo`].
-    pub fn from_coo_with_vartype(text: &str, default: Vartype) -> Result<(Self, Option<Vartype>), Error> {
-        let mut said: Option<Vartype> = None;
-        let mut linear: Vec<(usize, f64)> = Vec::new();
-        let mut quadratic: Vec<(usize, usize, f64)> = Vec::new();
-        let mut variables = 0;
+    /// [`Error::Text`]: a line that is not of this form, or two kinds that differ.
+    pub fn read(text: &str) -> Result<Self, Error> {
+        let mut read = Self::default();
         for (number, line) in text.lines().enumerate() {
             let error = |what| Error::Text { line: number + 1, what };
             let line = line.trim();
             if let Some(comment) = line.strip_prefix('#') {
                 if let Some(name) = vartype_in(comment) {
                     let vartype = Vartype::from_name(name).ok_or(error("the vartype must be SPIN or BINARY"))?;
-                    if said.is_some_and(|said| said != vartype) {
+                    if read.vartype.is_some_and(|said| said != vartype) {
                         return Err(error("the vartype is another one than in a line before"));
                     }
-                    said = Some(vartype);
+                    read.vartype = Some(vartype);
                 }
                 continue;
             }
@@ -61,14 +55,31 @@ impl Problem {
             if !bias.is_finite() {
                 return Err(error("the bias must be finite"));
             }
-            variables = variables.max(k + 1).max(l + 1);
-            if k == l { linear.push((k, bias)) } else { quadratic.push((k, l, bias)) }
+            read.variables = read.variables.max(k + 1).max(l + 1);
+            if k == l { read.linear.push((k, bias)) } else { read.quadratic.push((k, l, bias)) }
         }
+        Ok(read)
+    }
+}
+
+impl Problem {
+    /// Reads dimod's coordinate text, see [`Coordinates::read`]. Without a kind of the variables they are `default`; equal
+    /// pairs are summed. Signs are dimod's, see [`Problem::quadratic`].
+    ///
+    /// # Errors
+    /// Those of [`Coordinates::read`], no variable, or what [`Problem::quadratic`] refuses.
+    ///
+    /// ```
+    /// use yuragi_energy::{Problem, Vartype};
+    /// let problem = Problem::from_coo("# vartype=SPIN\n0 0 0.5\n0 1 -1\n", Vartype::Binary)?;
+    /// assert_eq!(problem.energy(&[1, 1])?, -0.5);
+    /// # Ok::<(), yuragi_energy::Error>(())
+    /// ```
+    pub fn from_coo(text: &str, default: Vartype) -> Result<Self, Error> {
+        let Coordinates { vartype, variables, linear, quadratic } = Coordinates::read(text)?;
         let mut biases = alloc::vec![0.0; variables];
-        for (k, bias) in linear {
-            biases[k] += bias;
-        }
-        Ok((Self::quadratic(said.unwrap_or(default), &biases, quadratic, 0.0)?, said))
+        linear.into_iter().for_each(|(k, bias)| biases[k] += bias);
+        Self::quadratic(vartype.unwrap_or(default), &biases, quadratic, 0.0)
     }
 }
 

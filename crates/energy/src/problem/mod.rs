@@ -10,6 +10,7 @@ mod spins;
 use crate::error::{Error, index, length};
 use alloc::vec::Vec;
 pub use build::Vartype;
+pub use coo::Coordinates;
 pub(crate) use couplings::Couplings;
 pub use gaps::BetaRange;
 pub use lattice::Bonds;

@@ -152,22 +152,31 @@ impl<const FEW: usize, const HEAT_BATH: bool, const SINGLE: bool> Task for Chunk
         for &site in self.sweep.visits {
             let at = self.integers.site(site as usize);
             // Counters as wide as the site needs: a few sites of many neighbours must not cost the others.
-            match at.total {
-                total if u32::from(total) < 1 << FEW => self.visit::<FEW>(site, at, &mut classes),
-                0..32 => self.visit::<5>(site, at, &mut classes),
-                _ => self.visit::<8>(site, at, &mut classes),
-            }
+            let open = match at.total {
+                total if u32::from(total) < 1 << FEW => self.classify::<FEW>(site, at, &mut classes),
+                0..32 => self.classify::<5>(site, at, &mut classes),
+                _ => self.classify::<8>(site, at, &mut classes),
+            };
+            self.decide(site, open, &classes);
         }
     }
 }
 
+/// What a site's counters leave to be decided.
+struct Open {
+    /// Where the site changes, or is up, for certain.
+    below: Word,
+    undecided: Word,
+    /// How many sums need a draw.
+    number: usize,
+}
+
 impl<'a, const FEW: usize, const HEAT_BATH: bool, const SINGLE: bool> Chunk<'a, FEW, HEAT_BATH, SINGLE> {
-    /// Draws one site anew, with counters of `PLANES` bits.
+    /// Sorts the reads by the sums about one site, with counters of `PLANES` bits.
     #[inline(always)]
-    fn visit<const PLANES: usize>(&mut self, site: u32, at: Site, classes: &mut Classes<'a>) {
+    fn classify<const PLANES: usize>(&self, site: u32, at: Site, classes: &mut Classes<'a>) -> Open {
         let (sweep, integers, k) = (self.sweep, self.integers, site as usize);
-        let own = self.words[k];
-        let base = if HEAT_BATH { [!0; 4] } else { own };
+        let base = if HEAT_BATH { [!0; 4] } else { self.words[k] };
         let count = self::count::<PLANES, SINGLE>(integers, self.words, k, base);
         let total = u32::from(at.total);
         let first = if HEAT_BATH { 0 } else { total / 2 + 1 };
@@ -188,6 +197,14 @@ impl<'a, const FEW: usize, const HEAT_BATH: bool, const SINGLE: bool> Chunk<'a, 
                 number += 1;
             }
         }
+        Open { below, undecided, number }
+    }
+
+    /// Draws one site anew.
+    #[inline(always)]
+    fn decide(&mut self, site: u32, open: Open, classes: &Classes<'a>) {
+        let (sweep, k) = (self.sweep, site as usize);
+        let Open { mut below, mut undecided, number } = open;
         let mut quad = 0;
         while quad < 8 && undecided != ZERO {
             let bits = planes(sweep.keys, sweep.sweep, site, Stream::Accept, quad, sweep.chunk);
@@ -201,7 +218,7 @@ impl<'a, const FEW: usize, const HEAT_BATH: bool, const SINGLE: bool> Chunk<'a, 
             }
             quad += 1;
         }
-        self.words[k] = if HEAT_BATH { below } else { xor(own, below) };
+        self.words[k] = if HEAT_BATH { below } else { xor(self.words[k], below) };
     }
 }
 

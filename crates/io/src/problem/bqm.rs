@@ -111,9 +111,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Terms, String> {
     let mut terms = Terms::new("dimod's .bqm", vartype, counted(variables)?);
     terms.offset = bias.read(&mut bytes)?;
     let mut starts = Vec::with_capacity(variables + 1);
-    for linear in &mut terms.linear {
+    for k in 0..variables {
         starts.push(start.index(&mut bytes, ends + 1)?);
-        *linear = bias.read(&mut bytes)?;
+        terms.linear.push((k, bias.read(&mut bytes)?));
     }
     starts.push(ends);
     if !starts.is_sorted() || starts[0] != 0 && variables > 0 {

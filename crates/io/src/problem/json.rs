@@ -131,10 +131,10 @@ fn plain(object: Map<String, Value>) -> Result<Terms, String> {
     }
     let offset = object.get("offset").map_or(Ok(0.0), |value| number("`offset`", value))?;
     let (couplings, least, mut notes) = if qubo { couplings("Q", &object)? } else { couplings("J", &object)? };
-    let fields = object.get("h").map_or(Ok(Vec::new()), fields)?;
-    let variables = count(&couplings)?.max(least).max(fields.len());
-    if !fields.is_empty() && fields.len() < variables {
-        return Err(format!("`h` has {} values; there are {variables} variables", fields.len()));
+    let (fields, length) = object.get("h").map_or(Ok((Vec::new(), 0)), fields)?;
+    let variables = count(&couplings)?.max(least).max(length);
+    if length > 0 && length < variables {
+        return Err(format!("`h` has {length} values; there are {variables} variables"));
     }
     let format = if qubo { "`Q` in JSON" } else { "`J` and `h` in JSON" };
     let mut terms = Terms::new(format, vartype, variables);
@@ -150,7 +150,7 @@ fn plain(object: Map<String, Value>) -> Result<Terms, String> {
         }
         // E = −Σ J x x − Σ h x
         terms.quadratic = couplings.into_iter().map(|(k, l, weight)| (k, l, -weight)).collect();
-        terms.linear.iter_mut().zip(&fields).for_each(|(bias, field)| *bias = -field);
+        terms.linear = fields.into_iter().map(|(k, field)| (k, -field)).collect();
     }
     Ok(terms)
 }
@@ -210,21 +210,25 @@ fn term(what: &str, index: usize, row: &Value) -> Result<Term, String> {
     Ok((variable(k)?, variable(l)?, number(&place(), value)?))
 }
 
-fn fields(value: &Value) -> Result<Vec<f64>, String> {
+/// The fields h_k with their variables, and how many variables `h` tells of.
+fn fields(value: &Value) -> Result<(Vec<(usize, f64)>, usize), String> {
+    let field = |value| number("an entry of `h`", value);
     match value {
-        Value::Array(list) => list.iter().map(|value| number("an entry of `h`", value)).collect(),
+        Value::Array(list) => {
+            let fields = list.iter().enumerate().map(|(k, value)| Ok((k, field(value)?)));
+            Ok((fields.collect::<Result<_, String>>()?, list.len()))
+        }
         Value::Object(named) => {
-            let mut fields = Vec::new();
+            let (mut fields, mut length) = (Vec::new(), 0);
             for (name, value) in named {
                 let k: usize = name
                     .trim()
                     .parse()
                     .map_err(|_| format!("the key `{name}` in `h` must be a variable, such as \"0\""))?;
-                counted(k.saturating_add(1))?;
-                fields.resize(fields.len().max(k + 1), 0.0);
-                fields[k] = number("an entry of `h`", value)?;
+                length = length.max(counted(k.saturating_add(1))?);
+                fields.push((k, field(value)?));
             }
-            Ok(fields)
+            Ok((fields, length))
         }
         _ => Err("`h` must be a list of numbers".to_owned()),
     }
@@ -291,7 +295,7 @@ impl Model {
         terms.names = names(&self.variable_labels);
         let pairs = self.quadratic_head.iter().zip(&self.quadratic_tail).zip(&self.quadratic_biases);
         terms.quadratic = pairs.map(|((&k, &l), &bias)| (k, l, bias)).collect();
-        terms.linear = self.linear_biases;
+        terms.linear = self.linear_biases.into_iter().enumerate().collect();
         terms.offset = self.offset;
         Ok(terms)
     }
@@ -372,7 +376,7 @@ impl Program {
             if seen.insert((id, id), ()).is_some() {
                 return Err(format!("`linear_terms` has the variable {id} twice"));
             }
-            terms.linear[place(id)?] = self.scale * coeff;
+            terms.linear.push((place(id)?, self.scale * coeff));
         }
         for Quadratic { id_tail, id_head, coeff } in self.quadratic_terms {
             if id_tail == id_head || seen.insert((id_tail, id_head), ()).is_some() {

@@ -8,14 +8,15 @@ mod json;
 mod lines;
 mod matrix;
 mod qbsolv;
+#[cfg(feature = "all")]
+mod tables;
 mod terms;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use yuragi_energy::{Problem, Vartype};
+use yuragi_energy::{Coordinates, Problem, Vartype};
 
 use crate::read::{self, ReadError};
-use crate::table::{Reading, npy, npz};
 use terms::Terms;
 
 /// A problem and what its file calls things.
@@ -109,35 +110,114 @@ pub struct Asked {
 /// # Errors
 /// [`ReadError`], naming the file.
 pub fn open(path: impl AsRef<Path>, asked: &Asked) -> Result<Named, ReadError> {
-    let path = path.as_ref();
-    let (bytes, array) = read::bytes(path, &yuragi_graph::Alone)?;
-    let name = path.to_string_lossy().to_ascii_lowercase();
-    read_bytes(bytes, array.as_deref(), name.trim_end_matches(".gz"), asked)
-        .map_err(|reason| ReadError::Format { path: path.to_owned(), reason })
+    let file = Content::open(path)?;
+    let path = file.path.clone();
+    let built = file.draft(asked)?.build_if_room();
+    built.map_err(|reason| ReadError::Format { path, reason })
+}
+
+/// The bytes of a problem's file, unpacked and not yet understood.
+#[derive(Clone, Debug)]
+pub struct Content {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    /// The array that is asked for.
+    array: Option<String>,
+}
+
+impl Content {
+    /// Reads a file, see [`open`].
+    ///
+    /// # Errors
+    /// [`ReadError::Read`], naming the file.
+    pub fn open(path: impl AsRef<Path>) -> Result<Content, ReadError> {
+        let path = path.as_ref();
+        let (bytes, array) = read::bytes(path, &yuragi_graph::Alone)?;
+        Ok(Content { path: path.to_owned(), bytes, array })
+    }
+
+    /// The bytes that [`draft`](Self::draft) takes at the most.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        memory_to_read(self.bytes.len())
+    }
+
+    /// What the file says.
+    ///
+    /// # Errors
+    /// [`ReadError::Format`], naming the file.
+    pub fn draft(self, asked: &Asked) -> Result<Draft, ReadError> {
+        let Content { path, bytes, array } = self;
+        let name = path.to_string_lossy().to_ascii_lowercase();
+        let draft = read_bytes(bytes, array.as_deref(), name.trim_end_matches(".gz"), asked);
+        draft.map_err(|reason| ReadError::Format { path, reason })
+    }
+}
+
+/// What a text or a file says, not yet made a problem. It takes memory in proportion to the text; the problem takes some for
+/// each variable, of which few letters can name many.
+#[derive(Debug)]
+pub struct Draft {
+    what: &'static str,
+    terms: Terms,
+    asked: Asked,
+}
+
+impl Draft {
+    /// The bytes that [`build`](Self::build) takes at the most.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.terms.memory()
+    }
+
+    /// The problem.
+    ///
+    /// # Errors
+    /// What no problem can be, and what the text was taken for.
+    pub fn build(self) -> Result<Named, String> {
+        self.terms.named(&self.asked).map_err(|reason| format!("{reason} (read as {})", self.what))
+    }
+
+    fn build_if_room(self) -> Result<Named, String> {
+        let bytes = self.memory();
+        // A trial that is given back at once.
+        if Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
+            return Err(format!("its {} variables need {bytes} bytes of memory", self.terms.variables));
+        }
+        self.build()
+    }
+}
+
+/// The bytes that it takes at the most to read a text, or an unpacked file, of so many bytes; without those themselves.
+#[must_use]
+pub fn memory_to_read(length: usize) -> usize {
+    // `[1,1,1],` is four values of JSON in lists that grow, and a term.
+    length.saturating_mul(40).saturating_add(1 << 12)
 }
 
 const KNOWN: &str = "it must be JSON (dimod's, bqpjson, `J` or `Q`), dimod's .bqm or coordinate text, qbsolv's .qubo, a list of \
                      edges (rudy, Gset, Biq Mac), or a square matrix (.npy, .npz, CSV)";
 
-fn read_bytes(bytes: Vec<u8>, array: Option<&str>, name: &str, asked: &Asked) -> Result<Named, String> {
-    if bytes.starts_with(npz::MAGIC) {
-        return named("an .npz archive", matrix::of_npz(&bytes, array, asked.vartype), asked);
+fn read_bytes(bytes: Vec<u8>, array: Option<&str>, name: &str, asked: &Asked) -> Result<Draft, String> {
+    #[cfg(feature = "all")]
+    if let Some((what, terms)) = tables::of_arrays(&bytes, array, asked.vartype) {
+        return draft(what, terms, asked);
+    }
+    #[cfg(not(feature = "all"))]
+    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\x93NUMPY") {
+        return Err("it is an .npy or .npz file, which this library was built without".to_owned());
     }
     if array.is_some() {
         return Err("only an .npz file has arrays of names".to_owned());
     }
     if bytes.starts_with(bqm::MAGIC) {
-        return named("dimod's .bqm", bqm::read(&bytes), asked);
-    }
-    if bytes.starts_with(npy::MAGIC) {
-        let terms = npy::array(&bytes).and_then(|array| matrix::of_npy(array, asked.vartype));
-        return named("a matrix in .npy", terms, asked);
+        return draft("dimod's .bqm", bqm::read(&bytes), asked);
     }
     if let Some(kind) = read::foreign(&bytes) {
         return Err(format!("it is {kind}; {KNOWN}"));
     }
     let text = read::text(bytes).map_err(|reason| format!("{reason}; {KNOWN}"))?;
-    parse_named(&text, name, asked)
+    draft_named(&text, name, asked)
 }
 
 /// Reads a problem from one of these texts:
@@ -167,10 +247,18 @@ fn read_bytes(bytes: Vec<u8>, array: Option<&str>, name: &str, asked: &Asked) ->
 /// # Ok::<(), String>(())
 /// ```
 pub fn parse(text: &str, asked: &Asked) -> Result<Named, String> {
-    parse_named(text.strip_prefix('\u{feff}').unwrap_or(text), "", asked)
+    draft_of_text(text, asked)?.build_if_room()
 }
 
-fn parse_named(text: &str, name: &str, asked: &Asked) -> Result<Named, String> {
+/// What such a text says, for callers that look after memory themselves: see [`memory_to_read`] and [`Draft::memory`].
+///
+/// # Errors
+/// As for [`parse`].
+pub fn draft_of_text(text: &str, asked: &Asked) -> Result<Draft, String> {
+    draft_named(text.strip_prefix('\u{feff}').unwrap_or(text), "", asked)
+}
+
+fn draft_named(text: &str, name: &str, asked: &Asked) -> Result<Draft, String> {
     let format = asked.format.map_or_else(|| recognise(text, name), Ok)?;
     let (what, terms) = match format {
         Format::Json => ("JSON", json::read(text, asked.vartype)),
@@ -181,11 +269,12 @@ fn parse_named(text: &str, name: &str, asked: &Asked) -> Result<Named, String> {
         Format::OrLibrary => ("OR-Library's x'Qx", graph::or_library(text)),
         Format::Matrix => ("a matrix", matrix_text(text, asked)),
     };
-    named(what, terms, asked)
+    draft(what, terms, asked)
 }
 
-fn named(what: &str, terms: Result<Terms, String>, asked: &Asked) -> Result<Named, String> {
-    terms.and_then(|terms| terms.named(asked)).map_err(|reason| format!("{reason} (read as {what})"))
+fn draft(what: &'static str, terms: Result<Terms, String>, asked: &Asked) -> Result<Draft, String> {
+    let terms = terms.map_err(|reason| format!("{reason} (read as {what})"))?;
+    Ok(Draft { what, terms, asked: *asked })
 }
 
 /// The format that a text's first lines show.
@@ -254,43 +343,24 @@ fn three(text: &str) -> Result<Format, String> {
     }
 }
 
-/// dimod's coordinate text; a single index twice is a linear bias.
+/// dimod's coordinate text.
 fn coordinates(text: &str, vartype: Option<Vartype>) -> Result<Terms, String> {
-    let (problem, said) = Problem::from_coo_with_vartype(text, Vartype::Binary).map_err(|error| error.to_string())?;
-    let own = said.or(vartype).unwrap_or(Vartype::Binary);
-    let mut terms = Terms::new("coordinate text", own, problem.len());
-    for (number, line) in lines::lines(text) {
-        let (k, l, bias) = lines::entry(number, line, None)?;
-        if k == l { terms.linear[k] += bias } else { terms.quadratic.push((k, l, bias)) }
-    }
-    if said.or(vartype).is_none() {
+    let read = Coordinates::read(text).map_err(|error| error.to_string())?;
+    let said = read.vartype.or(vartype);
+    let mut terms = Terms::new("coordinate text", said.unwrap_or(Vartype::Binary), read.variables);
+    (terms.linear, terms.quadratic) = (read.linear, read.quadratic);
+    if said.is_none() {
         terms.notes.push("no vartype is said: its variables are bits; `--vartype spin` makes them spins".to_owned());
     }
     Ok(terms)
 }
 
-/// A matrix, whose first row may count as names do.
+#[cfg(feature = "all")]
+use tables::matrix_text;
+
+#[cfg(not(feature = "all"))]
 fn matrix_text(text: &str, asked: &Asked) -> Result<Terms, String> {
-    let vartype = asked.vartype;
-    let plain = Reading { header: Some(false), ..Reading::default() };
-    let whole = plain.read_text(text, &mut Vec::new()).and_then(|table| matrix::of_table(&table));
-    if let Ok(matrix) = whole {
-        if asked.format.is_none() && matrix.may_be_terms() && (!matrix.is_likely() || matrix.is_in_order()) {
-            return Err(
-                "three lines of three numbers may be terms, which blanks must part; `--format matrix` takes them as \
-                        rows"
-                    .to_owned(),
-            );
-        }
-        return matrix::terms("a matrix in text", matrix, vartype);
-    }
-    let mut notes = Vec::new();
-    let table = Reading::default().read_text(text, &mut notes)?;
-    let mut terms = matrix::terms("a matrix in text", matrix::of_table(&table)?, vartype)?;
-    let counted = table.names().iter().enumerate().all(|(k, name)| *name == k.to_string());
-    terms.names = if counted { Vec::new() } else { table.names().to_vec() };
-    notes.append(&mut terms.notes);
-    Ok(Terms { notes, ..terms })
+    matrix::terms("a matrix in text", matrix::of_text(text)?.undoubted(asked.format)?, asked.vartype)
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ fn remarks(text: &str, terms: &mut Terms) -> Result<(), String> {
     };
     let (scale, offset) = (said("scale").unwrap_or(1.0), said("offset").unwrap_or(0.0));
     if (scale, offset) != (1.0, 0.0) {
-        terms.linear.iter_mut().for_each(|bias| *bias *= scale);
+        terms.linear.iter_mut().for_each(|(_, bias)| *bias *= scale);
         terms.quadratic.iter_mut().for_each(|(_, _, bias)| *bias *= scale);
         terms.offset = scale * offset;
         terms.notes.push(format!("a scale of {scale} and an offset of {offset} in its comments are counted"));

@@ -31,7 +31,9 @@ pub(super) struct Terms {
     pub vartype: Vartype,
     /// What v is called: 0 and 1, or −1 and +1.
     pub shown: Vartype,
-    pub linear: Vec<f64>,
+    pub variables: usize,
+    /// Terms a_k v_k, which add up where a variable comes twice.
+    pub linear: Vec<(usize, f64)>,
     pub quadratic: Vec<Term>,
     pub offset: f64,
     pub names: Vec<String>,
@@ -50,7 +52,8 @@ impl Terms {
             format,
             vartype,
             shown: vartype,
-            linear: vec![0.0; variables],
+            variables,
+            linear: Vec::new(),
             quadratic: Vec::new(),
             offset: 0.0,
             names: Vec::new(),
@@ -65,14 +68,27 @@ impl Terms {
     pub fn add(&mut self, (k, l, bias): Term) {
         match (k == l, self.vartype) {
             (false, _) => self.quadratic.push((k, l, bias)),
-            (true, Vartype::Binary) => self.linear[k] += bias,
+            (true, Vartype::Binary) => self.linear.push((k, bias)),
             (true, Vartype::Spin) => self.offset += bias,
         }
     }
 
+    /// The bytes that [`named`](Self::named) takes at the most.
+    pub fn memory(&self) -> usize {
+        let (n, terms) = (self.variables, self.quadratic.len());
+        let matrix = if self.is_dense(terms) { n.saturating_mul(n).saturating_mul(20) } else { 0 };
+        Problem::memory_to_build(n, 1, terms).saturating_add(matrix)
+    }
+
+    /// Whether a problem of so many couplings is stored with all of them.
+    fn is_dense(&self, couplings: usize) -> bool {
+        let n = self.variables;
+        n > SMALL && couplings >= n.saturating_mul(n - 1) / 4
+    }
+
     /// The problem whose energy is f, or −f if f is to be large.
     pub fn named(self, asked: &Asked) -> Result<Named, String> {
-        if self.linear.is_empty() {
+        if self.variables == 0 {
             return Err("it has no variables".to_owned());
         }
         if asked.vartype.is_some_and(|asked| asked != self.shown) {
@@ -82,12 +98,12 @@ impl Terms {
         }
         let maximize = asked.sense.unwrap_or(self.sense) == Sense::Maximize;
         let sign = if maximize { -1.0 } else { 1.0 };
-        let linear: Vec<f64> = self.linear.iter().map(|bias| sign * bias).collect();
+        let mut linear = vec![0.0; self.variables];
+        self.linear.iter().for_each(|(k, bias)| linear[*k] += sign * bias);
         let quadratic = self.quadratic.iter().map(|&(k, l, bias)| (k, l, sign * bias));
         let problem = Problem::quadratic(self.vartype, &linear, quadratic, sign * self.offset);
         let problem = problem.map_err(|error| error.to_string())?;
-        let (n, most) = (problem.len(), problem.len() * (problem.len() - 1) / 4);
-        let dense = n > SMALL && problem.couplings().count() >= most;
+        let dense = self.is_dense(problem.couplings().count());
         let problem = if dense { problem.to_dense().map_err(|error| error.to_string())? } else { problem };
         let name = if maximize && self.objective == "energy" { "value" } else { self.objective };
         Ok(Named {

@@ -7,6 +7,7 @@ use yuragi_diffusion::{
     sampler::Batch as Sources,
 };
 use yuragi_graph::{Backend, Plan, Progress, Slice, SliceMut};
+use yuragi_numeric::level;
 
 use super::{
     Begin, Done, Error, Generator, Pipeline, Request, Sampling, Side, Words,
@@ -292,7 +293,7 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
 
     /// [`picture`](Job::picture) in bytes.
     pub fn rgb8(&self, request: usize) -> Option<Vec<u8>> {
-        Some(self.picture(request)?.iter().map(|x| libm::roundf(x * 255.0) as u8).collect())
+        Some(self.picture(request)?.iter().copied().map(level).collect())
     }
 
     /// The latents under way, `[count, h, w, Z]`, as the denoiser has them.

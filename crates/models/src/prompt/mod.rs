@@ -27,10 +27,12 @@
 
 mod chunks;
 mod networks;
+mod notes;
 mod schedule;
 mod weighted;
 
 pub use chunks::{Chunk, Insert, ROOM, chunks, scale};
 pub use networks::{Network, networks};
+pub use notes::{UNGUIDED, notes};
 pub use schedule::{Schedule, at, schedule, schedule_of, texts};
 pub use weighted::{Piece, bare, weighted, weighted_by_numbers};

@@ -14,11 +14,9 @@ use yuragi::{
     graph::{Backend, Collective},
     io::{Picture, export, parameters::Parameters, stable_diffusion, terminal},
     machine::Work,
-    model::Model,
     models::{
         generator::{Batch, Generator, Job, Network, Pipeline, Request, Sampling},
         prompt,
-        tokenizer::Unknown,
     },
 };
 
@@ -38,10 +36,6 @@ const LAUNCHES: usize = 32;
 
 /// What a picture calls the side of its tiles.
 const TILES: &str = "Tiles";
-/// Words that a note names.
-const MOST_NAMED: usize = 5;
-/// Letters that a note has of a word.
-const MOST_LETTERS: usize = 40;
 
 /// Draw pictures from words.
 ///
@@ -132,7 +126,10 @@ impl Generate {
             Loaded::StableDiffusion(loaded) => loaded.drawing.model().step(),
         };
         match &loaded {
-            Loaded::Own(model) => self.note(model, words, &negative),
+            Loaded::Own(model) => {
+                let notes = prompt::notes(&model.tokenizer, model.settings.text.length, words, &negative);
+                notes.iter().for_each(|note| say!("note: {note}"));
+            }
             Loaded::StableDiffusion(loaded) => {
                 let own = &loaded.drawing.model().scheduler;
                 if let (Err(_), Some(class), false) = (own.own(), &own.class_name, self.sampling.names_sampler()) {
@@ -151,9 +148,8 @@ impl Generate {
         // Without guidance, nothing is led away from.
         let unguided = sampling.guidance == 1.0 || pipeline.guides_itself();
         if unguided && !negative.is_empty() {
-            let why =
-                if sampling.guidance == 1.0 { "guidance 1 leads away from nothing" } else { "the model guides itself" };
-            say!("note: {why}: the negative prompt is not used");
+            let itself = "the model guides itself: the negative prompt is not used";
+            say!("note: {}", if sampling.guidance == 1.0 { prompt::UNGUIDED } else { itself });
         }
         let negative = if unguided { "" } else { &*negative };
         let batch = Batch {
@@ -348,26 +344,6 @@ impl Generate {
         self.adapters.tell(&mut more);
         more.settings
     }
-
-    /// Tells what the model makes of the words, where that may surprise.
-    fn note(&self, model: &Model, words: &str, negative: &str) {
-        if words.trim().is_empty() {
-            say!("note: without words, the model draws anything");
-        }
-        let length = model.settings.text.length;
-        let texts = |what, text| prompt::texts(text).into_iter().map(move |text| (what, prompt::bare(&text)));
-        for (what, text) in texts("prompt", words).chain(texts("negative prompt", negative)) {
-            let text = text.as_str();
-            let (have, read) = (model.tokenizer.count(text), length.saturating_sub(2));
-            if have > read {
-                say!("note: the model reads only the first {read} of the {what}'s {have} tokens");
-            }
-            let unknown = model.tokenizer.unknown(text);
-            if !unknown.is_empty() {
-                say!("note: the model never met {}", named(&unknown));
-            }
-        }
-    }
 }
 
 /// Whether a drawn picture is one.
@@ -381,20 +357,6 @@ fn check_colours<B: Backend, P: Pipeline>(
         return Err(Failure::new(format!("the model drew numbers that are no colours: {hint}")));
     }
     Ok(())
-}
-
-/// Words that a model never met, the first few of them, with the nearest that it knows.
-fn named(unknown: &[Unknown<'_>]) -> String {
-    let one = |Unknown { word, nearest }: &Unknown<'_>| {
-        let word: String =
-            word.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(MOST_LETTERS).collect();
-        nearest.map_or(format!("\"{word}\""), |near| format!("\"{word}\" (the nearest it knows: \"{near}\")"))
-    };
-    let mut parts: Vec<String> = unknown.iter().take(MOST_NAMED).map(one).collect();
-    if let Some(more) = unknown.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
-        parts.push(format!("{more} more words"));
-    }
-    parts.join(", ")
 }
 
 /// A picture on its way to the rank that writes it.

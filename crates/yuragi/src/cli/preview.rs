@@ -8,6 +8,7 @@ use yuragi::{
     graph::Backend,
     io::{Picture, png},
     models::generator::{Job, Pipeline},
+    numeric::level,
 };
 
 use super::common::{Loaded, check_place};
@@ -62,7 +63,7 @@ impl PreviewFlags {
         let Some(path) = &self.preview else { return Ok(()) };
         let Some(draft) = job.draft(0)? else { return Ok(()) };
         let [width, height] = draft.size;
-        let rgb = draft.rgb.iter().map(|x| (x * 255.0).round() as u8).collect();
+        let rgb = draft.rgb.iter().copied().map(level).collect();
         Ok(png::save(path, &Picture::new(width, height, rgb)?, &[])?)
     }
 }

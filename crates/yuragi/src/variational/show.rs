@@ -2,7 +2,7 @@ use yuragi_graph::{Backend, Graph, Plan, Slice, SliceMut};
 use yuragi_io::{Picture, picture::contact_sheet};
 use yuragi_models::{likelihood::Likelihood, vae::Vae, vdm::Vdm};
 use yuragi_nn::optim;
-use yuragi_numeric::{fill, philox};
+use yuragi_numeric::{fill, level, philox};
 
 use super::{
     Examples, Model, Network,
@@ -47,10 +47,9 @@ pub fn pictures(levels: &[f32], shape: &[usize]) -> Result<Vec<Picture>, Failure
             (side, side, 1)
         }
     };
-    let level = |value: &f32| (255.0 * value.clamp(0.0, 1.0)).round() as u8;
     let rgb = |row: &[f32]| match colours {
-        3 => row.iter().map(level).collect(),
-        _ => row.iter().flat_map(|value| [level(value); 3]).collect(),
+        3 => row.iter().copied().map(level).collect(),
+        _ => row.iter().flat_map(|value| [level(*value); 3]).collect(),
     };
     Ok(levels.chunks(columns).map(|row| Picture::new(width, height, rgb(row))).collect::<Result<_, _>>()?)
 }
