@@ -201,7 +201,15 @@ fn who_does_not_belong_is_refused() {
 }
 
 #[test]
-fn without_nccl_or_a_gpu_a_line_says_so() {
-    assert_eq!(yuragi::cuda::Nccl::check(), Err(CudaError::NoNccl));
-    assert_eq!(CudaError::NoNccl.to_string().lines().count(), 1);
+fn without_nccl_a_line_says_so() {
+    match yuragi::cuda::Nccl::check() {
+        Err(error @ (CudaError::NoNccl | CudaError::NcclTooOld(..))) => {
+            let told = error.to_string();
+            assert!(told.contains("NCCL") && told.lines().count() == 1, "{told}");
+        }
+        found => {
+            assert_eq!(found, Ok(()));
+            println!("SKIPPED: there is an NCCL on this machine");
+        }
+    }
 }
