@@ -13,6 +13,7 @@ mod captions;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -95,7 +96,9 @@ pub fn load_on(folder: impl AsRef<Path>, options: &Options, ranks: &dyn Collecti
     let own = ranks.share(pictures.len(), 1, ranks.rank());
     let read = pictures.iter().skip(own.start).take(own.len()).map(|path| picture(path, options)).collect();
     let lost = |lost: Lost| DatasetError::Read { path: root.to_owned(), source: io::Error::other(lost), hint: None };
-    let read = exchanged(read, options.size, ranks).map_err(lost)?;
+    let mut names = DefaultHasher::new();
+    pictures.iter().for_each(|path| path.strip_prefix(root).unwrap_or(path).hash(&mut names));
+    let read = exchanged(read, (names.finish(), pictures.len()), options.size, ranks).map_err(lost)?;
     for (path, read) in pictures.into_iter().zip(read) {
         match item(root, &path, read, &mut captions, options) {
             Ok(item) => items.push(item),
@@ -134,14 +137,19 @@ fn picture(path: &Path, options: &Options) -> Result<Picture, String> {
     picture.map_err(|error: PictureError| error.to_string())
 }
 
-/// What all ranks read, squares of this size or why there is none, one rank's after another's.
+/// What all ranks read, squares of this size or why there is none, one rank's after another's. All must have found the same
+/// pictures: a hash of their names, and their number.
 fn exchanged(
     own: Vec<Result<Picture, String>>,
+    (names, count): (u64, usize),
     size: usize,
     ranks: &dyn Collective,
 ) -> Result<Vec<Result<Picture, String>>, Lost> {
     if ranks.size() == 1 {
         return Ok(own);
+    }
+    if ranks.gather(&names.to_le_bytes())?.iter().any(|other| *other != names.to_le_bytes()) {
+        return Err(Lost::new("the ranks find other pictures there than each other"));
     }
     let mut sent = Vec::new();
     for read in own {
@@ -167,7 +175,7 @@ fn exchanged(
             rest = after;
         }
     }
-    Ok(all)
+    if all.len() == count { Ok(all) } else { Err(Lost::new("a rank sent fewer pictures than it found")) }
 }
 
 fn item(

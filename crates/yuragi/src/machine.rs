@@ -133,10 +133,11 @@ enum Kind {
 impl Machine {
     /// The machine asked for; `cpu` is the processor to fall back on. `auto` takes a GPU for work of a second or more
     /// that fits into nine tenths of its free memory, and the processor where no GPU can be used. [Several
-    /// ranks](crate::ranks) choose alike: GPUs if each of them has one.
+    /// ranks](crate::ranks) choose alike: GPUs if each of them has one to itself.
     ///
     /// # Errors
-    /// A GPU was asked for that cannot be used: why, in one line that offers the processor.
+    /// A GPU that was asked for, or that ranks agreed on, cannot be used or has no room: why, in one line that offers the
+    /// processor.
     pub fn choose(choice: Choice, cpu: Cpu, precision: Precision, work: Work) -> Result<Machine, Failure> {
         let mut unused = None;
         let kind = match choice {
@@ -275,10 +276,10 @@ impl From<Unusable> for Failure {
     }
 }
 
-/// Whether there is a GPU.
+/// Whether this process has a GPU that can be used and that no other rank of its machine takes.
 pub(crate) fn has_gpu() -> bool {
     #[cfg(feature = "cuda")]
-    return Device::count().is_ok_and(|count| count > 0);
+    return Device::count().is_ok_and(|count| local() < count) && Cuda::open(local()).is_ok();
     #[cfg(not(feature = "cuda"))]
     return false;
 }

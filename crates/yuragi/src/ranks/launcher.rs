@@ -57,7 +57,9 @@ fn launch_of(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Launch>
     let of = |names: Names, launcher| {
         let [size, rank, local] = names.map(number);
         let (size, rank) = (size?, rank?);
-        Some(Launch { rank, size, local: local.unwrap_or(rank), launcher }).filter(|launch| launch.rank < launch.size)
+        // Under `srun`, launchers of MPI may leave it to Slurm to say.
+        let local = local.or_else(|| number(SLURM[2])).unwrap_or(rank);
+        Some(Launch { rank, size, local, launcher }).filter(|launch| launch.rank < launch.size)
     };
     let torchrun = || -> Result<Option<Launch>, Failure> {
         let [Some(size), Some(rank)] = ["WORLD_SIZE", "RANK"].map(variable) else { return Ok(None) };

@@ -3,7 +3,7 @@ use std::{
     fs,
     hash::{BuildHasher, RandomState},
     io::{BufRead, BufReader, ErrorKind, Read, Write},
-    net::{TcpListener, TcpStream, ToSocketAddrs},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, ToSocketAddrs},
     path::{Path, PathBuf},
     process,
     str::FromStr,
@@ -108,9 +108,18 @@ fn admit((rank, size): (usize, usize), own: usize, come: &[bool]) -> Result<usiz
     }
 }
 
+/// Listens at every address of this machine: its own name often means one that only it can reach. Where the place is named as
+/// one that only this machine can reach, there alone.
+fn listen(host: &str, port: u16) -> std::io::Result<TcpListener> {
+    if host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback()) {
+        return TcpListener::bind((host, port));
+    }
+    (host, port).to_socket_addrs()?;
+    TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)))
+}
+
 fn host_by_address((host, port): (&str, u16), size: usize, own: Vec<u8>, until: Instant) -> Result<Vec<u8>, Failure> {
-    let listener =
-        TcpListener::bind((host, port)).map_err(|why| Failure::new(format!("cannot listen there: {why}")))?;
+    let listener = listen(host, port).map_err(|why| Failure::new(format!("cannot listen there: {why}")))?;
     listener.set_nonblocking(true)?;
     let mut come = vec![false; size];
     come[0] = true;
@@ -236,7 +245,31 @@ fn put(path: &Path, text: &str) -> Result<(), Failure> {
     })
 }
 
+/// Refuses a place where something else stands, which would be lost.
+fn check_free(path: &Path) -> Result<(), Failure> {
+    let mut begins = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(GREETING.len() as u64).read_to_end(&mut begins));
+    match read {
+        Ok(read) if read > 0 && begins != GREETING.as_bytes() => {
+            Err(Failure::new("another file is there; name one that does not exist"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The number of ranks and the word on a rank's card, if it is there.
+fn read_card(path: &Path, rank: usize) -> Option<(usize, String)> {
+    let text = fs::read_to_string(card(path, rank)).ok()?;
+    let mut words = text.strip_prefix(GREETING)?.split_whitespace();
+    Some((words.next()?.parse().ok()?, words.next()?.to_owned()))
+}
+
 fn host_by_file(path: &Path, size: usize, own: Vec<u8>, until: Instant) -> Result<Vec<u8>, Failure> {
+    check_free(path)?;
+    // What a run of another size left; who is there puts his card again.
+    for rank in (1..size).filter(|&rank| read_card(path, rank).is_some_and(|(of, _)| of != size)) {
+        drop(fs::remove_file(card(path, rank)));
+    }
     let mut come = vec![false; size];
     come[0] = true;
     let mut words = vec![String::new(); size];
@@ -246,14 +279,12 @@ fn host_by_file(path: &Path, size: usize, own: Vec<u8>, until: Instant) -> Resul
         missing(&come, until).inspect_err(|_| drop(fs::remove_file(path)))?;
         let mut refused = None;
         for rank in 1..size {
-            let card = fs::read_to_string(card(path, rank)).unwrap_or_default();
-            let mut card = card.strip_prefix(GREETING).unwrap_or_default().split_whitespace();
-            match (card.next().map(str::parse), card.next()) {
-                (Some(Ok(of)), Some(word)) => {
-                    words[rank] = word.to_owned();
+            match read_card(path, rank) {
+                Some((of, word)) => {
+                    words[rank] = word;
                     refused = admit((rank, of), size, &vec![false; size]).err().or(refused);
                 }
-                _ => come[rank] |= said.contains(&words[rank]) && !words[rank].is_empty(),
+                None => come[rank] |= said.contains(&words[rank]) && !words[rank].is_empty(),
             }
         }
         if words[1..].iter().all(|word| !word.is_empty()) || refused.is_some() {
@@ -280,11 +311,15 @@ fn host_by_file(path: &Path, size: usize, own: Vec<u8>, until: Instant) -> Resul
 fn come_by_file(path: &Path, (rank, size): (usize, usize), until: Instant) -> Result<Vec<u8>, Failure> {
     let card = card(path, rank);
     let word = format!("{:016x}", RandomState::new().hash_one((process::id(), rank)));
-    put(&card, &format!("{GREETING} {size} {word}\n"))?;
+    check_free(path)?;
+    let arrive = || put(&card, &format!("{GREETING} {size} {word}\n"));
+    arrive()?;
     let leave = || drop(fs::remove_file(&card));
     while Instant::now() < until {
-        if !fs::read_to_string(&card).is_ok_and(|own| own.contains(&word)) {
-            return Err(Failure::new(format!("two were started as rank {rank}")));
+        match fs::read_to_string(&card) {
+            Ok(own) if own.contains(&word) => {}
+            Ok(_) => return Err(Failure::new(format!("two were started as rank {rank}"))),
+            Err(_) => arrive()?,
         }
         let said = fs::read_to_string(path).unwrap_or_default();
         let lines: Vec<&str> = said.lines().collect();
@@ -302,8 +337,6 @@ fn come_by_file(path: &Path, (rank, size): (usize, usize), until: Instant) -> Re
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use super::*;
 
     /// What ranks get that meet; each of so many.
@@ -339,6 +372,32 @@ mod tests {
         let found = meet(&Rendezvous::File(path.clone()), &[(0, 2), (1, 2)], Duration::from_secs(60));
         assert_eq!(found, vec![Ok(vec![0, 7, 255]); 2]);
         assert!(!path.exists() && !card(&path, 1).exists());
+        // Of a run of more ranks.
+        fs::write(card(&path, 1), format!("{GREETING} 4 0123456789abcdef\n")).unwrap();
+        let found = meet(&Rendezvous::File(path.clone()), &[(0, 2), (1, 2)], Duration::from_secs(60));
+        assert_eq!(found, vec![Ok(vec![0, 7, 255]); 2]);
+        assert!(!path.exists() && !card(&path, 1).exists());
+    }
+
+    #[test]
+    fn another_file_is_not_written_over() {
+        let [Rendezvous::File(path), _] = places("other") else { return };
+        fs::write(&path, "weights").unwrap();
+        for told in meet(&Rendezvous::File(path.clone()), &[(0, 2), (1, 2)], Duration::from_secs(1)) {
+            assert!(told.unwrap_err().contains("another file is there"));
+        }
+        assert_eq!(fs::read(&path).unwrap(), b"weights");
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_machine_s_own_name_is_heard_at_every_address() {
+        let listener = listen("0.0.0.0", 0).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(listener.local_addr().unwrap().ip().is_unspecified());
+        assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+        assert!(listen("localhost", 0).unwrap().local_addr().unwrap().ip().is_loopback());
+        assert!(listen("no such machine", 29500).is_err());
     }
 
     #[test]

@@ -231,6 +231,7 @@ fn learn(
             run.params = learner.params()?;
         }
         if save {
+            monitor.flush()?;
             run.save()?;
             saved = Instant::now();
         }

@@ -368,6 +368,7 @@ pub fn train(
         run.step += 1;
         monitor.step(run.step, report.loss, report.norm, report.rate)?;
         if first && saved.elapsed() >= run.save_every {
+            monitor.flush()?;
             run.model.params = trainer.params()?;
             run.save()?;
             saved = Instant::now();

@@ -46,12 +46,15 @@ pub enum Fit {
 impl Fit {
     /// Learns, writes and tells.
     pub fn run(self, ranks: &dyn Collective) -> Result<ExitCode, Failure> {
-        match self {
+        let code = match self {
             Self::Gmm(command) => command.run(ranks),
             Self::Rbm(command) => command.run(ranks),
             Self::Dbn(command) => command.run(ranks),
             Self::Dbm(command) => command.run(ranks),
-        }
+        }?;
+        // The first rank's files are written before another ends all, as it does after an interruption.
+        ranks.barrier()?;
+        Ok(code)
     }
 }
 
@@ -202,7 +205,7 @@ struct Judging {
     /// Its chains
     #[arg(long, default_value_t = 100, value_parser = value_parser!(u32).range(1..=1_000_000))]
     chains: u32,
-    /// Threads of that; the estimate does not depend on them [default: all cores]
+    /// Threads that learn and measure; results do not depend on them [default: all cores]
     #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 }
