@@ -122,7 +122,7 @@ pub struct Training {
 pub struct Step {
     /// Seconds.
     pub seconds: f64,
-    /// The share of them in which GPUs compute what one alone would.
+    /// What one GPU alone takes for its part of the examples, as a share of them.
     pub efficiency: f64,
     /// Seconds in which gradients travel and nothing else is done.
     pub waits: f64,
@@ -175,6 +175,14 @@ impl Training {
         let update = self.update(if sharded { 1.0 / gpus as f64 } else { 1.0 });
         let seconds = computed + update + if gpus > 1 { waits } else { 0.0 };
         Step { seconds, efficiency: alone / seconds, waits: if gpus > 1 { waits } else { 0.0 } }
+    }
+
+    /// One step of the same examples in all on so many GPUs. One GPU alone takes its seconds for them, and one update; the
+    /// efficiency is that over what all GPUs spend.
+    pub fn step_of_all(&self, cluster: &Cluster, gpus: usize) -> Step {
+        let step = self.step(cluster, gpus, self.global / gpus as f64, false);
+        let alone = self.global * self.example + self.update(1.0);
+        Step { efficiency: alone / (gpus as f64 * step.seconds), ..step }
     }
 }
 
@@ -243,6 +251,17 @@ mod tests {
                 (alone.efficiency, alone.waits) == (1.0, 0.0) && (alone.seconds - 9.67e-3).abs() < 1e-4,
                 "{alone:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_every_gpu_does_again_is_no_gain() {
+        for training in [Training::STABLE_DIFFUSION, Training::SMALL] {
+            for gpus in [1, 8, 128] {
+                let [one, step] = [1, gpus].map(|gpus| training.step_of_all(&Cluster::NVLINK, gpus));
+                assert!((step.efficiency - one.seconds / (gpus as f64 * step.seconds)).abs() < 1e-12, "{step:?}");
+                assert!(gpus == 1 || step.efficiency < 1.0, "{step:?}");
+            }
         }
     }
 

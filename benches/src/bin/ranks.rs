@@ -259,7 +259,6 @@ fn simulate(plot: Option<&Path>) -> Result<(), Box<dyn Error>> {
         for sharded in [false, true] {
             let what = if sharded { ", sharded optimiser" } else { "" };
             for (batch, many) in [(None, "on each GPU"), (Some(training.global), "in all")] {
-                let of = |gpus: usize| batch.map_or(training.batch, |all| all / gpus as f64);
                 let examples = batch.unwrap_or(training.batch);
                 if sharded && batch.is_some() {
                     continue;
@@ -267,7 +266,10 @@ fn simulate(plot: Option<&Path>) -> Result<(), Box<dyn Error>> {
                 let title =
                     format!("{}{what}: {examples} examples {many}, milliseconds a step and efficiency", training.name);
                 table(title, &|cluster, gpus| {
-                    let step = training.step(cluster, gpus, of(gpus), sharded);
+                    let step = match batch {
+                        None => training.step(cluster, gpus, training.batch, sharded),
+                        Some(_) => training.step_of_all(cluster, gpus),
+                    };
                     (format!("{:.1} ({:.0} %)", 1e3 * step.seconds, 100.0 * step.efficiency), step.efficiency)
                 });
             }
