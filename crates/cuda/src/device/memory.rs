@@ -33,6 +33,12 @@ impl Block {
         self.pointer
     }
 
+    /// Whether it is memory of the same GPU.
+    #[cfg(feature = "nccl")]
+    pub(super) fn is_of(&self, device: &Device) -> bool {
+        self.device.context.ordinal() == device.context.ordinal()
+    }
+
     /// The number of bytes.
     pub fn bytes(&self) -> usize {
         self.bytes

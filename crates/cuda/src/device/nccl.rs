@@ -24,7 +24,8 @@ use crate::CudaError;
 /// makes all others know. As a [`Collective`] it carries bytes through the memory of the GPU; numbers that are there already
 /// are added up in place ([`CudaStore::sum`](crate::CudaStore::sum)), in NCCL's order.
 ///
-/// A rank that is gone is noticed while another waits for it. Which one it was NCCL does not say.
+/// What NCCL itself notices of a rank that is gone, over a network, is an error for those who wait for it; between GPUs of one
+/// machine it may notice nothing, and the launcher must end them all. Which rank it was NCCL does not say.
 pub struct Nccl {
     calls: &'static Calls,
     device: Arc<Device>,
@@ -223,13 +224,23 @@ impl Nccl {
         })
     }
 
+    /// Refuses memory of another GPU.
+    fn check_place(&self, what: &'static str, block: &Block) -> Result<(), CudaError> {
+        if block.is_of(&self.device) {
+            return Ok(());
+        }
+        Err(CudaError::Nccl { what, reason: "the numbers are on another GPU than the ranks'".into() })
+    }
+
     /// Gives all ranks the bytes of a block of rank 0.
     pub(crate) fn broadcast_block(&self, block: &mut Block) -> Result<(), CudaError> {
+        self.check_place("to give numbers to all", block)?;
         self.broadcast_at(0, block.pointer(), block.bytes())
     }
 
     /// Adds up the single numbers of a block over all ranks, in place.
     pub(crate) fn sum_block(&self, block: &mut Block) -> Result<(), CudaError> {
+        self.check_place("to add numbers up", block)?;
         let (at, count) = (block.pointer(), block.bytes() / 4);
         self.run("to add numbers up", |calls, ranks, stream| {
             // SAFETY: in place, as many numbers as the block has.

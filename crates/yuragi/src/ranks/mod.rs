@@ -97,6 +97,9 @@ impl Ranks {
         let mut id = made.as_ref().map_or_else(|_| Vec::new(), Vec::clone);
         self.broadcast(0, &mut id)?;
         made?;
+        if id.is_empty() {
+            return Err(Failure::new("rank 0 has no NCCL that can be used"));
+        }
         let joined = Nccl::join(device, (self.rank(), self.size()), &id)?;
         Ok(self.gpus.get_or_init(|| joined))
     }
