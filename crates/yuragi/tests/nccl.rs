@@ -149,11 +149,19 @@ fn sample() {
 #[test]
 fn t17_reads_on_gpus_of_ranks_are_those_of_one_processor() {
     const NAME: &str = "t17_reads_on_gpus_of_ranks_are_those_of_one_processor";
-    if env::var_os(TASK).is_some() {
-        return sample();
+    match env::var(TASK).as_deref() {
+        Ok("share") => {
+            let _ranks = joined();
+            let machine = Machine::choose(Choice::Auto, Cpu::new(), Precision::F32, Work::MUCH).unwrap();
+            assert!(!machine.is_gpu(), "two ranks took one GPU");
+            return println!("as it should be");
+        }
+        Ok(_) => return sample(),
+        Err(_) => {}
     }
-    let place = file("sample");
-    all_passed(&ranks(NAME, "sample", Some(&place), &[(0, 2), (1, 2)], &[]));
+    // On a machine each, and on one machine with one GPU.
+    all_passed(&ranks(NAME, "sample", Some(&file("sample")), &[(0, 2), (1, 2)], &[("LOCAL_RANK", "0")]));
+    all_passed(&ranks(NAME, "share", Some(&file("share")), &[(0, 2), (1, 2)], &[]));
 }
 
 #[test]
