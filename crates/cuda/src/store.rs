@@ -91,16 +91,6 @@ impl CudaStore {
         Ok(())
     }
 
-    /// Gives parameters of rank 0 to the other ranks, in place.
-    ///
-    /// # Errors
-    /// What NCCL reports.
-    #[cfg(feature = "nccl")]
-    pub fn broadcast(&mut self, ranks: &crate::Nccl, wanted: &dyn Fn(&str) -> bool) -> Result<(), CudaError> {
-        let mut tensors = self.tensors.iter_mut().filter(|tensor| wanted(&tensor.name));
-        tensors.try_for_each(|tensor| ranks.broadcast_block(&mut tensor.block))
-    }
-
     pub(crate) fn id(&self) -> u64 {
         self.id
     }

@@ -232,12 +232,6 @@ impl Nccl {
         Err(CudaError::Nccl { what, reason: "the numbers are on another GPU than the ranks'".into() })
     }
 
-    /// Gives all ranks the bytes of a block of rank 0.
-    pub(crate) fn broadcast_block(&self, block: &mut Block) -> Result<(), CudaError> {
-        self.check_place("to give numbers to all", block)?;
-        self.broadcast_at(0, block.pointer(), block.bytes())
-    }
-
     /// Adds up the single numbers of a block over all ranks, in place.
     pub(crate) fn sum_block(&self, block: &mut Block) -> Result<(), CudaError> {
         self.check_place("to add numbers up", block)?;
