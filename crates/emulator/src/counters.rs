@@ -167,6 +167,8 @@ impl Tally {
 pub struct Line {
     /// The line in the PTX text, counted from 1.
     pub line: u32,
+    /// The file and line that it was compiled from, if `.loc` says so.
+    pub source: Option<Arc<str>>,
     /// The opcode as written.
     pub instruction: Arc<str>,
     /// What it did.

@@ -72,6 +72,8 @@ pub struct Site {
     pub instruction: String,
     /// The line in the PTX text, counted from 1.
     pub line: u32,
+    /// The file and line that it was compiled from, if `.loc` says so: `square.cu:7`.
+    pub source: Option<String>,
     /// The block.
     pub block: [u32; 3],
     /// The thread in its block.
@@ -81,7 +83,11 @@ pub struct Site {
 impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ([bx, by, bz], [tx, ty, tz]) = (self.block, self.thread);
-        write!(f, "line {}: `{}` by block ({bx},{by},{bz}) thread ({tx},{ty},{tz})", self.line, self.instruction)
+        write!(f, "line {}", self.line)?;
+        if let Some(source) = &self.source {
+            write!(f, " ({source})")?;
+        }
+        write!(f, ": `{}` by block ({bx},{by},{bz}) thread ({tx},{ty},{tz})", self.instruction)
     }
 }
 

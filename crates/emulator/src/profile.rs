@@ -44,6 +44,9 @@ pub struct KernelProfile {
 pub struct LineProfile {
     /// The opcode as written.
     pub instruction: String,
+    /// The file and line that it was compiled from, if `.loc` says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// How often warps issued it.
     pub issued: u64,
     /// The lanes that executed it, of 32 at most, in the mean.
@@ -97,6 +100,7 @@ impl Profile {
             let sum = kernel.lines.entry(line.line).or_default();
             if sum.instruction.is_empty() {
                 sum.instruction = line.instruction.to_string();
+                sum.source = line.source.as_deref().map(str::to_owned);
             }
             sum.add(&line.tally);
             kernel.total.add(&line.tally);
@@ -147,12 +151,13 @@ impl Profile {
             let of = |count: u64, least: u64| if count == 0 { String::new() } else { format!("{count} / {least}") };
             for (number, line) in lines {
                 text += &format!(
-                    "  {number:>6} {:>12} {:>6.1} {:>21} {:>21}  {}\n",
+                    "  {number:>6} {:>12} {:>6.1} {:>21} {:>21}  {}{}\n",
                     line.issued,
                     line.lanes,
                     of(line.sectors, line.least_sectors),
                     of(line.passes, line.least_passes),
-                    line.instruction
+                    line.instruction,
+                    line.source.as_ref().map(|source| format!(" ({source})")).unwrap_or_default()
                 );
             }
             if left > 0 {

@@ -285,3 +285,18 @@ fn a_trap_and_an_endless_loop_end_the_launch() {
     let report = bench.launch(&module, "kernel", blocks([8, 1, 1], 64, 0), Arguments::new());
     assert_eq!(report.findings[0].kind, Kind::StepLimit);
 }
+
+#[test]
+fn findings_and_counts_name_lines_of_the_source() {
+    let bench = Bench::emulated(|_| {});
+    let module = bench.load(include_str!("parser/texts/debug.ptx")).unwrap_or_else(|error| panic!("{error}"));
+    let report = bench.launch(&module, "debug", blocks([1; 3], 1, 0), Arguments::new().u64(0));
+    let found = &report.findings[0];
+    assert!(found.kind == Kind::OutOfBounds && found.at.source.as_deref() == Some("debug.cu:2"), "{found}");
+    assert!(found.to_string().contains(&format!("line {} (debug.cu:2): `ld.global.f32`", found.at.line)), "{found}");
+    let inlined = report.lines.iter().find(|line| &*line.instruction == "add.f32").unwrap();
+    assert_eq!(inlined.source.as_deref(), Some("debug.cu:1"));
+    // Before the first `.loc` and without one there is none.
+    let plain = finding(POINTER, "trap; // here", blocks([1; 3], 1, 0), words);
+    assert_eq!(plain.at.source, None);
+}

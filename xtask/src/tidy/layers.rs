@@ -11,7 +11,7 @@ const BACKENDS: [(&str, &[&str]); 4] = [
     ("reference", &["numeric", "graph"]),
     ("cpu", &["numeric", "graph"]),
     ("cuda", &["numeric", "graph", "energy"]),
-    ("emulator", &[]),
+    ("emulator", &["numeric"]),
 ];
 
 /// What may see everything.

@@ -37,13 +37,11 @@ pub(crate) fn sum_to_odd(a: f64, b: f64) -> f64 {
 #[inline(always)]
 fn to_odd(value: f64, lost: f64) -> f64 {
     let bits = value.to_bits();
-    let exact = lost == 0.0 || !value.is_finite() || lost.is_nan();
-    if exact || bits & 1 == 1 {
-        return value;
-    }
+    let exact = (lost == 0.0) | !value.is_finite() | lost.is_nan();
     // An even value is left toward the side on which the exact one lies.
     let away = (lost > 0.0) == (value > 0.0);
-    f64::from_bits(if away { bits + 1 } else { bits - 1 })
+    let odd = if away { bits.wrapping_add(1) } else { bits.wrapping_sub(1) };
+    f64::from_bits(if exact | (bits & 1 == 1) { bits } else { odd })
 }
 
 /// a·b + c rounded to odd, of numbers with at most 24 bits.
@@ -53,53 +51,48 @@ pub(crate) fn fused_to_odd(a: f64, b: f64, c: f64) -> f64 {
 }
 
 /// A sum of a and b that will be rounded: if it is zero, then with the sign that the direction gives.
+#[inline(always)]
 pub(crate) fn signed_zero(sum: f64, a: f64, b: f64, rounding: Rounding) -> f64 {
     let negative = rounding == Rounding::Down && sum == 0.0 && (a.is_sign_negative() || b.is_sign_negative());
     if negative { -0.0 } else { sum }
 }
 
 /// a ÷ b rounded to odd, of numbers with at most 24 bits.
+#[inline(always)]
 pub(crate) fn quotient_to_odd(a: f64, b: f64) -> f64 {
     let quotient = a / b;
-    if !quotient.is_finite() || quotient == 0.0 {
-        return quotient;
-    }
     let rest = (-quotient).mul_add(b, a);
-    to_odd(quotient, if b < 0.0 { -rest } else { rest })
+    let odd = to_odd(quotient, if b < 0.0 { -rest } else { rest });
+    if !quotient.is_finite() | (quotient == 0.0) { quotient } else { odd }
 }
 
 /// √a rounded to odd.
+#[inline(always)]
 pub(crate) fn root_to_odd(a: f64) -> f64 {
     let root = a.sqrt();
-    if !root.is_finite() || root == 0.0 { root } else { to_odd(root, (-root).mul_add(root, a)) }
-}
-
-/// Chooses between the nearest value of a narrow format and its neighbour, as the direction asks.
-fn directed<T: PartialOrd>(exact: T, nearest: T, rounding: Rounding, zero: T, down: T, up: T) -> T {
-    let toward_down = match rounding {
-        Rounding::Nearest | Rounding::Away => return nearest,
-        Rounding::Zero => exact > zero,
-        Rounding::Down => true,
-        Rounding::Up => false,
-    };
-    if toward_down && nearest > exact {
-        down
-    } else if !toward_down && nearest < exact {
-        up
-    } else {
-        nearest
-    }
+    let odd = to_odd(root, (-root).mul_add(root, a));
+    if !root.is_finite() | (root == 0.0) { root } else { odd }
 }
 
 /// An exact or odd-rounded number as f32.
 #[inline(always)]
 pub(crate) fn to_f32(x: f64, rounding: Rounding) -> f32 {
-    let nearest = x as f32;
-    if rounding == Rounding::Nearest {
-        return nearest;
-    }
-    let wide = f64::from;
-    directed(x, wide(nearest), rounding, 0.0, wide(nearest.next_down()), wide(nearest.next_up())) as f32
+    let near = x as f32;
+    let back = f64::from(near);
+    let (downward, upward) = match rounding {
+        Rounding::Nearest | Rounding::Away => return near,
+        Rounding::Zero => (x > 0.0, x < 0.0),
+        Rounding::Down => (true, false),
+        Rounding::Up => (false, true),
+    };
+    let (too_high, too_low) = (downward & (back > x), upward & (back < x));
+    let bits = near.to_bits();
+    let less = if back == 0.0 { 0x8000_0001 } else { bits.wrapping_sub(1) };
+    let more = if back == 0.0 { 0x0000_0001 } else { bits.wrapping_sub(1) };
+    let lower = if back < 0.0 { bits.wrapping_add(1) } else { less };
+    let higher = if back > 0.0 { bits.wrapping_add(1) } else { more };
+    let bits = if too_high { lower } else { bits };
+    f32::from_bits(if too_low { higher } else { bits })
 }
 
 /// An exact or odd-rounded number as f32, where one that is too small before rounding is zero.
@@ -151,6 +144,50 @@ pub(crate) fn to_bf16(x: f64, rounding: Rounding) -> u16 {
         true => ((near as f32).to_bits() >> 16) as u16,
         false => beyond(x < 0.0, rounding, 0x7f80),
     }
+}
+
+/// A number in half precision, without a branch for subnormal ones.
+#[inline(always)]
+pub(crate) fn half_to_f32(bits: u16) -> f32 {
+    let (magnitude, sign) = (u32::from(bits & 0x7fff) << 13, u32::from(bits & 0x8000) << 16);
+    let endless = if magnitude >= 0x0f80_0000 { 0x7f80_0000 | magnitude } else { 0 };
+    // 2^112 moves the exponent to where single precision has it.
+    let scaled = (f32::from_bits(magnitude) * f32::from_bits(0x7780_0000)).to_bits();
+    f32::from_bits(if endless == 0 { scaled } else { endless } | sign)
+}
+
+/// A number in single precision as the nearest in half precision, without a branch.
+#[inline(always)]
+pub(crate) fn half_from_f32(x: f32) -> u16 {
+    let sign = x.to_bits() & 0x8000_0000;
+    let magnitude = x.to_bits() ^ sign;
+    // Half a unit of the least half number above 0.5, so that the sum is rounded where that number's is.
+    let subnormal = (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0x3f00_0000);
+    let odd = magnitude >> 13 & 1;
+    let normal = magnitude.wrapping_sub(112 << 23).wrapping_add(0x0fff + odd) >> 13;
+    let bits = if magnitude < 113 << 23 { subnormal } else { normal };
+    let bits = if magnitude >= 143 << 23 { 0x7c00 } else { bits };
+    if magnitude > 0x7f80_0000 { NAN_HALF } else { (bits | sign >> 16) as u16 }
+}
+
+/// A number rounded to odd in single precision: the last bit is 1 where something was lost, so that one more rounding to
+/// a 16-bit format is as if of the number itself. One too large for single precision is endless in those formats, too.
+#[inline(always)]
+pub(crate) fn odd_f32(x: f64) -> f32 {
+    let near = x as f32;
+    let (back, bits) = (f64::from(near), near.to_bits());
+    // Toward zero first.
+    let toward = if back.abs() > x.abs() { bits.wrapping_sub(1) } else { bits };
+    let exact = (back == x) | x.is_nan() | (near.abs() == f32::INFINITY);
+    if exact { near } else { f32::from_bits(toward | 1) }
+}
+
+/// The same as bf16.
+#[inline(always)]
+pub(crate) fn bf16_from_f32(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let near = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+    if x.is_nan() { NAN_HALF } else { near as u16 }
 }
 
 /// f32 rounded to the 11 bits of tf32's significand.
@@ -241,6 +278,7 @@ pub(crate) fn bits_f32(x: f32) -> u32 {
 }
 
 /// A number rounded to an integer.
+#[inline(always)]
 pub(crate) fn to_integral(x: f64, rounding: Rounding) -> f64 {
     match rounding {
         Rounding::Nearest => x.round_ties_even(),
@@ -303,6 +341,44 @@ mod tests {
                 let even = if bits & 1 == 0 { b } else { up };
                 assert_eq!(f64::from(bf16::from_bits(to_bf16(middle, Rounding::Nearest))), f64::from(even));
                 assert_eq!(f64::from(bf16::from_bits(to_bf16(middle, Rounding::Up))), f64::from(up));
+            }
+        }
+    }
+
+    #[test]
+    fn every_half_number_is_read_as_it_is() {
+        for bits in 0..=u16::MAX {
+            let (want, got) = (f16::from_bits(bits).to_f32(), half_to_f32(bits));
+            assert!(want.to_bits() == got.to_bits() || want.is_nan() && got.is_nan(), "{bits:#x}");
+        }
+    }
+
+    #[test]
+    fn single_numbers_become_halves_without_a_branch_as_with_them() {
+        // Every upper half, with lower ones at and beside the middles.
+        for high in 0..=u16::MAX {
+            for low in [0, 1, 0x0fff, 0x1000, 0x1001, 0x2fff, 0x3000, 0x3001, 0x7fff, 0x8000, 0x8001, 0xffff] {
+                let x = f32::from_bits(u32::from(high) << 16 | low);
+                assert_eq!(half_from_f32(x), to_f16(x.into(), Rounding::Nearest), "{x:e}");
+                assert_eq!(bf16_from_f32(x), to_bf16(x.into(), Rounding::Nearest), "{x:e}");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_become_halves_by_way_of_odd_single_ones() {
+        // Beside the middles of 16-bit numbers by less than single precision knows.
+        for bits in (0..0x7c00).chain([0x7c00, 0x7e00]) {
+            let (x, y) = (f64::from(f16::from_bits(bits)), f64::from(bf16::from_bits(bits)));
+            let (u, v) = (f64::from(f16::from_bits(bits + 1)), f64::from(bf16::from_bits(bits + 1)));
+            for (middle, half) in [((x + u) / 2.0, true), ((y + v) / 2.0, false)] {
+                for x in [middle, middle.next_up(), middle.next_down(), -middle, -middle.next_up(), 1e300 * middle] {
+                    let (want, got) = match half {
+                        true => (to_f16(x, Rounding::Nearest), half_from_f32(odd_f32(x))),
+                        false => (to_bf16(x, Rounding::Nearest), bf16_from_f32(odd_f32(x))),
+                    };
+                    assert_eq!(got, want, "{x:e}");
+                }
             }
         }
     }

@@ -4,9 +4,9 @@ use half::{bf16, f16};
 
 use super::{Found, Operands, decoder::Decoder, words::Words};
 use crate::{
-    arithmetic::{flush, ones, signed},
+    arithmetic::{flush, half_to_f32, ones, signed},
     counters::Class,
-    program::{Comparison, Op},
+    program::{Comparison, Op, compared},
     ptx::{Operand, Type},
 };
 
@@ -34,31 +34,26 @@ const COMPARISONS: [(&str, Truth); 18] = [
     ("nan", [false, false, false, true]),
 ];
 
-fn truth_of(order: Option<std::cmp::Ordering>, truth: Truth) -> bool {
-    truth[order.map_or(3, |order| (order as i8 + 1) as usize)]
+#[inline(always)]
+fn truth_of<T: PartialOrd>(a: T, b: T, [less, equal, greater, unordered]: Truth) -> bool {
+    let (is_less, is_equal, is_greater) = (a < b, a == b, a > b);
+    let none = !(is_less | is_equal | is_greater);
+    less & is_less | equal & is_equal | greater & is_greater | unordered & none
 }
 
 fn comparison(of: Type, truth: Truth, ftz: bool) -> Comparison {
-    fn lanes(f: impl Fn(u64, u64) -> bool + Send + Sync + 'static) -> Comparison {
-        Box::new(move |a, b| (0..32).map(|i| u32::from(f(a[i], b[i])) << i).sum())
-    }
     let bits = of.bits();
+    let single = |x: u64| f32::from_bits(x as u32);
     match of {
-        Type::F32 => {
-            let x = move |bits: u64| if ftz { flush(f32::from_bits(bits as u32)) } else { f32::from_bits(bits as u32) };
-            lanes(move |a, b| truth_of(x(a).partial_cmp(&x(b)), truth))
-        }
-        Type::F64 => lanes(move |a, b| truth_of(f64::from_bits(a).partial_cmp(&f64::from_bits(b)), truth)),
-        Type::F16 => {
-            lanes(move |a, b| truth_of(f16::from_bits(a as u16).partial_cmp(&f16::from_bits(b as u16)), truth))
-        }
-        Type::BF16 => {
-            lanes(move |a, b| truth_of(bf16::from_bits(a as u16).partial_cmp(&bf16::from_bits(b as u16)), truth))
-        }
-        _ if of.is_signed() => lanes(move |a, b| truth_of(Some(signed(a, bits).cmp(&signed(b, bits))), truth)),
+        Type::F32 if ftz => compared(move |a, b| truth_of(flush(single(a)), flush(single(b)), truth)),
+        Type::F32 => compared(move |a, b| truth_of(single(a), single(b), truth)),
+        Type::F64 => compared(move |a, b| truth_of(f64::from_bits(a), f64::from_bits(b), truth)),
+        Type::F16 => compared(move |a, b| truth_of(half_to_f32(a as u16), half_to_f32(b as u16), truth)),
+        Type::BF16 => compared(move |a, b| truth_of(single(a << 16), single(b << 16), truth)),
+        _ if of.is_signed() => compared(move |a, b| truth_of(signed(a, bits), signed(b, bits), truth)),
         _ => {
             let mask = ones(bits);
-            lanes(move |a, b| truth_of(Some((a & mask).cmp(&(b & mask))), truth))
+            compared(move |a, b| truth_of(a & mask, b & mask, truth))
         }
     }
 }
@@ -189,6 +184,6 @@ fn packed_set(d: &mut Decoder<'_>, of: Type, into: Type, truth: Truth, o: &Opera
     let x = move |bits: u64| {
         if short { f16::from_bits(bits as u16).to_f32() } else { bf16::from_bits(bits as u16).to_f32() }
     };
-    let one = move |a: u64, b: u64| if truth_of(x(a).partial_cmp(&x(b)), truth) { yes } else { 0 };
-    Ok(Some((d.map2(o, move |a, b| one(a >> 16, b >> 16) << 16 | one(a, b))?, Class::Half)))
+    let one = move |a: u64, b: u64| if truth_of(x(a), x(b), truth) { yes } else { 0 };
+    Ok(Some((d.rare2(o, move |a, b| one(a >> 16, b >> 16) << 16 | one(a, b))?, Class::Half)))
 }

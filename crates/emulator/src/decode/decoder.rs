@@ -43,6 +43,8 @@ pub(crate) struct Decoder<'a> {
     pub tables: HashMap<&'a str, Arc<[usize]>>,
     /// Pairs of a call through a register and a function that it may reach.
     pub indirect: usize,
+    /// Lines of source files in words.
+    pub sources: HashMap<(u64, u64), Arc<str>>,
 }
 
 impl Decoder<'_> {

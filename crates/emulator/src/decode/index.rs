@@ -23,6 +23,8 @@ pub(crate) struct Index<'a> {
     pub(super) shared: HashMap<&'a str, (usize, &'a Variable)>,
     /// The number of the `sm_` that the module is for.
     pub(super) target: u32,
+    /// The names of source files by their numbers, without their folders.
+    pub(super) files: HashMap<u64, &'a str>,
     /// What further kernels may hold.
     left: Cell<usize>,
 }
@@ -38,6 +40,7 @@ impl<'a> Index<'a> {
             functions,
             pointed,
             target: module.target_number(),
+            files: module.files.iter().map(|(number, name)| (*number, last_part(name))).collect(),
             shared: shared.map(|(number, v)| (v.name.as_str(), (number, v))).collect(),
             left: Cell::new(whole.saturating_mul(WEIGHTS).saturating_add(FREE_WEIGHT)),
         }
@@ -86,6 +89,11 @@ impl<'a> Index<'a> {
         self.left.set(left.ok_or("the module's kernels, with the functions that each of them calls, are too large")?);
         Ok(found)
     }
+}
+
+/// A file's name without its folders.
+fn last_part(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
 /// About what a function holds.

@@ -47,7 +47,7 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
                     return Err("`.sat` is for `.s32`".into());
                 }
                 let (low, high) = (-(1_i64 << 31), (1_i64 << 31) - 1);
-                d.map2(o, move |a, b| {
+                d.rare2(o, move |a, b| {
                     let (a, b) = (signed(a, 32), signed(b, 32));
                     (if subtract { a - b } else { a + b }.clamp(low, high) as u64) & 0xffff_ffff
                 })?
@@ -68,48 +68,60 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
             if out > 64 || saturate && (of != Type::S32 || shift == 0) || out > bits && small == 24 {
                 return Err("is not supported for this type".into());
             }
-            // Of 128 bits of an unsigned product the highest may be the sign: the shifted bits are right all the same.
-            let product = move |a, b| wide(a, small, sign).wrapping_mul(wide(b, small, sign)) >> shift;
-            let out_mask = ones(out);
-            match name.starts_with("mad") {
-                false if shift == 0 && small == bits && out <= 64 && !sign => {
-                    d.map2(o, move |a, b| (a & mask).wrapping_mul(b & mask) & out_mask)?
+            let mad = name.starts_with("mad");
+            if mad && saturate {
+                // Only in the upper half of a product of 32 bits.
+                return Ok(Some((
+                    d.rare3(o, move |a, b, c| {
+                        let sum = (signed(a, small).wrapping_mul(signed(b, small)) >> shift) + signed(c, 32);
+                        sum.clamp(-(1 << 31), (1 << 31) - 1) as u64 & 0xffff_ffff
+                    })?,
+                    Class::Integer,
+                )));
+            }
+            match (small, sign) {
+                (32, false) => {
+                    let product = |a, b| u64::from(a as u32) * u64::from(b as u32);
+                    multiplied(d, o, mad, shift, out, product, |x, shift| x >> shift)?
                 }
-                false if shift == 0 && small == bits && out <= 64 => {
-                    d.map2(o, move |a, b| signed(a, bits).wrapping_mul(signed(b, bits)) as u64 & out_mask)?
+                (32, true) => {
+                    let product = |a, b| (i64::from(a as i32) * i64::from(b as i32)) as u64;
+                    multiplied(d, o, mad, shift, out, product, |x, shift| (x as i64 >> shift) as u64)?
                 }
-                false => d.map2(o, move |a, b| product(a, b) as u64 & out_mask)?,
-                true if saturate => d.map3(o, move |a, b, c| {
-                    let sum = product(a, b) + wide(c, out, sign);
-                    sum.clamp(-(1 << 31), (1 << 31) - 1) as u64 & out_mask
-                })?,
-                true if shift == 0 && small == bits && !sign => {
-                    d.map3(o, move |a, b, c| (a & mask).wrapping_mul(b & mask).wrapping_add(c) & out_mask)?
+                (64, _) if shift == 0 => multiplied(d, o, mad, shift, out, u64::wrapping_mul, |x, _| x)?,
+                (64, _) => {
+                    // Of 128 bits of an unsigned product the highest may be the sign: the upper half is right all the same.
+                    let high = move |a, b| (wide(a, 64, sign).wrapping_mul(wide(b, 64, sign)) >> 64) as u64;
+                    multiplied(d, o, mad, 0, out, high, |x, _| x)?
                 }
-                true if shift == 0 && small == bits => d.map3(o, move |a, b, c| {
-                    (signed(a, bits).wrapping_mul(signed(b, bits)) as u64).wrapping_add(c) & out_mask
-                })?,
-                true => d.map3(o, move |a, b, c| (product(a, b) as u64).wrapping_add(c) & out_mask)?,
+                (_, false) => {
+                    let product = move |a, b| (a & ones(small)) * (b & ones(small));
+                    multiplied(d, o, mad, shift, out, product, |x, shift| x >> shift)?
+                }
+                (_, true) => {
+                    let product = move |a, b| (signed(a, small) * signed(b, small)) as u64;
+                    multiplied(d, o, mad, shift, out, product, |x, shift| (x as i64 >> shift) as u64)?
+                }
             }
         }
         "div" => {
             w.last_type()?;
             match sign {
-                true => d.map2(o, move |a, b| match signed(b, bits) {
+                true => d.rare2(o, move |a, b| match signed(b, bits) {
                     0 => mask,
                     b => signed(a, bits).wrapping_div(b) as u64 & mask,
                 })?,
-                false => d.map2(o, move |a, b| (a & mask).checked_div(b & mask).unwrap_or(mask))?,
+                false => d.rare2(o, move |a, b| (a & mask).checked_div(b & mask).unwrap_or(mask))?,
             }
         }
         "rem" => {
             w.last_type()?;
             match sign {
-                true => d.map2(o, move |a, b| match signed(b, bits) {
+                true => d.rare2(o, move |a, b| match signed(b, bits) {
                     0 => a & mask,
                     b => signed(a, bits).wrapping_rem(b) as u64 & mask,
                 })?,
-                false => d.map2(o, move |a, b| (a & mask).checked_rem(b & mask).unwrap_or(a & mask))?,
+                false => d.rare2(o, move |a, b| (a & mask).checked_rem(b & mask).unwrap_or(a & mask))?,
             }
         }
         "min" | "max" => {
@@ -138,7 +150,7 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
         }
         "sad" => {
             w.last_type()?;
-            d.map3(o, move |a, b, c| {
+            d.rare3(o, move |a, b, c| {
                 c.wrapping_add((wide(a, bits, sign) - wide(b, bits, sign)).unsigned_abs() as u64) & mask
             })?
         }
@@ -148,16 +160,16 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
         }
         "clz" => {
             w.last_type()?;
-            d.map1(o, move |a| u64::from((a & mask).leading_zeros()) - (64 - u64::from(bits)))?
+            d.rare1(o, move |a| u64::from((a & mask).leading_zeros()) - (64 - u64::from(bits)))?
         }
         "brev" => {
             w.last_type()?;
-            d.map1(o, move |a| a.reverse_bits() >> (64 - bits))?
+            d.rare1(o, move |a| a.reverse_bits() >> (64 - bits))?
         }
         "bfind" => {
             w.last_type()?;
             let shift = w.take("shiftamt");
-            d.map1(o, move |a| {
+            d.rare1(o, move |a| {
                 let a = signed(a, bits);
                 let looked = if sign && a < 0 { !a } else { a } as u64 & mask;
                 match looked.checked_ilog2() {
@@ -183,7 +195,7 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
         "bfi" => {
             w.last_type()?;
             let within = if bits == 64 { u32::MAX } else { 0xff };
-            d.map4(o, move |a, b, position, length| {
+            d.rare4(o, move |a, b, position, length| {
                 let (position, length) = (position as u32 & within, length as u32 & within);
                 if position >= bits {
                     return b & mask;
@@ -195,7 +207,7 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
         "szext" => {
             w.last_type()?;
             let clamp = w.choose(&[("clamp", true), ("wrap", false)]).ok_or("`.clamp` or `.wrap` is missing")?;
-            d.map2(o, move |a, n| {
+            d.rare2(o, move |a, n| {
                 let n = if clamp { (n as u32).min(32) } else { n as u32 & 31 };
                 match n {
                     0 => 0,
@@ -207,7 +219,7 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
         "bmsk" => {
             w.last_type()?;
             let clamp = w.choose(&[("clamp", true), ("wrap", false)]).ok_or("`.clamp` or `.wrap` is missing")?;
-            d.map2(o, move |a, b| {
+            d.rare2(o, move |a, b| {
                 let (a, b) = match clamp {
                     true => ((a as u32).min(32), (b as u32).min(32)),
                     false => (a as u32 & 31, b as u32 & 31),
@@ -221,7 +233,7 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
             let high =
                 if name == "dp2a" { w.choose(&[("lo", 0), ("hi", 2)]).ok_or("`.lo` or `.hi` is missing")? } else { 0 };
             let four = name == "dp4a";
-            d.map3(o, move |a, b, c| {
+            d.rare3(o, move |a, b, c| {
                 let (count, a_bits) = if four { (4, 8) } else { (2, 16) };
                 let products = (0..count).map(|i| {
                     let byte = b >> (8 * (i + high));
@@ -268,7 +280,7 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
         }
         "cnot" => {
             w.last_type()?;
-            d.map1(o, move |a| u64::from(a & mask == 0))?
+            d.rare1(o, move |a| u64::from(a & mask == 0))?
         }
         "lop3" => {
             w.last_type()?;
@@ -294,13 +306,19 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
         }
         "shl" => {
             w.last_type()?;
-            d.map2(o, move |a, n| a.checked_shl(n as u32).unwrap_or(0) & mask)?
+            d.map2(o, move |a, n| {
+                let n = n as u32;
+                if n < 64 { a << n & mask } else { 0 }
+            })?
         }
         "shr" => {
             w.last_type()?;
             match sign {
                 true => d.map2(o, move |a, n| (signed(a, bits) >> (n as u32).min(63)) as u64 & mask)?,
-                false => d.map2(o, move |a, n| (a & mask).checked_shr(n as u32).unwrap_or(0))?,
+                false => d.map2(o, move |a, n| {
+                    let n = n as u32;
+                    if n < 64 { (a & mask) >> n } else { 0 }
+                })?,
             }
         }
         "shf" => {
@@ -315,11 +333,30 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
         }
         "fns" => {
             w.last_type()?;
-            d.map3(o, |mask, base, n| nth_set(mask as u32, base as u32, n as i32).into())?
+            d.rare3(o, |mask, base, n| nth_set(mask as u32, base as u32, n as i32).into())?
         }
         _ => return Ok(None),
     };
     Ok(Some((op, Class::Integer)))
+}
+
+/// A part of a product, from a bit on and of so many, and with `mad` something added to it.
+fn multiplied(
+    d: &mut Decoder<'_>,
+    o: &Operands<'_>,
+    mad: bool,
+    shift: u32,
+    out: u32,
+    product: impl Fn(u64, u64) -> u64 + Copy + Send + Sync + 'static,
+    part: impl Fn(u64, u32) -> u64 + Copy + Send + Sync + 'static,
+) -> Result<Op, String> {
+    let mask = ones(out);
+    match (mad, shift) {
+        (false, 0) => d.map2(o, move |a, b| product(a, b) & mask),
+        (false, _) => d.map2(o, move |a, b| part(product(a, b), shift) & mask),
+        (true, 0) => d.map3(o, move |a, b, c| product(a, b).wrapping_add(c) & mask),
+        (true, _) => d.map3(o, move |a, b, c| part(product(a, b), shift).wrapping_add(c) & mask),
+    }
 }
 
 /// The types that an instruction exists for.
@@ -353,7 +390,7 @@ fn pairs(d: &mut Decoder<'_>, name: &str, sign: bool, w: &mut Words<'_>, o: &Ope
         let best = f(read(a), read(b));
         (if relu { best.max(0) } else { best }) as u64 & 0xffff
     };
-    d.map2(o, move |a, b| one(a >> 16, b >> 16) << 16 | one(a, b))
+    d.rare2(o, move |a, b| one(a >> 16, b >> 16) << 16 | one(a, b))
 }
 
 fn prmt(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Result<Op, String> {
@@ -412,11 +449,11 @@ fn video(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Operands<'_>) -
     let mask = ones(bits);
     if add {
         return d
-            .map3(o, move |x, y, c| each(x, y).fold(c, |c, (value, _)| c.wrapping_add(value as u64)) & 0xffff_ffff)
+            .rare3(o, move |x, y, c| each(x, y).fold(c, |c, (value, _)| c.wrapping_add(value as u64)) & 0xffff_ffff)
             .map(Some);
     }
     // The last operand would keep bytes that a mask leaves out; without one it is not seen.
-    d.map3(o, move |x, y, _| each(x, y).map(|(value, shift)| (value as u64 & mask) << shift).sum()).map(Some)
+    d.rare3(o, move |x, y, _| each(x, y).map(|(value, shift)| (value as u64 & mask) << shift).sum()).map(Some)
 }
 
 /// Bytes of (b, a) chosen by the nibbles of `c`, or by a mode and its low bits.

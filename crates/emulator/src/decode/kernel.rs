@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     counters::Class,
-    program::{DecodeError, Inst, Op, ParamLayout, Program, Room, parameter_offset},
+    program::{DecodeError, Inst, Op, ParamLayout, Program, Room, compact, parameter_offset},
     ptx::{Function, Instruction, Operand, Type},
 };
 
@@ -81,6 +81,7 @@ fn empty(kernel: &Function, linked: &Linked) -> Program {
         predicates: 0,
         constants: Vec::new(),
         specials: Vec::new(),
+        unwritten: None,
         params: Vec::new(),
         shared: 0,
         local: 0,
@@ -126,6 +127,7 @@ fn decoded<'a>(index: &'a Index<'a>, linked: &'a Linked, kernel: &'a Function) -
         function: kernel,
         tables: HashMap::new(),
         indirect: 0,
+        sources: HashMap::new(),
     };
     let mut begin = 0;
     for function in &order {
@@ -139,9 +141,10 @@ fn decoded<'a>(index: &'a Index<'a>, linked: &'a Linked, kernel: &'a Function) -
         decoder.function = function;
         decoder.tables.clear();
         decoder.program.entry = decoder.current.begin;
-        for instruction in &function.body {
+        for (instruction, source) in function.body.iter().zip(&function.sources) {
             let inst = decoder.instruction(instruction)?;
-            decoder.program.code.push(inst);
+            let source = source.and_then(|place| decoder.source_line(place));
+            decoder.program.code.push(Inst { source, ..inst });
         }
         // Control that falls off the end returns.
         decoder.program.code.push(Inst {
@@ -149,13 +152,22 @@ fn decoded<'a>(index: &'a Index<'a>, linked: &'a Linked, kernel: &'a Function) -
             op: Op::Return,
             class: Class::Control,
             line: function.body.last().map_or(function.line, |last| last.line),
+            source: None,
             text: "ret".into(),
         });
     }
+    compact(&mut decoder.program);
     Ok(decoder.program)
 }
 
 impl Decoder<'_> {
+    /// A line of a source file in words.
+    fn source_line(&mut self, place: (u64, u64)) -> Option<Arc<str>> {
+        let (file, line) = place;
+        let name = self.index.files.get(&file)?;
+        Some(self.sources.entry(place).or_insert_with(|| format!("{name}:{line}").into()).clone())
+    }
+
     fn instruction(&mut self, instruction: &Instruction) -> Result<Inst, DecodeError> {
         let text: Arc<str> = instruction.opcode.join(".").into();
         let at = |message: String| DecodeError::new(instruction.line, &*text, message);
@@ -184,9 +196,15 @@ impl Decoder<'_> {
         for family in families {
             if let Some((op, class)) = family(self, name, &mut w, &o).map_err(at)? {
                 w.done().map_err(at)?;
-                return Ok(Inst { guard, op, class, line: instruction.line, text });
+                return Ok(Inst { guard, op, class, line: instruction.line, source: None, text });
             }
         }
-        Err(at("this instruction is not known".into()))
+        Err(at(match name.as_str() {
+            "tex" | "tld4" | "txq" | "suld" | "sust" | "sured" | "suq" | "istypep" => {
+                "textures and surfaces are not supported".into()
+            }
+            "mapa" | "getctarank" => "clusters of several blocks are not supported".into(),
+            _ => "this instruction is not known".into(),
+        }))
     }
 }

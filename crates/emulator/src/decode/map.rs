@@ -1,7 +1,7 @@
 //! Functions of numbers as functions of all lanes.
 
 use super::{Operands, decoder::Decoder};
-use crate::program::{Function, Lanes, Op};
+use crate::program::{Function, Op, lane_by_lane, lanewise};
 
 impl Decoder<'_> {
     pub(super) fn map(&mut self, o: &Operands<'_>, count: usize, f: Function) -> Result<Op, String> {
@@ -20,15 +20,7 @@ impl Decoder<'_> {
         o: &Operands<'_>,
         f: impl Fn(u64) -> u64 + Send + Sync + 'static,
     ) -> Result<Op, String> {
-        self.map(
-            o,
-            1,
-            Box::new(move |d: &mut Lanes, [a, ..]: [&Lanes; 4]| {
-                for i in 0..32 {
-                    d[i] = f(a[i]);
-                }
-            }),
-        )
+        self.map(o, 1, lanewise(move |[a]| f(a)))
     }
 
     pub(super) fn map2(
@@ -36,15 +28,7 @@ impl Decoder<'_> {
         o: &Operands<'_>,
         f: impl Fn(u64, u64) -> u64 + Send + Sync + 'static,
     ) -> Result<Op, String> {
-        self.map(
-            o,
-            2,
-            Box::new(move |d: &mut Lanes, [a, b, ..]: [&Lanes; 4]| {
-                for i in 0..32 {
-                    d[i] = f(a[i], b[i]);
-                }
-            }),
-        )
+        self.map(o, 2, lanewise(move |[a, b]| f(a, b)))
     }
 
     pub(super) fn map3(
@@ -52,30 +36,39 @@ impl Decoder<'_> {
         o: &Operands<'_>,
         f: impl Fn(u64, u64, u64) -> u64 + Send + Sync + 'static,
     ) -> Result<Op, String> {
-        self.map(
-            o,
-            3,
-            Box::new(move |d: &mut Lanes, [a, b, c, _]: [&Lanes; 4]| {
-                for i in 0..32 {
-                    d[i] = f(a[i], b[i], c[i]);
-                }
-            }),
-        )
+        self.map(o, 3, lanewise(move |[a, b, c]| f(a, b, c)))
     }
 
-    pub(super) fn map4(
+    /// The same for what is rare.
+    pub(super) fn rare1(
+        &mut self,
+        o: &Operands<'_>,
+        f: impl Fn(u64) -> u64 + Send + Sync + 'static,
+    ) -> Result<Op, String> {
+        self.map(o, 1, lane_by_lane(move |[a]| f(a)))
+    }
+
+    pub(super) fn rare2(
+        &mut self,
+        o: &Operands<'_>,
+        f: impl Fn(u64, u64) -> u64 + Send + Sync + 'static,
+    ) -> Result<Op, String> {
+        self.map(o, 2, lane_by_lane(move |[a, b]| f(a, b)))
+    }
+
+    pub(super) fn rare3(
+        &mut self,
+        o: &Operands<'_>,
+        f: impl Fn(u64, u64, u64) -> u64 + Send + Sync + 'static,
+    ) -> Result<Op, String> {
+        self.map(o, 3, lane_by_lane(move |[a, b, c]| f(a, b, c)))
+    }
+
+    pub(super) fn rare4(
         &mut self,
         o: &Operands<'_>,
         f: impl Fn(u64, u64, u64, u64) -> u64 + Send + Sync + 'static,
     ) -> Result<Op, String> {
-        self.map(
-            o,
-            4,
-            Box::new(move |d: &mut Lanes, [a, b, c, e]: [&Lanes; 4]| {
-                for i in 0..32 {
-                    d[i] = f(a[i], b[i], c[i], e[i]);
-                }
-            }),
-        )
+        self.map(o, 4, lane_by_lane(move |[a, b, c, e]| f(a, b, c, e)))
     }
 }

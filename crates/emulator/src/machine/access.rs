@@ -15,7 +15,9 @@ use crate::{
         self, Memory, PARAM_BEGIN,
         bytes::Bytes,
         global::Allocation,
-        shadow::{Manner, Page, Record, Shadow},
+        pages::{PAGE, Page},
+        quads::{QUAD, Run},
+        shadow::{Manner, Record},
     },
     program::{Address, Inst, Op, Order},
     ptx::Space,
@@ -73,13 +75,15 @@ impl Block {
         let (warp, mut reach) = self.reach(engine, number, at);
         match &inst.op {
             Op::Load { address, d, bytes, extend, order } => {
+                if !order.strong && active == u32::MAX && reach.load_in_order(warp, address, d, *bytes, *extend) {
+                    return;
+                }
                 let spans = spans(warp, address, bytes * d.len());
                 reach.count(&spans, active, false);
                 if !order.strong && reach.load_together(warp, &spans, active, d, *extend) {
                     return;
                 }
                 let mut values = vec![[0; 32]; d.len()];
-                let unused = 64 - 8 * *bytes as u32;
                 each(active, |lane| {
                     if !reach.may_touch(warp, lane, spans[lane], false) {
                         return;
@@ -89,9 +93,7 @@ impl Block {
                     }
                     let words = reach.read(warp, lane, spans[lane], manner(*order, spans[lane].memory, false));
                     for (i, values) in values.iter_mut().enumerate() {
-                        let value = element(&words, i, *bytes) << unused;
-                        let value = if extend.signed { (value as i64 >> unused) as u64 } else { value >> unused };
-                        values[lane] = value & (u64::MAX >> (64 - extend.to));
+                        values[lane] = extend.of(element(&words, i, *bytes), *bytes);
                     }
                 });
                 drop(reach);
@@ -103,6 +105,9 @@ impl Block {
             }
             Op::Store { address, a, bytes, order, narrow } => {
                 reach.releases = order.release;
+                if !order.strong && !narrow && active == u32::MAX && reach.store_in_order(warp, address, a, *bytes) {
+                    return;
+                }
                 let spans = spans(warp, address, bytes * a.len());
                 reach.count(&spans, active, true);
                 if !order.strong && reach.store_together(warp, &spans, active, a, *narrow) {
@@ -248,17 +253,23 @@ pub(super) fn part(span: Span, place: usize, bytes: usize) -> Span {
 pub(super) fn spans(warp: &Warp, address: &Address, bytes: usize) -> [Span; 32] {
     let base = warp.get(address.base);
     std::array::from_fn(|lane| {
-        let at = base[lane].wrapping_add_signed(address.offset);
-        let (memory, address) = match address.space {
-            Space::Generic => memory::resolve(at),
-            Space::Global | Space::Constant => (Memory::Global, at),
-            // These addresses have 32 bits.
-            Space::Shared => (Memory::Shared, at & 0xffff_ffff),
-            Space::Local => (Memory::Local, at & 0xffff_ffff),
-            Space::Param => (Memory::Param, at & 0xffff_ffff),
-        };
+        let (memory, address) = located(address, base[lane]);
         Span { memory, address, bytes }
     })
+}
+
+/// The memory that an access goes to where its base is this, and the address there.
+#[inline(always)]
+pub(super) fn located(address: &Address, base: u64) -> (Memory, u64) {
+    let at = base.wrapping_add_signed(address.offset);
+    match address.space {
+        Space::Generic => memory::resolve(at),
+        Space::Global | Space::Constant => (Memory::Global, at),
+        // These addresses have 32 bits.
+        Space::Shared => (Memory::Shared, at & 0xffff_ffff),
+        Space::Local => (Memory::Local, at & 0xffff_ffff),
+        Space::Param => (Memory::Param, at & 0xffff_ffff),
+    }
 }
 
 impl<'e> Reach<'_, 'e> {
@@ -374,9 +385,19 @@ impl<'e> Reach<'_, 'e> {
         record.at(self.at, warp.phase)
     }
 
+    /// That of the warp's first lane, plain and of a whole word.
+    pub(super) fn first_record(&self, warp: &Warp) -> Record {
+        self.record(warp, 0, Span { memory: Memory::Shared, address: 0, bytes: 4 }, Manner::Weak)
+    }
+
+    /// Reports a read of bytes that nothing has written.
+    pub(super) fn nothing_written(&mut self, lane: usize, span: Span) {
+        self.report(Kind::Uninitialized, lane, span, false, None, |_| "nothing has written these bytes".into());
+    }
+
     /// The shadow page of a word of an allocation, kept in hand for the next one.
     fn page(&mut self, place: usize, word: usize) -> &mut Page {
-        let number = Shadow::page_of(word);
+        let number = word / PAGE;
         // Another page is given back before this one is taken: two warps never wait for each other's.
         let held = self.page.take().filter(|(p, n, _)| (*p, *n) == (place, number));
         let engine: &'e Engine<'e> = self.engine;
@@ -389,14 +410,26 @@ impl<'e> Reach<'_, 'e> {
     fn note(&mut self, warp: &Warp, lane: usize, span: Span, manner: Manner, write: Option<u32>) {
         let record = self.record(warp, lane, span, manner);
         let (count, releases) = (span.bytes.div_ceil(4), self.releases);
-        let words = match span.memory {
-            Memory::Shared => &mut self.shared.words[(span.address / 4) as usize..][..count],
+        let (shadows, first) = match span.memory {
+            Memory::Shared => (&mut self.shared.shadows, (span.address / 4) as usize),
             _ => {
                 let Some(place) = self.allocation(span) else { return };
                 let first = ((span.address - self.engine.allocations[place].base) / 4) as usize;
-                self.page(place, first).words(first, count)
+                (&mut self.page(place, first).shadows, first % PAGE)
             }
         };
+        if count == QUAD {
+            let now = Run { record, step: QUAD.trailing_zeros() as u8 };
+            let is_noted = match (write, manner) {
+                (Some(_), Manner::Weak | Manner::Pending) => shadows.write_quad(first / QUAD, now, &warp.clocks),
+                (None, Manner::Weak) => shadows.read_quad(first / QUAD, now, &warp.clocks),
+                _ => false,
+            };
+            if is_noted {
+                return;
+            }
+        }
+        let words = shadows.words(first, count);
         let mut found = None;
         let known = if releases { Some(&warp.clocks) } else { warp.fenced.as_ref() };
         for (word, i) in words.iter_mut().zip(0..) {
@@ -426,7 +459,7 @@ impl<'e> Reach<'_, 'e> {
 
     /// What lies in a span of 1, 2, 4, 8, 16 or 32 bytes that may be touched, and whether all of it was written.
     #[inline(always)]
-    fn look(&mut self, warp: &Warp, lane: usize, span: Span) -> (Words, bool) {
+    pub(super) fn look(&mut self, warp: &Warp, lane: usize, span: Span) -> (Words, bool) {
         let (offset, bytes) = (span.address as usize, span.bytes);
         let held =
             |held: &Bytes| (gather(bytes, |at, len| held.read(offset + at, len)), held.is_written(offset, bytes));
@@ -455,8 +488,7 @@ impl<'e> Reach<'_, 'e> {
         let (words, written) = self.look(warp, lane, span);
         if self.engine.check {
             if !written {
-                let note = |_: &mut Self| "nothing has written these bytes".into();
-                self.report(Kind::Uninitialized, lane, span, false, None, note);
+                self.nothing_written(lane, span);
             }
             if matches!(span.memory, Memory::Global | Memory::Shared) {
                 self.note(warp, lane, span, manner, None);
@@ -494,7 +526,7 @@ impl<'e> Reach<'_, 'e> {
         if !self.engine.check || span.memory != Memory::Shared {
             return;
         }
-        let word = &self.shared.words[(span.address / 4) as usize];
+        let word = self.shared.shadows.word((span.address / 4) as usize);
         if let Some(other) = word.unfenced(&self.shared.proxied) {
             let note = |_: &mut Self| "a thread wrote these bytes with no fence.proxy.async after".into();
             self.report(Kind::Proxy, lane, span, false, Some(other), note);
@@ -511,8 +543,7 @@ impl<'e> Reach<'_, 'e> {
                 let offset = (span.address - allocation.base) as usize;
                 if engine.check {
                     if !allocation.is_written(offset, span.bytes) {
-                        let note = |_: &mut Self| "nothing has written these bytes".into();
-                        self.report(Kind::Uninitialized, lane, span, false, None, note);
+                        self.nothing_written(lane, span);
                     }
                     self.note(warp, lane, span, Manner::Strong, Some(0));
                 }

@@ -8,7 +8,10 @@ use super::{
     warp::AsyncCopy,
 };
 use crate::{
-    memory::{Memory, shadow::Manner},
+    memory::{
+        Memory,
+        shadow::{Manner, Record},
+    },
     program::{Given, Inst, Op},
 };
 
@@ -68,7 +71,7 @@ impl Block {
     pub(super) fn wait_copies(&mut self, number: usize, active: u32, most: Option<u32>) {
         let warp = &mut self.warps[number];
         let time = warp.time();
-        let (copies, words) = (&mut warp.copies, &mut self.memory.words);
+        let (copies, shadows) = (&mut warp.copies, &mut self.memory.shadows);
         each(active, |lane| {
             let end = match most {
                 Some(most) => warp.committed[lane].saturating_sub(most),
@@ -77,8 +80,9 @@ impl Block {
             while copies[lane].front().is_some_and(|copy| copy.group < end) {
                 let Some(copy) = copies[lane].pop_front() else { break };
                 let thread = (number * 32 + lane) as u16;
-                let touched = words.iter_mut().skip(copy.offset / 4).take(copy.bytes / 4);
-                touched.for_each(|word| word.settle_at(thread, time));
+                // From now on it is a plain write of this time.
+                let how = |record| Record { manner: Manner::Weak, clock: time, ..record };
+                shadows.settle(copy.offset / 4, copy.bytes / 4, thread, how);
             }
         });
     }

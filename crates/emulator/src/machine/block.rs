@@ -10,10 +10,7 @@ use super::{
 use crate::{
     counters::{Counters, Tally},
     finding::Kind,
-    memory::{
-        bytes::Bytes,
-        shadow::{Clocks, Word},
-    },
+    memory::{bytes::Bytes, quads::Shadows, shadow::Clocks},
 };
 
 /// A block.
@@ -22,6 +19,8 @@ pub(crate) struct Block {
     pub warps: Vec<Warp>,
     pub memory: Shared,
     pub counters: Counters,
+    /// The instructions of warps before it began.
+    pub(super) begun: u64,
     /// What each instruction of the program did.
     pub profile: Vec<Tally>,
     pub(super) arrived: HashMap<u32, Arrived>,
@@ -44,7 +43,7 @@ pub(super) struct Arrived {
 pub(crate) struct Shared {
     pub bytes: Bytes,
     /// The last accesses to each word.
-    pub words: Vec<Word>,
+    pub shadows: Shadows,
     /// What was published by atomics on shared memory, by offset.
     pub published: HashMap<u64, Clocks>,
     /// What is wrong with accesses by which instructions, as far as it was reported, and how often again.
@@ -62,7 +61,8 @@ pub(crate) struct Shared {
 }
 
 impl Block {
-    pub fn new(engine: &Engine<'_>, number: u32) -> Block {
+    /// A block at the beginning of a program, in the room of one that is over: what that did is counted on in it.
+    pub fn new(engine: &Engine<'_>, number: u32, spare: Option<Block>) -> Block {
         let program = engine.program;
         let total = program.shared_bytes(engine.dynamic_shared);
         let (all, reserved) = program.all_shared_bytes(engine.dynamic_shared);
@@ -81,16 +81,25 @@ impl Block {
         };
         let threads: u32 = engine.threads.iter().product();
         let warps = threads.div_ceil(32) as usize;
-        let words = if engine.check { vec![Word::default(); (all as usize).div_ceil(4)] } else { Vec::new() };
-        let mut bytes = Bytes::new(all as usize);
+        let (mut registers, mut shadows, mut bytes, counters, profile) = match spare {
+            Some(Block { warps, memory: Shared { shadows, bytes, .. }, counters, profile, .. }) => {
+                (warps.into_iter().map(|warp| warp.registers).collect(), shadows, bytes, counters, profile)
+            }
+            None => {
+                let profile = vec![Tally::default(); program.code.len()];
+                (Vec::new(), Shadows::default(), Bytes::default(), Counters::default(), profile)
+            }
+        };
+        shadows.clear(if engine.check { (all as usize).div_ceil(4) } else { 0 });
+        bytes.clear(all as usize);
         // What CUDA keeps begins as zeros.
         (reserved as usize..all as usize).step_by(8).for_each(|at| bytes.write(at, 8, 0));
         Block {
             number,
-            warps: (0..warps).map(|warp| Warp::new(program, &place, warp, warps)).collect(),
+            warps: (0..warps).map(|warp| Warp::new(program, &place, warp, warps, registers.pop())).collect(),
             memory: Shared {
                 bytes,
-                words,
+                shadows,
                 published: HashMap::new(),
                 reported: HashMap::new(),
                 recent: 0,
@@ -99,8 +108,9 @@ impl Block {
                 boxes: Vec::new(),
                 proxied: Vec::new(),
             },
-            counters: Counters::default(),
-            profile: vec![Tally::default(); program.code.len()],
+            begun: counters.warp_instructions,
+            counters,
+            profile,
             arrived: HashMap::new(),
             events: 0,
             vain_turns: 0,

@@ -1,5 +1,7 @@
 //! Instructions that lanes of a warp execute together.
 
+use yuragi_numeric::simd::{Task, vectorize};
+
 use super::{block::Block, engine::Engine, lanes::each, matrix, warp::members};
 use crate::{
     finding::Kind,
@@ -54,23 +56,8 @@ impl Block {
                 p.iter().for_each(|&p| warp.set_predicate(p, active, if holds { u32::MAX } else { 0 }));
             }
             Op::Shuffle { kind, d, p, a, b, c, .. } => {
-                let (a, b, c) = (warp.get(*a), warp.get(*b), warp.get(*c));
-                let (mut values, mut inside): (Lanes, u32) = ([0; 32], 0);
-                for lane in 0..32_u32 {
-                    let (b, c) = (b[lane as usize] as u32 & 31, c[lane as usize] as u32);
-                    let (clamp, segment) = (c & 31, c >> 8 & 31);
-                    let last = (lane & segment) | (clamp & !segment);
-                    let first = lane & segment;
-                    let (from, ok) = match kind {
-                        Shuffle::Up => (lane.wrapping_sub(b), lane as i32 - b as i32 >= last as i32),
-                        Shuffle::Down => (lane + b, lane + b <= last),
-                        Shuffle::Butterfly => (lane ^ b, lane ^ b <= last),
-                        Shuffle::Index => (first | (b & !segment), first | (b & !segment) <= last),
-                    };
-                    let from = if ok { from & 31 } else { lane };
-                    values[lane as usize] = a[from as usize];
-                    inside |= u32::from(ok) << lane;
-                }
+                let [a, b, c] = [a, b, c].map(|slot| warp.get(*slot));
+                let (values, inside) = vectorize(Shuffled { kind: *kind, a, b, c });
                 warp.set(*d, active, &values);
                 p.iter().for_each(|&p| warp.set_predicate(p, active, inside));
             }
@@ -147,5 +134,53 @@ impl Block {
             Op::GroupProduct(_) => self.group_product(engine, number, inst, at, active),
             _ => {}
         }
+    }
+}
+
+/// What a shuffle gives: each lane's value, and a bit for each whose source lay in its segment.
+struct Shuffled<'a> {
+    kind: Shuffle,
+    a: &'a Lanes,
+    b: &'a Lanes,
+    c: &'a Lanes,
+}
+
+impl Task for Shuffled<'_> {
+    type Output = (Lanes, u32);
+
+    #[inline(always)]
+    fn run(self) -> (Lanes, u32) {
+        match self.kind {
+            // Here the last lane is the first.
+            Shuffle::Up => self.from(|lane, b, _, last| (lane.wrapping_sub(b), lane as i32 - b as i32 >= last as i32)),
+            Shuffle::Down => self.from(|lane, b, _, last| (lane + b, lane + b <= last)),
+            Shuffle::Butterfly => self.from(|lane, b, _, last| (lane ^ b, lane ^ b <= last)),
+            Shuffle::Index => self.from(|lane, b, segment, last| {
+                let from = lane & segment | b & !segment;
+                (from, from <= last)
+            }),
+        }
+    }
+}
+
+impl Shuffled<'_> {
+    /// By a function of the lane, its operand, the bits of its segment and the last lane of that: the lane that it reads,
+    /// and whether it may.
+    #[inline(always)]
+    fn from(&self, f: impl Fn(u32, u32, u32, u32) -> (u32, bool)) -> (Lanes, u32) {
+        let (mut sources, mut inside) = ([0_u32; 32], 0_u32);
+        for (lane, source) in sources.iter_mut().enumerate() {
+            let (b, c) = (self.b[lane] as u32 & 31, self.c[lane] as u32);
+            let (clamp, segment) = (c & 31, c >> 8 & 31);
+            let own = lane as u32;
+            let (from, legal) = f(own, b, segment, own & segment | clamp & !segment);
+            *source = if legal { from } else { own };
+            inside |= u32::from(legal) << lane;
+        }
+        let mut values = [0; 32];
+        for lane in 0..32 {
+            values[lane] = self.a[sources[lane] as usize & 31];
+        }
+        (values, inside)
     }
 }

@@ -133,11 +133,12 @@ impl<'a> Engine<'a> {
     /// A thread at an instruction.
     pub fn site(&self, at: usize, block: u32, thread: u32) -> Site {
         let [x, y, _] = self.threads;
-        let (instruction, line) = match self.program.code.get(at) {
-            Some(inst) => (inst.text.to_string(), inst.line),
-            None => (String::new(), 0),
+        let (instruction, line, source) = match self.program.code.get(at) {
+            Some(inst) => (inst.text.to_string(), inst.line, inst.source.as_deref().map(str::to_owned)),
+            None => (String::new(), 0, None),
         };
-        Site { instruction, line, block: self.block_place(block), thread: [thread % x, thread / x % y, thread / x / y] }
+        let thread = [thread % x, thread / x % y, thread / x / y];
+        Site { instruction, line, source, block: self.block_place(block), thread }
     }
 
     /// Notes what is wrong, once for each kind and instruction.

@@ -112,8 +112,8 @@ impl Block {
                         }
                         self.memory.ranges -= phase.ready.len();
                         for (begin, bytes, thread) in phase.ready.drain(..) {
-                            let words = self.memory.words.iter_mut().skip(begin / 4).take(bytes / 4);
-                            words.for_each(|word| word.settle(thread));
+                            let how = |record| Record { manner: Manner::Bulk, ..record };
+                            self.memory.shadows.settle(begin / 4, bytes / 4, thread, how);
                         }
                     }
                 }

@@ -1,8 +1,14 @@
 //! Matrix products of a warp: which lane holds which element, and the product itself.
 
+use yuragi_numeric::simd::{Task, vectorize};
+
 use super::warp::Warp;
 use crate::{
-    arithmetic::{Rounding, bits_f32, from_f8, tensor_core, to_f16},
+    arithmetic::{
+        Rounding, bits_f32, from_f8, half_from_f32, half_to_f32, odd_f32,
+        tensor_core::{self, Columns, Numbers, Row},
+        to_f16,
+    },
     program::{Element, Lanes, MatrixProduct, Slot},
 };
 
@@ -10,16 +16,6 @@ use crate::{
 const ROWS: usize = 16;
 const COLUMNS: usize = 8;
 const DEPTH: usize = 32;
-
-/// A number in half precision, without a branch for subnormal ones.
-#[inline(always)]
-fn half_to_f32(bits: u16) -> f32 {
-    let (magnitude, sign) = (u32::from(bits & 0x7fff) << 13, u32::from(bits & 0x8000) << 16);
-    let endless = if magnitude >= 0x0f80_0000 { 0x7f80_0000 | magnitude } else { 0 };
-    // 2^112 moves the exponent to where single precision has it.
-    let scaled = (f32::from_bits(magnitude) * f32::from_bits(0x7780_0000)).to_bits();
-    f32::from_bits(if endless == 0 { scaled } else { endless } | sign)
-}
 
 /// One element of a register.
 #[inline(always)]
@@ -52,7 +48,11 @@ fn spread(warp: &Warp, slots: &[Slot], of: Element, mut put: impl FnMut(usize, u
         for (number, &slot) in slots.iter().enumerate() {
             let registers = warp.get(slot);
             for i in 0..PER {
-                put(number, i, &std::array::from_fn(|lane| read(registers[lane], i)));
+                let mut elements = [0.0; 32];
+                for lane in 0..32 {
+                    elements[lane] = read(registers[lane], i);
+                }
+                put(number, i, &elements);
             }
         }
     }
@@ -82,6 +82,30 @@ fn per(of: Element) -> usize {
 /// register's number give; its sums are those of rows `group`, `group + 8` and columns `2·place`,
 /// `2·place + 1` (PTX ISA, matrix fragments of `mma`).
 pub(crate) fn multiply(warp: &mut Warp, product: &MatrixProduct, active: u32) {
+    vectorize(Multiply { warp, product, active });
+}
+
+struct Multiply<'a> {
+    warp: &'a mut Warp,
+    product: &'a MatrixProduct,
+    active: u32,
+}
+
+impl Task for Multiply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Multiply { warp, product, active } = self;
+        match least_power(product.a_of) {
+            Some(least) => multiply_as_tensor_cores(warp, product, active, least),
+            None => multiply_exactly(warp, product, active),
+        }
+    }
+}
+
+/// Of formats whose sums are exact, or known to be no better than exact ones that are rounded once.
+fn multiply_exactly(warp: &mut Warp, product: &MatrixProduct, active: u32) {
     let MatrixProduct { m, k, a_of, b_of, half_sum, saturate, .. } = *product;
     // A row by row, B by depth.
     let (mut a, mut b) = ([[0.0; DEPTH]; ROWS], [[0.0; COLUMNS]; DEPTH]);
@@ -99,9 +123,6 @@ pub(crate) fn multiply(warp: &mut Warp, product: &MatrixProduct, active: u32) {
             row.iter_mut().zip(elements[place..].iter().step_by(4)).for_each(|(to, x)| *to = *x);
         }
     });
-    if let Some(least) = least_power(a_of) {
-        return multiply_as_tensor_cores(warp, product, active, &a, &b, least);
-    }
     let mut sums = [[0.0; COLUMNS]; ROWS];
     if a_of != Element::F64 {
         for (a, to) in a.iter().zip(&mut sums).take(m) {
@@ -149,68 +170,125 @@ pub(super) const LEAST_HALF: f64 = 1.0 / (1_u64 << 14) as f64;
 pub(super) const LEAST_SINGLE: f64 = f32::MIN_POSITIVE as f64;
 
 /// The sums of 16-bit formats and tf32, bit for bit as hardware forms them.
-fn multiply_as_tensor_cores(
-    warp: &mut Warp,
-    product: &MatrixProduct,
-    active: u32,
-    a: &[[f64; DEPTH]; ROWS],
-    b: &[[f64; COLUMNS]; DEPTH],
-    least: f64,
-) {
-    let (k, half_sum) = (product.k, product.half_sum);
-    let mut c = [[0.0; COLUMNS]; ROWS];
-    each_sum(product, |number, place, row, column| {
-        let register = warp.get(product.c[number])[place];
-        match half_sum {
-            true => (0..2).for_each(|i| c[row][column + i] = half_to_f32((register >> (16 * i)) as u16).into()),
-            false => c[row][column] = f32::from_bits(register as u32).into(),
+#[inline(always)]
+fn multiply_as_tensor_cores(warp: &mut Warp, product: &MatrixProduct, active: u32, least: f64) {
+    let (m, k, half_sum) = (product.m, product.k, product.half_sum);
+    // Of each register, of each element in it, those of all lanes; B has half as many as A of 16 rows.
+    let (per, halves) = (per(product.a_of), m / 8);
+    let (mut a, mut b) = ([[Numbers::<32>::default(); 2]; 4], [[Numbers::<32>::default(); 2]; 2]);
+    spread(warp, &product.a, product.a_of, |number, i, all| a[number % 4][i % 2] = Numbers::new(*all, least));
+    spread(warp, &product.b, product.b_of, |number, i, all| b[number % 2][i % 2] = Numbers::new(*all, least));
+    // A register of C holds two columns of a row in half precision, or one; its lanes four columns of eight rows.
+    let mut c = [[0.0_f64; COLUMNS]; ROWS];
+    for (number, &slot) in product.c.iter().enumerate() {
+        let (first, second) = if half_sum { (8 * number, 0) } else { (8 * (number / 2), number % 2) };
+        let register = warp.get(slot);
+        for lane in 0..32 {
+            let to = &mut c[(first + lane / 4) % ROWS];
+            let column = 2 * (lane % 4);
+            if half_sum {
+                to[column] = half_to_f32(register[lane] as u16).into();
+                to[column + 1] = half_to_f32((register[lane] >> 16) as u16).into();
+            } else {
+                to[column + second] = f32::from_bits(register[lane] as u32).into();
+            }
         }
-    });
+    }
     let c_least = if half_sum { LEAST_HALF } else { LEAST_SINGLE };
-    let all = a.as_flattened().iter().chain(b.as_flattened()).chain(c.as_flattened());
-    let finite = all.fold(true, |finite, x| finite & x.is_finite());
-    let b: [tensor_core::Columns; DEPTH] = std::array::from_fn(|depth| tensor_core::columns(b[depth], least));
-    for (a, c) in a.iter().zip(&mut c) {
-        let a: [(f64, f64); DEPTH] = std::array::from_fn(|i| (a[i], tensor_core::power(a[i], least)));
-        let before = tensor_core::columns(*c, c_least);
-        *c = match finite {
-            true => tensor_core::sums(&a[..k], &b[..k], &before),
-            false => tensor_core::any_sums(&a[..k], &b[..k], &before),
+    let mut finite = true;
+    for number in 0..4 {
+        for i in 0..2 {
+            finite &= a[number][i].is_finite();
+            finite &= number >= 2 || b[number % 2][i].is_finite();
+        }
+    }
+    for row in &c {
+        for x in row {
+            finite &= x.is_finite();
+        }
+    }
+    // Depths in the order of registers, elements and lanes: any will do for both factors.
+    let mut columns = [Columns::default(); tensor_core::DEPTH];
+    for depth in 0..k.min(tensor_core::DEPTH) {
+        let b = &b[depth / 4 / per % 2][depth / 4 % per];
+        columns[depth] = Numbers::picked(b, |column| 4 * column + depth % 4);
+    }
+    let columns = &columns[..k.min(tensor_core::DEPTH)];
+    // Two rows at once, of as many bits each as their registers have.
+    let mut bits = [[0_u64; COLUMNS]; ROWS];
+    for first in (0..m.min(ROWS)).step_by(2) {
+        let (mut rows, mut before) = ([Row::default(); 2], [Columns::default(); 2]);
+        for i in 0..2 {
+            let number = first + i;
+            for part in 0..k / 4 {
+                let a = &a[(halves * (part / per) + number / 8) % 4][part % per];
+                rows[i].put(4 * part % tensor_core::DEPTH, a, 4 * (number % 8));
+            }
+            before[i] = Numbers::new(c[number], c_least);
+        }
+        let sums = match finite {
+            true => tensor_core::sums(&rows, columns, &before),
+            false => tensor_core::any_sums(&rows, columns, &before),
         };
+        for i in 0..2 {
+            for column in 0..COLUMNS {
+                let sum = sums[i][column];
+                bits[first + i][column] = match half_sum {
+                    true => half_from_f32(odd_f32(sum)).into(),
+                    false => tensor_core::to_f32(sum).into(),
+                };
+            }
+        }
     }
     put_sums(warp, product, active, |_, row, column| match half_sum {
-        true => (0..2).map(|i| u64::from(to_f16(c[row][column + i], Rounding::Nearest)) << (16 * i)).sum(),
-        false => tensor_core::to_f32(c[row][column]).into(),
+        true => bits[row][column] | bits[row][column + 1] << 16,
+        false => bits[row][column],
     });
 }
 
 /// Adds the products of rows of A and columns of B, of this depth and least power, to sums of another; rows lie one
 /// behind the other, of B those of each depth.
-pub(super) fn add_as_tensor_cores(sums: &mut [f64], a: &[f64], b: &[f64], (k, least): (usize, f64), sums_least: f64) {
-    let n = b.len() / k;
-    let finite = a.iter().chain(b).chain(&*sums).fold(true, |finite, x| finite & x.is_finite());
-    let a: Vec<(f64, f64)> = a.iter().map(|&a| (a, tensor_core::power(a, least))).collect();
-    let mut columns = vec![tensor_core::Columns::default(); k];
-    for first in (0..n).step_by(tensor_core::TOGETHER) {
-        for (columns, b) in columns.iter_mut().zip(b.chunks_exact(n)) {
-            *columns = tensor_core::columns(std::array::from_fn(|i| b[first + i]), least);
-        }
-        for (a, sums) in a.chunks_exact(k).zip(sums.chunks_exact_mut(n)) {
-            let before = tensor_core::columns(std::array::from_fn(|i| sums[first + i]), sums_least);
-            let after = match finite {
-                true => tensor_core::sums(a, &columns, &before),
-                false => tensor_core::any_sums(a, &columns, &before),
-            };
-            sums[first..][..tensor_core::TOGETHER].copy_from_slice(&after);
-        }
-    }
+pub(super) struct AddProducts<'a> {
+    pub sums: &'a mut [f64],
+    pub a: &'a [f64],
+    pub b: &'a [f64],
+    pub depth: usize,
+    /// The least powers of two of the factors' format and of the sums'.
+    pub least: f64,
+    pub sums_least: f64,
 }
 
-/// Calls a function with each register of C, each lane, and the row and the (first) column of its sum.
-fn each_sum(product: &MatrixProduct, mut f: impl FnMut(usize, usize, usize, usize)) {
-    for number in 0..product.c.len() {
-        let (half, second) = if product.half_sum { (number, 0) } else { (number / 2, number % 2) };
-        (0..32).for_each(|lane| f(number, lane, lane / 4 + 8 * half, 2 * (lane % 4) + second));
+impl Task for AddProducts<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let AddProducts { sums, a, b, depth: k, least, sums_least } = self;
+        let n = b.len() / k;
+        let finite = a.iter().chain(b).chain(&*sums).fold(true, |finite, x| finite & x.is_finite());
+        let mut columns = [Columns::default(); tensor_core::DEPTH];
+        let columns = &mut columns[..k.min(tensor_core::DEPTH)];
+        for first in (0..n).step_by(tensor_core::TOGETHER) {
+            for (columns, b) in columns.iter_mut().zip(b.chunks_exact(n)) {
+                *columns = Numbers::new(std::array::from_fn(|i| b[first + i]), least);
+            }
+            for (a, sums) in a.chunks(2 * k).zip(sums.chunks_mut(2 * n)) {
+                let (mut rows, mut before) = ([Row::default(); 2], [Columns::default(); 2]);
+                for (i, (a, sums)) in a.chunks(k).zip(sums.chunks(n)).enumerate() {
+                    let (mut values, mut earlier) = ([0.0; tensor_core::DEPTH], [0.0; tensor_core::TOGETHER]);
+                    values[..columns.len()].copy_from_slice(&a[..columns.len()]);
+                    earlier.copy_from_slice(&sums[first..][..tensor_core::TOGETHER]);
+                    (rows[i], before[i]) = (Numbers::new(values, least), Numbers::new(earlier, sums_least));
+                }
+                let after = match finite {
+                    true => tensor_core::sums(&rows, columns, &before),
+                    false => tensor_core::any_sums(&rows, columns, &before),
+                };
+                for (sums, after) in sums.chunks_mut(n).zip(&after) {
+                    sums[first..][..tensor_core::TOGETHER].copy_from_slice(after);
+                }
+            }
+        }
     }
 }
 
@@ -220,20 +298,10 @@ fn put_sums(warp: &mut Warp, product: &MatrixProduct, active: u32, f: impl Fn(u6
     for (number, (&from, &to)) in product.c.iter().zip(&product.d).enumerate() {
         let c = *warp.get(from);
         let (half, second) = if product.half_sum { (number, 0) } else { (number / 2, number % 2) };
-        let values: Lanes = std::array::from_fn(|lane| f(c[lane], lane / 4 + 8 * half, 2 * (lane % 4) + second));
-        warp.set(to, active, &values);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_half_number_is_read_as_it_is() {
-        for bits in 0..=u16::MAX {
-            let (want, got) = (half::f16::from_bits(bits).to_f32(), half_to_f32(bits));
-            assert!(want.to_bits() == got.to_bits() || want.is_nan() && got.is_nan(), "{bits:#x}");
+        let mut values: Lanes = [0; 32];
+        for lane in 0..32 {
+            values[lane] = f(c[lane], lane / 4 + 8 * half, 2 * (lane % 4) + second);
         }
+        warp.set(to, active, &values);
     }
 }

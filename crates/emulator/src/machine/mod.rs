@@ -9,6 +9,7 @@ mod engine;
 mod flow;
 mod heap;
 mod hopper;
+mod in_order;
 mod lanes;
 mod matrix;
 mod phase;

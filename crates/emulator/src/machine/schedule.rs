@@ -7,6 +7,7 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread,
+    time::Duration,
 };
 
 use super::{
@@ -28,6 +29,10 @@ const COOPERATIVE_SLICE: u64 = 1 << 13;
 /// Instructions of warps after which a launch is worth a second thread of the host.
 const WORTH_A_THREAD: u64 = 1 << 14;
 
+/// How often a thread looks for a block in vain before it sleeps, and how long.
+const MOST_VAIN: u32 = 64;
+const PAUSE: Duration = Duration::from_micros(50);
+
 /// The most bytes that blocks which run by turns take, where one does not take more.
 const MOST_RESIDENT_BYTES: u64 = 2 << 30;
 
@@ -47,8 +52,7 @@ impl Sums {
         self.profile.iter_mut().zip(profile).for_each(|(sum, one)| sum.add(one));
     }
 
-    fn add_block(&mut self, engine: &Engine<'_>, block: &Block) {
-        engine.count_again(&block.memory.reported);
+    fn add_block(&mut self, block: &Block) {
         self.add(&block.counters, &block.profile);
     }
 
@@ -86,6 +90,8 @@ impl Engine<'_> {
         let slice = if self.workspace == 0 { SLICE } else { COOPERATIVE_SLICE };
         let work = |alone: bool| {
             let mut sums = Sums::default();
+            // Of a block that is over its room is used again.
+            let (mut spare, mut vain) = (None, 0_u32);
             loop {
                 let is_over = self.stopped.load(Relaxed) || finished.load(Relaxed) == count;
                 if is_over || alone && self.instructions.load(Relaxed) > WORTH_A_THREAD {
@@ -96,21 +102,29 @@ impl Engine<'_> {
                 let may_begin = begun < count && begun - finished.load(Relaxed).min(begun) < resident;
                 let fresh = may_begin.then(|| next.fetch_add(1, Relaxed)).filter(|&number| number < count);
                 let block = match fresh {
-                    Some(number) => Some(Block::new(&self, number as u32)),
+                    Some(number) => Some(Block::new(&self, number as u32, spare.take())),
                     None => lock(&paused).pop_front(),
                 };
                 let Some(mut block) = block else {
-                    thread::yield_now();
+                    vain += 1;
+                    if vain < MOST_VAIN {
+                        thread::yield_now()
+                    } else {
+                        thread::sleep(PAUSE)
+                    }
                     continue;
                 };
+                vain = 0;
                 match block.run(&self, slice) {
                     Progress::Done => {
-                        sums.add_block(&self, &block);
+                        self.count_again(&block.memory.reported);
+                        spare.replace(block).iter().for_each(|block| sums.add_block(block));
                         finished.fetch_add(1, Relaxed);
                     }
                     Progress::Paused => lock(&paused).push_back(block),
                 }
             }
+            spare.iter().for_each(|block| sums.add_block(block));
             lock(&total).add(&sums.counters, &sums.profile);
         };
         // A small launch is over before other threads would have begun.
@@ -122,13 +136,19 @@ impl Engine<'_> {
             });
         }
         for block in lock(&paused).iter() {
-            lock(&total).add_block(&self, block);
+            self.count_again(&block.memory.reported);
+            lock(&total).add_block(block);
         }
         let mut findings = lock(&self.findings).list.split_off(0);
         findings.sort_by_key(|f| (f.at.line, f.kind));
         let Sums { counters, profile } = std::mem::take(&mut *lock(&total)).complete(&self.program.code);
         let executed = self.program.code.iter().zip(profile).filter(|(_, tally)| tally.issued > 0);
-        let line = |(inst, tally): (&Inst, Tally)| Line { line: inst.line, instruction: inst.text.clone(), tally };
+        let line = |(inst, tally): (&Inst, Tally)| Line {
+            line: inst.line,
+            source: inst.source.clone(),
+            instruction: inst.text.clone(),
+            tally,
+        };
         let mut lines: Vec<Line> = executed.map(line).collect();
         lines.sort_by_key(|line| line.line);
         let conflict = |line: &Line| {

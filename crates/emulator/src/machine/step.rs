@@ -36,39 +36,11 @@ impl Block {
         if active == 0 {
             return Flow::Next;
         }
+        if warp.compute(&inst.op, active) {
+            return Flow::Next;
+        }
         let turn = Turn { number, group, inst, at, lanes, active };
         match &inst.op {
-            Op::Map { f, d, a } => warp.map(f, *d, a, active),
-            Op::Compare { f, a, b, p, q, upper, combine } => {
-                let holds = f(warp.get(*a), warp.get(*b));
-                let other = upper.as_ref().map_or(!holds, |upper| upper(warp.get(*a), warp.get(*b)));
-                let (yes, no) = match combine {
-                    Some(c) => {
-                        let with = warp.predicate(c.with, c.negated);
-                        ((c.f)(holds, with), (c.f)(other, with))
-                    }
-                    None => (holds, other),
-                };
-                p.iter().for_each(|&p| warp.set_predicate(p, active, yes));
-                q.iter().for_each(|&q| warp.set_predicate(q, active, no));
-            }
-            Op::Set { f, a, b, d, yes, combine } => {
-                let holds = f(warp.get(*a), warp.get(*b));
-                let holds = combine.map_or(holds, |c| (c.f)(holds, warp.predicate(c.with, c.negated)));
-                let values = std::array::from_fn(|lane| if holds >> lane & 1 == 1 { *yes } else { 0 });
-                warp.set(*d, active, &values);
-            }
-            Op::Select { d, a, b, p, negated } => {
-                let p = warp.predicate(*p, *negated);
-                let (a, b) = (warp.get(*a), warp.get(*b));
-                let values = std::array::from_fn(|lane| if p >> lane & 1 == 1 { a[lane] } else { b[lane] });
-                warp.set(*d, active, &values);
-            }
-            Op::Predicate { f, p, a, b } => {
-                let value = f(warp.predicates[*a as usize], warp.predicates[*b as usize]);
-                warp.set_predicate(*p, active, value);
-            }
-            Op::PredicateFill { p, value } => warp.set_predicate(*p, active, if *value { u32::MAX } else { 0 }),
             Op::Carry { d, a, b, subtract, take, keep, bits } => {
                 let (a, b, mut values, mut flags) = (warp.get(*a), warp.get(*b), [0; 32], 0);
                 for lane in 0..32 {
@@ -123,7 +95,7 @@ impl Block {
             }
             Op::Clock { d, bits } => {
                 self.events += 1;
-                let now = counters.warp_instructions;
+                let now = counters.warp_instructions - self.begun;
                 let value = match bits {
                     0 => now >> 32,
                     32 => now & 0xffff_ffff,
@@ -201,7 +173,13 @@ impl Block {
             Op::Print { arguments, result } => self.print(engine, number, active, *arguments, *result),
             Op::Allocate { bytes, result } => self.allocate(engine, number, active, *bytes, *result),
             Op::Free { address } => self.free(engine, number, active, at, *address),
-            Op::Nothing => {}
+            Op::Map { .. }
+            | Op::Compare { .. }
+            | Op::Set { .. }
+            | Op::Select { .. }
+            | Op::Predicate { .. }
+            | Op::PredicateFill { .. }
+            | Op::Nothing => {}
             Op::Barrier { .. } => return self.barrier(engine, turn),
             Op::WarpBarrier { .. }
             | Op::Vote { .. }

@@ -10,53 +10,84 @@ use super::{
     warp::Warp,
 };
 use crate::{
-    finding::Kind,
     memory::{
         Memory,
         bytes::Bytes,
         global::Allocation,
-        shadow::{Manner, Page, Record, Shadow, Word},
+        pages::{PAGE, Page},
+        quads::Shadows,
+        shadow::{Manner, Record, Word},
     },
     program::{Extend, Slot},
 };
 
 /// The memory that all lanes of an access lie in.
-enum Ground<'e> {
+pub(super) enum Ground<'e> {
     Global(&'e Allocation),
     Shared,
 }
 
 /// A page of shadow words in hand.
-type Held<'e> = Option<(usize, MutexGuard<'e, Page>)>;
+pub(super) type Held<'e> = Option<(usize, MutexGuard<'e, Page>)>;
 
-/// Some words' shadows: of shared memory, or of an allocation, whose page is kept in hand for the next ones.
-#[inline(always)]
-fn shadows<'a, 'e>(
-    ground: &Ground<'e>,
-    shared: &'a mut [Word],
-    held: &'a mut Held<'e>,
-    launch: u64,
-    (first, count): (usize, usize),
-) -> &'a mut [Word] {
-    match *ground {
-        Ground::Shared => &mut shared[first..][..count],
-        Ground::Global(allocation) => {
-            let number = Shadow::page_of(first);
-            if held.as_ref().is_none_or(|(page, _)| *page != number) {
+impl<'e> Ground<'e> {
+    /// The shadows of some words, and the first one's place in them: those of shared memory, or of an allocation's page,
+    /// which is kept in hand for the next ones.
+    #[inline(always)]
+    pub(super) fn shadows<'a>(
+        &self,
+        shared: &'a mut Shadows,
+        held: &'a mut Held<'e>,
+        launch: u64,
+        first: usize,
+    ) -> (&'a mut Shadows, usize) {
+        match *self {
+            Ground::Shared => (shared, first),
+            Ground::Global(allocation) => {
+                let number = first / PAGE;
                 // One is given back before another is taken: two warps never wait for each other's.
-                *held = None;
-                *held = Some((number, allocation.shadow.page(first, launch)));
-            }
-            match held {
-                Some((_, page)) => page.words(first, count),
-                None => &mut [],
+                let mut page = held.take().filter(|(page, _)| *page == number);
+                let (_, page) = held.insert(match page.take() {
+                    Some(page) => page,
+                    None => (number, allocation.shadow.page(first, launch)),
+                });
+                (&mut page.shadows, first % PAGE)
             }
         }
+    }
+
+    /// What lies in a sector, and whether all of it was written.
+    #[inline(always)]
+    pub(super) fn sector(&self, shared: &Bytes, offset: usize) -> ([u32; 8], bool) {
+        match self {
+            Ground::Global(allocation) => allocation.sector(offset),
+            Ground::Shared => shared.sector(offset),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn put_sector(&self, shared: &mut Bytes, offset: usize, words: &[u32; 8]) {
+        match self {
+            Ground::Global(allocation) => allocation.put_sector(offset, words),
+            Ground::Shared => shared.put_sector(offset, words),
+        }
+    }
+
+    #[inline(always)]
+    fn words<'a>(
+        &self,
+        shared: &'a mut Shadows,
+        held: &'a mut Held<'e>,
+        launch: u64,
+        (first, count): (usize, usize),
+    ) -> &'a mut [Word] {
+        let (shadows, first) = self.shadows(shared, held, launch, first);
+        shadows.words(first, count)
     }
 }
 
 #[inline(always)]
-fn look(ground: &Ground<'_>, shared: &Bytes, offset: usize, bytes: usize) -> (Words, bool) {
+pub(super) fn look(ground: &Ground<'_>, shared: &Bytes, offset: usize, bytes: usize) -> (Words, bool) {
     match ground {
         Ground::Global(a) => (gather(bytes, |at, len| a.read(offset + at, len)), a.is_written(offset, bytes)),
         Ground::Shared => (gather(bytes, |at, len| shared.read(offset + at, len)), shared.is_written(offset, bytes)),
@@ -77,10 +108,22 @@ impl<'e> Reach<'_, 'e> {
         if !alike || low_bits & (first.bytes as u64 - 1) != 0 {
             return None;
         }
-        match first.memory {
-            Memory::Shared => self.shared.bytes.holds(low, usize::try_from(len).ok()?).then_some((Ground::Shared, 0)),
+        self.ground_of(first.memory, low, len, write)
+    }
+
+    /// What a range of bytes lies in, and at which address that begins.
+    pub(super) fn ground_of(
+        &mut self,
+        memory: Memory,
+        address: u64,
+        len: u64,
+        write: bool,
+    ) -> Option<(Ground<'e>, u64)> {
+        let bytes = usize::try_from(len).ok()?;
+        match memory {
+            Memory::Shared => self.shared.bytes.holds(address, bytes).then_some((Ground::Shared, 0)),
             Memory::Global => {
-                let place = self.allocation(Span { address: low, bytes: usize::try_from(len).ok()?, ..first })?;
+                let place = self.allocation(Span { memory, address, bytes })?;
                 let engine = self.engine;
                 let allocation = &*engine.allocations[place];
                 let plain = allocation.heap.is_none() && !(write && allocation.constant);
@@ -103,10 +146,9 @@ impl<'e> Reach<'_, 'e> {
         let (check, launch) = (self.engine.check, self.engine.launch);
         let record = self.record(warp, 0, spans[0], Manner::Weak);
         let (whole, bytes) = (spans[0].bytes, spans[0].bytes / d.len());
-        let (unused, kept) = (64 - 8 * bytes as u32, u64::MAX >> (64 - extend.to));
         let (mut held, mut unwritten, mut races) = (None, 0_u32, Vec::new());
         let Warp { registers, clocks, .. } = warp;
-        let Shared { bytes: near, words, .. } = &mut *self.shared;
+        let Shared { bytes: near, shadows, .. } = &mut *self.shared;
         each(active, |lane| {
             let offset = (spans[lane].address - base) as usize;
             let (found, written) = look(&ground, near, offset, whole);
@@ -114,25 +156,19 @@ impl<'e> Reach<'_, 'e> {
                 unwritten |= u32::from(!written) << lane;
                 let now = record.of_lane(lane, offset, whole);
                 let mut race = None;
-                for word in shadows(&ground, words, &mut held, launch, (offset / 4, whole.div_ceil(4))) {
+                for word in ground.words(shadows, &mut held, launch, (offset / 4, whole.div_ceil(4))) {
                     race = race.or(word.read(now, clocks));
                 }
                 races.extend(race.map(|other| (lane, other)));
             }
             for (i, slot) in d.iter().enumerate() {
-                let value = element(&found, i, bytes) << unused;
-                let value = if extend.signed { (value as i64 >> unused) as u64 } else { value >> unused };
                 if let Some(slot) = slot {
-                    registers[*slot as usize][lane] = value & kept;
+                    registers[*slot as usize][lane] = extend.of(element(&found, i, bytes), bytes);
                 }
             }
         });
         drop(held);
-        each(unwritten, |lane| {
-            self.report(Kind::Uninitialized, lane, spans[lane], false, None, |_| {
-                "nothing has written these bytes".into()
-            });
-        });
+        each(unwritten, |lane| self.nothing_written(lane, spans[lane]));
         self.collide(spans, &races, false);
         true
     }
@@ -152,7 +188,7 @@ impl<'e> Reach<'_, 'e> {
         let (whole, bytes) = (spans[0].bytes, spans[0].bytes / a.len());
         let (mut held, mut races) = (None, Vec::new());
         let known = warp.fenced.as_ref();
-        let Shared { bytes: near, words: shadow, .. } = &mut *self.shared;
+        let Shared { bytes: near, shadows, .. } = &mut *self.shared;
         each(active, |lane| {
             let offset = (spans[lane].address - base) as usize;
             let mut words = [0; 4];
@@ -165,8 +201,8 @@ impl<'e> Reach<'_, 'e> {
                 let (old, written) = look(&ground, near, offset, whole);
                 let now = record.of_lane(lane, offset, whole);
                 let mut race = None;
-                let shadows = shadows(&ground, shadow, &mut held, launch, (offset / 4, whole.div_ceil(4)));
-                for (i, word) in shadows.iter_mut().enumerate() {
+                let touched = ground.words(shadows, &mut held, launch, (offset / 4, whole.div_ceil(4)));
+                for (i, word) in touched.iter_mut().enumerate() {
                     let same = written && ((old[i / 2] ^ words[i / 2]) >> (32 * (i % 2))) as u32 == 0;
                     race = race.or(word.write(now, same, &warp.clocks, known));
                 }
@@ -184,7 +220,7 @@ impl<'e> Reach<'_, 'e> {
         true
     }
 
-    fn collide(&mut self, spans: &[Span; 32], races: &[(usize, Record)], write: bool) {
+    pub(super) fn collide(&mut self, spans: &[Span; 32], races: &[(usize, Record)], write: bool) {
         for &(lane, other) in races {
             self.collision(lane, spans[lane], other, write);
         }

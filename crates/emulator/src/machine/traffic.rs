@@ -37,7 +37,7 @@ impl Reach<'_, '_> {
     }
 
     /// Counts an access to bytes in a row by all lanes, from that of the first on.
-    fn count_row(&mut self, first: &Span, write: bool) {
+    pub(super) fn count_row(&mut self, first: &Span, write: bool) {
         let bytes = 32 * first.bytes as u64;
         match first.memory {
             Memory::Global => {
@@ -60,6 +60,27 @@ impl Reach<'_, '_> {
             }
             Memory::Local => self.counters.local_bytes += bytes,
             Memory::Param => {}
+        }
+    }
+
+    /// Counts a read of the same bytes by all lanes.
+    pub(super) fn count_same(&mut self, span: &Span) {
+        let bytes = 32 * span.bytes as u64;
+        match span.memory {
+            Memory::Global => {
+                self.count_sectors(&[span.address / 32], bytes);
+                self.counters.global_read += bytes;
+            }
+            Memory::Shared => {
+                let passes = (span.bytes as u64 / 4).max(1);
+                self.tally.passes += passes;
+                self.tally.least_passes += passes;
+                self.counters.shared_requests += 1;
+                self.counters.shared_passes += passes;
+                self.counters.shared_least_passes += passes;
+                self.counters.shared_bytes += bytes;
+            }
+            Memory::Local | Memory::Param => {}
         }
     }
 
@@ -120,14 +141,20 @@ fn sectors(spans: &[Span; 32], active: u32) -> ([u64; 64], usize) {
             }
         }
     });
-    found[..count].sort_unstable();
-    let mut distinct = 0;
-    for i in 0..count {
-        if distinct == 0 || found[distinct - 1] != found[i] {
-            (found[distinct], distinct) = (found[i], distinct + 1);
+    let distinct = distinct(&mut found[..count]);
+    (found, distinct)
+}
+
+/// Puts the different ones of some numbers first, in their order; gives how many they are.
+pub(super) fn distinct(numbers: &mut [u64]) -> usize {
+    numbers.sort_unstable();
+    let mut count = 0;
+    for i in 0..numbers.len() {
+        if count == 0 || numbers[count - 1] != numbers[i] {
+            (numbers[count], count) = (numbers[i], count + 1);
         }
     }
-    (found, distinct)
+    count
 }
 
 /// Passes over the 32 banks of 4 bytes, and the least possible. Lanes of 8 and 16 bytes go in halves
@@ -139,6 +166,17 @@ fn passes(spans: &[Span; 32], active: u32) -> (u64, u64) {
     for begin in (0..32).step_by(together) {
         let lanes = active & (u32::MAX >> (32 - together)) << begin;
         if lanes == 0 {
+            continue;
+        }
+        // Where no two lanes meet in a bank one pass does.
+        let (mut banks, mut bits) = (0_u32, 0);
+        each(lanes, |lane| {
+            banks |= 1 << (spans[lane].address >> bytes.trailing_zeros() & (together as u64 - 1));
+            bits |= spans[lane].address;
+        });
+        let aligned = bytes == 4 || bytes.is_power_of_two() && bits & (bytes as u64 - 1) == 0;
+        if aligned && banks.count_ones() == lanes.count_ones() {
+            (passes, least) = (passes + 1, least + 1);
             continue;
         }
         // The first word of each bank, and the others of all banks together.

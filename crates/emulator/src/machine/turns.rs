@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     finding::Kind,
-    program::{MBarrier, Op},
+    program::{Inst, MBarrier, Op},
 };
 
 /// Whether a block is over.
@@ -74,6 +74,13 @@ impl Block {
             let alone = self.warps[number].groups.len() == 1;
             let (mut at, lanes) = (group.at, group.lanes);
             loop {
+                let before = at;
+                at = self.compute(&program.code, number, lanes, at, meeting.min(at + (most - done) as usize));
+                done += (at - before) as u64;
+                if at >= meeting || done >= most {
+                    self.warps[number].groups[chosen].at = at;
+                    break;
+                }
                 let Some(inst) = program.code.get(at) else {
                     self.problem(engine, Kind::Jump, number, lanes, at, "outside of the program".into());
                     engine.stop();
@@ -128,6 +135,31 @@ impl Block {
             engine.stop();
         }
         done
+    }
+
+    /// Executes instructions that touch nothing but registers, from one on and before another one; gives the next.
+    fn compute(&mut self, code: &[Inst], number: usize, lanes: u32, begin: usize, end: usize) -> usize {
+        let (warp, tallies) = (&mut self.warps[number], &mut self.profile);
+        let all = u64::from(lanes.count_ones());
+        let mut at = begin;
+        while at < end {
+            let Some(inst) = code.get(at) else { break };
+            let (active, count) = match inst.guard {
+                None => (lanes, all),
+                Some((p, negated)) => {
+                    let active = lanes & warp.predicate(p, negated);
+                    (active, u64::from(active.count_ones()))
+                }
+            };
+            if active != 0 && !warp.compute(&inst.op, active) {
+                break;
+            }
+            let tally = &mut tallies[at];
+            (tally.issued, tally.lanes) = (tally.issued + 1, tally.lanes + count);
+            at += 1;
+        }
+        self.counters.warp_instructions += (at - begin) as u64;
+        at
     }
 
     /// Who has not arrived at a barrier that waits for no more than those, or else who has.

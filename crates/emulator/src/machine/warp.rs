@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 
-use super::lanes::each;
+use yuragi_numeric::simd::vectorize;
+
 use crate::{
     memory::{bytes::Bytes, shadow::Clocks},
-    program::{Function, Lanes, Op, Program, Room, Slot, Special},
+    program::{Choose, Lanes, Op, Program, Put, Room, Slot, Special},
 };
 
 /// What keeps a group from going on.
@@ -62,8 +63,6 @@ pub(crate) struct Warp {
     pub number: usize,
     pub registers: Vec<Lanes>,
     pub predicates: Vec<u32>,
-    /// What an instruction gives before it is written.
-    result: Lanes,
     /// The carry flags.
     pub carry: u32,
     /// Lanes that exist.
@@ -111,6 +110,21 @@ impl Place {
         [number % x, number / x % y, number / x / y]
     }
 
+    /// A special register of all lanes.
+    fn specials(&self, special: Special, warp: u32) -> Lanes {
+        use Special::{Laneid, LanesAbove, LanesBelow, LanesEqual, LanesFrom, LanesUpTo, Tid};
+        match special {
+            Tid(0) if self.threads[0].is_multiple_of(32) => {
+                let first = warp * 32 % self.threads[0];
+                std::array::from_fn(|lane| u64::from(first) + lane as u64)
+            }
+            Tid(_) | Laneid | LanesEqual | LanesBelow | LanesUpTo | LanesAbove | LanesFrom => {
+                std::array::from_fn(|lane| self.special(special, warp, lane as u32))
+            }
+            _ => [self.special(special, warp, 0); 32],
+        }
+    }
+
     fn special(&self, special: Special, warp: u32, lane: u32) -> u64 {
         let count: u32 = self.threads.iter().product();
         let in_cluster = |axis: usize| self.block[axis] % self.cluster[axis];
@@ -147,24 +161,28 @@ impl Place {
 }
 
 impl Warp {
-    /// A warp at the beginning of a program.
-    pub fn new(program: &Program, place: &Place, number: usize, warps: usize) -> Warp {
+    /// A warp at the beginning of a program, in the registers of an earlier one.
+    pub fn new(program: &Program, place: &Place, number: usize, warps: usize, spare: Option<Vec<Lanes>>) -> Warp {
         let threads: u32 = place.threads.iter().product();
         let count = (threads - 32 * number as u32).min(32);
         let lanes = if count == 32 { u32::MAX } else { (1 << count) - 1 };
-        let mut registers = vec![[0; 32]; program.slots];
+        let mut registers = spare.unwrap_or_default();
+        registers.resize(program.slots, [0; 32]);
+        match &program.unwritten {
+            Some(slots) => slots.iter().for_each(|&slot| registers[slot as usize] = [0; 32]),
+            None => registers.as_flattened_mut().fill(0),
+        }
         for &(slot, value) in &program.constants {
             registers[slot as usize] = [value; 32];
         }
         for &(slot, special) in &program.specials {
-            registers[slot as usize] = std::array::from_fn(|lane| place.special(special, number as u32, lane as u32));
+            registers[slot as usize] = place.specials(special, number as u32);
         }
         let has_local = program.local > 0;
         Warp {
             number,
             registers,
             predicates: vec![0; program.predicates],
-            result: [0; 32],
             carry: 0,
             lanes,
             live: lanes,
@@ -222,25 +240,50 @@ impl Warp {
         &self.registers[slot as usize]
     }
 
-    /// Writes a function of up to four registers to some lanes of one.
-    pub fn map(&mut self, f: &Function, to: Slot, from: &[Slot; 4], lanes: u32) {
-        f(&mut self.result, from.map(|slot| &self.registers[slot as usize]));
-        let register = &mut self.registers[to as usize];
-        if lanes == u32::MAX {
-            *register = self.result;
-            return;
+    /// Executes an instruction that touches nothing but registers; whether it is one.
+    #[inline]
+    pub fn compute(&mut self, op: &Op, active: u32) -> bool {
+        match op {
+            Op::Map { f, d, a } => f(&mut self.registers, *d, a, active),
+            Op::Compare { f, a, b, p, q, upper, combine } => {
+                let holds = f(self.get(*a), self.get(*b));
+                let other = upper.as_ref().map_or(!holds, |upper| upper(self.get(*a), self.get(*b)));
+                let (yes, no) = match combine {
+                    Some(c) => {
+                        let with = self.predicate(c.with, c.negated);
+                        ((c.f)(holds, with), (c.f)(other, with))
+                    }
+                    None => (holds, other),
+                };
+                p.iter().for_each(|&p| self.set_predicate(p, active, yes));
+                q.iter().for_each(|&q| self.set_predicate(q, active, no));
+            }
+            Op::Set { f, a, b, d, yes, combine } => {
+                let holds = f(self.get(*a), self.get(*b));
+                let holds = combine.map_or(holds, |c| (c.f)(holds, self.predicate(c.with, c.negated)));
+                let values = std::array::from_fn(|lane| if holds >> lane & 1 == 1 { *yes } else { 0 });
+                self.set(*d, active, &values);
+            }
+            Op::Select { d, a, b, p, negated } => {
+                let predicate = self.predicate(*p, *negated);
+                let registers = &mut self.registers;
+                vectorize(Choose { registers, to: *d, from: [*a, *b], predicate, lanes: active });
+            }
+            Op::Predicate { f, p, a, b } => {
+                let value = f(self.predicates[*a as usize], self.predicates[*b as usize]);
+                self.set_predicate(*p, active, value);
+            }
+            Op::PredicateFill { p, value } => self.set_predicate(*p, active, if *value { u32::MAX } else { 0 }),
+            Op::Nothing => {}
+            _ => return false,
         }
-        each(lanes, |lane| register[lane] = self.result[lane]);
+        true
     }
 
     /// Writes some lanes of a register.
     pub fn set(&mut self, slot: Slot, lanes: u32, values: &Lanes) {
         let register = &mut self.registers[slot as usize];
-        if lanes == u32::MAX {
-            *register = *values;
-            return;
-        }
-        each(lanes, |lane| register[lane] = values[lane]);
+        vectorize(Put { register, values, lanes });
     }
 
     pub fn predicate(&self, slot: Slot, negated: bool) -> u32 {

@@ -1,10 +1,12 @@
 //! Products of a group of four warps (`wgmma`): each warp computes 16 of the 64 rows, from matrices in
 //! shared memory that descriptors tell of.
 
+use yuragi_numeric::simd::vectorize;
+
 use super::{
     block::Block,
     engine::{Engine, Problem},
-    matrix::{LEAST_HALF, LEAST_SINGLE, add_as_tensor_cores, element, least_power},
+    matrix::{AddProducts, LEAST_HALF, LEAST_SINGLE, element, least_power},
     phase::Boxed,
 };
 use crate::{
@@ -152,7 +154,9 @@ impl Block {
         let exact = least_power(a_of);
         match exact {
             Some(least) => {
-                add_as_tensor_cores(&mut sums, &a, &b, (k, least), if half_sum { LEAST_HALF } else { LEAST_SINGLE })
+                let sums_least = if half_sum { LEAST_HALF } else { LEAST_SINGLE };
+                let products = AddProducts { sums: &mut sums, a: &a, b: &b, depth: k, least, sums_least };
+                vectorize(products);
             }
             None => {
                 for (a, sums) in a.chunks_exact(k).zip(sums.chunks_exact_mut(n)) {

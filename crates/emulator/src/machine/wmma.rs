@@ -2,12 +2,14 @@
 //! elements lie one behind the other, rows first, in the registers of the first lane, then of the next, and begin anew
 //! where the registers are more.
 
+use yuragi_numeric::simd::vectorize;
+
 use super::{
     access::{Span, put, spans},
     block::Block,
     engine::Engine,
     lanes::each,
-    matrix::{LEAST_HALF, LEAST_SINGLE, add_as_tensor_cores, element, least_power},
+    matrix::{AddProducts, LEAST_HALF, LEAST_SINGLE, element, least_power},
     warp::Warp,
 };
 use crate::{
@@ -124,7 +126,8 @@ impl Block {
         match least_power(of) {
             Some(least) => {
                 let sums_least = if half_from { LEAST_HALF } else { LEAST_SINGLE };
-                add_as_tensor_cores(&mut sums, &a, &b, (k, least), sums_least);
+                let products = AddProducts { sums: &mut sums, a: &a, b: &b, depth: k, least, sums_least };
+                vectorize(products);
             }
             None => {
                 for (a, sums) in a.chunks_exact(k).zip(sums.chunks_exact_mut(n)) {

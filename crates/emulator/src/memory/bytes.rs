@@ -13,6 +13,14 @@ impl Bytes {
         Bytes { data: vec![0; len], written: vec![0; len.div_ceil(64)] }
     }
 
+    /// Becomes so many bytes, none of them written.
+    pub fn clear(&mut self, len: usize) {
+        self.data.clear();
+        self.data.resize(len, 0);
+        self.written.clear();
+        self.written.resize(len.div_ceil(64), 0);
+    }
+
     pub fn len(&self) -> usize {
         self.data.len()
     }
@@ -45,6 +53,25 @@ impl Bytes {
     pub fn write(&mut self, offset: usize, len: usize, value: u64) {
         self.data[offset..offset + len].copy_from_slice(&value.to_le_bytes()[..len]);
         self.mark(offset, len);
+    }
+
+    /// The words of the 32 bytes from an offset inside on that is a multiple of 32, and whether all were written.
+    #[inline(always)]
+    pub fn sector(&self, offset: usize) -> ([u32; 8], bool) {
+        let mut words = [0; 8];
+        for (word, bytes) in words.iter_mut().zip(self.data[offset..][..32].as_chunks().0) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+        (words, self.written[offset / 64] >> (offset % 64) & ones(32) == ones(32))
+    }
+
+    /// Writes such words.
+    #[inline(always)]
+    pub fn put_sector(&mut self, offset: usize, words: &[u32; 8]) {
+        for (word, bytes) in words.iter().zip(self.data[offset..][..32].as_chunks_mut().0) {
+            *bytes = word.to_le_bytes();
+        }
+        self.written[offset / 64] |= ones(32) << (offset % 64);
     }
 
     fn mark(&mut self, offset: usize, len: usize) {

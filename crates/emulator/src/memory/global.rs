@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use super::{GLOBAL_BASE, heap::Heap, shadow::Shadow};
+use super::{GLOBAL_BASE, heap::Heap, pages::Shadow};
 
 /// Every allocation begins at a multiple of this.
 const ALIGN: u64 = 256;
@@ -194,6 +194,26 @@ impl Allocation {
             }
         }
         self.mark(offset, len);
+    }
+
+    /// The words of the 32 bytes from an offset inside on that is a multiple of 32, and whether all were written.
+    #[inline(always)]
+    pub fn sector(&self, offset: usize) -> ([u32; 8], bool) {
+        let Some(chunk) = self.chunk(offset) else { return ([0; 8], false) };
+        let mut words = [0; 8];
+        words.iter_mut().zip(&chunk.words[offset / 4 % CHUNK..][..8]).for_each(|(to, from)| *to = from.load(Relaxed));
+        (words, chunk.written[offset / 32 % (CHUNK / 8)].load(Relaxed) == u32::MAX)
+    }
+
+    /// Writes such words.
+    #[inline(always)]
+    pub fn put_sector(&self, offset: usize, words: &[u32; 8]) {
+        let chunk = self.touched_chunk(offset);
+        words.iter().zip(&chunk.words[offset / 4 % CHUNK..][..8]).for_each(|(from, to)| to.store(*from, Relaxed));
+        let written = &chunk.written[offset / 32 % (CHUNK / 8)];
+        if written.load(Relaxed) != u32::MAX {
+            written.store(u32::MAX, Relaxed);
+        }
     }
 
     fn mark(&self, offset: usize, len: usize) {

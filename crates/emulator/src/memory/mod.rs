@@ -3,6 +3,8 @@
 pub(crate) mod bytes;
 pub(crate) mod global;
 pub(crate) mod heap;
+pub(crate) mod pages;
+pub(crate) mod quads;
 pub(crate) mod shadow;
 
 pub use global::MemoryError;

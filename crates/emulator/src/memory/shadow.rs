@@ -1,13 +1,7 @@
 //! Who touched which bytes last, so that two accesses that nothing orders are seen (as FastTrack does,
 //! Flanagan & Freund 2009, with a bounded number of readers remembered).
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-};
-
-/// Words of a page.
-const PAGE: usize = 256;
+use std::{collections::HashMap, sync::Arc};
 
 /// The manner of an access.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,13 +78,17 @@ impl Record {
 
     /// Whether both touch a common byte, from different threads, and not both in an ordered manner.
     fn meets(&self, other: &Record) -> bool {
-        let ordered = match (self.manner, other.manner) {
+        !self.is_ordered_with(other) && self.bytes & other.bytes != 0 && !self.same_thread(other)
+    }
+
+    /// Whether the manners of an earlier access and of another one make these no race.
+    pub(super) fn is_ordered_with(&self, other: &Record) -> bool {
+        match (self.manner, other.manner) {
             (Manner::None, _) => true,
             (Manner::Strong, Manner::Strong | Manner::Volatile) | (Manner::Volatile, Manner::Strong) => true,
             (Manner::Covering, Manner::Strong | Manner::Volatile) => self.block == other.block,
             _ => false,
-        };
-        !ordered && self.bytes & other.bytes != 0 && !self.same_thread(other)
+        }
     }
 }
 
@@ -126,7 +124,7 @@ impl Clocks {
     }
 
     /// Whether an access is over as seen from a warp of a block.
-    fn is_over(&self, record: &Record, block: u32, warp: usize) -> bool {
+    pub(super) fn is_over(&self, record: &Record, block: u32, warp: usize) -> bool {
         if record.block != block {
             let known = self.blocks.get(&record.block).and_then(|clocks| clocks.get(record.warp()));
             return known.is_some_and(|&time| record.clock <= time);
@@ -139,11 +137,24 @@ impl Clocks {
 /// The last accesses to a word: a write, and two reads by different threads.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Word {
-    write: Record,
-    reads: [Record; 2],
+    pub(super) write: Record,
+    pub(super) reads: [Record; 2],
 }
 
 impl Word {
+    /// Notes a read by all lanes of a warp, the first of which is given; whether it races with no earlier write.
+    #[inline(always)]
+    pub fn read_by_warp(&mut self, first: Record, clocks: &Clocks) -> bool {
+        let write = &self.write;
+        let sound = write.is_ordered_with(&first)
+            || write.manner != Manner::Pending && clocks.is_over(write, first.block, first.warp());
+        if sound {
+            // Those of the last two lanes.
+            self.reads = [31, 30].map(|lane| Record { thread: first.thread & !31 | lane, ..first });
+        }
+        sound
+    }
+
     /// Notes a read; gives an earlier write that it races with.
     pub fn read(&mut self, now: Record, clocks: &Clocks) -> Option<Record> {
         let unordered = |earlier: &Record| !clocks.is_over(earlier, now.block, now.warp());
@@ -187,17 +198,10 @@ impl Word {
         write.or(read)
     }
 
-    /// Ends an asynchronous copy that this thread began: from now on it is a plain write of that time.
-    pub fn settle_at(&mut self, thread: u16, clock: u32) {
+    /// Ends the write under way that a thread began.
+    pub(super) fn settle(&mut self, thread: u16, how: impl Fn(Record) -> Record) {
         if self.write.manner == Manner::Pending && self.write.thread == thread {
-            self.write = Record { manner: Manner::Weak, clock, ..self.write };
-        }
-    }
-
-    /// Ends a copy that a thread began and a barrier in memory counted.
-    pub fn settle(&mut self, thread: u16) {
-        if self.write.manner == Manner::Pending && self.write.thread == thread {
-            self.write.manner = Manner::Bulk;
+            self.write = how(self.write);
         }
     }
 
@@ -207,71 +211,6 @@ impl Word {
         let own = matches!(self.write.manner, Weak | Volatile | Strong | Covering);
         let fence = fences.get(self.write.warp()).copied().unwrap_or(0);
         (own && self.write.clock > fence).then_some(self.write)
-    }
-}
-
-/// The words of a page in one launch.
-pub(crate) struct Page {
-    launch: u64,
-    words: [Word; PAGE],
-}
-
-impl Page {
-    /// So many words from one on, by its number in the allocation; they lie on one page.
-    pub fn words(&mut self, number: usize, count: usize) -> &mut [Word] {
-        &mut self.words[number % PAGE..][..count]
-    }
-}
-
-/// The last accesses to all words of an allocation. A page exists once it is touched.
-pub(crate) struct Shadow {
-    shelves: Box<[OnceLock<Box<Shelf>>]>,
-}
-
-/// Pages in a row, which exist once one of them does.
-type Shelf = [OnceLock<Box<Mutex<Page>>>; SHELF];
-const SHELF: usize = 64;
-
-impl Shadow {
-    pub fn new(words: usize) -> Shadow {
-        Shadow { shelves: (0..words.div_ceil(PAGE * SHELF)).map(|_| OnceLock::new()).collect() }
-    }
-
-    fn cell(&self, word: usize) -> &Mutex<Page> {
-        let shelf = self.shelves[word / (PAGE * SHELF)].get_or_init(|| Box::new([const { OnceLock::new() }; SHELF]));
-        shelf[word / PAGE % SHELF]
-            .get_or_init(|| Box::new(Mutex::new(Page { launch: 0, words: [Word::default(); PAGE] })))
-    }
-
-    /// The page of a word, emptied if it was used by another launch.
-    pub fn page(&self, word: usize, launch: u64) -> MutexGuard<'_, Page> {
-        let mut page = self.cell(word).lock().unwrap_or_else(PoisonError::into_inner);
-        if page.launch != launch {
-            page.launch = launch;
-            page.words = [Word::default(); PAGE];
-        }
-        page
-    }
-
-    /// Makes words such as nobody ever touched.
-    pub fn forget(&self, begin: usize, end: usize) {
-        for word in begin..end {
-            let shelf = self.shelves[word / (PAGE * SHELF)].get();
-            if let Some(page) = shelf.and_then(|shelf| shelf[word / PAGE % SHELF].get()) {
-                let mut page = page.lock().unwrap_or_else(PoisonError::into_inner);
-                page.words[word % PAGE] = Word::default();
-            }
-        }
-    }
-
-    /// Keeps others from the same page.
-    pub fn exclusive(&self, word: usize) -> MutexGuard<'_, Page> {
-        self.cell(word).lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Which page a word is on.
-    pub fn page_of(word: usize) -> usize {
-        word / PAGE
     }
 }
 

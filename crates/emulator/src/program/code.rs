@@ -5,6 +5,7 @@ use std::{ops::Range, sync::Arc};
 use super::{
     error::DecodeError,
     hopper::{Bulk, MBarrier},
+    lanes::{Comparison, Function, Lanes},
     matrix::{Fragment, FragmentProduct, GroupProduct, MatrixProduct},
     place::{Address, Slot},
 };
@@ -15,12 +16,6 @@ use crate::{
     tensor_map::Field,
 };
 
-/// A value of each lane of a warp.
-pub(crate) type Lanes = [u64; 32];
-/// A function of up to four operands, on all lanes.
-pub(crate) type Function = Box<dyn Fn(&mut Lanes, [&Lanes; 4]) + Send + Sync>;
-/// A comparison on all lanes: a bit for each.
-pub(crate) type Comparison = Box<dyn Fn(&Lanes, &Lanes) -> u32 + Send + Sync>;
 /// What an atomic operation stores, of the old value and its operands.
 pub(crate) type Atomic = Box<dyn Fn(u64, u64, u64) -> u64 + Send + Sync>;
 
@@ -37,6 +32,8 @@ pub(crate) struct Program {
     /// What slots hold from the start.
     pub constants: Vec<(Slot, u64)>,
     pub specials: Vec<(Slot, Special)>,
+    /// Slots that may be read before they are written, and so begin as zeros; all of them if that is not known.
+    pub unwritten: Option<Vec<Slot>>,
     pub params: Vec<ParamLayout>,
     /// Bytes of shared memory that the module declares.
     pub shared: u32,
@@ -116,6 +113,8 @@ pub(crate) struct Inst {
     pub class: Class,
     /// In the PTX text.
     pub line: u32,
+    /// The file and line that it was compiled from, if `.loc` says so.
+    pub source: Option<Arc<str>>,
     /// The opcode as written.
     pub text: Arc<str>,
 }
@@ -472,6 +471,17 @@ pub(crate) struct Extend {
     pub signed: bool,
     /// The register's bits.
     pub to: u32,
+}
+
+impl Extend {
+    /// The register of a value in the low bytes of a number.
+    #[inline(always)]
+    pub fn of(self, value: u64, bytes: usize) -> u64 {
+        let unused = 64 - 8 * bytes as u32;
+        let value = value << unused;
+        let value = if self.signed { (value as i64 >> unused) as u64 } else { value >> unused };
+        value & (u64::MAX >> (64 - self.to))
+    }
 }
 
 /// A function that a call may reach.

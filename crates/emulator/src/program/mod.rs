@@ -3,12 +3,16 @@
 mod code;
 mod error;
 mod hopper;
+mod lanes;
 mod matrix;
 mod place;
+mod registers;
 
 pub use code::ParamLayout;
 pub(crate) use code::*;
 pub use error::DecodeError;
 pub(crate) use hopper::{Bulk, MBarrier, Side, map_address};
+pub(crate) use lanes::{Choose, Comparison, Function, Lanes, Put, compared, lane_by_lane, lanewise};
 pub(crate) use matrix::{Element, Fragment, FragmentProduct, GroupProduct, MatrixProduct};
 pub(crate) use place::{Address, Slot};
+pub(crate) use registers::compact;

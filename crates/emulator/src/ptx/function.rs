@@ -34,6 +34,7 @@ impl<'a> Parser<'a> {
         if !self.at("{") {
             return Err(self.expected(format_args!("the body of `{}`, or `;`", Clipped(&function.name))));
         }
+        self.source = None;
         let (place, nesting, head) = (self.place(), self.nesting, function.clone());
         match self.body(&mut function, &mut scopes) {
             Ok(()) => scopes.rename(&mut function, &self.taken),
@@ -165,6 +166,7 @@ impl<'a> Parser<'a> {
                     let guard = self.guard()?;
                     let first = self.word("an instruction after its guard")?;
                     function.body.push(self.instruction(first, Some(guard), line)?);
+                    function.sources.push(self.source);
                     scopes.instruction();
                 }
                 Token::Word(first) => {
@@ -173,6 +175,7 @@ impl<'a> Parser<'a> {
                         self.label(first, line, function, scopes)?;
                     } else {
                         function.body.push(self.instruction(first, None, line)?);
+                        function.sources.push(self.source);
                         scopes.instruction();
                     }
                 }

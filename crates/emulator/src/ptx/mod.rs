@@ -72,6 +72,8 @@ pub struct Module {
     pub variables: Vec<Variable>,
     /// Kernels (`.entry`) and device functions (`.func`), in their order.
     pub functions: Vec<Function>,
+    /// The source files that `.loc` speaks of, by number.
+    pub files: Vec<(u64, String)>,
 }
 
 impl Module {
@@ -197,6 +199,8 @@ pub struct Function {
     pub variables: Vec<Variable>,
     /// Instructions in order.
     pub body: Vec<Instruction>,
+    /// Of each instruction the number of a source file and a line in it, as the last `.loc` before it says.
+    pub sources: Vec<Option<(u64, u64)>>,
     /// The instruction that each label precedes (`body.len()` for one at the end).
     pub labels: Vec<(String, usize)>,
     /// Branch target tables (`ts: .branchtargets L0, L1;`), by name.

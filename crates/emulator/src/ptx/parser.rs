@@ -46,6 +46,10 @@ pub(super) struct Parser<'a> {
     pub words: Vec<&'a str>,
     /// Whether a body that is not understood is stepped over.
     pub forgiving: bool,
+    /// The file and line of the last `.loc` of the function.
+    pub source: Option<(u64, u64)>,
+    /// The source files by number.
+    files: Vec<(u64, String)>,
 }
 
 impl Module {
@@ -81,6 +85,8 @@ impl<'a> Parser<'a> {
             taken: HashSet::new(),
             words: Vec::new(),
             forgiving: false,
+            source: None,
+            files: Vec::new(),
         };
         parser.advance()?;
         Ok(parser)
@@ -200,7 +206,7 @@ impl<'a> Parser<'a> {
         let mut names = HashMap::new();
         loop {
             match self.token {
-                Token::End => return Ok(module),
+                Token::End => return Ok(Module { files: self.files, ..module }),
                 Token::Dot(word) => self.directive(word, &mut module, &mut names)?,
                 _ => return Err(self.expected("a directive")),
             }
@@ -279,8 +285,9 @@ impl<'a> Parser<'a> {
             }
             "loc" => self.location(),
             "file" => {
-                self.integer("the number of a file")?;
-                self.text("the name of a file")?;
+                let number = self.integer("the number of a file")?;
+                let name = self.text("the name of a file")?;
+                self.files.push((number, name.into()));
                 while self.eat(",")? {
                     self.integer("the time or the size of a file")?;
                 }
@@ -290,18 +297,17 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn text(&mut self, what: &str) -> Parsed<()> {
-        if !matches!(self.token, Token::Text(_)) {
-            return Err(self.expected(what));
-        }
-        self.advance().map(drop)
+    fn text(&mut self, what: &str) -> Parsed<&'a str> {
+        let Token::Text(text) = self.token else { return Err(self.expected(what)) };
+        self.advance()?;
+        Ok(text)
     }
 
     /// `.loc file line column`, perhaps with `, function_name label + 3, inlined_at file line column`.
     fn location(&mut self) -> Parsed<()> {
-        for what in ["a file's number", "a line", "a column"] {
-            self.integer(what)?;
-        }
+        let [file, line, _] = self.source_place()?;
+        // Line 0 is of nothing that anybody wrote.
+        self.source = Some((file, line)).filter(|_| line > 0);
         while self.eat(",")? {
             match self.word("`function_name` or `inlined_at`")? {
                 "function_name" => {
@@ -310,17 +316,17 @@ impl<'a> Parser<'a> {
                         self.integer("an offset after `+`")?;
                     }
                 }
-                "inlined_at" => {
-                    for what in ["a file's number", "a line", "a column"] {
-                        self.integer(what)?;
-                    }
-                }
+                "inlined_at" => drop(self.source_place()?),
                 other => {
                     return Err(self.error(format_args!("unknown attribute `{}` of `.loc`", Clipped(other))));
                 }
             }
         }
         Ok(())
+    }
+
+    fn source_place(&mut self) -> Parsed<[u64; 3]> {
+        Ok([self.integer("a file's number")?, self.integer("a line")?, self.integer("a column")?])
     }
 
     /// `.section .debug_info { ... }`: skipped to its closing brace.

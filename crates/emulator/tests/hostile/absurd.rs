@@ -28,9 +28,10 @@ fn more_registers_than_anything_holds() {
     for declared in [".reg .b32 %r<4000000000>;", ".reg .b64 %r<18446744073709551615>;", ".reg .b32 %r<1000001>;"] {
         assert!(refused(&text("", declared)).contains("registers"), "{declared}");
     }
-    // 200,000 that are used can be loaded, but a block of 1,024 threads with them cannot be launched.
+    // 200,000 that are needed at once can be loaded, but a block of 1,024 threads with them cannot be launched.
     let mut body = String::from(".reg .b32 %r<200000>;\n");
     (0..200_000).for_each(|i| writeln!(body, "mov.u32 %r{i}, 0;").unwrap());
+    (1..200_000).for_each(|i| writeln!(body, "xor.b32 %r0, %r0, %r{i};").unwrap());
     let device = device(1 << 20);
     let module = device.load(&text("", &body)).unwrap();
     let kernel = module.kernel("kernel").unwrap();
