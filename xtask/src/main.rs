@@ -11,7 +11,7 @@ mod web;
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
@@ -131,7 +131,7 @@ fn run(task: Task) -> Outcome {
         Task::Capi => capi::build(),
         Task::Tidy => tidy::check(),
         Task::NoStd => no_std(),
-        Task::Platforms { only, all, json } => platforms::run(&only, platforms::Extent { all }, json),
+        Task::Platforms { only, all, json } => platforms::run(&only, all, json),
         Task::Ranks => ranks(),
         Task::Web { test: true, screenshots, .. } => {
             match web::test(screenshots.as_deref())? {
@@ -151,8 +151,11 @@ fn run(task: Task) -> Outcome {
 }
 
 fn conformance(backend: &str, filter: Option<&str>) -> Outcome {
-    let program = ["run", "--release", "--package", "yuragi-tests", "--bin", "conformance", "--", "--backend", backend];
-    cargo(program.into_iter().chain(filter.into_iter().flat_map(|filter| ["--filter", filter])))
+    cargo(shell::as_tested("conformance", "conformance").into_iter().chain(["--release"]))?;
+    let program = shell::release_folder()?.join(format!("conformance{}", env::consts::EXE_SUFFIX));
+    let mut command = Command::new(program);
+    command.args(["--backend", backend]).args(filter.into_iter().flat_map(|filter| ["--filter", filter]));
+    shell::run("conformance", command.current_dir(shell::root()))
 }
 
 /// MPI's compiler says where its headers are, libclang reads them, and the launcher starts the ranks.
@@ -172,12 +175,15 @@ fn ranks() -> Outcome {
 /// A microcontroller without an operating system, and a browser.
 const BARE_TARGETS: [&str; 2] = ["thumbv7em-none-eabihf", "wasm32-unknown-unknown"];
 
+/// Nothing of it is run, so it is compiled without optimisation, by the procedural macros that a release has built.
 fn no_std() -> Outcome {
     let workspace = tidy::Workspace::read()?;
     let packages: Vec<&str> = workspace.no_std().map(|member| member.package.as_str()).collect();
     for target in BARE_TARGETS {
-        let build = ["build", "--lib", "--no-default-features", "--target", target];
-        cargo(build.into_iter().chain(packages.iter().flat_map(|&package| ["--package", package])))?;
+        let mut cargo = shell::cargo_command();
+        cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0").env("CARGO_PROFILE_RELEASE_DEBUG", "0");
+        cargo.args(["build", "--release", "--lib", "--no-default-features", "--target", target]);
+        shell::run("cargo", cargo.args(packages.iter().flat_map(|&package| ["--package", package])))?;
     }
     Ok(())
 }

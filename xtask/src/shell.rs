@@ -23,6 +23,12 @@ pub fn cargo_command() -> Command {
     command
 }
 
+/// Builds programs of the workspace with the features that `cargo test --workspace` unites, so that neither is compiled
+/// because of the other; one of the tests is named, since without any cargo leaves out what tests depend on.
+pub const fn as_tested<'a>(program: &'a str, test: &'a str) -> [&'a str; 6] {
+    ["build", "--workspace", "--bin", program, "--test", test]
+}
+
 /// Where cargo puts programs built with `--release`.
 pub fn release_folder() -> Outcome<PathBuf> {
     Ok(target_folder()?.join("release"))

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 pub struct Extent {
     /// What takes long, too.
     pub all: bool,
+    /// This platform was asked for by its name.
+    pub named: bool,
 }
 
 /// How a figure came about.

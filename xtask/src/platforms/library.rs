@@ -15,9 +15,14 @@ pub fn c(extent: Extent) -> Row {
         return Row::skipped(NAME, missing);
     }
     let mut row = Row::new(NAME);
-    let tests = tests();
-    row.builds = Figure::of(tests.clone().map(|_| "shared and static".into()));
-    row.tests = Figure::of(tests);
+    if extent.all || extent.named {
+        let tests = tests();
+        row.builds = Figure::of(tests.clone().map(|_| "shared and static".into()));
+        row.tests = Figure::of(tests);
+    } else {
+        row.builds = Figure::skipped("`cargo xtask test` builds it");
+        row.tests = Figure::skipped("`cargo xtask test` runs them");
+    }
     row.size = if extent.all { sizes() } else { Figure::skipped("whole programs are optimised for it: --all") };
     row
 }

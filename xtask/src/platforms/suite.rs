@@ -140,25 +140,30 @@ impl Machine {
 
     /// The worst error as a fraction of its bound.
     fn conformance(&self) -> Figure {
-        let package: &[&str] = match self.target {
-            // As `cargo xtask conformance` builds it.
-            None => &["--package", "yuragi-tests", "--bin", "conformance"],
-            Some(_) => &["--no-default-features", "--package", "yuragi-tests", "--bin", "conformance"],
+        const NAME: &str = "conformance";
+        let table = match self.target {
+            None => self.program(&shell::as_tested(NAME, NAME), NAME),
+            Some(_) => {
+                self.program(&["build", "--no-default-features", "--package", "yuragi-tests", "--bin", NAME], NAME)
+            }
         };
-        Figure::of(self.program(package, "conformance").and_then(|table| worst(&table)))
+        Figure::of(table.and_then(|table| worst(&table)))
     }
 
     /// What every platform must draw alike.
     fn digests(&self) -> Figure {
-        let package = ["--package", "yuragi-firmware", "--bin", "digests"];
-        let std = self.features.contains("energy/std").then_some(["--features", "std"]);
-        let package: Vec<&str> = package.into_iter().chain(std.into_iter().flatten()).collect();
-        bits::compare(self.program(&package, "digests"))
+        const NAME: &str = "digests";
+        let package = ["build", "--package", "yuragi-firmware", "--bin", NAME];
+        bits::compare(match (self.target, self.features.contains("energy/std")) {
+            (None, _) => self.program(&shell::as_tested(NAME, NAME), NAME),
+            (Some(_), false) => self.program(&package, NAME),
+            (Some(_), true) => self.program(&[&package[..], &["--features", "std"]].concat(), NAME),
+        })
     }
 
     /// What a program of the workspace prints.
-    fn program(&self, package: &[&str], name: &str) -> Outcome<String> {
-        let programs = self.built(&[&["build"], package].concat())?;
+    fn program(&self, build: &[&str], name: &str) -> Outcome<String> {
+        let programs = self.built(build)?;
         let is = |path: &&PathBuf| path.file_stem().is_some_and(|stem| stem == name);
         let program = programs.iter().find(is).ok_or_else(|| format!("cargo built no program {name}"))?;
         tools::capture(&mut self.command(program, &[]), LIMIT)

@@ -1,11 +1,12 @@
-//! What the compiler does not check: layering, rings of files, the places of `unsafe`, file sizes, leftovers and the
-//! code map.
+//! What the compiler does not check: layering, rings of files, the places of `unsafe`, unit tests that never run, file
+//! sizes, leftovers and the code map.
 
 mod features;
 mod layers;
 mod rings;
 mod roots;
 mod source;
+mod untested;
 mod workspace;
 
 use std::fs;
@@ -34,6 +35,7 @@ pub fn check() -> Outcome {
     rings.warnings.iter().for_each(|warning| println!("warning: {warning}"));
     errors.extend(rings.errors);
     errors.extend(roots::check(&workspace, &sources));
+    errors.extend(untested::check(&workspace.members, &sources));
     errors.extend(sources.iter().flat_map(source_errors));
     errors.extend(readme.iter().flat_map(|readme| code_map_errors(readme, &workspace)));
 

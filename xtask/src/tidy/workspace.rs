@@ -23,6 +23,8 @@ pub struct Member {
     pub name: String,
     /// The packages of normal and build dependencies.
     pub dependencies: Vec<String>,
+    /// The roots of what cargo compiles no unit tests of, such as `crates/nn/src/lib.rs`.
+    pub untested: Vec<String>,
     /// Each feature with what it turns on, as the manifest writes it.
     pub features: Vec<(String, Vec<String>)>,
 }
@@ -59,11 +61,14 @@ fn member(package: &Value, root: &Path) -> Option<Member> {
         list.as_array()?.iter().map(|word| word.as_str().map(str::to_owned)).collect()
     };
     let features = package["features"].as_object()?.iter();
+    let relative = |path: &Value| Some(Path::new(path.as_str()?).strip_prefix(root).ok()?.to_str()?.replace('\\', "/"));
+    let untested = package["targets"].as_array()?.iter().filter(|target| target["test"] == false);
     Some(Member {
         package: package["name"].as_str()?.into(),
         folder: folder.to_str()?.replace('\\', "/"),
         name: folder.file_name()?.to_str()?.into(),
         dependencies: built_in.filter_map(|dependency| dependency["name"].as_str().map(str::to_owned)).collect(),
+        untested: untested.filter_map(|target| relative(&target["src_path"])).collect(),
         features: features.map(|(name, list)| Some((name.clone(), words(list)?))).collect::<Option<_>>()?,
     })
 }

@@ -127,6 +127,15 @@ pub fn test(screenshots: Option<&Path>) -> Outcome<Result<Figures, String>> {
     Ok(Ok(figures))
 }
 
+/// Builds what [`test`] runs, if it can run.
+pub fn prepare() -> Outcome {
+    if missing_targets().is_empty() && Programs::find().is_ok() {
+        build()?;
+        Native::build()?;
+    }
+    Ok(())
+}
+
 /// What the programs of this machine give for the same words and seeds.
 struct Native {
     /// Red, green and blue bytes.
@@ -136,8 +145,12 @@ struct Native {
 }
 
 impl Native {
+    fn build() -> Outcome {
+        shell::cargo(["build", "--release", "--workspace", "--bin", "yuragi", "--example", "native"])
+    }
+
     fn run() -> Outcome<Native> {
-        shell::cargo(["build", "--release", "--workspace", "--bin", "yuragi", "--example", "native"])?;
+        Self::build()?;
         let folder = env::temp_dir().join(format!("yuragi-web-{}", process::id()));
         fs::create_dir_all(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
         let file = folder.join("native.png");

@@ -8,7 +8,7 @@ mod thread;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub use check::test;
+pub use check::{prepare, test};
 
 use crate::platforms::tools;
 use crate::shell::{self, Outcome, target_folder};
