@@ -15,5 +15,3 @@
 
 mod boundary;
 mod failure;
-#[cfg(feature = "builtin")]
-mod packed;

@@ -2,7 +2,7 @@
 import { Engine, Refused, cores, text } from './engine.js';
 import { withText } from './png.js';
 
-const MODEL = 'emoji.safetensors';
+const MODEL = 'emoji.packed';
 /** Milliseconds between two looks at whether to go on. */
 const SLICE = 24;
 /** Earlier pictures that stay. */

@@ -114,12 +114,14 @@ pub extern "C" fn output_length() -> u32 {
     STATE.with_borrow(|state| state.output.len().try_into().unwrap_or(u32::MAX))
 }
 
-/// Takes the input as a drawing model's file; gives the side of its pictures.
+/// Takes the input as a drawing model's file, packed (`yuragi-packed`); gives the side of its pictures.
 #[unsafe(no_mangle)]
 pub extern "C" fn studio_open(threads: u32) -> i32 {
     call(|state| {
         state.studio = None;
-        let studio = Studio::open(std::mem::take(&mut state.input), count(threads).clamp(1, 64))?;
+        let file = yuragi_packed::unpack(&std::mem::take(&mut state.input));
+        let file = file.ok_or_else(|| Failure::new("the model's file is cut short or damaged"))?;
+        let studio = Studio::open(file, count(threads).clamp(1, 64))?;
         let side = studio.side();
         state.studio = Some(studio);
         Ok((side.try_into().unwrap_or(i32::MAX), []))

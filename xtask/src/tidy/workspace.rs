@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::shell::{self, Outcome};
 
 /// What needs an operating system.
-const STD: [&str; 5] = ["io", "cuda", "emulator", "capi", "web"];
+const STD: [&str; 6] = ["io", "cuda", "emulator", "packed", "capi", "web"];
 
 pub struct Workspace {
     pub members: Vec<Member>,

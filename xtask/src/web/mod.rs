@@ -16,6 +16,9 @@ use crate::shell::{self, Outcome, target_folder};
 /// The most bytes of all files together.
 const MOST: u64 = 12_000_000;
 
+/// The model that draws, in fewer bytes.
+const MODEL: &str = "emoji.packed";
+
 /// A module of the page: the target that it is built for, the file that it becomes, and what the linker is told.
 struct Module {
     target: &'static str,
@@ -59,10 +62,10 @@ pub fn build() -> Outcome<PathBuf> {
         copy(&built, &page.join(module.file))?;
         names.push(module.file.to_owned());
     }
-    let model = root.join("crates/yuragi/assets/emoji.safetensors");
+    pack(&root.join("crates/yuragi/assets/emoji.safetensors"), &page.join(MODEL))?;
+    names.push(MODEL.to_owned());
     let own = fs::read_dir(root.join("crates/web/page")).map_err(|error| format!("cannot list the page: {error}"))?;
-    let own = own.filter_map(|entry| Some(entry.ok()?.path()));
-    for file in own.chain([model]) {
+    for file in own.filter_map(|entry| Some(entry.ok()?.path())) {
         let Some(name) = file.file_name() else { continue };
         copy(&file, &page.join(name))?;
         names.push(name.to_string_lossy().into_owned());
@@ -88,6 +91,13 @@ pub fn build() -> Outcome<PathBuf> {
 fn size(page: &Path) -> u64 {
     let files = fs::read_dir(page).into_iter().flatten().flatten();
     files.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
+}
+
+fn pack(model: &Path, to: &Path) -> Outcome {
+    let packed = fs::read(model).map_err(|error| error.to_string());
+    let packed = packed.and_then(|file| yuragi_packed::pack(&file).map_err(|error| error.to_string()));
+    let written = packed.and_then(|packed| fs::write(to, packed).map_err(|error| error.to_string()));
+    written.map_err(|error| format!("cannot pack {} as {}: {error}", model.display(), to.display()))
 }
 
 fn copy(from: &Path, to: &Path) -> Outcome {

@@ -18,9 +18,9 @@ use super::{
     cpu::yuragi_cpu,
     pointer::{afford, counted, free, give, guard, held, items, tell, text, value_or},
 };
-use crate::failure::{Answer, YURAGI_FILE, YURAGI_FORMAT, YURAGI_GRAPH, failure, yuragi_status};
 #[cfg(feature = "builtin")]
-use crate::{failure::YURAGI_INTERNAL, packed};
+use crate::failure::YURAGI_INTERNAL;
+use crate::failure::{Answer, YURAGI_FILE, YURAGI_FORMAT, YURAGI_GRAPH, failure, yuragi_status};
 
 /// A trained model that draws pictures from words. Several generators may share one; it may be freed before they are.
 pub struct yuragi_model {
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn yuragi_model_builtin(out: *mut *mut yuragi_model) -> yu
     let archive = || {
         static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/model.packed"));
         afford("the model's file", 2 * PACKED.len())?;
-        let file = packed::unpacked(PACKED).ok_or_else(|| failure(YURAGI_INTERNAL, "the model is damaged"))?;
+        let file = yuragi_packed::unpack(PACKED).ok_or_else(|| failure(YURAGI_INTERNAL, "the model is damaged"))?;
         read(Archive::from_bytes(file))
     };
     #[cfg(not(feature = "builtin"))]
