@@ -25,20 +25,22 @@ impl fmt::Display for Size {
     }
 }
 
-/// Builds `target/capi`: `include/yuragi.h`, `lib/libyuragi.so` and `lib/libyuragi.a`, with the model in them, and lets a
-/// program use each where there is a compiler of C.
+/// Builds `target/capi`: `include/yuragi.h`, `lib/libyuragi.so` and `lib/libyuragi.a`, with the model in them, and the
+/// shared library alone in `without-model`; lets a program use each where there is a compiler of C.
 pub fn build() -> Outcome {
-    let without = size(false)?;
-    let with = size(true)?;
     let folder = target_folder()?.join("capi");
-    compile(true, "staticlib")?;
     let copy = |from: PathBuf, to: &str| {
         let to = folder.join(to);
         let made = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::copy(&from, &to));
         made.map_err(|error| format!("cannot copy {} to {}: {error}", from.display(), to.display()))
     };
+    let name = shared().replace("_capi", "");
+    let without = size(false)?;
+    copy(built(&shared())?, &format!("without-model/{name}"))?;
+    let with = size(true)?;
+    copy(built(&shared())?, &format!("lib/{name}"))?;
     copy(shell::root().join("crates/capi/include/yuragi.h"), "include/yuragi.h")?;
-    copy(built(&shared())?, &format!("lib/{}", shared().replace("_capi", "")))?;
+    compile(true, "staticlib")?;
     let linked_in = copy(built("libyuragi_capi.a")?, "lib/libyuragi.a")?;
     match tools::require(&["cc"], "gcc") {
         Ok(_) => use_it(&folder)?,
@@ -55,10 +57,13 @@ pub fn build() -> Outcome {
 fn use_it(folder: &Path) -> Outcome {
     const LIMIT: Duration = Duration::from_secs(300);
     let (program, lib) = (folder.join("caller"), folder.join("lib"));
-    let shared = [format!("-L{}", lib.display()), "-lyuragi".into(), format!("-Wl,-rpath,{}", lib.display())];
-    let linked_in = [lib.join("libyuragi.a").display().to_string()];
+    let shared = |lib: &Path| {
+        [format!("-L{}", lib.display()), "-lyuragi".into(), format!("-Wl,-rpath,{}", lib.display())].to_vec()
+    };
+    let linked_in = [lib.join("libyuragi.a").display().to_string()].to_vec();
+    let (with, without) = (shared(&lib), shared(&folder.join("without-model")));
     let (example, hostile) = ("examples/colours.c", "tests/callers/hostile.c");
-    for (source, library) in [(example, &shared[..]), (example, &linked_in), (hostile, &shared)] {
+    for (source, library) in [(example, &with), (example, &without), (example, &linked_in), (hostile, &with)] {
         let mut compiler = Command::new("cc");
         compiler.arg("-std=c11").arg("-I").arg(folder.join("include"));
         compiler.arg(shell::root().join("crates/capi").join(source)).arg("-o").arg(&program);
