@@ -169,39 +169,6 @@ impl Block {
             _ => {}
         }
     }
-
-    /// The rows of a matrix load or store, each of eight elements of 16 bits at one lane's address.
-    pub(super) fn matrix_rows(
-        &mut self,
-        engine: &Engine<'_>,
-        number: usize,
-        at: usize,
-        address: &Address,
-        count: usize,
-        stored: Option<&dyn Fn(usize) -> [u64; 2]>,
-    ) -> [[u64; 2]; 32] {
-        let (warp, mut reach) = self.reach(engine, number, at);
-        let all = spans(warp, address, 16);
-        let lanes = if count == 4 { u32::MAX } else { (1 << (8 * count)) - 1 };
-        reach.count(&all, lanes, stored.is_some());
-        let mut rows = [[0; 2]; 32];
-        each(lanes, |lane| {
-            if !reach.may_touch(warp, lane, all[lane], stored.is_some()) {
-                return;
-            }
-            match stored {
-                Some(stored) => {
-                    let [low, high] = stored(lane);
-                    reach.write(warp, lane, all[lane], &[low, high, 0, 0], Manner::Weak);
-                }
-                None => {
-                    let [low, high, ..] = reach.read(warp, lane, all[lane], Manner::Weak);
-                    rows[lane] = [low, high];
-                }
-            }
-        });
-        rows
-    }
 }
 
 /// What lies in up to 32 bytes, from the lowest.
@@ -419,7 +386,7 @@ impl<'e> Reach<'_, 'e> {
             }
         };
         if count == QUAD {
-            let now = Run { record, step: QUAD.trailing_zeros() as u8 };
+            let now = Run::of_lane(record);
             let is_noted = match (write, manner) {
                 (Some(_), Manner::Weak | Manner::Pending) => shadows.write_quad(first / QUAD, now, &warp.clocks),
                 (None, Manner::Weak) => shadows.read_quad(first / QUAD, now, &warp.clocks),

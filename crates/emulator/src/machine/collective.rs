@@ -2,10 +2,11 @@
 
 use yuragi_numeric::simd::{Task, vectorize};
 
-use super::{block::Block, engine::Engine, lanes::each, matrix, warp::members};
+use super::{access::spans, block::Block, engine::Engine, lanes::each, matrix, warp::members};
 use crate::{
     finding::Kind,
-    program::{Inst, Lanes, Op, Shuffle, Vote},
+    memory::shadow::Manner,
+    program::{Address, Inst, Lanes, Op, Shuffle, Vote},
 };
 
 impl Block {
@@ -134,6 +135,39 @@ impl Block {
             Op::GroupProduct(_) => self.group_product(engine, number, inst, at, active),
             _ => {}
         }
+    }
+
+    /// The rows of a matrix load or store, each of eight elements of 16 bits at one lane's address.
+    fn matrix_rows(
+        &mut self,
+        engine: &Engine<'_>,
+        number: usize,
+        at: usize,
+        address: &Address,
+        count: usize,
+        stored: Option<&dyn Fn(usize) -> [u64; 2]>,
+    ) -> [[u64; 2]; 32] {
+        let (warp, mut reach) = self.reach(engine, number, at);
+        let all = spans(warp, address, 16);
+        let lanes = if count == 4 { u32::MAX } else { (1 << (8 * count)) - 1 };
+        reach.count(&all, lanes, stored.is_some());
+        let mut rows = [[0; 2]; 32];
+        each(lanes, |lane| {
+            if !reach.may_touch(warp, lane, all[lane], stored.is_some()) {
+                return;
+            }
+            match stored {
+                Some(stored) => {
+                    let [low, high] = stored(lane);
+                    reach.write(warp, lane, all[lane], &[low, high, 0, 0], Manner::Weak);
+                }
+                None => {
+                    let [low, high, ..] = reach.read(warp, lane, all[lane], Manner::Weak);
+                    rows[lane] = [low, high];
+                }
+            }
+        });
+        rows
     }
 }
 

@@ -15,8 +15,8 @@ use crate::{
         bytes::Bytes,
         global::Allocation,
         pages::{PAGE, Page},
-        quads::Shadows,
-        shadow::{Manner, Record, Word},
+        quads::{QUAD, Run, Shadows},
+        shadow::{Manner, Record},
     },
     program::{Extend, Slot},
 };
@@ -72,18 +72,13 @@ impl<'e> Ground<'e> {
             Ground::Shared => shared.put_sector(offset, words),
         }
     }
+}
 
-    #[inline(always)]
-    fn words<'a>(
-        &self,
-        shared: &'a mut Shadows,
-        held: &'a mut Held<'e>,
-        launch: u64,
-        (first, count): (usize, usize),
-    ) -> &'a mut [Word] {
-        let (shadows, first) = self.shadows(shared, held, launch, first);
-        shadows.words(first, count)
-    }
+/// The words of so many bytes from one on: whole quads, or those of less than one.
+#[inline(always)]
+fn pieces(first: usize, bytes: usize) -> impl Iterator<Item = (usize, usize)> {
+    let (count, step) = (bytes.div_ceil(4), if bytes.is_multiple_of(4 * QUAD) { QUAD } else { bytes.div_ceil(4) });
+    (first..first + count).step_by(step).map(move |begin| (begin, step))
 }
 
 #[inline(always)]
@@ -155,9 +150,15 @@ impl<'e> Reach<'_, 'e> {
             if check {
                 unwritten |= u32::from(!written) << lane;
                 let now = record.of_lane(lane, offset, whole);
+                let (shadows, first) = ground.shadows(shadows, &mut held, launch, offset / 4);
                 let mut race = None;
-                for word in ground.words(shadows, &mut held, launch, (offset / 4, whole.div_ceil(4))) {
-                    race = race.or(word.read(now, clocks));
+                for (begin, count) in pieces(first, whole) {
+                    if count == QUAD && shadows.read_quad(begin / QUAD, Run::of_lane(now), clocks) {
+                        continue;
+                    }
+                    for word in shadows.words(begin, count) {
+                        race = race.or(word.read(now, clocks));
+                    }
                 }
                 races.extend(race.map(|other| (lane, other)));
             }
@@ -200,11 +201,16 @@ impl<'e> Reach<'_, 'e> {
             if check {
                 let (old, written) = look(&ground, near, offset, whole);
                 let now = record.of_lane(lane, offset, whole);
+                let (shadows, first) = ground.shadows(shadows, &mut held, launch, offset / 4);
                 let mut race = None;
-                let touched = ground.words(shadows, &mut held, launch, (offset / 4, whole.div_ceil(4)));
-                for (i, word) in touched.iter_mut().enumerate() {
-                    let same = written && ((old[i / 2] ^ words[i / 2]) >> (32 * (i % 2))) as u32 == 0;
-                    race = race.or(word.write(now, same, &warp.clocks, known));
+                for (begin, count) in pieces(first, whole) {
+                    if count == QUAD && shadows.write_quad(begin / QUAD, Run::of_lane(now), &warp.clocks) {
+                        continue;
+                    }
+                    for (i, word) in (begin - first..).zip(shadows.words(begin, count)) {
+                        let same = written && ((old[i / 2] ^ words[i / 2]) >> (32 * (i % 2))) as u32 == 0;
+                        race = race.or(word.write(now, same, &warp.clocks, known));
+                    }
                 }
                 races.extend(race.map(|other| (lane, other)));
             }

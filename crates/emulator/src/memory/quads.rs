@@ -26,6 +26,11 @@ enum Threads {
 }
 
 impl Run {
+    /// An access by one lane.
+    pub fn of_lane(record: Record) -> Run {
+        Run { record, step: QUAD.trailing_zeros() as u8 }
+    }
+
     /// The access to one of the words.
     fn of_word(&self, word: usize) -> Record {
         let record = self.record;
