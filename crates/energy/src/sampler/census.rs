@@ -1,9 +1,35 @@
 //! What the ranks of a population tell each other between two temperatures: sums and counts, of no single member.
 
-use super::tree::{Node, nodes, total};
 use crate::error::Error;
 use alloc::vec::Vec;
+use core::ops::Range;
 use yuragi_graph::Collective;
+use yuragi_numeric::tree::{Nodes, whole_nodes};
+
+/// A sum of the numbers at neighbouring places, a whole node of the tree over all of them.
+type Node = (Range<usize>, f64);
+
+/// Where the level of a node stands beside its number in a word.
+const LEVEL: u32 = 58;
+
+fn to_words((places, sum): &Node) -> [u64; 2] {
+    let level = places.len().trailing_zeros();
+    [u64::from(level) << LEVEL | (places.start as u64) >> level, sum.to_bits()]
+}
+
+fn of_words([place, sum]: [u64; 2]) -> Node {
+    let (level, number) = ((place >> LEVEL) as u32, (place & ((1 << LEVEL) - 1)) as usize);
+    let start = number.checked_shl(level).unwrap_or(0);
+    (start..start.saturating_add(1usize.checked_shl(level).unwrap_or(1)), f64::from_bits(sum))
+}
+
+/// The sum of nodes that follow one another; of none, 0.
+fn total(nodes: Vec<Node>) -> f64 {
+    let run = nodes.first().map_or(0, |first| first.0.start)..nodes.last().map_or(0, |last| last.0.end);
+    let mut tree = Nodes::new(run);
+    nodes.into_iter().for_each(|(places, sum)| tree.add(places, sum, |left, right| left + right));
+    tree.into_vec().into_iter().map(|(_, sum)| sum).sum()
+}
 
 /// What every rank has to say, on all of them.
 fn gather(collective: &dyn Collective, words: &[u64]) -> Result<Vec<Vec<u64>>, Error> {
@@ -41,13 +67,13 @@ impl Reader<'_> {
     }
 
     fn nodes(&mut self) -> Result<Vec<Node>, Error> {
-        (0..self.word()?).map(|_| Ok(Node::from_words([self.word()?, self.word()?]))).collect()
+        (0..self.word()?).map(|_| Ok(of_words([self.word()?, self.word()?]))).collect()
     }
 }
 
 fn say(words: &mut Vec<u64>, nodes: &[Node]) {
     words.push(nodes.len() as u64);
-    words.extend(nodes.iter().flat_map(|node| node.words()));
+    words.extend(nodes.iter().flat_map(to_words));
 }
 
 /// A population: its energies and its families.
@@ -75,7 +101,7 @@ impl Census {
         let ends = runs.first().into_iter().chain(runs.last().filter(|_| runs.len() > 1));
         words.push(runs.len().min(2) as u64);
         words.extend(ends.flat_map(|&(founder, size)| [u64::from(founder), size]));
-        say(&mut words, &nodes(energies, first));
+        say(&mut words, &whole_nodes(energies, first));
 
         let mut all = Self { lowest: f64::INFINITY, highest: f64::NEG_INFINITY, energy: 0.0, families: 0, squares: 0 };
         let (mut parts, mut ends) = (Vec::new(), Vec::<(u64, u64)>::new());
@@ -120,7 +146,7 @@ impl Weights {
         (members, divisions): (usize, [usize; 2]),
     ) -> Result<Self, Error> {
         let mut words = Vec::new();
-        say(&mut words, &nodes(weights, first));
+        say(&mut words, &whole_nodes(weights, first));
         for count in divisions {
             let block = |founder: u32| u64::from(founder) * count as u64 / members as u64; // more than 32 bits on the way
             let runs: Vec<&[u32]> = founders.chunk_by(|&a, &b| block(a) == block(b)).collect();
@@ -128,10 +154,10 @@ impl Weights {
             let (mut at, last) = (0, runs.len().saturating_sub(1));
             for (number, run) in runs.into_iter().enumerate() {
                 words.extend([block(run[0]), run.len() as u64]);
-                let own = nodes(&weights[at..at + run.len()], first + at);
+                let own = whole_nodes(&weights[at..at + run.len()], first + at);
                 // Those at both ends may go on elsewhere.
                 let whole = number > 0 && number < last;
-                say(&mut words, &if whole { alloc::vec![Node::alone(total(own))] } else { own });
+                say(&mut words, &if whole { alloc::vec![(0..1, total(own))] } else { own });
                 at += run.len();
             }
         }
@@ -153,5 +179,19 @@ impl Weights {
         }
         let blocks = found.map(|blocks| blocks.into_iter().map(|(nodes, members)| (total(nodes), members)).collect());
         Ok(Self { total: total(parts), blocks })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_travel_as_two_words() {
+        for sent in whole_nodes(&[0.5; 77], 3) {
+            assert_eq!(of_words(to_words(&sent)), sent);
+        }
+        assert_eq!(total(Vec::new()), 0.0);
+        assert_eq!(total(whole_nodes(&[0.5; 77], 3)), 38.5);
     }
 }

@@ -24,7 +24,6 @@ mod progress;
 mod quantum;
 mod resample;
 mod tempering;
-mod tree;
 
 pub use anneal::{Annealing, adaptive_schedule, anneal};
 pub use exchange::{Exchange, Exchanging, exchange};
