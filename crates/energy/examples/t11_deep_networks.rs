@@ -1,7 +1,7 @@
 //! T11: bars and stripes by a deep belief network and by a deep Boltzmann machine, each with its variational bound.
 
 use yuragi_energy::Error;
-use yuragi_energy::deep::{Dbm, DbmSettings, DbmTrainer, Dbn, Greedy, WakeSleep};
+use yuragi_energy::deep::{Dbm, DbmSettings, DbmTrainer, Dbn, Greedy, Stack, WakeSleep};
 use yuragi_energy::rbm::{Units, partition::exact_log_z, train::Settings};
 use yuragi_energy::sampler::quiet;
 
@@ -18,7 +18,7 @@ fn main() -> Result<(), Error> {
     let settings = Settings { rate: 0.1, momentum: 0.5, steps: 10, ..Settings::default() };
     let greedy = Greedy { settings, epochs: 1500, batch: 140, scale: 0.1 };
 
-    let mut dbn = Dbn::greedy(&batch, &[9, 6, 9], Units::Binary, &greedy, 1, &mut quiet)?;
+    let mut dbn = Dbn::greedy(Stack { data: &batch, sizes: &[9, 6, 9], units: Units::Binary }, &greedy, 1, &mut quiet)?;
     let mut learner = WakeSleep::new(&dbn, 0.05, settings, 2)?;
     for step in 0..=1000 {
         if step % 500 == 0 {
@@ -30,7 +30,8 @@ fn main() -> Result<(), Error> {
         learner.learn(&mut dbn, &batch)?;
     }
 
-    let mut dbm = Dbm::pretrain(&batch, &[9, 6, 4], Units::Binary, &greedy, 4, &mut quiet)?;
+    let mut dbm =
+        Dbm::pretrain(Stack { data: &batch, sizes: &[9, 6, 4], units: Units::Binary }, &greedy, 4, &mut quiet)?;
     let mut trainer = DbmTrainer::new(&dbm, DbmSettings { rate: 0.05, centred: true, ..DbmSettings::default() }, 5)?;
     for step in 0..=3000 {
         let means = trainer.learn(&mut dbm, &data)?;

@@ -4,7 +4,7 @@ mod common;
 
 use common::{pooled, states};
 use yuragi_energy::Error;
-use yuragi_energy::deep::{Dbm, DbmSettings, DbmTrainer, Dbn, Greedy, MeanFieldSettings, WakeSleep};
+use yuragi_energy::deep::{Dbm, DbmSettings, DbmTrainer, Dbn, Greedy, MeanFieldSettings, Stack, WakeSleep};
 use yuragi_energy::rbm::partition::{annealed_log_z, exact_log_z};
 use yuragi_energy::rbm::train::Settings;
 use yuragi_energy::rbm::{Rbm, Units};
@@ -127,7 +127,7 @@ fn t11_greedy_stacking_does_not_lower_the_bound() {
         let rate = if units == Units::Spin { 0.03 } else { 0.1 };
         let settings = Settings { rate, momentum: 0.5, steps: 10, ..Settings::default() };
         let greedy = Greedy { settings, epochs: 1500, batch: 140, scale: 0.1 };
-        let one = Dbn::greedy(&data, &[9, 6], units, &greedy, 6, &mut quiet).unwrap();
+        let one = Dbn::greedy(Stack { data: &data, sizes: &[9, 6], units }, &greedy, 6, &mut quiet).unwrap();
         let log_z = exact_log_z(&one.top).unwrap();
         let first = -one.top.free_energies(&data).unwrap().iter().sum::<f64>() / 140.0 - log_z;
         // The same machine below itself upside down: the bound is the likelihood.
@@ -136,7 +136,7 @@ fn t11_greedy_stacking_does_not_lower_the_bound() {
         let (log_p, bound) = mean_exact(&doubled, &data[..14 * 9]);
         // Fields in f32.
         assert!((log_p - first).abs() < 1e-4 && (bound - first).abs() < 1e-4, "{first} {log_p} {bound}");
-        let two = Dbn::greedy(&data, &[9, 6, 9], units, &greedy, 6, &mut quiet).unwrap();
+        let two = Dbn::greedy(Stack { data: &data, sizes: &[9, 6, 9], units }, &greedy, 6, &mut quiet).unwrap();
         assert_eq!(two.generative[0].weights, one.top.weights);
         let (log_p, bound) = mean_exact(&two, &data[..14 * 9]);
         println!("{units:?}: one layer {first:.3}, two layers: bound {bound:.3}, likelihood {log_p:.3}");
@@ -205,7 +205,8 @@ fn t11_wake_sleep_raises_the_likelihood() {
     let data = bars_and_stripes(Units::Binary).repeat(10);
     let settings = Settings { rate: 0.1, steps: 10, ..Settings::default() };
     let greedy = Greedy { settings, epochs: 200, batch: 140, scale: 0.1 };
-    let mut dbn = Dbn::greedy(&data, &[9, 6, 8], Units::Binary, &greedy, 8, &mut quiet).unwrap();
+    let mut dbn =
+        Dbn::greedy(Stack { data: &data, sizes: &[9, 6, 8], units: Units::Binary }, &greedy, 8, &mut quiet).unwrap();
     let (before, _) = mean_exact(&dbn, &data[..14 * 9]);
     let mut learner = WakeSleep::new(&dbn, 0.05, settings, 9).unwrap();
     for _ in 0..1500 {
@@ -438,7 +439,7 @@ fn t11_pretraining_and_joint_learning_raise_the_likelihood() {
             let settings = Settings { rate: 0.5 * rate, momentum: 0.5, steps: 3, ..Settings::default() };
             let greedy = Greedy { settings, epochs: 300, batch: 140, scale: 0.05 };
             let empty = mean_log_likelihood(&Dbm::new(sizes, units).unwrap(), units, &patterns);
-            let mut dbm = Dbm::pretrain(&data, sizes, units, &greedy, 14, &mut quiet).unwrap();
+            let mut dbm = Dbm::pretrain(Stack { data: &data, sizes, units }, &greedy, 14, &mut quiet).unwrap();
             let pretrained = mean_log_likelihood(&dbm, units, &patterns);
             let settings = DbmSettings { rate: 0.5 * rate, ..DbmSettings::default() };
             let mut trainer = DbmTrainer::new(&dbm, settings, 15).unwrap();
@@ -470,11 +471,13 @@ fn t11_draws_of_a_deep_boltzmann_machine_have_its_distribution() {
 fn wrong_stacks_are_refused() {
     let greedy = Greedy::default();
     for (data, sizes) in [(&[1.0; 4][..], &[4][..]), (&[1.0; 3], &[4, 2]), (&[], &[4, 2]), (&[1.0; 4], &[4, 0])] {
-        assert!(Dbn::greedy(data, sizes, Units::Binary, &greedy, 1, &mut quiet).is_err());
-        assert!(Dbm::pretrain(data, sizes, Units::Binary, &greedy, 1, &mut quiet).is_err());
+        assert!(Dbn::greedy(Stack { data, sizes, units: Units::Binary }, &greedy, 1, &mut quiet).is_err());
+        assert!(Dbm::pretrain(Stack { data, sizes, units: Units::Binary }, &greedy, 1, &mut quiet).is_err());
     }
     let zero = Greedy { batch: 0, ..greedy };
-    assert!(Dbn::greedy(&[1.0; 4], &[4, 2], Units::Binary, &zero, 1, &mut quiet).is_err());
+    assert!(
+        Dbn::greedy(Stack { data: &[1.0; 4], sizes: &[4, 2], units: Units::Binary }, &zero, 1, &mut quiet).is_err()
+    );
     assert!(matches!(Dbm::new(&[2, 2], Units::Gaussian), Err(Error::Unsupported { .. })));
     assert!(Dbm::new(&[2], Units::Spin).is_err() && Dbm::new(&[2, 0, 1], Units::Spin).is_err());
     let mut dbm = Dbm::new(&[2, 3, 1], Units::Spin).unwrap();

@@ -2,7 +2,7 @@
 
 use yuragi_energy::Error;
 use yuragi_energy::deep::plan::{self, DbmLearner};
-use yuragi_energy::deep::{Dbm, DbmSettings, DbmTrainer, Dbn, Greedy, MeanFieldSettings};
+use yuragi_energy::deep::{Dbm, DbmSettings, DbmTrainer, Dbn, Greedy, MeanFieldSettings, Stack};
 use yuragi_energy::rbm::partition::exact_log_z;
 use yuragi_energy::rbm::train::Settings;
 use yuragi_energy::rbm::{Rbm, Units};
@@ -86,8 +86,9 @@ fn t11_a_stack_learned_by_graphs_is_as_good_as_one_learned_by_trainers() {
         let log_z = exact_log_z(&dbn.top).unwrap();
         dbn.bound(&data[..8], 500, log_z, 2).unwrap().iter().map(|bound| bound.lower.value).sum::<f64>() / 2.0
     };
-    let theirs = Dbn::greedy(&data, &[4, 3, 4], Units::Binary, &greedy, 1, &mut quiet).unwrap();
-    let ours = plan::greedy(&Reference::single(), &data, &[4, 3, 4], Units::Binary, &greedy, 1, &mut quiet).unwrap();
+    let stack = Stack { data: &data, sizes: &[4, 3, 4], units: Units::Binary };
+    let theirs = Dbn::greedy(stack, &greedy, 1, &mut quiet).unwrap();
+    let ours = plan::greedy(&Reference::single(), stack, &greedy, 1, &mut quiet).unwrap();
     assert_ne!(ours, theirs, "draws are others");
     // Two patterns have −ln 2 = −0.69 at best; four independent pixels −2.77.
     assert!(bound(&ours) > -1.4 && (bound(&ours) - bound(&theirs)).abs() < 0.3, "{} {}", bound(&ours), bound(&theirs));
@@ -96,7 +97,7 @@ fn t11_a_stack_learned_by_graphs_is_as_good_as_one_learned_by_trainers() {
         left -= 1;
         if left == 0 { core::ops::ControlFlow::Break(()) } else { core::ops::ControlFlow::Continue(()) }
     };
-    let begun = plan::greedy(&Reference::single(), &data, &[4, 3, 4], Units::Binary, &greedy, 1, &mut hook).unwrap();
+    let begun = plan::greedy(&Reference::single(), stack, &greedy, 1, &mut hook).unwrap();
     assert_eq!(begun.generative.len(), 0, "what was learned before it was cancelled stays");
 }
 

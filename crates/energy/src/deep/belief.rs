@@ -1,4 +1,4 @@
-use super::{Course, Greedy, Make, Shared, check, trainer, two_state, upwards};
+use super::{Course, Greedy, Make, Shared, Stack, check, trainer, two_state, upwards};
 use crate::draw::Draws;
 use crate::error::{Error, counter, length, range};
 use crate::rbm::layers::{Matrix, Scratch};
@@ -19,9 +19,10 @@ use core::ops::ControlFlow;
 /// an approximation that learning keeps beside it.
 ///
 /// ```
-/// use yuragi_energy::{deep::{Dbn, Greedy}, rbm::{Units, partition}, sampler::quiet};
+/// use yuragi_energy::{deep::{Dbn, Greedy, Stack}, rbm::{Units, partition}, sampler::quiet};
 /// let data = [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0].repeat(50);
-/// let dbn = Dbn::greedy(&data, &[4, 3, 4], Units::Binary, &Greedy::default(), 1, &mut quiet)?;
+/// let stack = Stack { data: &data, sizes: &[4, 3, 4], units: Units::Binary };
+/// let dbn = Dbn::greedy(stack, &Greedy::default(), 1, &mut quiet)?;
 /// let bound = dbn.bound(&data[..4], 100, partition::exact_log_z(&dbn.top)?, 2)?[0];
 /// assert!(bound.lower.value <= bound.importance.value && bound.importance.value < 0.0);
 /// assert_eq!(dbn.sample(10, 100, 3)?.len(), 10 * 4);
@@ -79,15 +80,8 @@ impl Dbn {
     ///
     /// # Errors
     /// Fewer than two layers, Gaussian units, a number out of range, or data that are not whole rows.
-    pub fn greedy(
-        data: &[f32],
-        sizes: &[usize],
-        units: Units,
-        greedy: &Greedy,
-        seed: u64,
-        hook: Hook<'_>,
-    ) -> Result<Self, Error> {
-        Self::greedy_by(&trainer(greedy.settings), data, sizes, units, greedy, seed, hook)
+    pub fn greedy(stack: Stack<'_>, greedy: &Greedy, seed: u64, hook: Hook<'_>) -> Result<Self, Error> {
+        Self::greedy_by(&trainer(greedy.settings), stack, greedy, seed, hook)
     }
 
     /// [`greedy`](Self::greedy) by batches in slices, which ranks may share; all have all rows. Each machine learns as by
@@ -98,21 +92,19 @@ impl Dbn {
     /// As for [`greedy`](Self::greedy), slices that do not divide a batch, fewer than ranks, or a rank that is gone.
     pub fn greedy_on(
         slices: Slices<'_>,
-        data: &[f32],
-        sizes: &[usize],
-        units: Units,
+        stack: Stack<'_>,
         greedy: &Greedy,
         seed: u64,
         hook: Hook<'_>,
     ) -> Result<Self, Error> {
         if slices.count == 1 && slices.ranks.size() == 1 {
-            return Self::greedy(data, sizes, units, greedy, seed, hook);
+            return Self::greedy(stack, greedy, seed, hook);
         }
         let stop = Cell::new(false);
         let make = |rbm: &Rbm, _, seed| -> Result<Box<dyn super::Learns + '_>, Error> {
             Ok(Box::new(Shared { trainer: Trainer::new(rbm, greedy.settings, seed)?, slices, stop: &stop }))
         };
-        Self::greedy_by(&make, data, sizes, units, greedy, seed, &mut |at| {
+        Self::greedy_by(&make, stack, greedy, seed, &mut |at| {
             stop.set(stop.get() || hook(at).is_break());
             ControlFlow::Continue(())
         })
@@ -121,14 +113,13 @@ impl Dbn {
     /// [`greedy`](Self::greedy) by other learners.
     pub(super) fn greedy_by(
         make: Make<'_, '_>,
-        data: &[f32],
-        sizes: &[usize],
-        units: Units,
+        stack: Stack<'_>,
         greedy: &Greedy,
         seed: u64,
         hook: Hook<'_>,
     ) -> Result<Self, Error> {
-        let rows = check(data, sizes, units, greedy)?;
+        let rows = check(stack, greedy)?;
+        let Stack { data, sizes, units } = stack;
         let layers = sizes.len() - 1;
         let mut course = Course { greedy, seed, layers, rows, make, hook };
         let mut first = Rbm::new(sizes[0], sizes[1], units, units)?;

@@ -1,4 +1,4 @@
-use super::{Course, Greedy, check, trainer, two_state, upwards};
+use super::{Course, Greedy, Stack, check, trainer, two_state, upwards};
 use crate::draw::Draws;
 use crate::error::{Error, index, length, range};
 use crate::rbm::layers::{self, Matrix, Scratch};
@@ -187,15 +187,9 @@ impl Dbm {
     ///
     /// # Errors
     /// As [`new`](Self::new); a number out of range, data that are not whole rows, or [`Error::Cancelled`].
-    pub fn pretrain(
-        data: &[f32],
-        sizes: &[usize],
-        units: Units,
-        greedy: &Greedy,
-        seed: u64,
-        hook: Hook<'_>,
-    ) -> Result<Self, Error> {
-        let rows = check(data, sizes, units, greedy)?;
+    pub fn pretrain(stack: Stack<'_>, greedy: &Greedy, seed: u64, hook: Hook<'_>) -> Result<Self, Error> {
+        let rows = check(stack, greedy)?;
+        let Stack { data, sizes, units } = stack;
         let mut dbm = Self::new(sizes, units)?;
         let layers = sizes.len() - 1;
         let make = trainer(greedy.settings);

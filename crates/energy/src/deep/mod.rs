@@ -39,8 +39,19 @@ impl Default for Greedy {
     }
 }
 
+/// What a stack is to be, and what it is to learn from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stack<'a> {
+    /// Rows of `sizes[0]` values, one after another.
+    pub data: &'a [f32],
+    /// The units of each layer, the visible one's first.
+    pub sizes: &'a [usize],
+    /// Their kind.
+    pub units: Units,
+}
+
 /// Two or more layers of two-state units, and whole rows of data for the first; gives the number of rows.
-fn check(data: &[f32], sizes: &[usize], units: Units, greedy: &Greedy) -> Result<usize, Error> {
+fn check(Stack { data, sizes, units }: Stack<'_>, greedy: &Greedy) -> Result<usize, Error> {
     range("the number of layers", sizes.len() as f64, sizes.len() >= 2, "at least 2, with the visible one")?;
     range("the batch", greedy.batch as f64, greedy.batch > 0, "at least 1 row")?;
     two_state(units)?;

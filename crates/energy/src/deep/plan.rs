@@ -4,11 +4,11 @@
 //! [`Dbn::greedy`]. ln Z of a deep Boltzmann machine is that of [`Dbm::bipartite`], of a belief network that of its top:
 //! both by [`annealed_log_z`](crate::rbm::plan::annealed_log_z).
 
-use super::{Dbm, DbmSettings, Dbn, Greedy, Learns, MeanFieldSettings};
+use super::{Dbm, DbmSettings, Dbn, Greedy, Learns, MeanFieldSettings, Stack};
 use crate::draw::Draws;
 use crate::error::{Error, range};
+use crate::rbm::Rbm;
 use crate::rbm::plan::{Ascent, CHAINS, Learner, Machine, Steps, device, insert, means, parameters};
-use crate::rbm::{Rbm, Units};
 use crate::sampler::Hook;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -93,9 +93,7 @@ impl<B: Backend> DbmLearner<B> {
 /// As for [`Dbn::greedy`], or what the backend says.
 pub fn greedy<B: Backend + Clone + 'static>(
     backend: &B,
-    data: &[f32],
-    sizes: &[usize],
-    units: Units,
+    stack: Stack<'_>,
     greedy: &Greedy,
     seed: u64,
     hook: Hook<'_>,
@@ -103,7 +101,7 @@ pub fn greedy<B: Backend + Clone + 'static>(
     let learner = |rbm: &Rbm, batch: usize, seed: u64| -> Result<Box<dyn Learns>, Error> {
         Ok(Box::new(Learner::new(backend.clone(), rbm, greedy.settings, batch, seed)?))
     };
-    Dbn::greedy_by(&learner, data, sizes, units, greedy, seed, hook)
+    Dbn::greedy_by(&learner, stack, greedy, seed, hook)
 }
 
 impl<B: Backend> Learns for Learner<B> {

@@ -1,5 +1,5 @@
 use yuragi_energy::{
-    deep::{Dbn, Greedy, plan},
+    deep::{Dbn, Greedy, Stack, plan},
     rbm::Slices,
     sampler::{Hook, report},
     shares,
@@ -55,9 +55,10 @@ impl Belief {
         check(slices, greedy.batch.min(rows.len()), device)?;
         let mut values = rows.drawn(0);
         let sizes: Vec<usize> = [rows.table().columns()].iter().chain(layers).copied().collect();
+        let stack = Stack { data: &values, sizes: &sizes, units: rows.units() };
         let dbn = match device.is_gpu() {
-            true => plan::greedy(device, &values, &sizes, rows.units(), greedy, seed, hook),
-            false => Dbn::greedy_on(slices, &values, &sizes, rows.units(), greedy, seed, hook),
+            true => plan::greedy(device, stack, greedy, seed, hook),
+            false => Dbn::greedy_on(slices, stack, greedy, seed, hook),
         }?;
         values.truncate(TOLD.min(rows.len()) * rows.table().columns());
         let told = values.len() / rows.table().columns();
