@@ -129,15 +129,17 @@ impl Deep {
         };
         let mut base = vec![0.0; dbm.bipartite().visible()];
         base[..pixels.len()].copy_from_slice(&pixels);
+        let mut course = Course::new(rows, *batch, *epochs, *seed);
+        check(slices, course.rows(), device)?;
         let mut learner = if device.is_gpu() {
             let rows = (*batch).clamp(1, rows.len());
             Learner::There(Box::new(DbmLearner::new(device.clone(), &dbm, *settings, rows, *seed)?))
         } else {
-            let trainer = DbmTrainer::new(&dbm, *settings, *seed)?;
+            // Of few rows, slices that divide a step's divide the chains, too.
+            let chains = if slices.count > 1 { course.rows() as u32 } else { settings.chains };
+            let trainer = DbmTrainer::new(&dbm, DbmSettings { chains, ..*settings }, *seed)?;
             Learner::Here(dbm, Box::new(trainer))
         };
-        let mut course = Course::new(rows, *batch, *epochs, *seed);
-        check(slices, course.rows(), device)?;
         let (ranks, slices) = (slices.ranks, slices.or_all());
         let (places, alone) = (slices.places(course.rows()), ranks.size() == 1);
         let mut values = Vec::new();
