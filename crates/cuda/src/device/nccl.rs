@@ -37,6 +37,16 @@ pub struct Nccl {
     rooms: RefCell<[Option<Block>; 2]>,
 }
 
+/// The largest room that is kept: those of a file's rows are needed once, and the GPU's memory for other things.
+const KEPT: usize = 16 << 20;
+
+/// Gives large rooms back.
+fn give_back(rooms: &mut [Option<Block>; 2]) {
+    for room in rooms {
+        *room = room.take().filter(|block| block.bytes() <= KEPT);
+    }
+}
+
 /// Looks at the stream before it is worth sleeping between them, and how long.
 const BUSY: Duration = Duration::from_millis(2);
 const NAP: Duration = Duration::from_micros(50);
@@ -182,6 +192,7 @@ impl Nccl {
         })?;
         let mut bytes = vec![0; total];
         into.read(&mut bytes)?;
+        give_back(&mut rooms);
         let mut rest = bytes.as_slice();
         let parcel = |&length: &usize| {
             let (parcel, after) = rest.split_at(length);
@@ -213,7 +224,9 @@ impl Nccl {
         room.write(bytes)?;
         let at = room.pointer();
         self.broadcast_at(from, at, length)?;
-        self.room(&mut rooms, 0, length)?.read(bytes)
+        self.room(&mut rooms, 0, length)?.read(bytes)?;
+        give_back(&mut rooms);
+        Ok(())
     }
 
     /// Gives all ranks the bytes that rank `from` has at an address.
