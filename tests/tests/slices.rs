@@ -1,6 +1,8 @@
 //! A training step of a batch in slices has the same bits on any number of ranks and threads, and learns what a whole one
 //! does.
 
+use std::collections::BTreeMap;
+
 use yuragi_cpu::Cpu;
 use yuragi_graph::{Alone, Backend, Builder, Collective, DType, Graph, Params, Slice, SliceMut, all_reduce, least};
 use yuragi_models::{
@@ -13,7 +15,7 @@ use yuragi_models::{
 };
 use yuragi_nn::{
     Scope, linear, loss,
-    optim::{Group, Optimizer, Rule, Scaling},
+    optim::{Group, Optimizer, Rule, Scaling, is_state},
     step::{Step, StepError},
 };
 use yuragi_numeric::{fill, philox::part_key, tree::Tree};
@@ -29,18 +31,31 @@ struct Batch {
 /// Outputs of all steps, and then the weights, as bits.
 type Course = (Vec<Vec<u32>>, Vec<(String, Vec<u32>)>);
 
+/// How a step is made.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Overlapped,
+    /// Gradients leave when all are there.
+    Late,
+    Sharded,
+}
+
 /// Some steps with a graph of one slice, on a rank.
 fn learn(
     graph: &Graph,
     optimizer: &Optimizer,
     batch: &Batch,
-    (slices, steps): (usize, u64),
+    (slices, steps, way): (usize, u64, Way),
     (cpu, ranks): (&Cpu, &dyn Collective),
 ) -> Course {
     let mut params = Params::new();
     params.initialise(graph.params(), 3);
-    let mut store = cpu.upload(params).unwrap();
-    let mut step = Step::new(cpu, graph, &store, slices, ranks).unwrap();
+    let (mut step, mut store) = if way == Way::Sharded {
+        Step::sharded(cpu, graph, params, slices, ranks).unwrap()
+    } else {
+        let store = cpu.upload(params).unwrap();
+        (Step::new(cpu, graph, &store, slices, ranks).unwrap().overlapping(way == Way::Overlapped), store)
+    };
     let places = step.places(batch.rows, ranks);
     let mut told = Vec::new();
     for number in 0..steps {
@@ -77,14 +92,27 @@ fn learn(
 /// The same bits on one process of one and of three threads, and on ranks.
 fn one(graph: &Graph, optimizer: &Optimizer, batch: &Batch, slices: usize, steps: u64) -> Course {
     let cpu = Cpu::with_threads(1);
-    let alone = learn(graph, optimizer, batch, (slices, steps), (&cpu, &Alone));
-    assert!(learn(graph, optimizer, batch, (slices, steps), (&Cpu::with_threads(3), &Alone)) == alone);
+    let effort = |way| (slices, steps, way);
+    let alone = learn(graph, optimizer, batch, effort(Way::Overlapped), (&cpu, &Alone));
+    assert!(learn(graph, optimizer, batch, effort(Way::Overlapped), (&Cpu::with_threads(3), &Alone)) == alone);
+    assert!(learn(graph, optimizer, batch, effort(Way::Sharded), (&cpu, &Alone)) == alone);
     for size in (2..=4).filter(|size| *size <= slices) {
-        let found = team::run(size, |rank| learn(graph, optimizer, batch, (slices, steps), (&cpu, rank)));
-        for (rank, course) in found.iter().enumerate() {
-            assert!(course.0 == alone.0, "outputs of rank {rank} of {size}, {slices} slices");
-            let other = course.1.iter().zip(&alone.1).find(|(a, b)| a != b).map(|(a, _)| &a.0);
-            assert!(other.is_none(), "{other:?} on rank {rank} of {size}, {slices} slices");
+        for way in [Way::Overlapped, Way::Late, Way::Sharded] {
+            let found = team::run(size, |rank| learn(graph, optimizer, batch, effort(way), (&cpu, rank)));
+            let mut kept: BTreeMap<&str, usize> = BTreeMap::new();
+            for (rank, course) in found.iter().enumerate() {
+                assert!(course.0 == alone.0, "outputs of rank {rank} of {size}, {slices} slices");
+                for (name, bits) in &course.1 {
+                    *kept.entry(name).or_default() += 1;
+                    let same = alone.1.iter().any(|(other, expected)| name == other && bits == expected);
+                    assert!(same, "{name} on rank {rank} of {size}, {slices} slices");
+                }
+            }
+            // Weights and what is of no weight alone are everywhere, the optimiser's state is on one rank.
+            for (name, _) in &alone.1 {
+                let shared = way != Way::Sharded || !is_state(name) || name.starts_with("scaling.");
+                assert_eq!(kept.get(&**name), Some(&if shared { size } else { 1 }), "{name} of {size}");
+            }
         }
     }
     alone
@@ -185,7 +213,8 @@ fn slices_learn_what_the_whole_batch_does() {
     let batch = Batch { rows: 12, numbers: vec![uniform(36, 0), uniform(12, 1)], indices: vec![] };
     for rule in rules {
         let optimizer = Optimizer { rule, weight_decay: 0.01, clip: 0.1, average: true, scaling: None };
-        let whole = learn(&perceptron(12, &optimizer), &optimizer, &batch, (1, 20), (&Cpu::new(), &Alone));
+        let whole =
+            learn(&perceptron(12, &optimizer), &optimizer, &batch, (1, 20, Way::Overlapped), (&Cpu::new(), &Alone));
         for slices in [2, 3, 4, 12] {
             let cut = one(&perceptron(12 / slices, &optimizer), &optimizer, &batch, slices, 20);
             let pairs = whole.1.iter().zip(&cut.1).flat_map(|(a, b)| a.1.iter().zip(&b.1));

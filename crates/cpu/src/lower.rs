@@ -63,6 +63,8 @@ pub(crate) struct Lowered {
     pub inputs: Vec<usize>,
     /// Where each output of the graph is found.
     pub outputs: Vec<usize>,
+    /// After how many launches it is there.
+    pub ready: Vec<usize>,
 }
 
 /// Chooses kernels and places every buffer.
@@ -318,6 +320,14 @@ impl Lowering<'_> {
         }
         let (offsets, arena) = place(&buffers, LINE);
         let mut launches: Vec<Launch> = self.launches.into_iter().map(|(_, launch)| launch).collect();
+        let mut written = vec![0; values];
+        for (number, launch) in launches.iter().enumerate() {
+            for (home, _) in &launch.outputs {
+                if let Home::Arena(buffer) = home {
+                    written[*buffer] = number + 1;
+                }
+            }
+        }
         for (number, launch) in launches.iter_mut().enumerate() {
             for (home, _) in launch.inputs.iter_mut().chain(&mut launch.outputs) {
                 if let Home::Arena(buffer) = home {
@@ -331,6 +341,7 @@ impl Lowering<'_> {
             arena,
             inputs: schedule.inputs.iter().map(|&b| offsets[b]).collect(),
             outputs: schedule.outputs.iter().map(|&(b, offset)| offsets[b] + offset).collect(),
+            ready: schedule.outputs.iter().map(|&(b, _)| written[b]).collect(),
         })
     }
 }

@@ -138,6 +138,18 @@ impl CpuPlan {
         self.finish(state, outputs)
     }
 
+    /// Copies an output, whose view was checked.
+    fn read(&self, state: &CpuState, output: usize, view: &mut ViewMut<'_>) {
+        let words = state.arena.as_ptr().cast::<f32>().wrapping_add(self.lowered.outputs[output]);
+        // SAFETY: the planner keeps every element of an output from when it is there until the end.
+        let values = unsafe { core::slice::from_raw_parts(words, view.as_slice().len()) };
+        match view {
+            SliceMut::F32(out) => out.copy_from_slice(values),
+            SliceMut::I32(out) => out.iter_mut().zip(values).for_each(|(o, x)| *o = x.to_bits() as i32),
+            SliceMut::U32(out) => out.iter_mut().zip(values).for_each(|(o, x)| *o = x.to_bits()),
+        }
+    }
+
     fn check_owned(&self, state: &CpuState, store: &Params) -> Result<(), RunError> {
         for update in self.graph.updates() {
             let tensor = store.at(state.params[update.param]);
@@ -286,23 +298,25 @@ impl Plan for CpuPlan {
         }
     }
 
+    fn ready(&self, output: usize) -> usize {
+        self.lowered.ready.get(output).copied().unwrap_or(self.launches())
+    }
+
+    fn output(&self, state: &CpuState, output: usize, view: &mut ViewMut<'_>) -> Result<(), RunError> {
+        self.graph.check_output(output, view)?;
+        if state.next < self.ready(output) {
+            return Err(RunError::Unfinished);
+        }
+        self.read(state, output, view);
+        Ok(())
+    }
+
     fn finish(&self, state: &CpuState, outputs: &mut [ViewMut<'_>]) -> Result<(), RunError> {
         if state.next < self.launches() {
             return Err(RunError::Unfinished);
         }
         self.graph.check_outputs(outputs)?;
-        let words = state.arena.as_ptr().cast::<f32>();
-        for (view, &place) in outputs.iter_mut().zip(&self.lowered.outputs) {
-            let read = |i: usize| {
-                // SAFETY: the planner keeps every element of an output until the end.
-                unsafe { *words.add(place + i) }
-            };
-            match view {
-                SliceMut::F32(out) => out.iter_mut().enumerate().for_each(|(i, o)| *o = read(i)),
-                SliceMut::I32(out) => out.iter_mut().enumerate().for_each(|(i, o)| *o = read(i).to_bits() as i32),
-                SliceMut::U32(out) => out.iter_mut().enumerate().for_each(|(i, o)| *o = read(i).to_bits()),
-            }
-        }
+        outputs.iter_mut().enumerate().for_each(|(output, view)| self.read(state, output, view));
         Ok(())
     }
 

@@ -183,6 +183,21 @@ impl CudaPlan {
         state.store = store.id();
     }
 
+    /// Gives an output that has come to the host, into a view that was checked.
+    fn read(&self, state: &CudaState, output: usize, view: &mut ViewMut<'_>) {
+        let (node, at) = (self.graph.node(self.graph.outputs()[output].node), self.staging.outputs[output]);
+        let from = &state.staging.bytes()[at..at + node.shape.count() * node.dtype.size()];
+        match view {
+            SliceMut::F32(out) => match node.dtype {
+                DType::F16 => read(out, from, |b: [u8; 2]| f16::from_le_bytes(b).to_f32()),
+                DType::BF16 => read(out, from, |b: [u8; 2]| bf16::from_le_bytes(b).to_f32()),
+                DType::F32 | DType::I32 | DType::U32 => read(out, from, f32::from_le_bytes),
+            },
+            SliceMut::I32(out) => read(out, from, i32::from_le_bytes),
+            SliceMut::U32(out) => read(out, from, u32::from_le_bytes),
+        }
+    }
+
     /// Actions of a recording before the launches.
     fn feeding(&self) -> usize {
         self.graph.inputs().iter().filter(|i| i.shape.count() > 0).count()
@@ -292,20 +307,17 @@ impl Plan for CudaPlan {
         }
         self.graph.check_outputs(outputs)?;
         self.device.synchronize()?;
-        let staging = state.staging.bytes();
-        for ((view, output), &at) in outputs.iter_mut().zip(self.graph.outputs()).zip(&self.staging.outputs) {
-            let node = self.graph.node(output.node);
-            let from = &staging[at..at + node.shape.count() * node.dtype.size()];
-            match view {
-                SliceMut::F32(out) => match node.dtype {
-                    DType::F16 => read(out, from, |b: [u8; 2]| f16::from_le_bytes(b).to_f32()),
-                    DType::BF16 => read(out, from, |b: [u8; 2]| bf16::from_le_bytes(b).to_f32()),
-                    DType::F32 | DType::I32 | DType::U32 => read(out, from, f32::from_le_bytes),
-                },
-                SliceMut::I32(out) => read(out, from, i32::from_le_bytes),
-                SliceMut::U32(out) => read(out, from, u32::from_le_bytes),
-            }
+        outputs.iter_mut().enumerate().for_each(|(output, view)| self.read(state, output, view));
+        Ok(())
+    }
+
+    fn output(&self, state: &CudaState, output: usize, view: &mut ViewMut<'_>) -> Result<(), RunError> {
+        self.graph.check_output(output, view)?;
+        if state.stage != Stage::Ended {
+            return Err(RunError::Unfinished);
         }
+        self.device.synchronize()?;
+        self.read(state, output, view);
         Ok(())
     }
 

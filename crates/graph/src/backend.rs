@@ -35,6 +35,13 @@ pub trait Plan {
     fn begin(&self, state: &mut Self::State, inputs: &[View<'_>]) -> Result<(), RunError>;
     /// Goes on for at most so many launches. A run that is never advanced again is cancelled by the next `begin`.
     fn advance(&self, state: &mut Self::State, store: &Self::Store, launches: usize) -> Result<Progress, RunError>;
+    /// After so many launches of a run this output is what it is at the end.
+    fn ready(&self, output: usize) -> usize {
+        let _ = output;
+        self.launches()
+    }
+    /// Gives one output of a run that is that far.
+    fn output(&self, state: &Self::State, output: usize, view: &mut ViewMut<'_>) -> Result<(), RunError>;
     /// Gives the outputs of a run that has ended, in the graph's order.
     fn finish(&self, state: &Self::State, outputs: &mut [ViewMut<'_>]) -> Result<(), RunError>;
     /// A whole run of a graph with updates: outputs are computed, then the store's parameters replaced.

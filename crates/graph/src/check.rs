@@ -34,11 +34,17 @@ impl Graph {
         if outputs.len() != specs.len() {
             return Err(RunError::Count { what: "outputs", want: specs.len(), have: outputs.len() });
         }
-        for (spec, view) in specs.iter().zip(outputs) {
-            let node = self.node(spec.node);
-            check_operand(&spec.name, (node.shape.count(), node.dtype), view.as_slice())?;
-        }
-        Ok(())
+        outputs.iter().enumerate().try_for_each(|(output, view)| self.check_output(output, view))
+    }
+
+    /// Whether this is one of the graph's outputs: its place, length and element type.
+    pub fn check_output(&self, output: usize, view: &ViewMut<'_>) -> Result<(), RunError> {
+        let want = self.outputs().len();
+        let Some(spec) = self.outputs().get(output) else {
+            return Err(RunError::Count { what: "outputs", want, have: output + 1 });
+        };
+        let node = self.node(spec.node);
+        check_operand(&spec.name, (node.shape.count(), node.dtype), view.as_slice())
     }
 }
 

@@ -1,5 +1,10 @@
-use alloc::{string::String, vec::Vec};
-use core::{cell::Cell, fmt, ops::Range};
+use alloc::{boxed::Box, vec::Vec};
+use core::{any::Any, cell::Cell, ops::Range};
+
+use crate::{
+    Lost,
+    swap::{Flight, Landed, Swap},
+};
 
 /// Processes that run one program together, each on its share of the work: ranks 0 to [`size`](Self::size) − 1.
 ///
@@ -32,11 +37,28 @@ pub trait Collective {
     /// No such rank, more bytes than the engine counts, or a rank that is gone.
     fn broadcast(&self, from: usize, bytes: &mut Vec<u8>) -> Result<(), Lost>;
 
+    /// Begins to send numbers from where they are to where others want them, and goes on with it while this rank computes.
+    /// All ranks begin their swaps of one number together, and may have others under way. An engine that has no such thing
+    /// exchanges bytes at once.
+    ///
+    /// # Errors
+    /// Runs that do not fit, as [`Swap::check`] has it, or a rank that is gone.
+    fn begin(&self, swap: Swap) -> Result<Box<dyn Flight + '_>, Lost> {
+        swap.check(self.rank(), self.size())?;
+        let found = self.exchange(&swap.parcels(self.size()))?;
+        Ok(Box::new(Landed(swap.landed(&found)?)))
+    }
+
     /// Waits until all ranks are here.
     ///
     /// # Errors
     /// A rank that is gone.
     fn barrier(&self) -> Result<(), Lost>;
+
+    /// The engine itself, for who knows what else it can do.
+    fn as_any(&self) -> Option<&dyn Any> {
+        None
+    }
 
     /// Ends all ranks with this status; where that cannot be done, it returns.
     fn abort(&self, status: u8);
@@ -60,7 +82,15 @@ pub trait Collective {
     /// # Errors
     /// A rank that is gone.
     fn any(&self, own: bool) -> Result<bool, Lost> {
-        Ok(if self.size() == 1 { own } else { self.gather(&[own.into()])?.iter().any(|bytes| *bytes == [1]) })
+        Ok(self.union(own.into())? != 0)
+    }
+
+    /// The bits that are set on any rank, on all of them.
+    ///
+    /// # Errors
+    /// A rank that is gone.
+    fn union(&self, own: u8) -> Result<u8, Lost> {
+        Ok(if self.size() == 1 { own } else { self.gather(&[own])?.iter().flatten().fold(0, |all, bits| all | bits) })
     }
 
     /// The numbers of every rank, one after another, on all of them.
@@ -80,27 +110,6 @@ pub trait Collective {
         Ok(all)
     }
 }
-
-/// Why ranks could not go on together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lost {
-    reason: String,
-}
-
-impl Lost {
-    /// For a reason, in words.
-    pub fn new(reason: impl Into<String>) -> Self {
-        Lost { reason: reason.into() }
-    }
-}
-
-impl fmt::Display for Lost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
-    }
-}
-
-impl core::error::Error for Lost {}
 
 /// One process, which has nothing to wait for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -184,6 +193,11 @@ impl Collective for Counted<'_> {
             self.count(bytes.len() * (self.size() - 1));
         }
         self.ranks.broadcast(from, bytes)
+    }
+
+    fn begin(&self, swap: Swap) -> Result<Box<dyn Flight + '_>, Lost> {
+        self.count(swap.bytes());
+        self.ranks.begin(swap)
     }
 
     fn barrier(&self) -> Result<(), Lost> {

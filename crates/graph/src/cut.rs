@@ -1,7 +1,7 @@
 use alloc::{collections::BTreeSet, format, vec, vec::Vec};
 use core::panic::Location;
 
-use crate::{BuildError, Builder, Graph, NodeId, Op, Output, Tensor, Update};
+use crate::{BuildError, Builder, DType, Graph, Init, NodeId, Op, Output, Tensor, Update};
 
 /// A step in two halves: what is computed of each part of a batch, and what becomes of the means over the parts.
 #[derive(Clone, Debug)]
@@ -57,7 +57,9 @@ impl Graph {
         if parts == 0 {
             return Err(BuildError { message: "a step of 0 parts: there must be at least 1".into(), location });
         }
-        if let Some(input) = self.inputs.iter().find(|input| input.name.starts_with(CUT)) {
+        if let Some(input) =
+            self.inputs.iter().find(|input| input.name.starts_with(CUT) || input.name.starts_with(WORD))
+        {
             let message = format!("an input of a step that is cut has the name `{}`, which is taken", input.name);
             return Err(BuildError { message, location });
         }
@@ -86,8 +88,8 @@ impl Graph {
 
         let named = cuts.iter().enumerate().map(|(n, &node)| Output { name: format!("cut.{n}"), node });
         let all = heads.into_iter().cloned().chain(named).collect();
-        let head = self.half(all, Vec::new(), &BTreeSet::new(), 1);
-        let tail = self.half(tails.into_iter().cloned().collect(), self.updates.clone(), &cuts, parts);
+        let head = self.half(all, Vec::new(), &BTreeSet::new(), (CUT, 1));
+        let tail = self.half(tails.into_iter().cloned().collect(), self.updates.clone(), &cuts, (CUT, parts));
         match tail.inputs.iter().find(|input| !input.name.starts_with(CUT) && !shared.contains(&&*input.name)) {
             Some(input) => {
                 let message = format!(
@@ -100,8 +102,15 @@ impl Graph {
         }
     }
 
-    /// The part of the graph that these outputs and updates need, with sums over so many parts given at the cuts.
-    fn half(&self, outputs: Vec<Output>, updates: Vec<Update>, cuts: &BTreeSet<NodeId>, parts: usize) -> Graph {
+    /// The part of the graph that these outputs and updates need, with sums over so many parts given at the cuts, as inputs
+    /// whose names begin so.
+    pub(crate) fn half(
+        &self,
+        outputs: Vec<Output>,
+        updates: Vec<Update>,
+        cuts: &BTreeSet<NodeId>,
+        (named, parts): (&str, usize),
+    ) -> Graph {
         let mut needed = vec![false; self.nodes.len()];
         outputs.iter().map(|o| o.node).chain(updates.iter().map(|u| u.node)).for_each(|id| needed[id.index()] = true);
         for id in self.ids().rev() {
@@ -131,7 +140,7 @@ impl Graph {
             .enumerate()
             .map(|(n, &cut)| {
                 let node = self.node(cut);
-                let sum = builder.input(&format!("{CUT}{n}"), &node.shape, node.dtype);
+                let sum = builder.input(&format!("{named}{n}"), &node.shape, node.dtype);
                 (sum * (1.0 / parts as f32)).id()
             })
             .collect();
@@ -160,5 +169,86 @@ impl Graph {
     }
 }
 
+impl Cut {
+    /// The same with sums that stay in the store, where an engine can add up those of several devices: the head adds the
+    /// value of each cut to a parameter, `gradient.` and its number, which is zero at first, and the tail takes them from
+    /// there and makes them zero again.
+    ///
+    /// ```
+    /// use yuragi_graph::{Builder, DType, Init};
+    /// let b = Builder::new();
+    /// let x = b.input("x", &[8], DType::F32);
+    /// let w = b.param("w", &[], DType::F32, Init::Constant(0.0));
+    /// let loss = ((x - w) * (x - w)).mean_all();
+    /// let gradient = b.grad(loss, &[w])[0];
+    /// b.cut(gradient);
+    /// b.update(w, w - gradient);
+    /// let step = b.finish(&[("loss", loss)])?.cut(4, &[])?.in_store();
+    /// assert_eq!((step.head.outputs().len(), step.head.updates().len()), (1, 1));
+    /// assert_eq!((step.tail.inputs().len(), step.tail.updates().len()), (0, 2));
+    /// # Ok::<(), yuragi_graph::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn in_store(&self) -> Cut {
+        fn sum<'g>(builder: &'g Builder, cut: &str, shape: &[usize], dtype: DType) -> Tensor<'g> {
+            builder.param(&format!("{GRADIENT}{cut}"), shape, dtype, Init::Constant(0.0))
+        }
+        let copied = |graph: &Graph, builder: &Builder| -> Vec<NodeId> {
+            let mut new: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
+            for node in &graph.nodes {
+                let name = match node.op {
+                    Op::Input(input) => graph.inputs[input as usize].name.strip_prefix(CUT),
+                    _ => None,
+                };
+                let tensor = match name {
+                    Some(cut) => sum(builder, cut, &node.shape, node.dtype),
+                    None => {
+                        let operands: Vec<NodeId> = node.inputs.iter().map(|input| new[input.index()]).collect();
+                        builder.push_typed(node.op, &operands, node.shape, Some(node.dtype))
+                    }
+                };
+                new.push(tensor.id());
+            }
+            new
+        };
+        let renamed = |output: &Output, new: &[NodeId]| Output { node: new[output.node.index()], ..output.clone() };
+
+        let builder = Builder::resume(&self.head);
+        let new = copied(&self.head, &builder);
+        let (mut outputs, mut updates) = (Vec::new(), Vec::new());
+        for output in &self.head.outputs {
+            let Some(cut) = output.name.strip_prefix(CUT) else {
+                outputs.push(renamed(output, &new));
+                continue;
+            };
+            let node = self.head.node(output.node);
+            let value = Tensor::new(&builder, new[output.node.index()]);
+            let total = sum(&builder, cut, &node.shape, node.dtype) + value;
+            updates.push(Update { param: self.head.params.len() + updates.len(), node: total.id() });
+        }
+        let head = builder.conclude(outputs, updates);
+
+        // The sums are the last inputs.
+        let base = Graph {
+            inputs: self.tail.inputs.iter().filter(|input| !input.name.starts_with(CUT)).cloned().collect(),
+            ..self.tail.clone()
+        };
+        let builder = Builder::resume(&base);
+        let new = copied(&self.tail, &builder);
+        let outputs = self.tail.outputs.iter().map(|output| renamed(output, &new)).collect();
+        let mut updates: Vec<Update> =
+            self.tail.updates.iter().map(|update| Update { node: new[update.node.index()], ..*update }).collect();
+        for (param, spec) in builder.params().iter().enumerate().skip(base.params.len()) {
+            updates.push(Update { param, node: builder.fill(&spec.shape, 0.0, spec.dtype).id() });
+        }
+        Cut { head, tail: builder.conclude(outputs, updates), outputs: self.outputs.clone() }
+    }
+}
+
+/// How the names of sums that stay in the store begin.
+pub const GRADIENT: &str = "gradient.";
+
 /// How the names of the cuts' sums begin.
-const CUT: &str = "cut.";
+pub(crate) const CUT: &str = "cut.";
+/// How the names of what all need to know begin, of a [`Shard`](crate::Shard).
+pub(crate) const WORD: &str = "word.";

@@ -115,3 +115,24 @@ impl fmt::Display for RunError {
 }
 
 impl Error for RunError {}
+
+/// Why ranks could not go on together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    reason: String,
+}
+
+impl Lost {
+    /// For a reason, in words.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Lost { reason: reason.into() }
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl core::error::Error for Lost {}

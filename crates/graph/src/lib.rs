@@ -19,7 +19,6 @@
 
 extern crate alloc;
 
-mod all_reduce;
 mod backend;
 mod builder;
 mod check;
@@ -36,21 +35,26 @@ pub mod op;
 mod params;
 mod precision;
 mod recompute;
+mod reduction;
 mod shape;
+mod shard;
 mod simplify;
+mod swap;
 mod tensor;
 mod verify;
 
-pub use all_reduce::{Number, all_gather, all_reduce, least};
 pub use backend::{Backend, Memory, Plan, Progress, Slice, SliceMut, View, ViewMut};
 pub use builder::Builder;
-pub use collective::{Alone, Collective, Counted, Lost};
-pub use cut::{Cut, Half};
+pub use collective::{Alone, Collective, Counted};
+pub use cut::{Cut, GRADIENT, Half};
 pub use dtype::DType;
-pub use error::{BuildError, CompileError, RunError};
+pub use error::{BuildError, CompileError, Lost, RunError};
 pub use graph::{Graph, Init, InputSpec, Node, NodeId, Output, ParamSpec, Update};
 pub use op::Op;
 pub use params::{Bytes, HostTensor, Params, Storage};
 pub use precision::{Precision, UnknownPrecision};
+pub use reduction::{Reach, Reduction, all_gather, all_reduce, even_shares, least};
 pub use shape::{MAX_RANK, Shape};
+pub use shard::{Given, Shard};
+pub use swap::{Flight, Landed, Number, Rooms, Run, Swap};
 pub use tensor::Tensor;

@@ -177,6 +177,12 @@ impl Params {
         }
     }
 
+    /// Drops the tensors that are not wanted; the others move to lower places.
+    pub fn retain(&mut self, mut wanted: impl FnMut(&str) -> bool) {
+        self.tensors.retain(|(name, _)| wanted(name));
+        self.places = self.tensors.iter().enumerate().map(|(place, (name, _))| (name.clone(), place)).collect();
+    }
+
     /// Adds those declared tensors that are missing, each drawn from its own stream of the seed:
     /// a parameter's initial value depends only on the seed and its name.
     pub fn initialise(&mut self, specs: &[ParamSpec], seed: u64) {

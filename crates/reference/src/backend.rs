@@ -148,19 +148,31 @@ impl<T: Number> Plan for Evaluation<T> {
         if outputs.len() != graph.outputs().len() {
             return Err(RunError::Count { what: "outputs", want: graph.outputs().len(), have: outputs.len() });
         }
-        for (spec, out) in graph.outputs().iter().zip(outputs) {
-            let node = graph.node(spec.node);
-            let have = (out.as_slice().len(), out.as_slice().dtype());
-            if have != (node.shape.count(), passed(node.dtype)) {
-                let name = spec.name.clone();
-                return Err(RunError::Operand { name, want: (node.shape.count(), passed(node.dtype)), have });
-            }
-            let values = state.values[spec.node.index()].iter().flatten().map(|x| node.dtype.round(x.value()));
-            match out {
-                SliceMut::F32(out) => out.iter_mut().zip(values).for_each(|(o, x)| *o = x as f32),
-                SliceMut::I32(out) => out.iter_mut().zip(values).for_each(|(o, x)| *o = x as i32),
-                SliceMut::U32(out) => out.iter_mut().zip(values).for_each(|(o, x)| *o = x as u32),
-            }
+        outputs.iter_mut().enumerate().try_for_each(|(output, out)| self.output(state, output, out))
+    }
+
+    fn ready(&self, output: usize) -> usize {
+        self.program.graph().outputs().get(output).map_or(self.launches(), |output| output.node.index() + 1)
+    }
+
+    fn output(&self, state: &State<T>, output: usize, out: &mut ViewMut<'_>) -> Result<(), RunError> {
+        let graph = self.program.graph();
+        graph.check_output(output, out)?;
+        if !state.begun || state.next < self.ready(output) {
+            return Err(RunError::Unfinished);
+        }
+        let spec = &graph.outputs()[output];
+        let node = graph.node(spec.node);
+        let have = (out.as_slice().len(), out.as_slice().dtype());
+        if have != (node.shape.count(), passed(node.dtype)) {
+            let name = spec.name.clone();
+            return Err(RunError::Operand { name, want: (node.shape.count(), passed(node.dtype)), have });
+        }
+        let values = state.values[spec.node.index()].iter().flatten().map(|x| node.dtype.round(x.value()));
+        match out {
+            SliceMut::F32(out) => out.iter_mut().zip(values).for_each(|(o, x)| *o = x as f32),
+            SliceMut::I32(out) => out.iter_mut().zip(values).for_each(|(o, x)| *o = x as i32),
+            SliceMut::U32(out) => out.iter_mut().zip(values).for_each(|(o, x)| *o = x as u32),
         }
         Ok(())
     }

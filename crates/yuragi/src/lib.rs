@@ -1,5 +1,5 @@
 #![cfg_attr(not(feature = "file"), no_std)]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 //! Generative models on the computer you have: one library of what the crates hold, and with
 //! feature `std` (the default) files, training and evaluation, models of tables; feature `builtin` (a default too) adds
 //! a trained model. The third default, `cli`, is the program: an engine that embeds the library leaves it out. Of `std`,

@@ -481,6 +481,24 @@ impl Plan for MachinePlan {
         }
     }
 
+    fn ready(&self, output: usize) -> usize {
+        match self {
+            MachinePlan::Cpu(plan) => plan.ready(output),
+            #[cfg(feature = "cuda")]
+            MachinePlan::Cuda(plan) => plan.ready(output),
+        }
+    }
+
+    fn output(&self, state: &State, output: usize, view: &mut ViewMut<'_>) -> Result<(), RunError> {
+        match (self, state) {
+            (MachinePlan::Cpu(plan), State::Cpu(state)) => plan.output(state, output, view),
+            #[cfg(feature = "cuda")]
+            (MachinePlan::Cuda(plan), State::Cuda(state)) => plan.output(state, output, view),
+            #[allow(unreachable_patterns)] // with one kind of machine nothing can be mixed
+            _ => Err(mixed()),
+        }
+    }
+
     fn finish(&self, state: &State, outputs: &mut [ViewMut<'_>]) -> Result<(), RunError> {
         match (self, state) {
             (MachinePlan::Cpu(plan), State::Cpu(state)) => plan.finish(state, outputs),

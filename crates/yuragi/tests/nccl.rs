@@ -9,6 +9,7 @@ use std::{
 };
 
 use yuragi::{
+    Failure,
     cpu::Cpu,
     cuda::CudaError,
     energy::{
@@ -17,9 +18,14 @@ use yuragi::{
         replicas::batch,
         sampler::{PopulationSettings, Resampling, anneal, population_anneal, quiet},
     },
-    graph::{Backend, Collective, HostTensor, Params, Precision, Shape},
+    graph::{Alone, Backend, Collective, HostTensor, Params, Precision, Shape, Slice},
     machine::{Choice, Machine, Work, shared_replicas},
+    models::{
+        likelihood::Likelihood,
+        vae::{self, Layer, Vae},
+    },
     ranks::{Ranks, Rendezvous},
+    train::device::{Exchange, For, Sharing, Trainer},
 };
 use yuragi_tests::emulated;
 
@@ -162,6 +168,52 @@ fn t17_reads_on_gpus_of_ranks_are_those_of_one_processor() {
     // On a machine each, and on one machine with one GPU.
     all_passed(&ranks(NAME, "sample", Some(&file("sample")), &[(0, 2), (1, 2)], &[("LOCAL_RANK", "0")]));
     all_passed(&ranks(NAME, "share", Some(&file("share")), &[(0, 2), (1, 2)], &[]));
+}
+
+fn train() {
+    let ranks = joined();
+    let machine = Machine::choose(Choice::Cuda(None), Cpu::new(), Precision::F32, Work::MUCH).unwrap();
+    let layers = vec![Layer { hidden: vec![8], latent: 2 }];
+    let vae = Vae { shape: vec![12], likelihood: Likelihood::Bernoulli, layers, convolutional: false };
+    let graph = vae.training(3, 1).unwrap();
+    let learn = |machine: &Machine, ranks: &dyn Collective, exchange| {
+        let mut params = Params::new();
+        params.initialise(graph.params(), 3);
+        let mut trainer = Trainer::new(machine, &graph, params, Sharing { slices: 4, ranks, exchange })?;
+        let places = trainer.places(12);
+        let x: Vec<f32> = (places.start * 12..places.end * 12).map(|i| (i % 7 % 2) as f32).collect();
+        for step in 0..3 {
+            let hyper = vae::OPTIMIZER.hyper(step, 1e-2, 0.9);
+            let inputs = [Slice::F32(&x), Slice::U32(&[step as u32, 9]), Slice::F32(&hyper)];
+            let _: [f32; 4] = trainer.step(&inputs)?;
+        }
+        let params = trainer.params(For::All)?;
+        let bits = params.iter().map(|(_, tensor)| tensor.to_f32().into_iter().map(f32::to_bits).collect::<Vec<_>>());
+        Ok::<_, Failure>((params.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>(), bits.collect::<Vec<_>>()))
+    };
+    let alone = learn(&machine, &Alone, Exchange::Whole).unwrap();
+    // Of two ranks, each of which adds up two slices, NCCL's sum is the tree's: of two numbers there is one sum.
+    for exchange in [Exchange::Whole, Exchange::Sharded, Exchange::Nccl] {
+        let (mut names, mut bits) = learn(&machine, &ranks, exchange).unwrap();
+        // Those that came from another rank stand at the end.
+        let place = |name: &String| alone.0.iter().position(|other| other == name).unwrap();
+        let mut order: Vec<usize> = (0..names.len()).collect();
+        order.sort_by_key(|at| place(&names[*at]));
+        (names, bits) = order.iter().map(|at| (names[*at].clone(), bits[*at].clone())).unzip();
+        assert!((names, bits) == alone, "{exchange:?}");
+    }
+    let refused = learn(&Cpu::new().into(), &ranks, Exchange::Nccl).unwrap_err().to_string();
+    assert!(refused.contains("--reduce nccl") && refused.lines().count() == 1, "{refused}");
+    println!("as it should be");
+}
+
+#[test]
+fn t24_gradients_are_added_up_where_gpus_have_them() {
+    const NAME: &str = "t24_gradients_are_added_up_where_gpus_have_them";
+    if env::var_os(TASK).is_some() {
+        return train();
+    }
+    all_passed(&ranks(NAME, "train", Some(&file("train")), &[(0, 2), (1, 2)], &[("LOCAL_RANK", "0")]));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::source::Source;
 use super::workspace::Workspace;
 
 /// The only files (`place.rs`) and folders (`place/`) that may hold `unsafe`.
-const UNSAFE_PLACES: [&str; 16] = [
+const UNSAFE_PLACES: [&str; 17] = [
     "crates/numeric/src/simd",
     "crates/cpu/src/simd",
     "crates/cpu/src/threads",
@@ -15,6 +15,7 @@ const UNSAFE_PLACES: [&str; 16] = [
     "crates/firmware/src/board",
     "crates/io/src/checkpoint/archive",
     "crates/yuragi/examples/frame_loop",
+    "crates/yuragi/src/ranks/mpi",
     "crates/emulator/src/driver",
     "crates/emulator/tests/common/gpu",
     "crates/emulator/tests/cudarc",

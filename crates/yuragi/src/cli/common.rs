@@ -28,7 +28,7 @@ use yuragi::{
         generator::{Pipeline, Sampling},
         latent_diffusion::Drawing,
     },
-    train::{Run, Stage, lora},
+    train::{Run, Stage, device::Exchange, lora},
     variational::pictures,
 };
 
@@ -109,6 +109,29 @@ impl DeviceFlags {
         match self.device {
             Choice::Auto | Choice::Cpu => Ok(()),
             Choice::Cuda(_) => Machine::choose(self.device, Cpu::new(), self.precision, Work::MUCH).map(drop),
+        }
+    }
+}
+
+/// What ranks that share a training give each other; not part of the training, so that it is said again with `--resume`.
+#[derive(Args)]
+pub struct SharingFlags {
+    /// Of several ranks, each keeps a share of the optimiser's state only (ZeRO-1): less memory, the same weights
+    #[arg(long, visible_alias = "shard-optimizer")]
+    shard_optimiser: bool,
+    /// How gradients are added up over slices and ranks: `tree`, to the weights of one process, or `nccl`, between the GPUs that
+    /// all ranks have, in an order of its own
+    #[arg(long, default_value = "tree", value_name = "HOW", value_parser = ["tree", "nccl"], conflicts_with = "shard_optimiser")]
+    reduce: String,
+}
+
+impl SharingFlags {
+    /// What was asked for.
+    pub fn exchange(&self) -> Exchange {
+        match self.reduce == "nccl" {
+            true => Exchange::Nccl,
+            false if self.shard_optimiser => Exchange::Sharded,
+            false => Exchange::Whole,
         }
     }
 }

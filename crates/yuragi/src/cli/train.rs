@@ -22,7 +22,9 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{DeviceFlags, bits, clock, file_of, flow, interruption, open, speaks, tell_cut, tell_skipped},
+    common::{
+        DeviceFlags, SharingFlags, bits, clock, file_of, flow, interruption, open, speaks, tell_cut, tell_skipped,
+    },
     judge::JudgeFlags,
     lora::{LoraFlags, pictures},
     variational::Bounded,
@@ -94,6 +96,8 @@ pub struct Train {
     /// Decides initial weights, order and noise
     #[arg(long)]
     seed: Option<u64>,
+    #[command(flatten)]
+    sharing: SharingFlags,
     /// Seconds between two checkpoints [default: 240]
     #[arg(long, value_name = "SECONDS")]
     save_every: Option<u32>,
@@ -161,6 +165,7 @@ impl Train {
             None => self.begin(ranks)?,
         };
         run.save_every = self.save_every.map_or(run.save_every, |seconds| Duration::from_secs(seconds.into()));
+        run.exchange = self.sharing.exchange();
         let machine = self.device.machine(cpu, run.work()?)?;
         tell_skipped(&data.dataset);
         let read = run.settings.text.length.saturating_sub(2);

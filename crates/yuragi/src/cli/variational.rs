@@ -28,7 +28,7 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{DeviceFlags, Progress, abandonment, clock, file_of, flow, interruption, print},
+    common::{DeviceFlags, Progress, SharingFlags, abandonment, clock, file_of, flow, interruption, print},
     fit::{scale, table::TableFlags},
 };
 
@@ -303,6 +303,8 @@ struct Training {
     /// Decides initial weights, order and noise
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    #[command(flatten)]
+    sharing: SharingFlags,
     /// Seconds between two checkpoints [default: 120]
     #[arg(long, value_name = "SECONDS")]
     save_every: Option<u32>,
@@ -375,6 +377,7 @@ impl Training {
             }
         };
         run.save_every = self.save_every.map_or(run.save_every, |seconds| Duration::from_secs(seconds.into()));
+        run.exchange = self.sharing.exchange();
         let test = self.test.as_ref().map(|path| self.reading.examples_of(path, &run.model, run.options.scale, ranks));
         let test = test.transpose()?;
         let machine = self.machine.device.machine(self.machine.cpu(), run.work(examples.len())?)?;

@@ -12,7 +12,11 @@ use crate::{
     Failure,
     machine::Machine,
     model::Model,
-    train::{codec::Codec, data::stack, device::Trainer},
+    train::{
+        codec::Codec,
+        data::stack,
+        device::{For, Sharing, Trainer},
+    },
 };
 
 /// The extents of a judge, but for what follows from the data.
@@ -65,7 +69,7 @@ pub fn learn(
     let graph = network.training(options.batch)?;
     let mut params = Params::new();
     params.initialise(graph.params(), options.seed);
-    let mut trainer = Trainer::alone(machine, &graph, params)?;
+    let mut trainer = Trainer::new(machine, &graph, params, Sharing::NONE)?;
     let (mut input, mut mean) = (Vec::new(), 0.0);
     for step in 0..options.steps {
         if tell(step, mean).is_break() {
@@ -89,5 +93,5 @@ pub fn learn(
         mean = if step == 0 { loss.into() } else { 0.98 * mean + 0.02 * f64::from(loss) };
     }
     let signs = items.iter().filter_map(|item| Some(item.emoji.as_ref()?.sequence.clone())).collect();
-    Ok(Judge { network, signs, params: optim::averaged(&trainer.params()?) })
+    Ok(Judge { network, signs, params: optim::averaged(&trainer.params(For::All)?) })
 }

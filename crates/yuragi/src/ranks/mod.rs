@@ -11,12 +11,13 @@ pub(crate) mod launcher;
 mod mpi;
 mod rendezvous;
 
+use std::any::Any;
 #[cfg(feature = "nccl")]
 use std::{cell::OnceCell, env, sync::Arc, time::Duration};
 
 #[cfg(feature = "nccl")]
 use yuragi_cuda::{CudaError, Device, Nccl};
-use yuragi_graph::{Alone, Collective, Lost};
+use yuragi_graph::{Alone, Collective, Flight, Lost, Swap};
 
 #[cfg(feature = "nccl")]
 use crate::machine::{Machine, Store};
@@ -216,8 +217,16 @@ impl Collective for Ranks {
         self.engine().broadcast(from, bytes)
     }
 
+    fn begin(&self, swap: Swap) -> Result<Box<dyn Flight + '_>, Lost> {
+        self.engine().begin(swap)
+    }
+
     fn barrier(&self) -> Result<(), Lost> {
         self.engine().barrier()
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
     }
 
     fn abort(&self, status: u8) {

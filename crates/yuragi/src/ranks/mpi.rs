@@ -1,13 +1,16 @@
-use std::{fmt, thread};
+#![allow(unsafe_code)] // MPI reads and writes memory after the call that named it
+
+use std::{fmt, mem, slice, thread};
 
 use mpi::{
-    Count, Threading,
+    Count, Tag, Threading,
     datatype::{Partition, PartitionMut},
     environment::Universe,
+    request::{Request, StaticScope},
     topology::SimpleCommunicator,
-    traits::{Communicator, CommunicatorCollectives, Root},
+    traits::{Communicator, CommunicatorCollectives, Destination, Equivalence, Root, Source},
 };
-use yuragi_graph::{Collective, Lost};
+use yuragi_graph::{Collective, Flight, Lost, Number, Rooms, Run, Swap};
 
 use crate::Failure;
 
@@ -18,8 +21,11 @@ pub struct Mpi {
     _universe: Universe,
 }
 
-/// Bytes that are sent at once: MPI counts in 31 bits.
+/// Bytes or numbers that are sent at once: MPI counts in 31 bits.
 const PIECE: usize = 1 << 30;
+
+/// Tags that every MPI has.
+const TAGS: u32 = 1 << 15;
 
 /// The status of a rank that panicked, as Rust has it.
 const PANICKED: u8 = 101;
@@ -53,6 +59,40 @@ impl Mpi {
         bytes.chunks_mut(PIECE).for_each(|piece| root.broadcast_into(piece));
     }
 
+    /// Begins to receive and to send runs of numbers in rooms, which were checked.
+    fn fly<T: Number + Equivalence + 'static>(
+        &self,
+        mut rooms: Vec<Vec<T>>,
+        (sent, coming, number): (&[Run], &[Run], u32),
+    ) -> Flying<T> {
+        let rooms_at: Vec<*mut T> = rooms.iter_mut().map(Vec::as_mut_ptr).collect();
+        let tag = (number % TAGS) as Tag;
+        let pieces = |run: &Run| {
+            let (first, end) = (run.range.start, run.range.end);
+            let at = rooms_at[run.room];
+            (first..end).step_by(PIECE).map(move |from| (at.wrapping_add(from), PIECE.min(end - from)))
+        };
+        let mut requests = Vec::with_capacity(sent.len() + coming.len());
+        for run in coming {
+            let from = self.world.process_at_rank(run.rank as Count);
+            requests.extend(pieces(run).map(|(at, length)| {
+                // SAFETY: the run lies in its room, nothing else is made of it (both checked), and the rooms stay where they
+                // are until MPI has done with them: see `Flying`.
+                let to: &'static mut [T] = unsafe { slice::from_raw_parts_mut(at, length) };
+                from.immediate_receive_into_with_tag(StaticScope, to, tag)
+            }));
+        }
+        for run in sent {
+            let to = self.world.process_at_rank(run.rank as Count);
+            requests.extend(pieces(run).map(|(at, length)| {
+                // SAFETY: the run lies in its room, nothing comes to it (both checked), and the rooms stay where they are.
+                let from: &'static [T] = unsafe { slice::from_raw_parts(at, length) };
+                to.immediate_send_with_tag(StaticScope, from, tag)
+            }));
+        }
+        Flying { rooms, requests }
+    }
+
     /// One round of [`exchange`](Collective::exchange), of at most [`PIECE`] bytes from and to each rank.
     fn round(&self, sent: &[&[u8]], found: &mut [Vec<u8>]) {
         let lengths: Vec<Count> = sent.iter().map(|parcel| parcel.len() as Count).collect();
@@ -64,6 +104,38 @@ impl Mpi {
         let mut into = PartitionMut::new(&mut block, &*coming, places(&coming));
         self.world.all_to_all_varcount_into(&Partition::new(&out, &*lengths, places(&lengths)), &mut into);
         found.iter_mut().zip(parcels(&block, &coming)).for_each(|(found, parcel)| found.extend(parcel));
+    }
+}
+
+/// Numbers under way, in rooms that nobody touches until all requests have ended.
+struct Flying<T: Number + 'static> {
+    rooms: Vec<Vec<T>>,
+    requests: Vec<Request<'static, [T], StaticScope>>,
+}
+
+impl<T: Number + 'static> Flight for Flying<T> {
+    fn advance(&mut self) -> Result<bool, Lost> {
+        self.requests = mem::take(&mut self.requests).into_iter().filter_map(|request| request.test().err()).collect();
+        Ok(self.requests.is_empty())
+    }
+
+    fn land(mut self: Box<Self>) -> Result<Rooms, Lost> {
+        self.requests.drain(..).for_each(Request::wait_without_status);
+        Ok(T::rooms(mem::take(&mut self.rooms)))
+    }
+}
+
+impl<T: Number + 'static> Drop for Flying<T> {
+    fn drop(&mut self) {
+        if self.requests.is_empty() {
+            return;
+        }
+        // What failed on this rank may never end on others. MPI may still use the rooms: they are left to it.
+        for request in self.requests.drain(..) {
+            // SAFETY: the request is forgotten, and its memory with it.
+            let _ = unsafe { request.into_raw() };
+        }
+        mem::forget(mem::take(&mut self.rooms));
     }
 }
 
@@ -152,6 +224,15 @@ impl Collective for Mpi {
         bytes.resize(*length as usize, 0);
         self.send(from, bytes);
         Ok(())
+    }
+
+    fn begin(&self, swap: Swap) -> Result<Box<dyn Flight + '_>, Lost> {
+        swap.check(self.rank(), self.size())?;
+        let runs = (&swap.sent[..], &swap.coming[..], swap.number);
+        Ok(match swap.rooms {
+            Rooms::Single(rooms) => Box::new(self.fly(rooms, runs)),
+            Rooms::Double(rooms) => Box::new(self.fly(rooms, runs)),
+        })
     }
 
     fn barrier(&self) -> Result<(), Lost> {

@@ -15,7 +15,7 @@ use super::{
     Learner, Report, Run,
     codec::Codec,
     data::{Batches, Data, stack},
-    device::Trainer,
+    device::{For, Sharing, Trainer},
 };
 use crate::{Failure, machine::Machine};
 
@@ -56,10 +56,11 @@ impl<'a> Autoencoder<'a> {
             options.autoencoder_batch / options.slices,
         )?;
         run.prepare(graph.params());
+        let sharing = Sharing { slices: options.slices, ranks, exchange: run.exchange };
         Ok(Autoencoder {
             data,
             batches: Batches::new(data, options.seed ^ 1, options.autoencoder_batch),
-            trainer: Trainer::new(machine, &graph, mem::take(&mut run.params), (options.slices, ranks))?,
+            trainer: Trainer::new(machine, &graph, mem::take(&mut run.params), sharing)?,
             codec: Codec::new(&run.settings, machine)?,
             seed: options.seed,
             steps: options.autoencoder_steps,
@@ -83,8 +84,8 @@ impl Learner for Autoencoder<'_> {
         Ok(Report { loss: loss.into(), norm: norm.into(), rate: rate.into(), scaled: self.trainer.is_scaled() })
     }
 
-    fn params(&self) -> Result<Params, Failure> {
-        self.trainer.params()
+    fn params(&self, whose: For) -> Result<Params, Failure> {
+        self.trainer.params(whose)
     }
 
     fn sheet(&mut self, params: &Params) -> Result<Picture, Failure> {

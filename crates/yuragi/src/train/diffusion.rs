@@ -16,7 +16,7 @@ use super::{
     Learner, News, Report, Run, Tell, captions,
     codec::{Codec, Encoder},
     data::{Batches, Data, Pick},
-    device::Trainer,
+    device::{For, Sharing, Trainer},
 };
 use crate::{Failure, machine::Machine};
 
@@ -64,6 +64,7 @@ impl<'a> Diffusion<'a> {
         let slice = options.batch / options.slices;
         let graph = latent_diffusion::diffusion_training_by(&machine.optimizer(OPTIMIZER), &run.settings, slice)?;
         run.prepare(graph.params());
+        let sharing = Sharing { slices: options.slices, ranks, exchange: run.exchange };
         let codec = Codec::new(&run.settings, machine)?;
         let mut encoder = codec.encoder(&run.params)?;
         let pictures: Vec<&Picture> = data.items[..data.own].iter().map(|i| &i.picture).collect();
@@ -78,7 +79,7 @@ impl<'a> Diffusion<'a> {
         Ok(Diffusion {
             data,
             batches: Batches::new(data, options.seed ^ 2, options.batch),
-            trainer: Trainer::new(machine, &graph, mem::take(&mut run.params), (options.slices, ranks))?,
+            trainer: Trainer::new(machine, &graph, mem::take(&mut run.params), sharing)?,
             machine: machine.clone(),
             settings: run.settings.clone(),
             tokenizer: run.tokenizer.clone(),
@@ -132,8 +133,8 @@ impl Learner for Diffusion<'_> {
         Ok(Report { loss: loss.into(), norm: norm.into(), rate: rate.into(), scaled: self.trainer.is_scaled() })
     }
 
-    fn params(&self) -> Result<Params, Failure> {
-        self.trainer.params()
+    fn params(&self, whose: For) -> Result<Params, Failure> {
+        self.trainer.params(whose)
     }
 
     /// Samples for captions of the data, those that are held out included, always from the same noise.

@@ -21,7 +21,7 @@ use yuragi_nn::{
 
 use super::{
     Ending, Monitor, News, Pace, Progress, Report, SAVE_EVERY, Stage, Tell, Watch,
-    device::Trainer,
+    device::{Sharing, Trainer},
     order::{Draws, Order},
     run::{Lock, Run},
 };
@@ -380,7 +380,7 @@ pub fn train(
     weights.initialise(graph.params(), seed);
     let names: Vec<String> = graph.inputs().iter().map(|input| input.name.clone()).collect();
     let levels = levels(&drawing)?;
-    let mut trainer = Trainer::alone(machine, &graph, mem::take(&mut weights))?;
+    let mut trainer = Trainer::new(machine, &graph, mem::take(&mut weights), Sharing::NONE)?;
     let mut monitor = Monitor::new(&training.folder, KIND, training.step, steps, batch, 0.0, &Alone)?;
     let (mut saved, mut watch) = (Instant::now(), Watch::default());
     let mut order = Order::new(seed, examples.items.len());

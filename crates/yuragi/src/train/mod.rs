@@ -33,6 +33,7 @@ use crate::{
     model::Storage,
 };
 use data::Data;
+use device::{Exchange, For};
 pub(crate) use monitor::Monitor;
 
 /// Between two checkpoints, unless it is said.
@@ -62,8 +63,8 @@ pub struct Report {
 pub trait Learner {
     /// Makes the step of this number (counted from 0).
     fn step(&mut self, step: u64) -> Result<Report, Failure>;
-    /// The weights and the optimiser's state as they are now.
-    fn params(&self) -> Result<Params, Failure>;
+    /// The weights and the optimiser's state as they are now: see [`Trainer::params`](device::Trainer::params).
+    fn params(&self, whose: For) -> Result<Params, Failure>;
     /// A sheet of samples from the averaged weights.
     fn sheet(&mut self, params: &Params) -> Result<Picture, Failure>;
 }
@@ -198,16 +199,29 @@ fn learn(
     let (mut watch, first) = (Watch::default(), ranks.rank() == 0);
     let stage = run.stage;
     let news = |monitor: &Monitor, step| News::Step(Progress { stage, step, steps, pace: monitor.pace() });
+    let began = run.step;
     while run.step < steps {
-        let stop = tell(&news(&monitor, run.step)).is_break();
-        if ranks.any(stop)? {
-            if first {
-                run.params = learner.params()?;
-                run.save()?;
-                monitor.flush()?;
-            }
+        let wishes = Wishes {
+            stop: tell(&news(&monitor, run.step)).is_break(),
+            save: first && saved.elapsed() >= run.save_every,
+            show: first && shown.elapsed() >= SHEET_EVERY,
+        };
+        let wishes = wishes.agreed(ranks)?;
+        if wishes.any() && (first || run.exchange == Exchange::Sharded) {
+            run.params = learner.params(For::First)?;
+        }
+        if first && (wishes.save || wishes.stop) {
+            monitor.flush()?;
+            run.save()?;
+            saved = Instant::now();
+        }
+        if wishes.stop {
             ranks.barrier()?;
             return Ok(Ending::Interrupted);
+        }
+        if first && wishes.show {
+            write_sheet(&sheet, &learner.sheet(&run.params)?)?;
+            shown = Instant::now();
         }
         let report = learner.step(run.step)?;
         if let Some(problem) = watch.problem(report) {
@@ -225,29 +239,44 @@ fn learn(
         // A step that changed nothing counts as one without a gradient.
         let norm = if report.norm.is_finite() { report.norm } else { 0.0 };
         monitor.step(run.step, report.loss, norm, report.rate)?;
-        let save = first && saved.elapsed() >= run.save_every;
-        let show = first && (shown.elapsed() >= SHEET_EVERY || run.step == steps);
-        if save || show {
-            run.params = learner.params()?;
-        }
-        if save {
-            monitor.flush()?;
-            run.save()?;
-            saved = Instant::now();
-        }
-        if show {
-            write_sheet(&sheet, &learner.sheet(&run.params)?)?;
-            shown = Instant::now();
-        }
     }
     // The stage is over: there is nothing left to interrupt.
     let _ = tell(&news(&monitor, run.step));
     monitor.flush()?;
-    run.params = learner.params()?;
+    // Another stage begins with all of it on every rank.
+    run.params = learner.params(if run.stage == Stage::Autoencoder { For::All } else { For::First })?;
     if first {
+        if run.step > began {
+            write_sheet(&sheet, &learner.sheet(&run.params)?)?;
+        }
         run.save()?;
     }
     Ok(Ending::Complete)
+}
+
+/// What a training does before its next step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wishes {
+    /// It is saved, and ends.
+    pub stop: bool,
+    /// The first rank saves it.
+    pub save: bool,
+    /// The first rank shows what was learned.
+    pub show: bool,
+}
+
+impl Wishes {
+    /// What any rank wants, on all of them.
+    pub fn agreed(self, ranks: &dyn Collective) -> Result<Wishes, Failure> {
+        let bits = u8::from(self.stop) | u8::from(self.save) << 1 | u8::from(self.show) << 2;
+        let bits = ranks.union(bits)?;
+        Ok(Wishes { stop: bits & 1 > 0, save: bits & 2 > 0, show: bits & 4 > 0 })
+    }
+
+    /// Whether it wants the weights.
+    pub fn any(self) -> bool {
+        self.stop || self.save || self.show
+    }
 }
 
 fn write_sheet(path: &Path, sheet: &Picture) -> Result<(), Failure> {

@@ -14,7 +14,7 @@ use yuragi_io::{
 use yuragi_models::{Settings, latent_diffusion, tokenizer::Tokenizer};
 use yuragi_nn::optim;
 
-use super::{Options, SAVE_EVERY};
+use super::{Options, SAVE_EVERY, device::Exchange};
 use crate::{Failure, machine::Work, model::Model, ranks::agree};
 
 /// The parts of a training, in order.
@@ -64,6 +64,8 @@ pub struct Run {
     pub step: u64,
     /// The time between two checkpoints.
     pub save_every: Duration,
+    /// What ranks give each other.
+    pub exchange: Exchange,
     /// Tells data sets apart: a training goes on only with the one it began with.
     pub fingerprint: u64,
     /// Keeps other trainings out of the folder.
@@ -176,6 +178,7 @@ impl Run {
             stage: Stage::parse(&file.setting::<String>("stage")?)?,
             step: file.setting("step")?,
             save_every: SAVE_EVERY,
+            exchange: Exchange::default(),
             fingerprint: file.setting("data.fingerprint")?,
             lock,
         };
@@ -189,7 +192,7 @@ impl Run {
     pub(super) fn agree(&self, ranks: &dyn Collective) -> Result<(), Failure> {
         // The first setting is the place of the data, which may be another on each machine.
         let options = self.options.to_pairs().into_iter().skip(1);
-        let known = [self.step, self.fingerprint].map(|number| ("", number.to_string()));
+        let known = [self.step, self.fingerprint, self.exchange as u64].map(|number| ("", number.to_string()));
         let stage = ("stage", self.stage.name().to_owned());
         agree(ranks, digest(options.chain(known).chain([stage]), &self.params))
     }
@@ -229,6 +232,7 @@ impl Run {
             stage: Stage::Autoencoder,
             step: 0,
             save_every: SAVE_EVERY,
+            exchange: Exchange::default(),
             fingerprint,
             lock: Lock::of_another(),
         };

@@ -20,8 +20,8 @@ use crate::{
     machine::{Machine, Work},
     ranks::agree,
     train::{
-        Monitor, Pace, Report, Run as Pictures, Watch,
-        device::{Trainer, check_slices},
+        Monitor, Pace, Report, Run as Pictures, Watch, Wishes,
+        device::{Exchange, For, Sharing, Trainer, check_slices},
         order::Order,
         run::{Lock, digest},
     },
@@ -138,6 +138,8 @@ pub struct Run {
     pub step: u64,
     /// The time between two checkpoints.
     pub save_every: Duration,
+    /// What ranks give each other.
+    pub exchange: Exchange,
     fingerprint: u64,
     _lock: Lock,
 }
@@ -178,6 +180,7 @@ impl Run {
             model,
             step: 0,
             save_every: SAVE_EVERY,
+            exchange: Exchange::default(),
             fingerprint: examples.fingerprint(),
             _lock: Lock::of_another(),
         };
@@ -223,6 +226,7 @@ impl Run {
             model,
             step: file.setting("step")?,
             save_every: SAVE_EVERY,
+            exchange: Exchange::default(),
             fingerprint: file.setting("data.fingerprint")?,
             _lock: lock,
         };
@@ -235,7 +239,7 @@ impl Run {
     fn agree(&self, ranks: &dyn Collective) -> Result<(), Failure> {
         // The first setting is the place of the data, which may be another on each machine.
         let options = self.options.to_pairs().into_iter().skip(1);
-        let known = [self.step, self.fingerprint].map(|number| ("", number.to_string()));
+        let known = [self.step, self.fingerprint, self.exchange as u64].map(|number| ("", number.to_string()));
         agree(ranks, digest(options.chain(self.model.network.to_pairs()).chain(known), &self.model.params))
     }
 
@@ -334,20 +338,37 @@ pub fn train(
     let steps = run.options.steps(examples.len());
     let graph = network.training(&optimizer, run.options.slice(), samples)?;
     run.model.params.initialise(graph.params(), seed);
-    let mut trainer = Trainer::new(machine, &graph, mem::take(&mut run.model.params), (slices, ranks))?;
+    let sharing = Sharing { slices, ranks, exchange: run.exchange };
+    let mut trainer = Trainer::new(machine, &graph, mem::take(&mut run.model.params), sharing)?;
     let places = trainer.places(batch);
     let mut order = Order::new(seed, examples.len());
     let mut monitor = Monitor::new(&run.folder, "bound", run.step, steps, batch, 0.0, ranks)?;
     let (mut watch, mut x) =
         (Watch::of_scale(examples.columns() as f64), Vec::with_capacity(batch * examples.columns()));
     let (mut saved, mut shown) = (Instant::now(), Instant::now());
-    let passes = |step: u64| step as f64 * batch as f64 / examples.len() as f64;
-    let mut interrupted = false;
+    let (mut interrupted, began) = (false, run.step);
     while run.step < steps {
-        let stop = tell(&News::Step { step: run.step, steps, pace: monitor.pace() }).is_break();
-        if ranks.any(stop)? {
+        let wishes = Wishes {
+            stop: tell(&News::Step { step: run.step, steps, pace: monitor.pace() }).is_break(),
+            save: first && saved.elapsed() >= run.save_every,
+            show: first && shown.elapsed() >= SHOW_EVERY,
+        };
+        let wishes = wishes.agreed(ranks)?;
+        if wishes.stop {
             interrupted = true;
             break;
+        }
+        if wishes.any() && (first || run.exchange == Exchange::Sharded) {
+            run.model.params = trainer.params(For::First)?;
+        }
+        if first && wishes.save {
+            monitor.flush()?;
+            run.save()?;
+            saved = Instant::now();
+        }
+        if first && wishes.show {
+            show(&run, examples, test, machine, tell)?;
+            shown = Instant::now();
         }
         x.clear();
         let position = |place: usize| run.step * batch as u64 + place as u64;
@@ -367,35 +388,15 @@ pub fn train(
         }
         run.step += 1;
         monitor.step(run.step, report.loss, report.norm, report.rate)?;
-        if first && saved.elapsed() >= run.save_every {
-            monitor.flush()?;
-            run.model.params = trainer.params()?;
-            run.save()?;
-            saved = Instant::now();
-        }
-        if first && (shown.elapsed() >= SHOW_EVERY || run.step == steps) {
-            run.model.params = trainer.params()?;
-            if let Some(sheet) = progress_sheet(&run.model, test.unwrap_or(examples), seed, machine)? {
-                png::save(run.folder.join("bound-samples.png"), &sheet, &[])?;
-            }
-            if let Network::Vdm(_) = &run.model.network {
-                draw_schedule(&run.folder, schedule(&run.model, 101, machine)?)?;
-            }
-            let going = &mut |_| ControlFlow::Continue(());
-            let bounds =
-                test.map(|test| judge(&run.model, test, (test.len(), 1), 0, machine, &Alone, going)).transpose()?;
-            if let Some(bounds) = bounds.flatten() {
-                let (passes, elbo) = (passes(run.step), bounds.elbo);
-                note_test(&run.folder, passes, elbo)?;
-                // An interruption is heard before the next step.
-                let _ = tell(&News::Test { passes, elbo });
-            }
-            shown = Instant::now();
-        }
+    }
+    if first || run.exchange == Exchange::Sharded {
+        run.model.params = trainer.params(For::First)?;
     }
     if first {
+        if run.step == steps && run.step > began {
+            show(&run, examples, test, machine, tell)?;
+        }
         monitor.flush()?;
-        run.model.params = trainer.params()?;
         run.save()?;
         run.model.save(&run.file())?;
     }
@@ -403,6 +404,31 @@ pub fn train(
     ranks.barrier()?;
     let _ = tell(&News::Step { step: run.step, steps, pace: monitor.pace() });
     Ok(if interrupted { Ending::Interrupted } else { Ending::Complete })
+}
+
+/// Writes what shows how far a training is, and tells the bound on the test data.
+fn show(
+    run: &Run,
+    examples: &Examples,
+    test: Option<&Examples>,
+    machine: &Machine,
+    tell: &mut dyn FnMut(&News) -> ControlFlow<()>,
+) -> Result<(), Failure> {
+    if let Some(sheet) = progress_sheet(&run.model, test.unwrap_or(examples), run.options.seed, machine)? {
+        png::save(run.folder.join("bound-samples.png"), &sheet, &[])?;
+    }
+    if let Network::Vdm(_) = &run.model.network {
+        draw_schedule(&run.folder, schedule(&run.model, 101, machine)?)?;
+    }
+    let going = &mut |_| ControlFlow::Continue(());
+    let bounds = test.map(|test| judge(&run.model, test, (test.len(), 1), 0, machine, &Alone, going)).transpose()?;
+    if let Some(bounds) = bounds.flatten() {
+        let passes = run.step as f64 * run.options.batch as f64 / examples.len() as f64;
+        note_test(&run.folder, passes, bounds.elbo)?;
+        // An interruption is heard before the next step.
+        let _ = tell(&News::Test { passes, elbo: bounds.elbo });
+    }
+    Ok(())
 }
 
 /// Draws γ over time.

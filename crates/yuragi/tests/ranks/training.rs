@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Read,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -54,6 +55,14 @@ fn t24_an_autoencoder_is_learned_together() {
     let data = bits(&scratch);
     let train = [&["train", "vae", data, "--test", data][..], &NETWORK, &["--slices", "4"]].concat();
     equal(&scratch, &train, &[2, 3, 4]);
+    // The optimiser's state in shares: the checkpoint of one process all the same, with which another number goes on.
+    for count in [2, 3, 4] {
+        let flags = ["--shard-optimiser", "--save-every", "0", "--out"];
+        let output = ranks(&scratch, count, &[&train[..], &flags, &["sharded"]].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(left(&scratch, "sharded") == left(&scratch, "alone"), "{count} ranks");
+        fs::remove_dir_all(scratch.join("sharded")).unwrap();
+    }
 }
 
 #[test]
@@ -75,7 +84,12 @@ fn t32_pictures_and_words_are_learned_together() {
     let scratch = Scratch::new();
     let data = scratch.pictures();
     let train = ["train", "--data", data, "--autoencoder-steps", "1", "--steps", "1", "--batch", "2", "--slices", "2"];
-    equal(&scratch, &[&train[..], &["--autoencoder-batch", "2", "--compose", "1"]].concat(), &[2]);
+    let train = [&train[..], &["--autoencoder-batch", "2", "--compose", "1"]].concat();
+    equal(&scratch, &train, &[2]);
+    // The second stage begins with the first one's averages.
+    let output = ranks(&scratch, 2, &[&train[..], &["--shard-optimiser", "--out", "sharded"]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(left(&scratch, "sharded") == left(&scratch, "alone"));
 }
 
 #[test]
@@ -94,6 +108,9 @@ fn t08_t11_models_of_tables_are_learned_together() {
     fit(&["dbn", "bits.csv", "--layers", "6,5"]);
     fit(&["dbm", "bits.csv", "--layers", "6,5", "--persistent", "--centred"]);
     fit(&["dbm", "bits.csv", "--layers", "6,5,4"]);
+    // Fewer rows than a batch, which the slices do not divide.
+    let few = ["--epochs", "3", "--batch", "130", "--slices", "4", "--ais", "0", "--json", "--device", "cpu"];
+    super::equal(table, &[&["fit", "dbm", "bits.csv", "--layers", "6,5", "--persistent"], &few[..]].concat());
     // Enough rows for several pieces, and some that lack a number.
     let points = |scratch: &Scratch| {
         let row = |i: u32| {
@@ -139,6 +156,17 @@ impl Launched {
         }
     }
 
+    /// Waits until it tells this.
+    fn until_told(&mut self, what: &str) {
+        // Byte by byte, so that nothing is taken away from what it tells after that.
+        let (mut told, mut byte) = (Vec::new(), [0]);
+        let stderr = self.0.stderr.as_mut().unwrap();
+        while !String::from_utf8_lossy(&told).contains(what) {
+            assert_eq!(stderr.read(&mut byte).unwrap(), 1, "it ended too early: {}", String::from_utf8_lossy(&told));
+            told.extend(byte);
+        }
+    }
+
     fn end(self) -> (bool, String) {
         let output = self.0.wait_with_output().unwrap();
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
@@ -173,14 +201,16 @@ fn a_killed_or_interrupted_training_goes_on_with_any_number_of_ranks_to_the_same
     scratch.succeed(train.iter().chain(&["--out", "alone"]));
     let alone = left(&scratch, "alone");
     let saving = ["--save-every", "0", "--threads", "1"];
-    // Milliseconds after its first checkpoints, number of ranks, and which of them is killed.
+    // Milliseconds after its first checkpoints, number of ranks, and which of them is killed; every other time they keep
+    // shares of the optimiser's state.
     let times = [(3, 2, 0), (47, 3, 2), (120, 2, 1), (211, 3, 0), (330, 4, 1)];
     for (turn, (pause, count, which)) in times.into_iter().enumerate() {
         let resume = ["train", "vae", "--resume", "killed"];
         let begin = [&train[..], &["--out", "killed"]].concat();
         let arguments = if turn == 0 { &begin[..] } else { &resume };
         let before = if turn == 0 { 0 } else { steps(&scratch, "killed") };
-        let mut launched = Launched::new(&scratch, count, &[arguments, &saving].concat());
+        let sharded: &[&str] = if turn % 2 == 0 { &["--shard-optimiser"] } else { &[] };
+        let mut launched = Launched::new(&scratch, count, &[arguments, &saving, sharded].concat());
         launched.until(|launched| launched.ranks().len() == count && steps(&scratch, "killed") > before + 1);
         thread::sleep(Duration::from_millis(pause));
         signal("KILL", launched.ranks()[which]);
@@ -195,12 +225,12 @@ fn a_killed_or_interrupted_training_goes_on_with_any_number_of_ranks_to_the_same
     // Ctrl-C reaches the launcher, which tells the ranks to end.
     let before = steps(&scratch, "killed");
     let mut launched = Launched::new(&scratch, 2, &["train", "vae", "--resume", "killed", "--save-every", "9999"]);
-    launched.until(|launched| launched.ranks().len() == 2);
-    thread::sleep(Duration::from_millis(600));
+    launched.until_told("120 examples");
     signal("INT", launched.0.id());
-    assert!(!launched.end().0);
+    let (success, told) = launched.end();
+    assert!(!success && told.contains("interrupted and saved"), "{told}");
     let after = steps(&scratch, "killed");
-    assert!(after > before, "{before} and {after} steps: the interrupted training was not saved");
+    assert!(after >= before, "{before} and {after} steps: the interrupted training was not saved");
     let output = ranks(&scratch, 3, &["train", "vae", "--resume", "killed"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for file in ["checkpoint.safetensors", "model.safetensors"] {
