@@ -127,7 +127,7 @@ pub fn test(screenshots: Option<&Path>) -> Outcome<Result<Figures, String>> {
     Ok(Ok(figures))
 }
 
-/// Builds what [`test`] runs, if it can run.
+/// Builds what [`test()`] runs, if it can run.
 pub fn prepare() -> Outcome {
     if missing_targets().is_empty() && Programs::find().is_ok() {
         build()?;
