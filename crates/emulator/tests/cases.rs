@@ -50,6 +50,7 @@ fn every_case_is_judged_as_its_head_says() {
             let report = device.launch(&kernel, &Launch::linear(blocks, threads), arguments.bytes());
             let report = report.unwrap_or_else(|e| panic!("{name}: {e}"));
             let mut found: Vec<Kind> = report.findings.iter().map(|finding| finding.kind).collect();
+            // Several instructions of a case may be wrong in the same way.
             found.dedup();
             assert_eq!(found, expected, "{name}");
             // Waiting costs little beside the 40,000 steps of a warp that computes, and what never ends is soon found.

@@ -2,10 +2,11 @@
 //!
 //! Compilers write PTX with a register for each value. A lane has its own part of each register, and writes no other
 //! lane's: two registers may share a place where, on every path of a lane, the one's last value is read before the other's
-//! first is written.
+//! first is written. What is not defined in PTX may differ by it: the value that a shuffle takes from a lane that does not
+//! take part.
 
 use super::{
-    code::{BarrierKind, Given, Op, Program},
+    code::{BarrierKind, Given, Inst, Op, Program},
     hopper::{MBarrier, Side},
     place::Slot,
 };
@@ -211,8 +212,10 @@ struct Part {
     live_after: Set,
 }
 
-/// Bits of all sets of a program; where they are more, it stays as it is.
+/// Bits of all sets of a program, and of those along its jumps; where they are more, it stays as it is.
 const MOST_BITS: usize = 1 << 24;
+/// Passes over a program, of which loops in each other need one each.
+const MOST_PASSES: usize = 64;
 /// Registers that stay near in any case.
 const FEW: usize = 64;
 
@@ -225,7 +228,9 @@ pub(crate) fn compact(program: &mut Program) {
         return;
     }
     let Some(mut parts) = parts(program) else { return };
-    liveness(&mut parts);
+    if !liveness(&mut parts) {
+        return;
+    }
     let mut pinned = Set::new(slots);
     let fixed = program.constants.iter().map(|(slot, _)| *slot).chain(program.specials.iter().map(|(slot, _)| *slot));
     [0].into_iter().chain(fixed).for_each(|slot| pinned.insert(slot));
@@ -292,7 +297,12 @@ fn parts(program: &mut Program) -> Option<Vec<Part>> {
         begins[at + 1] = true;
     }
     let firsts: Vec<usize> = (0..len).filter(|&at| begins[at]).collect();
-    if firsts.len().checked_mul(slots).is_none_or(|bits| bits > MOST_BITS) {
+    let jumps = |inst: &Inst| match &inst.op {
+        Op::BranchTable { targets, .. } => targets.len(),
+        _ => 0,
+    };
+    let edges = code.iter().map(jumps).fold(firsts.len(), usize::saturating_add);
+    if edges.saturating_mul(slots) > MOST_BITS {
         return None;
     }
     let number = |at: usize| firsts.binary_search(&at).ok();
@@ -317,14 +327,17 @@ fn parts(program: &mut Program) -> Option<Vec<Part>> {
         if last.guard.is_some() || !ends {
             next.extend(number(end));
         }
+        next.sort_unstable();
+        next.dedup();
         Part { begin, end, next, reads, writes, live: Set::new(slots), live_after: Set::new(slots) }
     };
     Some(firsts.iter().enumerate().map(part).collect())
 }
 
-/// Finds what is live at the beginnings and ends of parts: from their ends to their beginnings until nothing changes.
-fn liveness(parts: &mut [Part]) {
-    loop {
+/// Finds what is live at the beginnings and ends of parts: from their ends to their beginnings until nothing changes;
+/// whether that was soon.
+fn liveness(parts: &mut [Part]) -> bool {
+    for _ in 0..MOST_PASSES {
         let mut changed = false;
         for number in (0..parts.len()).rev() {
             for i in 0..parts[number].live_after.0.len() {
@@ -337,7 +350,8 @@ fn liveness(parts: &mut [Part]) {
             }
         }
         if !changed {
-            return;
+            return true;
         }
     }
+    false
 }

@@ -265,3 +265,17 @@ fn descriptors_of_matrices_that_point_anywhere() {
         assert!(!report.findings.is_empty());
     }
 }
+
+#[test]
+fn jumps_that_are_many_or_go_backwards() {
+    // A table of many labels that many instructions jump through.
+    let mut body = String::from(".reg .b32 %r<80>;\n");
+    let labels = vec!["A"; 100_000].join(", ");
+    writeln!(body, "T: .branchtargets {labels};\nA:").unwrap();
+    (0..10_000).for_each(|_| writeln!(body, "brx.idx %r1, T;").unwrap());
+    device(1 << 20).load(&text("", &body)).unwrap();
+    // Parts that are entered from the last to the first.
+    let mut body = String::from(".reg .b32 %r<80>;\n bra L50000;\nL0:\n ret;\n");
+    (1..=50_000).for_each(|i| writeln!(body, "L{i}:\n add.u32 %r1, %r1, %r2;\n bra L{};", i - 1).unwrap());
+    device(1 << 20).load(&text("", &body)).unwrap();
+}
