@@ -8,6 +8,9 @@ use std::{fmt, fs};
 use crate::platforms::tools;
 use crate::shell::{self, Outcome, cargo, target_folder};
 
+/// The example of `crates/capi` that the library is linked as.
+const ROOT: &str = "library";
+
 /// What a shared library weighs with everything taken out that is not needed.
 pub struct Size {
     /// What is in it.
@@ -34,14 +37,14 @@ pub fn build() -> Outcome {
         let made = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::copy(&from, &to));
         made.map_err(|error| format!("cannot copy {} to {}: {error}", from.display(), to.display()))
     };
-    let name = shared().replace("_capi", "");
+    let name = shared().replace(ROOT, "yuragi");
     let without = size(false)?;
     copy(built(&shared())?, &format!("without-model/{name}"))?;
     let with = size(true)?;
     copy(built(&shared())?, &format!("lib/{name}"))?;
     copy(shell::root().join("crates/capi/include/yuragi.h"), "include/yuragi.h")?;
     compile(true, "staticlib")?;
-    let linked_in = copy(built("libyuragi_capi.a")?, "lib/libyuragi.a")?;
+    let linked_in = copy(built(&format!("lib{ROOT}.a"))?, "lib/libyuragi.a")?;
     match tools::require(&["cc"], "gcc") {
         Ok(_) => use_it(&folder)?,
         Err(missing) => println!("SKIPPED: programs that use it: {missing}"),
@@ -84,20 +87,52 @@ pub fn size(with_model: bool) -> Outcome<Size> {
 }
 
 fn compile(with_model: bool, kind: &str) -> Outcome {
-    let build = ["rustc", "--package", "yuragi-capi", "--lib", "--profile", "embedded", "--crate-type", kind];
+    let build = ["rustc", "--package", "yuragi-capi", "--example", ROOT, "--profile", "embedded", "--crate-type", kind];
     let features = (!with_model).then_some("--no-default-features");
+    // Kernels mark what is to be inlined, and say what is to be unrolled: more of either is bytes without speed.
+    let mut flags: Vec<String> =
+        ["opt-level=3", "llvm-args=-inline-threshold=50", "llvm-args=-unroll-runtime=false"].map(Into::into).to_vec();
     // Where Rust links by its own lld: functions of the same code are one, and what it takes to unwind is left out, since
     // nothing does (`panic = "abort"` of the profile).
-    let own_linker = kind == "cdylib" && cfg!(all(target_os = "linux", target_arch = "x86_64"));
-    let script = format!("link-arg=-Wl,--no-eh-frame-hdr,-T,{}", shell::root().join("crates/capi/small.ld").display());
-    let link: &[&str] = if own_linker { &["--", "-C", "link-arg=-Wl,--icf=all", "-C", &script] } else { &[] };
-    cargo(build.into_iter().chain(features).chain(link.iter().copied()))
+    if kind == "cdylib" && cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        let script = shell::root().join("crates/capi/small.ld");
+        flags.push("link-arg=-Wl,-soname,libyuragi.so,--icf=all,-O2".into());
+        flags.push(format!("link-arg=-Wl,--no-eh-frame-hdr,-T,{}", script.display()));
+        flags.extend(knows_packed_relocations().then(|| "link-arg=-Wl,-z,pack-relative-relocs".into()));
+    }
+    let flags = flags.iter().flat_map(|flag| ["-C", flag]);
+    cargo(build.into_iter().chain(features).chain(["--"]).chain(flags))
+}
+
+/// Whether this system's loader reads relocations of a bit each, as that of glibc does since 2.36.
+fn knows_packed_relocations() -> bool {
+    let said = Command::new("getconf").arg("GNU_LIBC_VERSION").output();
+    said.is_ok_and(|said| is_new(&String::from_utf8_lossy(&said.stdout)))
+}
+
+/// Of `glibc 2.36`.
+fn is_new(version: &str) -> bool {
+    let number = |(major, minor): (&str, &str)| Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?));
+    let version = version.trim().strip_prefix("glibc ").and_then(|version| number(version.split_once('.')?));
+    version.is_some_and(|version| version >= (2, 36))
 }
 
 fn built(name: &str) -> Outcome<PathBuf> {
-    Ok(target_folder()?.join("embedded").join(name))
+    Ok(target_folder()?.join("embedded/examples").join(name))
 }
 
 fn shared() -> String {
-    format!("{}yuragi_capi{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
+    format!("{}{ROOT}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loaders_of_old_systems_are_told_from_new_ones() {
+        for (version, new) in [("glibc 2.36\n", true), ("glibc 3.0", true), ("glibc 2.35", false), ("musl", false)] {
+            assert_eq!(is_new(version), new, "{version}");
+        }
+    }
 }
