@@ -7,7 +7,7 @@ needs diffusers 0.42.1, torch, scipy. A case is a line
 
     CLASS STEPS SKIPPED PRECISION {"key": value, ..}
 
-where the keys are the configuration's, with `eta` for what `step` is told, followed by a line for each evaluation: the
+where the keys are the configuration's, with `eta` and those of `s_churn` for what `step` is told, followed by a line for each evaluation: the
 timestep, and the two values of the state after it, as bits of single precision. PRECISION is `single` for what the
 scheduler computes. Where its own rounding (of differences of nearly equal numbers, and of states that shrink) exceeds
 4e-6 of the state (the larger of those before and after the step), it is `double`: what the same code computes in double precision from its own noise levels, which are of
@@ -58,6 +58,9 @@ MODULES = {
     "IPNDMScheduler": "ipndm",
     "DDPMParallelScheduler": "ddpm_parallel",
     "DDIMParallelScheduler": "ddim_parallel",
+    "UnCLIPScheduler": "unclip",
+    "CMStochasticIterativeScheduler": "consistency_models",
+    "SCMScheduler": "scm",
 }
 SHAPE = (1, 2, 1, 1)
 
@@ -71,6 +74,13 @@ def network(x, t):
     x, t = x.double().flatten(), float(np.float32(float(t)))
     out = [0.7 * v + 0.4 * math.sin(2.0 * v + 0.003 * t + 0.5 * i) for i, v in enumerate(x.tolist())]
     return torch.tensor(out, dtype=torch.float32).reshape(SHAPE)
+
+
+def told(x, t):
+    """The network's output with a variance behind it, for variance_type learned and learned_range."""
+    t = float(np.float32(float(t)))
+    out = [0.5 + 0.4 * math.sin(0.9 * v + 0.002 * t + 0.3 * i) for i, v in enumerate(x.double().flatten().tolist())]
+    return torch.cat([network(x, t), torch.tensor(out, dtype=torch.float32).reshape(SHAPE)], dim=1)
 
 
 class Brownian:
@@ -116,23 +126,29 @@ def run(name, config, steps, skipped, double):
     module.torch = torch
     of = (lambda x: x.double()) if double else (lambda x: x)
     module.randn_tensor = lambda *a, **k: of(noise(this.k))
-    scheduler = getattr(module, name)(**{key: value for key, value in config.items() if key != "eta"})
+    told_to_step = ("eta", "s_churn", "s_tmin", "s_tmax") + (("s_noise",) if "Euler" in name else ())
+    extra = {key: config[key] for key in told_to_step if key in config}
+    scheduler = getattr(module, name)(**{key: value for key, value in config.items() if key not in extra})
     if double:
         module.torch = Double()
-    scheduler.set_timesteps(steps)
+    scheduler.set_timesteps(steps, **({"intermediate_timesteps": None} if name == "SCMScheduler" else {}))
     for key, value in list(vars(scheduler).items()):
         if isinstance(value, torch.Tensor) and value.dtype == torch.float32 and key != "timesteps":
             setattr(scheduler, key, of(value))
+    order = getattr(scheduler, "order", 1)
     if hasattr(scheduler, "set_begin_index"):
-        scheduler.set_begin_index(skipped * scheduler.order)
-    times = scheduler.timesteps[skipped * scheduler.order :]
+        scheduler.set_begin_index(skipped * order)
+    times = scheduler.timesteps[skipped * order :]
     x = of(noise(-1)) if skipped else of(noise(-1)) * getattr(scheduler, "init_noise_sigma", 1.0)
     if name == "DPMSolverSDEScheduler":
         scheduler.noise_sampler = Brownian(this)
-    extra = {key: config[key] for key in ("eta",) if key in config}
+    times = times[:-1] if name == "SCMScheduler" else times
+    answer = told if config.get("variance_type", "").startswith("learned") else network
     states = []
     for this.k, t in enumerate(times):
-        out = of(network(scheduler.scale_model_input(x, t) if hasattr(scheduler, "scale_model_input") else x, t))
+        if name == "UnCLIPScheduler":
+            extra["prev_timestep"] = times[this.k + 1] if this.k + 1 < len(times) else None
+        out = of(answer(scheduler.scale_model_input(x, t) if hasattr(scheduler, "scale_model_input") else x, t))
         x = scheduler.step(out, t, x, return_dict=False, **extra)[0]
         states.append([float(t), *x.flatten().tolist()])
     module.torch = torch
@@ -331,6 +347,20 @@ def others(steps):
     yield "FlowMatchHeunDiscreteScheduler", {"shift": 3.0}, steps
     for more in [{"shift": 3.0}, {"use_beta_sigmas": True}]:
         yield "FlowMatchLCMScheduler", more, steps
+    churn = {"s_churn": 8.0, "s_tmin": 0.1, "s_tmax": 20.0, "s_noise": 1.003}
+    for more in [{"s_churn": 3.0}, churn, {**churn, **VELOCITY}, {**churn, **SAMPLE, "use_karras_sigmas": True}]:
+        yield "EulerDiscreteScheduler", {**SD, **more}, steps
+    for more in [churn, {**churn, **VELOCITY}]:
+        yield "EDMEulerScheduler", more, steps
+    for variance in ("learned", "learned_range"):
+        for more in [{"clip_sample": False}, {"clip_sample": False, **VELOCITY}, {"timestep_spacing": "trailing"}]:
+            yield "DDPMScheduler", {**SD, "variance_type": variance, **more}, steps
+    for more in [{}, {"clip_sample": False, **SAMPLE}, {"variance_type": "learned_range"}]:
+        yield "UnCLIPScheduler", more, steps
+    for more in [{"num_train_timesteps": 151}, {"num_train_timesteps": 50, "clip_denoised": False, "s_noise": 0.9}]:
+        yield "CMStochasticIterativeScheduler", more, steps
+    for more in [{}, {"sigma_data": 1.0}]:
+        yield "SCMScheduler", more, steps
 
 
 if __name__ == "__main__":

@@ -23,7 +23,17 @@
 //!   SA-Solver do not end at data.
 //! - IPNDM has a schedule of its own, and takes x₀ for 0 where it begins.
 //! - LCM and TCD take every k-th of the timesteps of their distillation.
+//! - Consistency models keep x where data have the least noise, and end there.
+//! - The network of `learned` and `learned_range` tells DDPM's variance, too:
+//!   see [`Sampler::outputs`](crate::Sampler::outputs).
+//! - Euler's `s_churn` adds its noise when the network has spoken.
+//!
+//! Of diffusers' other classes some are no samplers from noise to a picture
+//! (inversions, RePaint's way back up, decoders), some draw discrete tokens,
+//! sounds, films or proteins, and those of Score SDE and Karras VE are
+//! deprecated: [`Kind::Stochastic`] is the latter's source.
 
+mod continuous;
 mod plan;
 mod plms;
 mod timesteps;
@@ -103,6 +113,14 @@ pub struct Config {
     pub original_inference_steps: Option<usize>,
     pub timestep_scaling: Option<f64>,
     pub stochastic_sampling: Option<bool>,
+    /// The four arguments of some schedulers' `step`; `s_noise` is a value of
+    /// the file of consistency models, too.
+    pub s_churn: Option<f64>,
+    pub s_tmin: Option<f64>,
+    pub s_tmax: Option<f64>,
+    pub s_noise: Option<f64>,
+    /// Of consistency models, which clip unless it is false.
+    pub clip_denoised: Option<bool>,
 }
 
 /// `beta_schedule`.
@@ -129,7 +147,7 @@ pub enum PredictionType {
     Epsilon,
     /// x₀.
     Sample,
-    /// v.
+    /// v; `trigflow` of consistency models in continuous time, too.
     Velocity,
     /// ε − x₀.
     Flow,
@@ -187,8 +205,10 @@ pub enum VarianceType {
     FixedSmall,
     /// `fixed_large`: β.
     FixedLarge,
-    /// `learned` and `learned_range`, which no sampler here knows.
+    /// `learned`: the network's own.
     Learned,
+    /// `learned_range`: between the two, where the network says.
+    LearnedRange,
 }
 
 impl Config {

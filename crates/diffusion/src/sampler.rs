@@ -11,6 +11,7 @@
 //! | DDIM(η) | Song et al. 2020 | 1; SDE with η > 0 |
 //! | Euler, Euler a | Karras et al. 2022; k-diffusion | 1; SDE |
 //! | Heun | Karras et al. 2022 | 2 |
+//! | Euler, Heun, DPM2 with fresh noise before each step | Karras et al. 2022, algorithm 2 | SDE |
 //! | DPM2, DPM2 a | Lu et al. 2022; k-diffusion | 2; SDE |
 //! | LMS, PLMS, PNDM | k-diffusion; Liu et al. 2022 | 4, with a start of lower order |
 //! | DPM 2M, 3M; DPM++ 2M, 3M | Lu et al. 2022 | 2 (3M by the formula in use, too) |
@@ -28,6 +29,7 @@
 //! may differ at the ends, comes from [`Config`](crate::Config).
 
 mod adams;
+mod churn;
 mod kind;
 mod linear;
 mod method;
@@ -47,17 +49,18 @@ pub(crate) use self::{
     unipc::UniPc,
 };
 pub use self::{
-    kind::{Choice, Kind, NAMES},
+    churn::Churn,
+    kind::{Choice, Kind, NAMES, Stochastic},
     linear::Register,
     noise::{Batch, Noise},
-    program::Term,
+    program::{Spread, Term},
 };
 use self::{
     linear::MEMORY,
     program::{Program, Step},
 };
 use crate::clip::Clip;
-use crate::error::{Error, length};
+use crate::error::{Error, length, range};
 use crate::parameterization::Prediction;
 use crate::schedule::{Ladder, Point};
 use alloc::vec::Vec;
@@ -76,6 +79,8 @@ pub struct Update<'a> {
     pub estimate: (f32, f32),
     /// The terms, those of a register together.
     pub terms: &'a [Term],
+    /// What [`Register::Noise`] is multiplied by, if the network tells.
+    pub spread: Option<Spread>,
 }
 
 /// A sampler in progress.
@@ -96,6 +101,9 @@ pub struct Sampler {
     start: f32,
     clip: Clip,
     len: usize,
+    /// Values of one picture, behind whose prediction as many of its variance
+    /// stand in the output; without those, of the state.
+    picture: usize,
     memory: Vec<f32>,
     /// Clipped estimates, and what clipping works on.
     samples: Vec<f32>,
@@ -130,7 +138,7 @@ impl Sampler {
         len: usize,
     ) -> Result<Self, Error> {
         kind.check()?;
-        Self::derived(&kind.into(), ladder, prediction, clip, len)
+        Self::derived(&kind.into(), ladder, prediction, clip, len, len)
     }
 
     pub(crate) fn derived(
@@ -139,12 +147,18 @@ impl Sampler {
         prediction: Prediction,
         clip: Clip,
         len: usize,
+        picture: usize,
     ) -> Result<Self, Error> {
         clip.check(len)?;
         let clips = clip != Clip::None;
         let mut program = Program::new(ladder, prediction, clips);
         method.derive(&mut program)?;
-        let Program { steps, terms, .. } = program;
+        let Program { steps, terms, start, .. } = program;
+        let learned = steps.iter().any(|step| step.spread.is_some());
+        if learned {
+            let fits = picture > 0 && len.is_multiple_of(picture);
+            range("the picture's length", picture as f64, fits, "a divisor of the state's length")?;
+        }
         let slots = terms.iter().map(|term| match term.to {
             Register::Memory(slot) => usize::from(slot) + 1,
             _ => 0,
@@ -154,9 +168,10 @@ impl Sampler {
             steps,
             terms,
             next: 0,
-            start: ladder.start() as f32,
+            start: start as f32,
             clip,
             len,
+            picture: if learned { picture } else { len },
             memory: alloc::vec![0.0; slots * len],
             samples: alloc::vec![0.0; if clips { len } else { 0 }],
             scratch: alloc::vec![0.0; clip.scratch()],
@@ -206,12 +221,24 @@ impl Sampler {
     /// the state is finished.
     pub fn update(&self) -> Option<Update<'_>> {
         let step = self.steps.get(self.next)?;
-        Some(Update { at: step.at, scale: step.scale, estimate: step.estimate, terms: self.terms(self.next) })
+        let Step { at, scale, estimate, spread, .. } = *step;
+        Some(Update { at, scale, estimate, terms: self.terms(self.next), spread })
     }
 
     fn terms(&self, step: usize) -> &[Term] {
         let end = |step: usize| self.steps.get(step).map_or(self.terms.len(), |step| step.end);
         &self.terms[step.checked_sub(1).map_or(0, end)..end(step)]
+    }
+
+    /// How many values the network's output has: those of the state, or twice
+    /// as many where the network tells the variance, too, behind each
+    /// picture's prediction (`variance_type` of a [`Config`](crate::Config)).
+    pub fn outputs(&self) -> usize {
+        if self.learned() { 2 * self.len } else { self.len }
+    }
+
+    fn learned(&self) -> bool {
+        self.steps.first().is_some_and(|step| step.spread.is_some())
     }
 
     /// How many times the network is evaluated from start to end.
@@ -238,7 +265,7 @@ impl Sampler {
     pub fn resume(&mut self, done: usize, memory: &[f32]) -> Result<(), Error> {
         length("the memory", memory.len(), self.memory.len())?;
         let legal = done <= self.steps.len();
-        crate::error::range("the evaluations done", done as f64, legal, "at most those of the sampler")?;
+        range("the evaluations done", done as f64, legal, "at most those of the sampler")?;
         self.memory.copy_from_slice(memory);
         self.next = done;
         Ok(())
@@ -252,28 +279,36 @@ impl Sampler {
     /// [`Error::Finished`]; nothing is changed then.
     pub fn advance(&mut self, state: &mut [f32], output: &[f32], noise: &mut impl Noise) -> Result<(), Error> {
         length("the state", state.len(), self.len)?;
-        length("the network's output", output.len(), self.len)?;
+        length("the network's output", output.len(), self.outputs())?;
         let step = *self.steps.get(self.next).ok_or(Error::Finished)?;
         if let Some(index) = output.iter().position(|value| !value.is_finite()) {
             return Err(Error::Output { evaluation: self.next + 1, of: self.steps.len(), index, value: output[index] });
         }
+        let picture = self.picture.max(1);
+        let stride = if self.learned() { 2 * picture } else { picture };
         if self.clip != Clip::None {
             let (x, p) = step.estimate;
-            for ((sample, state), output) in self.samples.iter_mut().zip(&*state).zip(output) {
-                *sample = x * state + p * output;
+            let pictures = self.samples.chunks_mut(picture).zip(state.chunks(picture)).zip(output.chunks(stride));
+            for ((samples, states), outputs) in pictures {
+                for ((sample, state), output) in samples.iter_mut().zip(states).zip(outputs) {
+                    *sample = x * state + p * output;
+                }
             }
             self.clip.apply(&mut self.samples, &mut self.scratch);
         }
-        for first in (0..self.len).step_by(CHUNK) {
-            self.update_chunk(first, state, output, noise);
+        for (i, begin) in (0..self.len).step_by(picture).enumerate() {
+            let output = &output[i * stride..][..stride];
+            for inside in (0..picture).step_by(CHUNK) {
+                self.update_chunk(begin + inside, CHUNK.min(picture - inside), state, &output[inside..], noise);
+            }
         }
         self.next += 1;
         Ok(())
     }
 
-    /// Applies the update to the values from `first` on.
-    fn update_chunk(&mut self, first: usize, state: &mut [f32], output: &[f32], noise: &mut impl Noise) {
-        let len = CHUNK.min(self.len - first);
+    /// Applies the update to `len` values from `first` on, whose output begins
+    /// at `output`, and their variances a picture later.
+    fn update_chunk(&mut self, first: usize, len: usize, state: &mut [f32], output: &[f32], noise: &mut impl Noise) {
         let mut fresh = [0.0; CHUNK];
         let mut sums = [[0.0; CHUNK]; 1 + MEMORY];
         let (mut drawn, mut written) = (false, [None; 1 + MEMORY]);
@@ -286,11 +321,15 @@ impl Sampler {
             }
             if register == Register::Noise && !drawn {
                 noise.fill(self.next as u32 + 1, first, &mut fresh[..len]);
+                if let Some(spread) = self.steps.get(self.next).and_then(|step| step.spread) {
+                    let told = &output[self.picture..];
+                    fresh[..len].iter_mut().zip(told).for_each(|(noise, told)| *noise *= spread.deviation(*told));
+                }
                 drawn = true;
             }
             let source = match register {
                 Register::State => &state[first..],
-                Register::Output => &output[first..],
+                Register::Output => output,
                 Register::Sample => &self.samples[first..],
                 Register::Noise => &fresh[..],
                 Register::Memory(slot) => &self.memory[usize::from(slot) * self.len + first..],

@@ -93,7 +93,20 @@ fn t30_what_cannot_be_planned_is_said_in_a_line() {
         said(&with("steps_offset", Value::Number(900.0)), Some(Kind::Ddim { eta: 0.0 }.into()), 5)
             .starts_with("steps_offset is 900")
     );
-    assert!(said(&with("variance_type", Value::Text("learned")), Some(Kind::Ddpm.into()), 5).contains("not supported"));
+    // A network that tells the variance gives twice the numbers, picture by picture.
+    let plan = with("variance_type", Value::Text("learned_range")).plan(Some(Kind::Ddpm.into()), 5).unwrap();
+    let mut sampler = plan.sampler(6, 3).unwrap();
+    assert_eq!(sampler.outputs(), 12);
+    let error = sampler.advance(&mut [0.0; 6], &[0.0; 6], &mut [1, 2]).unwrap_err().to_string();
+    assert_eq!(error, "the network's output has 6 values; it must have 12");
+    assert!(plan.sampler(6, 4).unwrap_err().to_string().starts_with("the picture's length is 4"));
+    let mut churned = with("s_churn", Value::Number(40.0));
+    assert!(said(&churned, None, 5).contains("s_churn is another; it must be 0: of these schedulers only Euler"));
+    churned.set("_class_name", Value::Text("EulerDiscreteScheduler")).unwrap();
+    churned.set("s_tmin", Value::Number(-1.0)).unwrap();
+    assert_eq!(said(&churned, None, 5), "the churn's least sigma is -1; it must be finite and at least 0");
+    let consistency = with("_class_name", Value::Text("CMStochasticIterativeScheduler"));
+    assert!(consistency.plan(None, 5).is_ok() && said(&consistency, euler, 5).contains("a sampler of their own"));
     let runge_kutta = with("skip_prk_steps", Value::Bool(false));
     assert!(said(&runge_kutta, None, 3).contains("at least 4 for PNDM"));
     // ε says nothing without signal; v does.

@@ -36,7 +36,8 @@ fn t30_every_sampler_draws_the_mixture() {
     let variance = data.0.iter().map(|(w, m, v)| w * (v + m * m)).sum::<f64>() - mean * mean;
     let exact = exact_shares(&data);
     let ladder = Ladder::karras(120, 0.01, 40.0, 7.0).unwrap();
-    for kind in Kind::all().chain([Kind::Ddim { eta: 0.6 }]) {
+    let churned = ["euler:40:0.05:20", "heun:20", "dpm2:40"].map(|name| name.parse().unwrap());
+    for kind in Kind::all().chain([Kind::Ddim { eta: 0.6 }]).chain(churned) {
         if matches!(kind, Kind::Lcm | Kind::Tcd { .. }) {
             continue; // for consistency functions alone
         }

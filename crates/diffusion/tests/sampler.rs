@@ -4,13 +4,15 @@
 mod common;
 
 use common::{Mixture, mixture, moments, run};
-use yuragi_diffusion::sampler::Batch;
+use yuragi_diffusion::sampler::{Batch, Churn, Stochastic};
 use yuragi_diffusion::{Choice, Discrete, Error, Kind, Ladder, Noise, Point, Sampler, Spacing};
 use yuragi_numeric::fill::normal;
 
 /// Every sampler, those that can be told a number with more than one.
 fn kinds() -> impl Iterator<Item = Kind> {
-    Kind::all().chain([Kind::Ddim { eta: 0.5 }, Kind::Tcd { gamma: 0.0 }, Kind::Tcd { gamma: 1.0 }])
+    let churned = ["euler:4", "heun:4:0.1:10:1.01", "dpm2:4:0:5"].map(|name| name.parse().unwrap());
+    let more = [Kind::Ddim { eta: 0.5 }, Kind::Tcd { gamma: 0.0 }, Kind::Tcd { gamma: 1.0 }];
+    Kind::all().chain(more).chain(churned)
 }
 
 fn schedule() -> Discrete {
@@ -120,6 +122,75 @@ fn t30_flow_samplers_integrate_the_velocity() {
         }
         x
     });
+}
+
+/// Karras et al. 2022, algorithm 2; from a first σ above S_tmax, so that the
+/// start is that of algorithm 1.
+#[test]
+fn t30_heun_with_churn_is_algorithm_2() {
+    let ladder = Ladder::karras(18, 0.03, 15.0, 7.0).unwrap();
+    for (kind, second) in [("heun:9:0.05:10:1.01", true), ("euler:9:0.05:10:1.01", false)] {
+        let kind: Kind = kind.parse().unwrap();
+        let gamma =
+            |sigma: f64| if (0.05..=10.0).contains(&sigma) { (9.0f64 / 18.0).min(2f64.sqrt() - 1.0) } else { 0.0 };
+        let mut raised = ladder.points().to_vec();
+        raised.iter_mut().for_each(|p| p.sigma *= 1.0 + gamma(p.sigma));
+        let mut sampler = Sampler::new(kind, &ladder, 1).unwrap();
+        let mut state = [0.0];
+        let data = mixture();
+        sampler.start(&mut state, &mut [7, 9]).unwrap();
+        let mut x = f64::from(state[0]);
+        let mut evaluation = 0;
+        let mut denoise = |sampler: &mut Sampler, state: &mut [f32; 1], at: f64, x: f64| {
+            let point = sampler.request().unwrap();
+            assert!((point.sigma - at).abs() <= 1e-12 * at && point.time == point.sigma, "{point:?} is not at {at}");
+            let output = data.denoise_all(point, state);
+            sampler.advance(state, &output, &mut [7, 9]).unwrap();
+            evaluation += 1;
+            (f64::from(data.denoise_all(point, &[x as f32])[0]), evaluation)
+        };
+        for i in 0..18 {
+            let (hat, to) = (raised[i].sigma, ladder.points()[i + 1].sigma);
+            let (d0, mut noise) = denoise(&mut sampler, &mut state, hat, x);
+            let d = (x - d0) / hat;
+            let mut next = x + (to - hat) * d;
+            if second && to > 0.0 {
+                let (d1, later) = denoise(&mut sampler, &mut state, to, next);
+                next = x + (to - hat) * 0.5 * (d + (next - d1) / to);
+                noise = later;
+            }
+            let mut fresh = [0.0];
+            Noise::fill(&mut [7, 9], noise, 0, &mut fresh);
+            let up = (raised[i + 1].sigma.powi(2) - to * to).max(0.0).sqrt();
+            x = next + 1.01 * up * f64::from(fresh[0]);
+            assert!((x - f64::from(state[0])).abs() < 2e-5 * x.abs().max(1.0), "{kind} at {i}: {x} and {}", state[0]);
+        }
+        assert!(sampler.request().is_none());
+    }
+}
+
+/// Churn on any path keeps a Gaussian's variance: it is that of the data at
+/// the end, and that of the noise at the raised beginning.
+#[test]
+fn t30_churn_begins_at_the_noise_that_it_raises_to() {
+    let ladder = Ladder::flow(10, 1.0).unwrap();
+    for ladder in [Ladder::karras(10, 0.03, 15.0, 7.0).unwrap(), schedule().ladder(10, Spacing::Trailing).unwrap()] {
+        let (mut plain, mut churned) = ([0.0; 4000], [0.0; 4000]);
+        let first = |kind: &str, state: &mut [f32]| {
+            let mut sampler = Sampler::new(kind.parse().unwrap(), &ladder, 4000).unwrap();
+            sampler.start(state, &mut [1, 2]).unwrap();
+            sampler.request().unwrap()
+        };
+        let (low, high) = (first("heun", &mut plain), first("heun:4", &mut churned));
+        assert!((high.ratio() / low.ratio() - 1.4).abs() < 1e-12, "{low:?} {high:?}");
+        let wanted = ((plain[0] * (high.alpha / low.alpha) as f32).powi(2)
+            + (plain[0] / low.sigma.hypot(low.alpha) as f32).powi(2)
+                * (high.alpha.powi(2) * (high.ratio().powi(2) - low.ratio().powi(2))) as f32)
+            .sqrt();
+        assert!((churned[0].abs() - wanted).abs() < 1e-5 * wanted, "{} {wanted}", churned[0]);
+    }
+    // There is no noise to be raised above pure noise.
+    assert_eq!(Sampler::new("euler:4".parse().unwrap(), &ladder, 1).unwrap().request().unwrap().sigma, 1.0);
 }
 
 /// Karras et al. 2022, algorithm 1.
@@ -300,6 +371,7 @@ fn t30_the_machine_counts_its_evaluations() {
         let mut sampler = Sampler::new(kind, &ladder, 2).unwrap();
         let evaluations = match kind {
             Kind::Heun | Kind::Dpm2 | Kind::Dpm2Ancestral | Kind::DpmPlusPlus2SAncestral | Kind::DpmPlusPlusSde => 13,
+            Kind::Stochastic { method: Stochastic::Heun | Stochastic::Midpoint, .. } => 13,
             Kind::Plms => 8,
             Kind::Pndm => 16,
             _ => 7,
@@ -413,6 +485,10 @@ fn t30_pure_noise_is_a_fair_start() {
     }
 }
 
+fn stochastic(method: Stochastic, churn: Churn) -> Kind {
+    Kind::Stochastic { method, churn }
+}
+
 #[test]
 fn t30_names_are_read_as_people_write_them() {
     for kind in kinds() {
@@ -439,12 +515,24 @@ fn t30_names_are_read_as_people_write_them() {
         ("FlowMatchHeunDiscreteScheduler", Kind::Heun),
         ("tcd:0.5", Kind::Tcd { gamma: 0.5 }),
         ("ddim:0.25", Kind::Ddim { eta: 0.25 }),
+        ("k_euler:40", stochastic(Stochastic::Euler, Churn { amount: 40.0, ..Churn::default() })),
+        (
+            "Heun:40:0.05:50:1.003",
+            stochastic(Stochastic::Heun, Churn { amount: 40.0, from: 0.05, to: 50.0, noise: 1.003 }),
+        ),
+        ("dpm2:1:0.5:inf", stochastic(Stochastic::Midpoint, Churn { amount: 1.0, from: 0.5, ..Churn::default() })),
+        ("CMStochasticIterativeScheduler", Kind::Lcm),
     ] {
         assert_eq!(name.parse(), Ok(kind));
     }
     let error = "eular".parse::<Kind>().unwrap_err().to_string();
     assert!(error.starts_with("unknown sampler \"eular\"; legal are ddpm, ddim, ddim:ETA, pndm, "), "{error}");
     assert_eq!("ddim:2".parse::<Kind>().unwrap_err().to_string(), "eta is 2; it must be from 0 to 1");
+    assert_eq!(
+        "heun:nan".parse::<Kind>().unwrap_err().to_string(),
+        "the churn is NaN; it must be finite and at least 0"
+    );
+    assert!("heun:1:2".parse::<Kind>().is_err() && "lms:40".parse::<Kind>().is_err());
     assert!("ddim:".parse::<Kind>().is_err() && "".parse::<Kind>().is_err());
 }
 

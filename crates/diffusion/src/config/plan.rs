@@ -6,7 +6,7 @@ use super::{AlgorithmType, BetaSchedule, Config, PredictionType, SolverType, Tim
 use crate::clip::Clip;
 use crate::error::{Error, range};
 use crate::parameterization::Prediction;
-use crate::sampler::{Choice, Ends, Form, Kind, Method, SaSolver, Sampler, Solver, UniPc, Variance};
+use crate::sampler::{Choice, Churn, Ends, Form, Kind, Method, SaSolver, Sampler, Solver, UniPc, Variance};
 use crate::schedule::{Clock, Coordinate, Discrete, Input, Ladder, Point, Spacing, linspace};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -18,15 +18,15 @@ pub struct Plan {
     pub ladder: Ladder,
     /// What the network predicts.
     pub prediction: Prediction,
-    clips: Clips,
-    method: Method,
+    pub(super) clips: Clips,
+    pub(super) method: Method,
     /// The timesteps of PLMS, of which a tail is made anew.
-    plms: Option<Plms>,
+    pub(super) plms: Option<Plms>,
 }
 
 /// How estimates are clipped, before the picture's size is known.
 #[derive(Clone, Copy, Debug)]
-enum Clips {
+pub(super) enum Clips {
     No,
     Static(f32),
     Dynamic { quantile: f32, most: f32 },
@@ -53,7 +53,7 @@ impl Plan {
             Clips::Static(bound) => Clip::Static { bound },
             Clips::Dynamic { quantile, most } => Clip::Dynamic { quantile, most, picture },
         };
-        Sampler::derived(&self.method, &self.ladder, self.prediction, clip, len)
+        Sampler::derived(&self.method, &self.ladder, self.prediction, clip, len, picture)
     }
 
     /// The last `steps` steps alone, for a picture that is already there;
@@ -79,11 +79,13 @@ enum Family {
     Discrete,
     Flow,
     Edm,
+    Consistency,
+    Trigonometric,
 }
 
 /// How a scheduler holds the state, and finds its noise levels.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum World {
+pub(super) enum World {
     /// By ᾱ of whole timesteps.
     Alpha,
     /// x/α at σ/α, the network's input scaled.
@@ -92,8 +94,8 @@ enum World {
     Lambda,
 }
 
-fn world(kind: Kind) -> World {
-    match kind {
+pub(super) fn world(kind: Kind) -> World {
+    match kind.plain() {
         Kind::Ddpm | Kind::Ddim { .. } | Kind::Pndm | Kind::Plms | Kind::Ipndm | Kind::Lcm | Kind::Tcd { .. } => {
             World::Alpha
         }
@@ -145,6 +147,8 @@ impl Config {
         let family = match class {
             _ if class.starts_with("FlowMatch") => Family::Flow,
             _ if class.starts_with("EDM") => Family::Edm,
+            "CMStochasticIterativeScheduler" => Family::Consistency,
+            "SCMScheduler" => Family::Trigonometric,
             _ => Family::Discrete,
         };
         let (choice, own) = match choice {
@@ -152,10 +156,17 @@ impl Config {
             None => (self.own()?.into(), true),
         };
         choice.kind.check()?;
-        let method = self.method(choice.kind, own, world(choice.kind) == World::Alpha)?;
+        let method = self.method(choice.kind, own, family)?;
         match family {
             Family::Flow => self.flow(choice, method, steps),
             Family::Edm => self.edm(choice, method, steps),
+            Family::Consistency | Family::Trigonometric if !own => Err(Error::Setting {
+                key: "_class_name".into(),
+                got: class.into(),
+                legal: "that of another scheduler: consistency models have a sampler of their own",
+            }),
+            Family::Consistency => self.consistency(steps),
+            Family::Trigonometric => self.trigonometric(steps),
             Family::Discrete if own && choice.kind == Kind::Ipndm => self.sines(steps),
             Family::Discrete => match world(choice.kind) {
                 World::Alpha => self.alpha(choice, method, steps),
@@ -166,7 +177,7 @@ impl Config {
     }
 
     /// The sampler's numbers; by the configuration if the scheduler is its own.
-    fn method(&self, kind: Kind, own: bool, whole_timesteps: bool) -> Result<Method, Error> {
+    fn method(&self, kind: Kind, own: bool, family: Family) -> Result<Method, Error> {
         let ends = |lower| Ends {
             lower: self.lower_order_final.unwrap_or(lower),
             euler: self.euler_at_final.unwrap_or(false),
@@ -183,18 +194,25 @@ impl Config {
             };
             Solver { form, sde, order: order(solver.order), heun, ends: ends(lower), flawed: own }
         };
+        let churns = own && self.s_churn.is_some_and(|amount| amount != 0.0);
         Ok(match (kind, Method::from(kind)) {
-            (Kind::Ddpm, _) => match self.variance_type.unwrap_or(VarianceType::FixedSmall) {
+            (Kind::Ddpm, _) if !churns => match self.variance_type.unwrap_or(VarianceType::FixedSmall) {
                 VarianceType::FixedSmall => Method::Ddpm(Variance::Small),
                 VarianceType::FixedLarge => Method::Ddpm(Variance::Large),
-                VarianceType::Learned => {
-                    let legal = "fixed_small or fixed_large: learned variances are not supported";
-                    return Err(Error::Setting { key: "variance_type".into(), got: "learned".into(), legal });
-                }
+                VarianceType::Learned => Method::Ddpm(Variance::Learned),
+                VarianceType::LearnedRange => Method::Ddpm(Variance::LearnedRange),
             },
-            (Kind::Ddim { eta }, _) => Method::Ddim { eta, raw: whole_timesteps },
+            (Kind::Euler, _) if churns && matches!(family, Family::Discrete | Family::Edm) => {
+                let before = family == Family::Discrete && self.prediction_type == Some(PredictionType::Velocity);
+                Method::LateEuler { churn: self.churn()?, before }
+            }
+            _ if churns => {
+                let legal = "0: of these schedulers only EulerDiscreteScheduler and EDMEulerScheduler take it";
+                return Err(Error::Setting { key: "s_churn".into(), got: "another".into(), legal });
+            }
+            (Kind::Ddim { eta }, _) => Method::Ddim { eta, raw: world(kind) == World::Alpha },
             (Kind::Lms, _) => Method::Lms { whole: true },
-            (Kind::Lcm, _) => Method::Lcm { scaling: Some(self.timestep_scaling.unwrap_or(10.0)) },
+            (Kind::Lcm, _) => Method::Lcm { scaling: Some(self.timestep_scaling.unwrap_or(10.0)), deviation: 1.0 },
             (_, Method::Multistep(of_name)) => Method::Multistep(solver(of_name, true)),
             (_, Method::Singlestep(of_name)) => Method::Singlestep(solver(of_name, false)),
             (_, Method::UniPc(_)) => Method::UniPc(UniPc {
@@ -218,7 +236,20 @@ impl Config {
         })
     }
 
-    fn prediction(&self) -> Prediction {
+    /// The arguments of Euler's step.
+    fn churn(&self) -> Result<Churn, Error> {
+        let usual = Churn::default();
+        let churn = Churn {
+            amount: self.s_churn.unwrap_or(usual.amount),
+            from: self.s_tmin.unwrap_or(usual.from),
+            to: self.s_tmax.unwrap_or(usual.to),
+            noise: self.s_noise.unwrap_or(usual.noise),
+        };
+        churn.check()?;
+        Ok(churn)
+    }
+
+    pub(super) fn prediction(&self) -> Prediction {
         match self.prediction_type.unwrap_or(PredictionType::Epsilon) {
             PredictionType::Epsilon => Prediction::Epsilon,
             PredictionType::Sample => Prediction::Sample,
@@ -228,7 +259,7 @@ impl Config {
     }
 
     /// Clipping, of a scheduler that may threshold and, by a default, clips.
-    fn clips(&self, thresholds: bool, clips: Option<bool>) -> Result<Clips, Error> {
+    pub(super) fn clips(&self, thresholds: bool, clips: Option<bool>) -> Result<Clips, Error> {
         if thresholds && self.thresholding == Some(true) {
             let (quantile, most) =
                 (self.dynamic_thresholding_ratio.unwrap_or(0.995) as f32, self.sample_max_value.unwrap_or(1.0) as f32);
@@ -262,13 +293,16 @@ impl Config {
         let kind = choice.kind;
         let distilled = matches!(kind, Kind::Lcm | Kind::Tcd { .. });
         let plms = matches!(kind, Kind::Pndm | Kind::Plms);
-        let (start, end, schedule) = match distilled {
-            true => (0.00085, 0.012, BetaSchedule::ScaledLinear),
-            false => (1e-4, 0.02, BetaSchedule::Linear),
+        let unclip = self.class_name.as_deref() == Some("UnCLIPScheduler");
+        let (start, end, schedule) = match (distilled, unclip) {
+            (true, _) => (0.00085, 0.012, BetaSchedule::ScaledLinear),
+            (_, true) => (1e-4, 0.02, BetaSchedule::Cosine),
+            _ => (1e-4, 0.02, BetaSchedule::Linear),
         };
         let discrete = self.discrete(Defaults { start, end, schedule, zero_snr: (!plms).then_some(false) })?;
         let total = discrete.betas().len();
-        let (spacing, of_sigma) = self.spacings(choice, TimestepSpacing::Leading)?;
+        let default = if unclip { TimestepSpacing::Linspace } else { TimestepSpacing::Leading };
+        let (spacing, of_sigma) = self.spacings(choice, default)?;
         let clips = match kind {
             Kind::Ddpm | Kind::Ddim { .. } => self.clips(true, Some(true))?,
             Kind::Lcm => self.clips(true, Some(false))?,
@@ -291,6 +325,11 @@ impl Config {
             Kind::Ddim { .. } if self.set_alpha_to_one == Some(false) => first,
             Kind::Pndm | Kind::Plms if self.set_alpha_to_one != Some(true) => first,
             Kind::Tcd { .. } => first,
+            // There the first β is divided by 1 − ᾱ, which is it but for the rounding of ᾱ.
+            Kind::Ddpm if unclip => {
+                let beta = single(Discrete::cosine(total)?.betas()[0]);
+                Point { alpha: beta / single(1.0 - single(1.0 - beta)), ..Point::CLEAN }
+            }
             _ => Point::CLEAN,
         };
         let points: Vec<Point> = times.iter().filter_map(|t| discrete.point(*t)).chain([end]).collect();
@@ -331,7 +370,7 @@ impl Config {
 
     /// Euler, Heun, LMS, DPM2, DPM++ SDE and their kin.
     fn sigma(&self, choice: Choice, method: Method, steps: usize) -> Result<Plan, Error> {
-        let kind = choice.kind;
+        let kind = choice.kind.plain();
         let euler = matches!(kind, Kind::Euler | Kind::EulerAncestral | Kind::DpmPlusPlus2SAncestral);
         let (start, end) = if euler || kind == Kind::Lms { (1e-4, 0.02) } else { (0.00085, 0.012) };
         let zero_snr = euler.then_some(true);
@@ -501,83 +540,5 @@ impl Config {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Flow matching: t·1000 for the network, which predicts the flow.
-    fn flow(&self, choice: Choice, method: Method, steps: usize) -> Result<Plan, Error> {
-        let total = self.train_steps()?;
-        range("the number of steps", steps as f64, (1..=total).contains(&steps), "from 1 to the schedule's timesteps")?;
-        let shift = self.shift.unwrap_or(1.0);
-        range("shift", shift, shift > 0.0 && shift.is_finite(), "positive and finite")?;
-        let bend = |s: f64| shift * s / (1.0 + (shift - 1.0) * s);
-        // Both ends are bent, and then everything once more.
-        let least = single(bend(1.0 / total as f64));
-        let mut sigmas: Vec<f64> = linspace(1.0, least, steps).map(bend).collect();
-        let spacing = match choice.spacing {
-            None => self.own_spacing()?,
-            spacing => spacing,
-        };
-        if let (Some(spacing), true) = (spacing, steps >= 2) {
-            let (max, min) = (self.sigma_max.unwrap_or(sigmas[0]), self.sigma_min.unwrap_or(sigmas[steps - 1]));
-            if let Some(values) = spacing.values(steps, min, max)? {
-                sigmas = values;
-            }
-        }
-        let point = |sigma: f64| {
-            let sigma = single(sigma);
-            Point { time: sigma * total as f64, alpha: 1.0 - sigma, sigma }
-        };
-        let points: Vec<Point> = sigmas.into_iter().chain([0.0]).map(point).collect();
-        let ladder = Ladder::new(points, Coordinate::Flow)?.with_clock(Clock::Share(total as f64)).with_start(1.0);
-        let random = choice.kind == Kind::Euler && self.stochastic_sampling == Some(true);
-        let method = match (random, choice.kind) {
-            (true, _) | (_, Kind::Lcm) => Method::Lcm { scaling: None },
-            // With their own starts and ends.
-            (_, Kind::Pndm | Kind::Plms) => Method::from(choice.kind),
-            _ => method,
-        };
-        Ok(Plan { ladder, prediction: Prediction::Flow, clips: Clips::No, method, plms: None })
-    }
-
-    /// Elucidated diffusion.
-    fn edm(&self, choice: Choice, method: Method, steps: usize) -> Result<Plan, Error> {
-        range("the number of steps", steps as f64, (1..=10_000).contains(&steps), "from 1 to 10000")?;
-        let (min, max) = (self.sigma_min.unwrap_or(0.002), self.sigma_max.unwrap_or(80.0));
-        let data = self.sigma_data.unwrap_or(0.5);
-        range("sigma_data", data, data > 0.0 && data.is_finite(), "positive and finite")?;
-        let own = match self.sigma_schedule_exponential {
-            Some(true) => Spacing::Exponential,
-            _ => Spacing::Karras { rho: self.rho.unwrap_or(7.0) },
-        };
-        let spacing = choice.spacing.unwrap_or(own);
-        let sigmas = match spacing.values(steps, min, max)? {
-            Some(values) => values,
-            None => linspace(max, min, steps).collect(),
-        };
-        let zero = self.final_sigmas_zero != Some(false);
-        let end = if zero { 0.0 } else { sigmas[steps - 1] };
-        let point = |sigma: f64| {
-            let sigma = single(sigma);
-            Point { time: if sigma > 0.0 { 0.25 * libm::log(sigma) } else { 0.0 }, alpha: 1.0, sigma }
-        };
-        let points: Vec<Point> = sigmas.into_iter().chain([end]).map(point).collect();
-        let prediction = match self.prediction() {
-            Prediction::Epsilon => Prediction::Edm,
-            Prediction::Velocity => Prediction::Velocity,
-            _ => {
-                let legal = "epsilon or v_prediction behind the preconditioning of EDM";
-                return Err(Error::Setting { key: "prediction_type".into(), got: "another".into(), legal });
-            }
-        };
-        let ladder = Ladder::with_repeated_end(points, Coordinate::Sigma)?
-            .with_clock(Clock::QuarterLog)
-            .with_input(Input::Scaled { data })
-            .with_start(libm::hypot(max, 1.0));
-        let (clips, method) = match (world(choice.kind), method) {
-            (World::Lambda, method) => (self.clips(true, None)?, method),
-            (_, Method::Moves(_)) => (Clips::No, Method::from(choice.kind)),
-            (_, method) => (Clips::No, method),
-        };
-        Ok(Plan { ladder, prediction, clips, method, plms: None })
     }
 }

@@ -118,8 +118,10 @@ impl Config {
                     ("original_sample", PredictionType::Sample),
                     ("v_prediction", PredictionType::Velocity),
                     ("flow_prediction", PredictionType::Flow),
+                    ("trigflow", PredictionType::Velocity),
                 ];
-                self.prediction_type = value.one_of(&all, "epsilon, sample, v_prediction or flow_prediction")?;
+                self.prediction_type =
+                    value.one_of(&all, "epsilon, sample, v_prediction, flow_prediction or trigflow")?;
             }
             "timestep_spacing" => {
                 let all = [
@@ -207,7 +209,7 @@ impl Config {
                     ("fixed_small_log", VarianceType::FixedSmall),
                     ("fixed_large", VarianceType::FixedLarge),
                     ("learned", VarianceType::Learned),
-                    ("learned_range", VarianceType::Learned),
+                    ("learned_range", VarianceType::LearnedRange),
                 ];
                 self.variance_type =
                     value.one_of(&all, "fixed_small, fixed_small_log, fixed_large, learned or learned_range")?;
@@ -215,6 +217,17 @@ impl Config {
             "skip_prk_steps" => self.skip_prk_steps = value.bool()?,
             "original_inference_steps" => self.original_inference_steps = value.count()?,
             "timestep_scaling" => self.timestep_scaling = value.number()?,
+            "s_churn" => self.s_churn = value.number()?,
+            "s_tmin" => self.s_tmin = value.number()?,
+            // JSON has no infinity here, either.
+            "s_tmax" => {
+                self.s_tmax = match value {
+                    Value::Number(f64::INFINITY) => None,
+                    value => value.number()?,
+                }
+            }
+            "s_noise" => self.s_noise = value.number()?,
+            "clip_denoised" => self.clip_denoised = value.bool()?,
             "stochastic_sampling" => self.stochastic_sampling = value.bool()?,
             // What no sampler here does must not be asked for.
             "disable_corrector" | "solver_p" | "shift_terminal" => match value {

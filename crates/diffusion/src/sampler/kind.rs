@@ -1,9 +1,10 @@
 //! The names of samplers.
 
+use super::churn::Churn;
 use crate::error::{Error, range};
 use crate::names::plain;
 use crate::schedule::Spacing;
-use alloc::{format, string::String};
+use alloc::{format, string::String, vec::Vec};
 use core::{fmt, str::FromStr};
 
 /// The samplers.
@@ -79,11 +80,33 @@ pub enum Kind {
         /// `eta` in diffusers. 0 adds no noise.
         gamma: f64,
     },
+    /// Euler's, Heun's or the midpoint method, each step after some fresh
+    /// noise (Karras et al. 2022, algorithm 2): `heun:40:0.05:50:1.003` is
+    /// Heun's with S_churn, S_tmin, S_tmax and S_noise, `euler:40` all steps
+    /// of Euler's.
+    Stochastic {
+        /// The method.
+        method: Stochastic,
+        /// The noise.
+        churn: Churn,
+    },
+}
+
+/// The methods of [`Kind::Stochastic`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stochastic {
+    /// [`Kind::Euler`].
+    Euler,
+    /// [`Kind::Heun`].
+    Heun,
+    /// [`Kind::Dpm2`].
+    Midpoint,
 }
 
 /// The names of samplers, as [`FromStr`] reads them.
 pub const NAMES: &str = "ddpm, ddim, ddim:ETA, pndm, plms, euler, euler-a, heun, lms, dpm2, dpm2-a, dpm++2m, dpm++3m, \
-dpm++2m-sde, dpm++3m-sde, dpm++2s, dpm++3s, dpm++2s-a, dpm++sde, dpm2m, dpm3m, unipc, deis, sa-solver, ipndm, lcm, tcd, tcd:GAMMA";
+dpm++2m-sde, dpm++3m-sde, dpm++2s, dpm++3s, dpm++2s-a, dpm++sde, dpm2m, dpm3m, unipc, deis, sa-solver, ipndm, lcm, tcd, tcd:GAMMA, \
+euler:CHURN, heun:CHURN, dpm2:CHURN, and these with :SIGMA_MIN:SIGMA_MAX:NOISE behind CHURN";
 
 /// Every sampler: its name here, its name in web interfaces and its class in
 /// diffusers, if it has one by itself.
@@ -120,7 +143,7 @@ const ALL: [(Kind, &str, &str, &str); 26] = [
 const TCD_GAMMA: f64 = 0.3;
 
 /// Other spellings of some names.
-const ALIASES: [(&str, Kind); 14] = [
+const ALIASES: [(&str, Kind); 18] = [
     ("eulerancestral", Kind::EulerAncestral),
     ("keulera", Kind::EulerAncestral),
     ("dpm2ancestral", Kind::Dpm2Ancestral),
@@ -135,6 +158,10 @@ const ALIASES: [(&str, Kind); 14] = [
     ("ddimparallel", Kind::Ddim { eta: 0.0 }),
     ("edmeuler", Kind::Euler),
     ("edmdpmsolvermultistep", Kind::DpmPlusPlus2M),
+    ("unclip", Kind::Ddpm),
+    ("cm", Kind::Lcm),
+    ("cmstochasticiterative", Kind::Lcm),
+    ("scm", Kind::Lcm),
 ];
 
 impl Kind {
@@ -143,9 +170,20 @@ impl Kind {
         ALL.into_iter().map(|(kind, ..)| kind)
     }
 
+    /// The sampler without fresh noise before its steps.
+    pub(crate) fn plain(self) -> Self {
+        match self {
+            Self::Stochastic { method: Stochastic::Euler, .. } => Self::Euler,
+            Self::Stochastic { method: Stochastic::Heun, .. } => Self::Heun,
+            Self::Stochastic { method: Stochastic::Midpoint, .. } => Self::Dpm2,
+            kind => kind,
+        }
+    }
+
     /// The name in web interfaces, which [`FromStr`] reads, too.
     pub fn label(self) -> String {
         match (self, self.entry()) {
+            (Self::Stochastic { churn, .. }, (_, _, label, _)) => format!("{label}{churn}"),
             (Self::Ddim { eta }, _) if eta != 0.0 => format!("DDIM:{eta}"),
             (Self::Tcd { gamma }, _) if gamma != TCD_GAMMA => format!("TCD:{gamma}"),
             (_, (_, _, label, _)) => label.into(),
@@ -153,15 +191,16 @@ impl Kind {
     }
 
     fn entry(self) -> (Self, &'static str, &'static str, &'static str) {
-        let same = |kind: Self| core::mem::discriminant(&kind) == core::mem::discriminant(&self);
+        let same = |kind: Self| core::mem::discriminant(&kind) == core::mem::discriminant(&self.plain());
         ALL.into_iter().find(|(kind, ..)| same(*kind)).unwrap_or(ALL[0])
     }
 
-    /// Checks η and γ.
+    /// Checks η, γ and the churn.
     pub(crate) fn check(self) -> Result<(), Error> {
         match self {
             Self::Ddim { eta } => range("eta", eta, (0.0..=1.0).contains(&eta), "from 0 to 1"),
             Self::Tcd { gamma } => range("gamma", gamma, (0.0..=1.0).contains(&gamma), "from 0 to 1"),
+            Self::Stochastic { churn, .. } => churn.check(),
             _ => Ok(()),
         }
     }
@@ -173,6 +212,7 @@ impl fmt::Display for Kind {
         match *self {
             Self::Ddim { eta } if eta != 0.0 => write!(f, "{name}:{eta}"),
             Self::Tcd { gamma } if gamma != TCD_GAMMA => write!(f, "{name}:{gamma}"),
+            Self::Stochastic { churn, .. } => write!(f, "{name}{churn}"),
             _ => f.pad(name),
         }
     }
@@ -200,13 +240,25 @@ impl FromStr for Kind {
             return Ok(kind);
         }
         let unknown = || Error::Name { what: "sampler", got: name.into(), legal: NAMES };
-        let (name, number) = text.split_once(':').ok_or_else(unknown)?;
-        let number = number.parse().map_err(|_| unknown())?;
-        let kind = match name {
-            "ddim" => Self::Ddim { eta: number },
-            "tcd" => Self::Tcd { gamma: number },
-            _ => return Err(unknown()),
+        let (name, numbers) = text.split_once(':').ok_or_else(unknown)?;
+        let numbers = numbers.split(':').map(|number| number.parse().ok());
+        let numbers = numbers.collect::<Option<Vec<f64>>>().ok_or_else(unknown)?;
+        let churn = match numbers[..] {
+            [amount] => Some(Churn { amount, ..Churn::default() }),
+            [amount, from, to] => Some(Churn { amount, from, to, ..Churn::default() }),
+            [amount, from, to, noise] => Some(Churn { amount, from, to, noise }),
+            _ => None,
         };
+        let stochastic = |method| churn.map(|churn| Self::Stochastic { method, churn });
+        let kind = match (named(name).or_else(|| named(name.strip_prefix('k')?)), &numbers[..]) {
+            (Some(Self::Ddim { .. }), [eta]) => Some(Self::Ddim { eta: *eta }),
+            (Some(Self::Tcd { .. }), [gamma]) => Some(Self::Tcd { gamma: *gamma }),
+            (Some(Self::Euler), _) => stochastic(Stochastic::Euler),
+            (Some(Self::Heun), _) => stochastic(Stochastic::Heun),
+            (Some(Self::Dpm2), _) => stochastic(Stochastic::Midpoint),
+            _ => None,
+        };
+        let kind = kind.ok_or_else(unknown)?;
         kind.check()?;
         Ok(kind)
     }

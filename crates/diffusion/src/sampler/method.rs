@@ -1,7 +1,8 @@
 //! Samplers with all their numbers.
 
 use super::adams::{self, SaSolver};
-use super::kind::Kind;
+use super::churn::Churn;
+use super::kind::{Kind, Stochastic};
 use super::multistep::{self, Ends, Form, Solver};
 use super::onestep::{self, Variance};
 use super::pndm::{self, Moves};
@@ -18,7 +19,13 @@ pub(crate) enum Method {
         eta: f64,
         raw: bool,
     },
-    Heun,
+    Euler(Churn),
+    /// With `before`, an answer is taken for one before the noise was added.
+    LateEuler {
+        churn: Churn,
+        before: bool,
+    },
+    Heun(Churn),
     /// With `whole`, a tail's polynomials go through the steps before it, too,
     /// as if the slopes there were 0.
     Lms {
@@ -26,6 +33,7 @@ pub(crate) enum Method {
     },
     Midpoint {
         ancestral: bool,
+        churn: Churn,
     },
     TwoStage {
         noisy_middle: bool,
@@ -48,6 +56,12 @@ pub(crate) enum Method {
     },
     Lcm {
         scaling: Option<f64>,
+        deviation: f64,
+    },
+    Consistency {
+        least: f64,
+        data: f64,
+        deviation: f64,
     },
     Tcd {
         gamma: f64,
@@ -65,10 +79,10 @@ impl From<Kind> for Method {
             Kind::Plms => Self::Pndm { runge_kutta: false },
             Kind::Euler => Self::Ddim { eta: 0.0, raw: false },
             Kind::EulerAncestral => Self::Ddim { eta: 1.0, raw: false },
-            Kind::Heun => Self::Heun,
+            Kind::Heun => Self::Heun(Churn::default()),
             Kind::Lms => Self::Lms { whole: false },
-            Kind::Dpm2 => Self::Midpoint { ancestral: false },
-            Kind::Dpm2Ancestral => Self::Midpoint { ancestral: true },
+            Kind::Dpm2 => Self::Midpoint { ancestral: false, churn: Churn::default() },
+            Kind::Dpm2Ancestral => Self::Midpoint { ancestral: true, churn: Churn::default() },
             Kind::DpmPlusPlus2M => Self::Multistep(plus_plus(2, false)),
             Kind::DpmPlusPlus3M => Self::Multistep(plus_plus(3, false)),
             Kind::DpmPlusPlus2MSde => Self::Multistep(plus_plus(2, true)),
@@ -83,7 +97,10 @@ impl From<Kind> for Method {
             Kind::Deis => Self::Deis { order: 2, ends: Ends::default() },
             Kind::SaSolver => Self::SaSolver(SaSolver::default()),
             Kind::Ipndm => Self::Ipndm { blind: false },
-            Kind::Lcm => Self::Lcm { scaling: None },
+            Kind::Stochastic { method: Stochastic::Euler, churn } => Self::Euler(churn),
+            Kind::Stochastic { method: Stochastic::Heun, churn } => Self::Heun(churn),
+            Kind::Stochastic { method: Stochastic::Midpoint, churn } => Self::Midpoint { ancestral: false, churn },
+            Kind::Lcm => Self::Lcm { scaling: None, deviation: 1.0 },
             Kind::Tcd { gamma } => Self::Tcd { gamma },
         }
     }
@@ -95,9 +112,11 @@ impl Method {
         match self {
             Self::Ddpm(variance) => onestep::ddpm(program, *variance),
             Self::Ddim { eta, raw } => onestep::ddim(program, *eta, *raw),
-            Self::Heun => onestep::heun(program),
+            Self::Euler(churn) => onestep::euler(program, *churn),
+            Self::LateEuler { churn, before } => onestep::late_euler(program, *churn, *before),
+            Self::Heun(churn) => onestep::heun(program, *churn),
             Self::Lms { whole } => multistep::lms(program, *whole),
-            Self::Midpoint { ancestral } => onestep::midpoint(program, *ancestral),
+            Self::Midpoint { ancestral, churn } => onestep::midpoint(program, *ancestral, *churn),
             Self::TwoStage { noisy_middle } => onestep::two_stage(program, *noisy_middle),
             Self::Pndm { runge_kutta } => {
                 let moves = Moves::along(program.ladder, *runge_kutta);
@@ -110,7 +129,8 @@ impl Method {
             Self::Deis { order, ends } => multistep::deis(program, *order, *ends),
             Self::SaSolver(solver) => adams::sa_solver(program, *solver),
             Self::Ipndm { blind } => adams::ipndm(program, *blind),
-            Self::Lcm { scaling } => onestep::lcm(program, *scaling),
+            Self::Lcm { scaling, deviation } => onestep::lcm(program, *scaling, *deviation),
+            Self::Consistency { least, data, deviation } => onestep::consistency(program, *least, *data, *deviation),
             Self::Tcd { gamma } => onestep::tcd(program, *gamma),
         }
     }

@@ -8,8 +8,9 @@
 //!
 //! and the samplers differ in the part u of the noise that is fresh.
 
+use super::churn::Churn;
 use super::linear::{Linear, Register};
-use super::program::{Program, View, carry, fresh, memory, noise, remainder, state};
+use super::program::{Program, Spread, View, carry, fresh, memory, noise, remainder, state};
 use crate::error::Error;
 use crate::schedule::{Coordinate, Ladder, Point};
 
@@ -21,6 +22,11 @@ pub enum Variance {
     Small,
     /// That of the forward process, β (`fixed_large`); none at timestep 0.
     Large,
+    /// What the network says (`learned`); none at timestep 0.
+    Learned,
+    /// Between the two, where the network says (`learned_range`; Nichol and
+    /// Dhariwal 2021); none at timestep 0.
+    LearnedRange,
 }
 
 /// DDIM (Song et al. 2020, equations 12 and 16); Euler's method at η = 0. With
@@ -42,22 +48,73 @@ pub fn ddpm(program: &mut Program<'_>, variance: Variance) -> Result<(), Error> 
         let (from, to) = program.ladder.step(place);
         let view = program.view(from)?;
         let u = fresh(1.0, from, to);
+        let step = from.alpha / to.alpha;
+        let beta = (1.0 - step) * (1.0 + step);
+        program.spread = match variance {
+            Variance::Small | Variance::Large => None,
+            Variance::Learned => Some(Spread::Variance),
+            Variance::LearnedRange => Some(Spread::between((u * u).max(1e-20), beta)),
+        };
         let added = match variance {
             Variance::Small => u,
-            Variance::Large if from.time > 0.0 => {
-                let step = from.alpha / to.alpha;
-                libm::sqrt((1.0 - step) * (1.0 + step))
-            }
-            Variance::Large => 0.0,
+            _ if from.time == 0.0 => 0.0,
+            Variance::Large => libm::sqrt(beta),
+            Variance::Learned | Variance::LearnedRange => 1.0,
         };
         program.push_state(&view, carry(&view, to.alpha, remainder(to, u)) + noise() * added)?;
     }
     Ok(())
 }
 
+/// Euler's method with fresh noise before each step (Karras et al. 2022,
+/// algorithm 2 without its second order).
+pub fn euler(program: &mut Program<'_>, churn: Churn) -> Result<(), Error> {
+    program.start = churn.start(program.ladder);
+    for place in program.ladder.places() {
+        let (from, to, next) = churn.step(program.ladder, place);
+        let view = program.view(from)?;
+        let x = carry(&view, to.alpha, to.sigma);
+        program.push_state(&view, churn.lift(x, to, next))?;
+    }
+    Ok(())
+}
+
+/// The same as diffusers does it: the noise is added when the network has
+/// spoken, and its answer then taken for one at the noise that there is now;
+/// with `before`, for one at the noise before.
+pub fn late_euler(program: &mut Program<'_>, churn: Churn, before: bool) -> Result<(), Error> {
+    for place in program.ladder.places() {
+        let (from, to) = program.ladder.step(place);
+        let raised = churn.raised(program.ladder, place);
+        let view = program.view(from)?;
+        let x = churn.lift(state(), from, raised);
+        let sample = program.sample_of(x, if before { from } else { raised })?;
+        let keep = to.sigma / raised.sigma;
+        program.push_state(&view, x * keep + sample * (to.alpha - raised.alpha * keep))?;
+    }
+    Ok(())
+}
+
+/// Consistency models (Song et al. 2023, algorithm 1) as
+/// `CMStochasticIterativeScheduler`: D = c_skip·x + c_out·F that is x at
+/// `least`, for data of deviation `data`, and noise of `deviation` up to the
+/// next step's.
+pub fn consistency(program: &mut Program<'_>, least: f64, data: f64, deviation: f64) -> Result<(), Error> {
+    for place in program.ladder.places() {
+        let (from, to) = program.ladder.step(place);
+        let above = from.sigma - least;
+        let skip = data * data / (above * above + data * data);
+        let view = program.view_as(from, (skip, above * data / libm::hypot(from.sigma, data)))?;
+        let up = libm::sqrt(((to.sigma - least) * (to.sigma + least)).max(0.0));
+        program.push_state(&view, view.sample + noise() * (deviation * up))?;
+    }
+    Ok(())
+}
+
 /// LCM (Luo et al. 2023). `scaling` is that of the timestep in the boundary
-/// condition, c_skip = s²/(τ² + s²), c_out = τ/√(τ² + s²), s = ½.
-pub fn lcm(program: &mut Program<'_>, scaling: Option<f64>) -> Result<(), Error> {
+/// condition, c_skip = s²/(τ² + s²), c_out = τ/√(τ² + s²), s = ½; `deviation`
+/// is that of its noise.
+pub fn lcm(program: &mut Program<'_>, scaling: Option<f64>, deviation: f64) -> Result<(), Error> {
     for place in program.ladder.places() {
         let (from, to) = program.ladder.step(place);
         let view = program.view(from)?;
@@ -68,7 +125,7 @@ pub fn lcm(program: &mut Program<'_>, scaling: Option<f64>) -> Result<(), Error>
                 view.sample * (time / libm::sqrt(square)) + state() * (0.25 / square)
             }
         };
-        program.push_state(&view, sample * to.alpha + noise() * to.sigma)?;
+        program.push_state(&view, sample * to.alpha + noise() * (to.sigma * deviation))?;
     }
     Ok(())
 }
@@ -139,11 +196,12 @@ impl Straight {
     }
 }
 
-/// Heun's method (Karras et al. 2022, algorithm 1).
-pub fn heun(program: &mut Program<'_>) -> Result<(), Error> {
+/// Heun's method (Karras et al. 2022, algorithms 1 and 2).
+pub fn heun(program: &mut Program<'_>, churn: Churn) -> Result<(), Error> {
     let line = Straight::of(program.ladder);
+    program.start = churn.start(program.ladder);
     for place in program.ladder.places() {
-        let (from, to) = program.ladder.step(place);
+        let (from, to, next) = churn.step(program.ladder, place);
         let view = program.view(from)?;
         if to.sigma == 0.0 {
             program.push_state(&view, view.sample * to.alpha)?;
@@ -155,7 +213,7 @@ pub fn heun(program: &mut Program<'_>) -> Result<(), Error> {
         let first = carry(&view, to.alpha, to.sigma);
         program.push(&view, &[(Register::State, first), (Register::Memory(0), kept)])?;
         let view = program.view(to)?;
-        program.push_state(&view, memory(0) + line.slope(&view) * half)?;
+        program.push_state(&view, churn.lift(memory(0) + line.slope(&view) * half, to, next))?;
     }
     Ok(())
 }
@@ -174,10 +232,11 @@ fn halfway(ladder: &Ladder, from: Point, to: Point, ratio: f64, flow: bool) -> P
 
 /// DPM-Solver-2: the midpoint method, with ancestral noise or without
 /// (k-diffusion's DPM2 and DPM2 a).
-pub fn midpoint(program: &mut Program<'_>, ancestral: bool) -> Result<(), Error> {
+pub fn midpoint(program: &mut Program<'_>, ancestral: bool, churn: Churn) -> Result<(), Error> {
     let line = Straight::of(program.ladder);
+    program.start = churn.start(program.ladder);
     for place in program.ladder.places() {
-        let (from, to) = program.ladder.step(place);
+        let (from, to, next) = churn.step(program.ladder, place);
         let view = program.view(from)?;
         let u = if ancestral { fresh(1.0, from, to) } else { 0.0 };
         let d = remainder(to, u);
@@ -192,7 +251,8 @@ pub fn midpoint(program: &mut Program<'_>, ancestral: bool) -> Result<(), Error>
         program.push(&view, &[(Register::State, first), (Register::Memory(0), kept)])?;
         let length = (line.tau(to.alpha, d) - line.at(from)) * line.k(to.alpha, d);
         let view = program.view(middle)?;
-        program.push_state(&view, memory(0) + line.slope(&view) * length + noise() * u)?;
+        let x = memory(0) + line.slope(&view) * length + noise() * u;
+        program.push_state(&view, churn.lift(x, to, next))?;
     }
     Ok(())
 }

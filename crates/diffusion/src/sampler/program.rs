@@ -5,6 +5,7 @@ use crate::error::{Error, range};
 use crate::parameterization::Prediction;
 use crate::schedule::{Ladder, Point};
 use alloc::vec::Vec;
+use yuragi_numeric::elementary::exp;
 
 /// One term of an [`Update`](super::Update): `to ← … + factor·from`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,6 +18,39 @@ pub struct Term {
     pub factor: f32,
 }
 
+/// The deviation of the noise, as the network tells it for each value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Spread {
+    /// e^(`offset` + `factor`·output): between two variances, by the share of
+    /// their logarithms that is ½(output + 1) (Nichol and Dhariwal 2021,
+    /// equation 15).
+    Between {
+        /// Half the mean of the logarithms.
+        offset: f32,
+        /// A quarter of their difference.
+        factor: f32,
+    },
+    /// √output: the output is the variance.
+    Variance,
+}
+
+impl Spread {
+    /// Between the variances `low` and `high`.
+    pub(crate) fn between(low: f64, high: f64) -> Self {
+        let (low, high) = (libm::log(low), libm::log(high));
+        Self::Between { offset: (0.25 * (low + high)) as f32, factor: (0.25 * (high - low)) as f32 }
+    }
+
+    /// The deviation that an output means; none where it is a negative
+    /// variance.
+    pub fn deviation(self, told: f32) -> f32 {
+        match self {
+            Self::Between { offset, factor } => exp(offset + factor * told),
+            Self::Variance => libm::sqrtf(told.max(0.0)),
+        }
+    }
+}
+
 /// An update without its terms.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
@@ -27,6 +61,8 @@ pub(crate) struct Step {
     pub estimate: (f32, f32),
     /// Where its terms end; they begin where those of the step before end.
     pub end: usize,
+    /// What its noise is multiplied by.
+    pub spread: Option<Spread>,
 }
 
 /// What the network knows at a point, in terms of the state and its output.
@@ -50,11 +86,16 @@ pub(crate) struct Program<'a> {
     clips: bool,
     pub steps: Vec<Step>,
     pub terms: Vec<Term>,
+    /// The standard deviation of the noise to begin from.
+    pub start: f64,
+    /// What the noise of the evaluations to come is multiplied by.
+    pub spread: Option<Spread>,
 }
 
 impl<'a> Program<'a> {
     pub fn new(ladder: &'a Ladder, prediction: Prediction, clips: bool) -> Self {
-        Self { ladder, prediction, clips, steps: Vec::new(), terms: Vec::new() }
+        let start = ladder.start();
+        Self { ladder, prediction, clips, steps: Vec::new(), terms: Vec::new(), start, spread: None }
     }
 
     /// What the network knows at `at`.
@@ -76,6 +117,23 @@ impl<'a> Program<'a> {
             (x * estimate.0 + output * estimate.1, raw_epsilon)
         };
         Ok(View { at, scale, estimate, sample, epsilon, raw_epsilon })
+    }
+
+    /// The same where x₀ is `estimate.0`·state + `estimate.1`·output.
+    pub fn view_as(&self, at: Point, estimate: (f64, f64)) -> Result<View, Error> {
+        let view = self.view(at)?;
+        let sample = match self.clips {
+            true => view.sample,
+            false => state() * estimate.0 + self.output() * estimate.1,
+        };
+        Ok(View { estimate, sample, epsilon: (state() - sample * at.alpha) * (1.0 / at.sigma), ..view })
+    }
+
+    /// x₀ for an x at `at`, of which the output is what the network predicts;
+    /// without clipping.
+    pub fn sample_of(&self, x: Linear, at: Point) -> Result<Linear, Error> {
+        let (of_x, of_output) = self.view(at)?.estimate;
+        Ok(x * of_x + self.output() * of_output)
     }
 
     /// The network's output itself; without clipping.
@@ -105,6 +163,7 @@ impl<'a> Program<'a> {
             scale: view.scale as f32,
             estimate: (x as f32, output as f32),
             end: self.terms.len(),
+            spread: self.spread,
         });
         Ok(())
     }

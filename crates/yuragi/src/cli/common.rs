@@ -296,7 +296,8 @@ pub struct SamplingFlags {
     /// The sampler, by its name here or in web interfaces, with or without a schedule behind it: euler, "Euler a",
     /// dpm++2m-karras. One of: ddpm, ddim, ddim:ETA, pndm, plms, euler, euler-a, heun, lms, dpm2, dpm2-a, dpm++2m, dpm++3m,
     /// dpm++2m-sde, dpm++3m-sde, dpm++2s, dpm++3s, dpm++2s-a, dpm++sde, dpm2m, dpm3m, unipc, deis, sa-solver, ipndm, lcm,
-    /// tcd, tcd:GAMMA
+    /// tcd, tcd:GAMMA; euler:CHURN, heun:CHURN and dpm2:CHURN add noise before each step, also with
+    /// :SIGMA_MIN:SIGMA_MAX:NOISE behind
     ///
     /// [default: the model's, euler for the built-in one]
     #[arg(long)]
