@@ -3,6 +3,10 @@
 //! A training step keeps what its forward half computed until the backward half needs it. Much of that follows cheaply
 //! from something that is kept anyway: a norm from its operand, an activation from the norm (Chen et al. 2016,
 //! arXiv 1604.06174, with the choice made by cost instead of by depth).
+//!
+//! Gradients are kept, too, where their norm must be known before the first is used. One of a layer of many weights and
+//! few rows is larger than its two factors: these are kept instead, and it is computed twice, for the norm and for the
+//! update.
 
 use alloc::{vec, vec::Vec};
 
@@ -12,7 +16,9 @@ use crate::{
 };
 
 /// How often the place of the highest need is sought.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 6;
+/// How many times as large as what is kept for it a gradient must be.
+const GAIN: usize = 2;
 /// Values smaller than this share of the highest need stay.
 const SHARE: usize = 4096;
 
@@ -50,7 +56,7 @@ impl Graph {
     /// several of them at once may find others than before, and round otherwise.
     #[must_use]
     pub fn recomputed(&self) -> Graph {
-        let mut graph = self.clone();
+        let mut graph = self.with_early_folds();
         let mut uses = Uses::of(&graph);
         for _ in 0..ROUNDS {
             let (turn, most) = uses.highest(&graph);
@@ -63,6 +69,72 @@ impl Graph {
             }
             (graph, uses) = (next, uses_then);
         }
+        graph
+    }
+
+    /// The graph with what is summed over single gradients directly behind them, so that those need not wait for it.
+    fn with_early_folds(&self) -> Graph {
+        let of_cut = self.of_cuts();
+        // A gradient of which alone, numbers apart, each elementwise value or sum follows, as a place in the order.
+        let mut source: Vec<Option<usize>> = vec![None; self.nodes.len()];
+        for (place, node) in self.nodes.iter().enumerate() {
+            let follows = is_inlined(&node.op) || is_view(&node.op) || matches!(node.op, Op::Reduce(..));
+            let sources = node.inputs.iter().filter(|input| !is_given(&self.node(**input).op));
+            let mut sources =
+                sources.map(|input| if of_cut[input.index()] { Some(input.index()) } else { source[input.index()] });
+            if let (true, Some(Some(first))) = (follows && !of_cut[place], sources.next())
+                && sources.all(|other| other == Some(first))
+            {
+                source[place] = Some(first);
+            }
+        }
+        // Those that end in a sum go, the others stay.
+        let mut early = vec![false; self.nodes.len()];
+        for (place, node) in self.nodes.iter().enumerate().rev() {
+            early[place] |= source[place].is_some() && matches!(node.op, Op::Reduce(..));
+            if early[place] {
+                node.inputs.iter().for_each(|input| early[input.index()] |= source[input.index()].is_some());
+            }
+        }
+        if !early.contains(&true) {
+            return self.clone();
+        }
+        let given = |place: usize| is_given(&self.nodes[place].op);
+        let key = |place: usize| match source[place].filter(|_| early[place]) {
+            // What they are told comes before everything.
+            Some(after) => (after, 1),
+            None if given(place) => (0, 0),
+            None => (place, 0),
+        };
+        let mut order: Vec<usize> = (0..self.nodes.len()).collect();
+        order.sort_by_key(|&place| key(place));
+        let mut newest = vec![NodeId(0); self.nodes.len()];
+        for (place, &from) in order.iter().enumerate() {
+            newest[from] = NodeId(place as u32);
+        }
+        let nodes = order.iter().map(|&from| moved(&self.nodes[from], &newest)).collect();
+        self.renamed(nodes, &newest)
+    }
+
+    /// Which nodes are gradients that are cut out, seen through views.
+    fn of_cuts(&self) -> Vec<bool> {
+        let mut of_cut = vec![false; self.nodes.len()];
+        for &cut in &self.cuts {
+            let mut id = cut;
+            while is_view(&self.node(id).op) {
+                id = self.node(id).inputs[0];
+            }
+            of_cut[id.index()] = true;
+        }
+        of_cut
+    }
+
+    /// The graph of other nodes, by what its own are called there.
+    fn renamed(&self, nodes: Vec<Node>, newest: &[NodeId]) -> Graph {
+        let mut graph = Graph { nodes, ..self.clone() };
+        graph.outputs.iter_mut().for_each(|o| o.node = newest[o.node.index()]);
+        graph.updates.iter_mut().for_each(|u| u.node = newest[u.node.index()]);
+        graph.cuts.iter_mut().for_each(|cut| *cut = newest[cut.index()]);
         graph
     }
 
@@ -84,11 +156,7 @@ impl Graph {
             newest.push(NodeId(nodes.len() as u32));
             nodes.push(node);
         }
-        let mut graph = Graph { nodes, ..self.clone() };
-        graph.outputs.iter_mut().for_each(|o| o.node = newest[o.node.index()]);
-        graph.updates.iter_mut().for_each(|u| u.node = newest[u.node.index()]);
-        graph.cuts.iter_mut().for_each(|cut| *cut = newest[cut.index()]);
-        graph
+        self.renamed(nodes, &newest)
     }
 }
 
@@ -169,12 +237,15 @@ impl Uses {
 
     /// Before which node each value is computed again, if it is.
     fn again(&self, graph: &Graph, turn: usize, least: usize) -> Vec<Option<usize>> {
+        let of_cut = graph.of_cuts();
         let mut again: Vec<Option<usize>> = vec![None; graph.nodes.len()];
         for id in graph.ids().take(turn) {
             let node = graph.node(id);
             let worth = is_view(&node.op) || bytes(node) >= least.max(1);
             let Some(place) = self.after(id, turn).filter(|place| *place < graph.nodes.len()) else { continue };
-            if worth && is_cheap(&node.op) && !node.inputs.is_empty() && self.follows(graph, node, place, &again) {
+            let cheap = is_cheap(&node.op) && !node.inputs.is_empty() && self.follows(graph, node, place, &again);
+            let of_few = of_cut[id.index()] && matches!(node.op, Op::MatMul(_) | Op::Conv(_));
+            if worth && (cheap || of_few && bytes(node) >= GAIN * self.kept_for(graph, node, place)) {
                 again[id.index()] = Some(place);
             }
         }
@@ -188,6 +259,20 @@ impl Uses {
             }
         }
         again
+    }
+
+    /// The bytes that must be kept until a place for a node to be computed there.
+    fn kept_for(&self, graph: &Graph, node: &Node, place: usize) -> usize {
+        let kept = node.inputs.iter().map(|&input| {
+            let mut id = input;
+            while is_view(&graph.node(id).op) {
+                id = graph.node(id).inputs[0];
+            }
+            let there =
+                is_given(&graph.node(id).op) || self.places[id.index()].last().is_some_and(|last| *last >= place);
+            if there { 0 } else { bytes(graph.node(id)) }
+        });
+        kept.sum()
     }
 
     /// Whether all operands of a node are there at a place, kept or computed again.

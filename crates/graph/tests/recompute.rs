@@ -71,3 +71,42 @@ fn a_graph_that_keeps_nothing_stays_as_it_is() {
     let graph = b.finish(&[("x", x)]).unwrap();
     assert_eq!(graph.recomputed().nodes(), graph.nodes());
 }
+
+/// One step of clipped descent of layers of few rows and many weights.
+fn clipped(layers: usize) -> Graph {
+    let b = Builder::new();
+    let mut x = b.input("x", &[4, 128], DType::F32);
+    let weights: Vec<_> =
+        (0..layers).map(|i| b.param(&format!("{i}"), &[128, 128], DType::F32, Init::Normal(0.1))).collect();
+    for weight in &weights {
+        x = x + x.matmul(*weight).tanh();
+    }
+    let loss = (x * x).mean_all();
+    let gradients = b.grad(loss, &weights);
+    gradients.iter().for_each(|gradient| b.cut(*gradient));
+    let squares = gradients.iter().map(|g| (*g * *g).sum_all()).reduce(|a, b| a + b).unwrap();
+    for (weight, g) in weights.iter().zip(gradients) {
+        b.update(*weight, *weight - g / (squares.sqrt() + 1e-6));
+    }
+    b.finish(&[("loss", loss), ("norm", squares.sqrt())]).unwrap()
+}
+
+#[test]
+fn gradients_of_few_rows_are_computed_for_the_norm_and_again_for_the_update() {
+    let graph = clipped(12);
+    let again = graph.recomputed();
+    let (kept, least) = (arena(&graph), arena(&again));
+    println!("{kept} and {least} elements");
+    // Of twelve gradients one is there at a time.
+    assert!(kept > 12 * 128 * 128 && least < 3 * 128 * 128, "{least} of {kept} elements");
+    let products = |graph: &Graph| graph.nodes().iter().filter(|node| node.op.name() == "matmul").count();
+    // The last one is used at once.
+    assert_eq!(products(&again), products(&graph) + 11);
+    let small = clipped(3);
+    let wave = |count: usize, step: f64| (0..count).map(|i| 0.1 * (step * i as f64).sin()).collect::<Vec<f64>>();
+    let params: Vec<Vec<f64>> = small.params().iter().map(|p| wave(p.shape.count(), 0.7)).collect();
+    let run = |graph: &Graph| Program::new(graph).run::<f64>(&[wave(4 * 128, 0.3)], &params).unwrap();
+    let (kept, again) = (run(&small), run(&small.recomputed()));
+    assert_eq!(kept.outputs, again.outputs);
+    assert_eq!(kept.updates, again.updates);
+}
