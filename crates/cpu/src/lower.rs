@@ -301,7 +301,8 @@ impl Lowering<'_> {
                 let results =
                     fold.shape.iter().enumerate().filter(|(axis, _)| !fold.axes.contains(*axis)).map(|(_, e)| e);
                 let count = results.product();
-                self.launch(chain.name, Box::new(kernel), inputs, outputs);
+                let detail = format!("{} over {}", chain.name, fold.shape);
+                self.described(chain.name, detail, Box::new(kernel), inputs, outputs);
                 self.round(output, chain.outputs[0].dtype, count);
             }
         }

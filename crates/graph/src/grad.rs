@@ -29,19 +29,54 @@ impl Builder {
         if !self.owns(loss) || wrt.iter().any(|t| !self.owns(*t)) {
             self.fail("grad: a tensor belongs to another builder".into(), Shape::SCALAR);
         }
-        let zeros = |t: &Tensor<'g>| self.fill(&t.shape(), 0.0, t.dtype());
         if self.failed() {
-            return wrt.iter().map(zeros).collect();
+            return self.zeros(wrt);
         }
         let seed = self.fill(&loss.shape(), 1.0, loss.dtype());
+        self.pullback(loss, seed, wrt)
+    }
+
+    /// The gradients of ⟨seed, y⟩ with respect to others, `seed` being taken for constant whatever it depends on: a
+    /// vector times the Jacobian of `y`. Shapes as those of [`grad`](Builder::grad).
+    ///
+    /// ```
+    /// use yuragi_graph::{Builder, DType};
+    /// let b = Builder::new();
+    /// let x = b.input("x", &[3], DType::F32);
+    /// let g = b.pullback(x * x, x, &[x]); // 2x·x, where the gradient of Σx³ is 3x²
+    /// assert_eq!(g[0].shape(), x.shape());
+    /// ```
+    #[track_caller]
+    pub fn pullback<'g>(&'g self, y: Tensor<'g>, seed: Tensor<'g>, wrt: &[Tensor<'g>]) -> Vec<Tensor<'g>> {
+        if !self.owns(y) || !self.owns(seed) || wrt.iter().any(|t| !self.owns(*t)) {
+            self.fail("pullback: a tensor belongs to another builder".into(), Shape::SCALAR);
+        } else if y.shape() != seed.shape() || y.dtype() != seed.dtype() || !y.dtype().is_float() {
+            let (y, seed) = ((y.dtype(), y.shape()), (seed.dtype(), seed.shape()));
+            let message = format!(
+                "pullback: a seed of {} {} for {} {}: they must be floating and alike",
+                seed.0, seed.1, y.0, y.1
+            );
+            self.fail(message, y.1);
+        }
+        if self.failed() {
+            return self.zeros(wrt);
+        }
         let targets: Vec<NodeId> = wrt.iter().map(|t| t.id()).collect();
-        let grads = self.pullback(loss, seed, &targets, AtTarget::Pass);
-        wrt.iter().zip(grads).map(|(t, g)| g.unwrap_or_else(|| zeros(t))).collect()
+        let grads = self.reversed(y, seed, &targets, AtTarget::Pass);
+        wrt.iter().zip(grads).map(|(t, g)| g.unwrap_or_else(|| self.zero(t))).collect()
+    }
+
+    fn zero<'g>(&'g self, of: &Tensor<'g>) -> Tensor<'g> {
+        self.fill(&of.shape(), 0.0, of.dtype())
+    }
+
+    fn zeros<'g>(&'g self, of: &[Tensor<'g>]) -> Vec<Tensor<'g>> {
+        of.iter().map(|t| self.zero(t)).collect()
     }
 
     /// Pulls a gradient of `root` back to each target. Only nodes on a path from the root to a
     /// target take part, however old they are: an expansion may share nodes recorded long before it.
-    fn pullback<'g>(
+    fn reversed<'g>(
         &'g self,
         root: Tensor<'g>,
         seed: Tensor<'g>,
@@ -115,7 +150,7 @@ impl Builder {
                     let mut operands = node.inputs.clone();
                     operands.sort_unstable();
                     operands.dedup();
-                    let parts = self.pullback(op.expand(&x), g, &operands, AtTarget::Stop);
+                    let parts = self.reversed(op.expand(&x), g, &operands, AtTarget::Stop);
                     return operands.into_iter().zip(parts).filter_map(|(i, p)| Some((i, p?))).collect();
                 }
             },

@@ -8,7 +8,7 @@
 //! ```
 
 use yuragi_graph::{Init, Tensor};
-use yuragi_nn::{Scope, init, loss};
+use yuragi_nn::{Scope, init};
 
 /// What begins the names of the parameters that change the path between the ends, and not the ends.
 pub const PATH: &str = "gamma.path.";
@@ -48,7 +48,7 @@ impl Gamma {
             let raw = libm::logf(libm::expm1f(length.max(1e-3)));
             let raw = if raw.is_finite() { raw } else { length };
             let raw = s.param("length", &[1, 1], Init::Constant(raw));
-            [s.param("start", &[1, 1], Init::Constant(start)), loss::softplus(raw) + 1e-3]
+            [s.param("start", &[1, 1], Init::Constant(start)), raw.softplus() + 1e-3]
         } else {
             [start, length].map(|value| s.builder().fill(&[1, 1], value, yuragi_graph::DType::F32))
         }
@@ -64,7 +64,7 @@ impl Gamma {
         let s = s.enter("gamma").enter("path");
         let width = [1, self.hidden];
         // At first the units' steps lie side by side over the interval, together as high as the straight part.
-        let positive = |name, shape: &[usize], init| loss::softplus(s.param(name, shape, init));
+        let positive = |name, shape: &[usize], init| s.param(name, shape, init).softplus();
         let a = positive("line", &[1, 1], init::ZERO) + 1e-2;
         let steep = positive("steep", &width, Init::Constant(8.0));
         let high = positive("high", &width, Init::Uniform(1.0)) * (1.0 / self.hidden as f32);

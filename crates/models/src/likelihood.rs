@@ -115,7 +115,7 @@ fn logistic<'g>(x: Tensor<'g>, mean: Tensor<'g>, log_scale: Tensor<'g>) -> Tenso
     // 1 − e^(−2t) = 2·tanh t/(1 + tanh t).
     let t = (inverse * HALF_BIN).tanh();
     let width = (t * 2.0 / (t + 1.0)).ln();
-    width * above_lowest * below_highest - loss::softplus(-a) * below_highest - loss::softplus(b) * above_lowest
+    width * above_lowest * below_highest - (-a).softplus() * below_highest - b.softplus() * above_lowest
 }
 
 impl FromStr for Likelihood {

@@ -29,9 +29,9 @@
 use alloc::{format, string::String, vec::Vec};
 use core::panic::Location;
 
-use yuragi_graph::{BuildError, Builder, DType, Graph, Tensor, op::Distribution};
+use yuragi_graph::{BuildError, Builder, DType, Graph, ParamSpec, Tensor, op::Distribution};
 use yuragi_nn::{
-    Conv2d, Linear, Scope, conv2d, depth_to_space, group_norm, layer_norm, linear, loss,
+    Conv2d, Linear, Scope, conv2d, depth_to_space, group_norm, layer_norm, linear,
     optim::{Group, Optimizer, Rule},
     space_to_depth, timestep_embedding,
 };
@@ -50,6 +50,10 @@ pub const OPTIMIZER: Optimizer = Optimizer {
     average: true,
     scaling: None,
 };
+
+/// Levels to either side that a training step's reconstruction sums over. Beyond, a level weighs less than 10⁻⁸ while
+/// γ₀ < −8; above that, which no bound is better for, the term still grows with γ₀.
+const REACH: usize = 15;
 
 /// Streams of random numbers.
 const NOISE: u32 = 0;
@@ -105,19 +109,32 @@ pub fn terms<'g>(
     (samples, steps): (usize, usize),
     denoise: impl FnOnce(Tensor<'g>, Tensor<'g>) -> Tensor<'g>,
 ) -> Terms<'g> {
+    noised_terms(s, x, key, (gamma, likelihood), (samples, steps, LEVELS - 1), denoise).0
+}
+
+/// The [`terms`], with the reconstruction's reach, and what the diffusion term is computed of γ's path: two of `[N, 1]`.
+#[track_caller]
+fn noised_terms<'g>(
+    s: &Scope<'g>,
+    x: Tensor<'g>,
+    key: Tensor<'g>,
+    (gamma, likelihood): (Gamma, Likelihood),
+    (samples, steps, reach): (usize, usize, usize),
+    denoise: impl FnOnce(Tensor<'g>, Tensor<'g>) -> Tensor<'g>,
+) -> (Terms<'g>, [Tensor<'g>; 2]) {
     let (b, batch, columns) = (s.builder(), x.dim(0), x.dim(1));
     let rows = batch * samples;
     let sum = |each: Tensor<'g>| each.sum(&[1]).reshape(&[batch]);
     let [low, high] = gamma.ends(s);
 
     // ½(σ² + α²x² − 1 − ln σ²) at t = 1.
-    let prior = (high.sigmoid() + x * x * (-high).sigmoid() - 1.0 + loss::softplus(-high)) * 0.5;
+    let prior = (high.sigmoid() + x * x * (-high).sigmoid() - 1.0 + (-high).softplus()) * 0.5;
     let reconstruction = match likelihood {
         // The normal law N(z₀/α₀, e^γ₀) is ½(ε² + γ₀ + ln 2π) away, whose mean is known.
         Likelihood::Gaussian => (low * 0.5 + (0.5 + HALF_LN_TAU)).broadcast(&x.shape()),
         Likelihood::Logistic | Likelihood::Bernoulli => {
             let noise = b.random(Distribution::Normal, key, FIRST, &x.shape());
-            level_loss(x, noise, low)
+            level_loss(x, noise, low, reach)
         }
     };
 
@@ -126,15 +143,15 @@ pub fn terms<'g>(
         (0..rows).map(|row| ((row % samples * batch + row / samples) as f64 / rows as f64) as f32).collect();
     let t = b.literal(&[rows, 1], &places) + b.random(Distribution::Uniform, key, TIME, &[1, 1]);
     let t = t - t.floor();
-    let (at, weight) = if steps == 0 {
+    let (at, second, weight) = if steps == 0 {
         let [at, slope] = gamma.at(s, t);
-        (at, slope)
+        (at, slope, slope)
     } else {
         let count = steps as f32;
         let step = (t * count).floor().minimum(b.fill(&[1, 1], count - 1.0, DType::F32));
         let [at, _] = gamma.at(s, (step + 1.0) * (1.0 / count));
         let [before, _] = gamma.at(s, step * (1.0 / count));
-        (at, ((at - before).exp() - 1.0) * count)
+        (at, before, ((at - before).exp() - 1.0) * count)
     };
     let repeated = x.reshape(&[batch, 1, columns]).broadcast(&[batch, samples, columns]).reshape(&[rows, columns]);
     let noise = b.random(Distribution::Normal, key, NOISE, &[rows, columns]);
@@ -142,18 +159,25 @@ pub fn terms<'g>(
     let error = noise - denoise(z, at);
     let each = (error * error).sum(&[1]) * weight * 0.5;
     let diffusion = each.reshape(&[batch, samples]).mean(&[1]).reshape(&[batch]);
-    Terms { prior: sum(prior), reconstruction: sum(reconstruction), diffusion }
+    (Terms { prior: sum(prior), reconstruction: sum(reconstruction), diffusion }, [at, second])
 }
 
 /// −ln p(x|z₀) of levels, with p(x|z₀) ∝ q(z₀|x): of the level at distance d, ln q falls by ½e^(−γ₀)d² − e^(−γ₀/2)·d·ε.
-fn level_loss<'g>(x: Tensor<'g>, noise: Tensor<'g>, low: Tensor<'g>) -> Tensor<'g> {
-    let (batch, columns) = (x.dim(0), x.dim(1));
-    let levels: Vec<f32> = (0..LEVELS).map(|k| (2 * k + 1) as f32 * HALF_BIN - 1.0).collect();
-    let distance = x.builder().literal(&[1, 1, LEVELS], &levels) - x.reshape(&[batch, columns, 1]);
-    let inverse = (low * -0.5).exp().reshape(&[1, 1, 1]);
-    let scaled = distance * inverse;
-    let each = scaled * noise.reshape(&[batch, columns, 1]) - scaled * scaled * 0.5;
-    each.exp().sum(&[2]).ln().reshape(&[batch, columns])
+/// Only levels within `reach` are summed; with all of [`LEVELS`] less one, every level is.
+fn level_loss<'g>(x: Tensor<'g>, noise: Tensor<'g>, low: Tensor<'g>, reach: usize) -> Tensor<'g> {
+    let (b, batch, columns) = (x.builder(), x.dim(0), x.dim(1));
+    let x = x.reshape(&[batch, columns, 1]);
+    let (distance, inside) = if reach + 1 < LEVELS {
+        let away: Vec<f32> = (0..=2 * reach).map(|k| (k as f32 - reach as f32) * 2.0 * HALF_BIN).collect();
+        let distance = b.literal(&[1, 1, away.len()], &away);
+        (distance, Some((x + distance).abs().less(b.fill(&[1], 1.0, x.dtype()))))
+    } else {
+        let levels: Vec<f32> = (0..LEVELS).map(|k| (2 * k + 1) as f32 * HALF_BIN - 1.0).collect();
+        (b.literal(&[1, 1, LEVELS], &levels) - x, None)
+    };
+    let scaled = distance * (low * -0.5).exp().reshape(&[1, 1, 1]);
+    let each = (scaled * noise.reshape(&[batch, columns, 1]) - scaled * scaled * 0.5).exp();
+    inside.map_or(each, |inside| each * inside).sum(&[2]).ln().reshape(&[batch, columns])
 }
 
 impl Vdm {
@@ -206,13 +230,25 @@ impl Vdm {
         let x = self.input(&b, batch, "x");
         let key = b.input("key", &[2], DType::U32);
         let hyper = Optimizer::input(&b);
-        let terms = self.terms(&Scope::new(&b), x, key, samples);
+        let s = Scope::new(&b);
+        let (terms, of_path) =
+            noised_terms(&s, x, key, (self.gamma, self.likelihood), (samples, self.steps, REACH), |z, at| {
+                self.denoise(&s, z, at)
+            });
         let total = terms.total().mean_all();
         let path = |name: &str| name.starts_with(PATH);
         let norm = optimizer.minimize(total, hyper, |p| (!path(&p.name)).then(|| Group::standard(p)));
         if self.gamma.hidden > 0 {
-            let square = (terms.diffusion * terms.diffusion).mean_all();
-            optimizer.minimize(square, hyper, |p| path(&p.name).then(|| Group::standard(p)));
+            // Of ⟨L²⟩, by what the bound's own gradient has at γ: an example's L depends on no other's.
+            let twice =
+                terms.diffusion.reshape(&[batch, 1]).broadcast(&[batch, samples]).reshape(&[batch * samples, 1]);
+            let group = |p: &ParamSpec| path(&p.name).then(|| Group::standard(p));
+            optimizer.descend(&b, hyper, group, |scale, weights| {
+                let slopes = b.grad(scale.map_or(total, |scale| (total * scale).reshape(&[])), &of_path);
+                let parts =
+                    of_path.into_iter().zip(slopes).map(|(of, slope)| b.pullback(of, slope * twice * 2.0, weights));
+                parts.reduce(|a, b| a.into_iter().zip(b).map(|(a, b)| a + b).collect()).unwrap_or_default()
+            });
         }
         let means = [terms.reconstruction, terms.diffusion].map(Tensor::mean_all);
         b.finish(&[("loss", total), ("reconstruction", means[0]), ("diffusion", means[1]), ("norm", norm)])

@@ -211,6 +211,84 @@ fn t28_a_trained_model_is_near_the_entropy_and_its_path_makes_the_bound_scatter_
     assert!(error < 0.9 * straight, "{error} against {straight} of the straight path");
 }
 
+/// The gradient of ⟨L²⟩ by γ's path, which a step takes from the gradient of the bound, is that of ⟨L²⟩ itself.
+#[test]
+fn t28_one_backward_pass_serves_the_bound_and_its_scatter() {
+    for steps in [0, 7] {
+        let vdm = Vdm {
+            shape: vec![2],
+            likelihood: Likelihood::Gaussian,
+            channels: 8,
+            blocks: 1,
+            steps,
+            gamma: Gamma { ends: [-5.0, 4.0], learned_ends: false, hidden: 4 },
+        };
+        let (x, training) = (clouds(3, 16), vdm.training(16, 2).unwrap());
+        let begin = path(&training, 5);
+        let mut after = begin.clone();
+        for spec in training.params().iter().filter(|spec| yuragi_nn::optim::is_state(&spec.name)) {
+            let place = after.place(&spec.name).unwrap();
+            after.at_mut(place).unwrap().values_mut().unwrap().fill(0.0);
+        }
+        train(&training, &mut after, 1, 1e-3, |_| x.clone());
+        let b = Builder::new();
+        let input = b.input("x", &[16, 2], DType::F32);
+        let key = b.input("key", &[2], DType::U32);
+        let s = Scope::new(&b);
+        let law = (vdm.gamma, Likelihood::Gaussian);
+        let each = terms(&s, input, key, law, (2, steps), |z, at| vdm.denoise(&s, z, at));
+        let square = (each.diffusion * each.diffusion).mean_all();
+        let of_path = b.params().into_iter().filter(|p| p.name.starts_with(yuragi_models::gamma::PATH));
+        let (names, weights): (Vec<String>, Vec<Tensor<'_>>) =
+            of_path.map(|p| (p.name.clone(), b.param(&p.name, &p.shape, p.dtype, p.init))).unzip();
+        let gradients = b.grad(square, &weights);
+        let named: Vec<(&str, Tensor<'_>)> = names.iter().map(String::as_str).zip(gradients).collect();
+        let graph = b.finish(&named).unwrap();
+        let exact = run(&graph, &begin, &[&x], Some([0, 77]));
+        let size = exact.iter().flatten().fold(0f32, |most, g| most.max(g.abs()));
+        assert!(names.len() == 4 && size > 0.0);
+        for (name, exact) in names.iter().zip(&exact) {
+            // Adam's first moment after a step is a tenth of the gradient.
+            let moment = after.get(&format!("adam.m.{name}")).unwrap().to_f32();
+            for (got, want) in moment.iter().zip(exact) {
+                assert!((10.0 * got - want).abs() < 1e-4 * size, "{steps} steps, {name}: {} for {want}", 10.0 * got);
+            }
+        }
+    }
+}
+
+/// The reconstruction of a training step, which leaves far levels out, is that of the bound.
+#[test]
+fn t26_far_levels_change_no_reconstruction() {
+    for low in [-16.0, -13.3, -8.5] {
+        let gamma = Gamma { ends: [low, 5.0], learned_ends: false, hidden: 0 };
+        let shape = vec![8, 8];
+        let vdm = Vdm { shape, likelihood: Likelihood::Logistic, channels: 8, blocks: 0, steps: 0, gamma };
+        let training = vdm.training(4, 1).unwrap();
+        let x: Vec<f32> = (0..256).map(|k| (2 * k + 1) as f32 * HALF_BIN - 1.0).collect();
+        let mut params = Params::new();
+        params.initialise(training.params(), 3);
+        let bound = run(&vdm.bound(4, 1).unwrap(), &params, &[&x], Some([0, 77]));
+        let place = |graph: &Graph| graph.outputs().iter().position(|o| o.name == "reconstruction").unwrap();
+        let whole = bound[place(&vdm.bound(4, 1).unwrap())].iter().sum::<f32>() / 4.0;
+        let near = outputs(&training, params, &x)[place(&training)];
+        assert!((near - whole).abs() < 1e-5 * whole.max(1.0), "γ₀ = {low}: {near} and {whole}");
+    }
+}
+
+/// What one training step tells.
+fn outputs(graph: &Graph, params: Params, x: &[f32]) -> Vec<f32> {
+    use yuragi_graph::{Backend, Plan, Slice, SliceMut};
+    let cpu = yuragi_cpu::Cpu::with_threads(1);
+    let plan = cpu.compile(graph).unwrap();
+    let mut store = cpu.upload(params).unwrap();
+    let mut values: Vec<[f32; 1]> = vec![[0.0]; graph.outputs().len()];
+    let mut views: Vec<SliceMut<'_>> = values.iter_mut().map(|o| SliceMut::F32(o)).collect();
+    let inputs = [Slice::F32(x), Slice::U32(&[0, 77]), Slice::F32(&yuragi_models::vdm::OPTIMIZER.hyper(0, 1e-3, 0.9))];
+    plan.update(&mut plan.state(&store).unwrap(), &mut store, &inputs, &mut views).unwrap();
+    values.into_iter().flatten().collect()
+}
+
 #[test]
 fn t26_levels_are_certain_without_noise_and_uniform_in_it() {
     let levels = |low: f32| {

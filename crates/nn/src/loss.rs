@@ -33,13 +33,7 @@ pub fn edges<'g>(a: Tensor<'g>, b: Tensor<'g>) -> Tensor<'g> {
 /// computed as softplus(x) − x·t. Elementwise.
 #[track_caller]
 pub fn bernoulli<'g>(logits: Tensor<'g>, targets: Tensor<'g>) -> Tensor<'g> {
-    softplus(logits) - logits * targets
-}
-
-/// ln(1 + eˣ), computed as max(x, 0) + ln(1 + e^−|x|), which never overflows. Elementwise.
-#[track_caller]
-pub fn softplus(x: Tensor<'_>) -> Tensor<'_> {
-    x.relu() + ((-x.abs()).exp() + 1.0).ln()
+    logits.softplus() - logits * targets
 }
 
 /// The mean of [`bernoulli`].

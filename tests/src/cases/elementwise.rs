@@ -45,6 +45,7 @@ fn domain(op: Unary) -> (Law, Smooth) {
         | Unary::Tanh
         | Unary::Sigmoid
         | Unary::Erf
+        | Unary::Softplus
         | Unary::Silu
         | Unary::Gelu => (Law::Normal, Smooth::Twice),
     }

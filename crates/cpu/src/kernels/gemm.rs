@@ -14,6 +14,9 @@ const BLOCK: usize = 128;
 /// first-level cache.
 pub(super) const DEPTH: usize = 192;
 
+/// A sum that is little longer is not cut.
+const LONGEST: usize = DEPTH + DEPTH / 8;
+
 /// Elements of the result that stay in the second-level cache while the terms of their sums pass.
 const RESULT: usize = 1 << 16;
 
@@ -118,7 +121,7 @@ impl Gemm {
         let copied = pairs || if ta { m > 2 * BLOCK } else { k > 2 * DEPTH && m > BLOCK };
         let terms = if pairs { k.div_ceil(2) } else { k };
         // Where a copy cannot be kept from one cluster to the next, all panels are one.
-        let kept = terms > DEPTH && (!copied || block.min(m) * terms <= COPIED);
+        let kept = terms > LONGEST && (!copied || block.min(m) * terms <= COPIED);
         let cluster = if kept { (RESULT / (block.min(m).max(1) * panels.widest().max(1))).max(1) } else { group };
         Self { level, product, operands, panels, block, group, cluster, packed, copied, terms, parts }
     }
@@ -138,7 +141,12 @@ impl Gemm {
 
     /// Blocks of the sum over k: at least one, so that an empty sum is written.
     fn depths(&self) -> usize {
-        self.terms.div_ceil(DEPTH).max(1)
+        if self.terms <= LONGEST { 1 } else { self.terms.div_ceil(DEPTH) }
+    }
+
+    /// The most terms of one block of the sum.
+    fn depth(&self) -> usize {
+        self.terms.div_ceil(self.depths())
     }
 
     /// The terms of one block of the sum.
@@ -169,7 +177,7 @@ impl Gemm {
 
     /// Elements of a copied block of the left operand: of all its terms if several clusters of panels use it.
     fn copied_len(&self) -> usize {
-        let terms = if self.cluster < self.group { self.terms } else { self.terms.min(DEPTH) };
+        let terms = if self.cluster < self.group { self.terms } else { self.depth() };
         if self.copied { align(self.copied_rows() * terms) } else { 0 }
     }
 
@@ -385,7 +393,7 @@ impl Kernel for Gemm {
     fn scratch(&self) -> Scratch {
         let Product { batch, m, n, .. } = self.product;
         let parts = if self.parts == 1 { 0 } else { self.parts * batch * m * n };
-        let right = if self.packed { 0 } else { self.terms.min(DEPTH) * self.panels.widest() };
+        let right = if self.packed { 0 } else { self.depth() * self.panels.widest() };
         Scratch { shared: self.packed_total() + parts, local: self.copied_len() + right }
     }
 

@@ -99,6 +99,8 @@ unary! {
     Sigmoid, sigmoid, |x| x.sigmoid(), |g, _x, y| g * y * (1.0 - y);
     /// The error function 2/√π ∫₀ˣ e^−t² dt.
     Erf, erf, |x| x.erf(), |g, x, _y| g * (-(x * x)).exp() * core::f32::consts::FRAC_2_SQRT_PI;
+    /// ln(1 + eˣ), as max(x, 0) + ln(1 + e^−|x|), which never overflows.
+    Softplus, softplus, |x| x.max(R::of(0.0)) + (R::of(1.0) + (-x.abs()).exp()).ln(), |g, x, _y| g * x.sigmoid();
     /// max(x, 0); the derivative at 0 is taken as 0.
     Relu, relu, |x| x.max(R::of(0.0)), |g, x, _y| g * x.relu().sign();
     /// x·sigmoid(x) (Elfwing et al. 2018).
