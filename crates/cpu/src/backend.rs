@@ -67,7 +67,8 @@ impl Cpu {
     }
 
     /// Whether plans that update parameters compute cheap values again instead of keeping them
-    /// ([`Graph::recomputed`]): up to half the memory in the same time. Without a call, they do.
+    /// ([`Graph::recomputed`]): up to half the memory, in about the same time: where gradients wait for their norm,
+    /// those of many weights and few rows are multiplied twice. Without a call, they do.
     #[must_use]
     pub fn recompute(self, again: bool) -> Cpu {
         Cpu { recompute: again, ..self }

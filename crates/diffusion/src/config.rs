@@ -238,7 +238,11 @@ impl Config {
     /// A scheduler that is not known.
     pub fn own(&self) -> Result<Kind, Error> {
         use AlgorithmType::{DpmSolver, DpmSolverPlusPlus, SdeDpmSolverPlusPlus};
-        let kind = self.class_name.as_deref().unwrap_or_default().parse()?;
+        let kind = match self.class_name.as_deref().unwrap_or_default() {
+            // These draw as latent consistency models do, on noise levels of their own.
+            "CMStochasticIterativeScheduler" | "SCMScheduler" => Kind::Lcm,
+            class => class.parse()?,
+        };
         let algorithm = self.algorithm_type.unwrap_or(DpmSolverPlusPlus);
         Ok(match (kind, algorithm, self.solver_order.unwrap_or(2)) {
             (Kind::DpmPlusPlus2M, DpmSolverPlusPlus, 3) => Kind::DpmPlusPlus3M,

@@ -230,6 +230,12 @@ impl Sampler {
         &self.terms[step.checked_sub(1).map_or(0, end)..end(step)]
     }
 
+    /// The deviation of the noise that [`start`](Sampler::start) fills the
+    /// state with.
+    pub fn deviation(&self) -> f32 {
+        self.start
+    }
+
     /// How many values the network's output has: those of the state, or twice
     /// as many where the network tells the variance, too, behind each
     /// picture's prediction (`variance_type` of a [`Config`](crate::Config)).

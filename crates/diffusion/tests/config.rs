@@ -101,7 +101,7 @@ fn t30_what_cannot_be_planned_is_said_in_a_line() {
     assert_eq!(error, "the network's output has 6 values; it must have 12");
     assert!(plan.sampler(6, 4).unwrap_err().to_string().starts_with("the picture's length is 4"));
     let mut churned = with("s_churn", Value::Number(40.0));
-    assert!(said(&churned, None, 5).contains("s_churn is another; it must be 0: of these schedulers only Euler"));
+    assert!(said(&churned, None, 5).contains("s_churn is 40; it must be 0: of these schedulers only Euler"));
     churned.set("_class_name", Value::Text("EulerDiscreteScheduler")).unwrap();
     churned.set("s_tmin", Value::Number(-1.0)).unwrap();
     assert_eq!(said(&churned, None, 5), "the churn's least sigma is -1; it must be finite and at least 0");

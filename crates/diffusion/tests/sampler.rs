@@ -521,7 +521,7 @@ fn t30_names_are_read_as_people_write_them() {
             stochastic(Stochastic::Heun, Churn { amount: 40.0, from: 0.05, to: 50.0, noise: 1.003 }),
         ),
         ("dpm2:1:0.5:inf", stochastic(Stochastic::Midpoint, Churn { amount: 1.0, from: 0.5, ..Churn::default() })),
-        ("CMStochasticIterativeScheduler", Kind::Lcm),
+        ("tcd:5e-1", Kind::Tcd { gamma: 0.5 }),
     ] {
         assert_eq!(name.parse(), Ok(kind));
     }
@@ -532,6 +532,11 @@ fn t30_names_are_read_as_people_write_them() {
         "heun:nan".parse::<Kind>().unwrap_err().to_string(),
         "the churn is NaN; it must be finite and at least 0"
     );
+    assert_eq!(
+        "euler:-5".parse::<Kind>().unwrap_err().to_string(),
+        "the churn is -5; it must be finite and at least 0"
+    );
+    assert!("SCMScheduler".parse::<Kind>().is_err(), "a sampler of its own");
     assert!("heun:1:2".parse::<Kind>().is_err() && "lms:40".parse::<Kind>().is_err());
     assert!("ddim:".parse::<Kind>().is_err() && "".parse::<Kind>().is_err());
 }

@@ -129,6 +129,26 @@ impl Graph {
         of_cut
     }
 
+    /// Which values follow, element by element or by sums, from more than one gradient that is cut out: their norm, and
+    /// what is scaled by it.
+    fn of_several_cuts(&self) -> Vec<bool> {
+        let of_cut = self.of_cuts();
+        let mut several = vec![false; self.nodes.len()];
+        let mut source: Vec<Option<usize>> = vec![None; self.nodes.len()];
+        for (place, node) in self.nodes.iter().enumerate() {
+            if of_cut[place] {
+                source[place] = Some(place);
+            } else if is_inlined(&node.op) || is_view(&node.op) || matches!(node.op, Op::Reduce(..)) {
+                let mut sources = node.inputs.iter().filter_map(|input| source[input.index()]);
+                let first = sources.next();
+                several[place] =
+                    sources.any(|other| Some(other) != first) || node.inputs.iter().any(|input| several[input.index()]);
+                source[place] = first;
+            }
+        }
+        several
+    }
+
     /// The graph of other nodes, by what its own are called there.
     fn renamed(&self, nodes: Vec<Node>, newest: &[NodeId]) -> Graph {
         let mut graph = Graph { nodes, ..self.clone() };
@@ -237,14 +257,21 @@ impl Uses {
 
     /// Before which node each value is computed again, if it is.
     fn again(&self, graph: &Graph, turn: usize, least: usize) -> Vec<Option<usize>> {
-        let of_cut = graph.of_cuts();
+        let (of_cut, several) = (graph.of_cuts(), graph.of_several_cuts());
         let mut again: Vec<Option<usize>> = vec![None; graph.nodes.len()];
         for id in graph.ids().take(turn) {
             let node = graph.node(id);
             let worth = is_view(&node.op) || bytes(node) >= least.max(1);
             let Some(place) = self.after(id, turn).filter(|place| *place < graph.nodes.len()) else { continue };
             let cheap = is_cheap(&node.op) && !node.inputs.is_empty() && self.follows(graph, node, place, &again);
-            let of_few = of_cut[id.index()] && matches!(node.op, Op::MatMul(_) | Op::Conv(_));
+            // Without a norm to wait for, nothing is gained but time lost.
+            let waits = |place: &usize| {
+                let user = graph.nodes.get(*place).filter(|_| *place > turn);
+                user.is_some_and(|user| user.inputs.iter().any(|input| several[input.index()]))
+            };
+            let of_few = of_cut[id.index()]
+                && matches!(node.op, Op::MatMul(_) | Op::Conv(_))
+                && self.places[id.index()].iter().any(waits);
             if worth && (cheap || of_few && bytes(node) >= GAIN * self.kept_for(graph, node, place)) {
                 again[id.index()] = Some(place);
             }

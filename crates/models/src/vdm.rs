@@ -51,8 +51,8 @@ pub const OPTIMIZER: Optimizer = Optimizer {
     scaling: None,
 };
 
-/// Levels to either side that a training step's reconstruction sums over. Beyond, a level weighs less than 10⁻⁸ while
-/// γ₀ < −8; above that, which no bound is better for, the term still grows with γ₀.
+/// Levels to either side that a training step's reconstruction sums over. While γ₀ < −8 those beyond weigh less than 10⁻⁵ on
+/// the average; above that, which no bound is better for, the loss is told a little too low, but still grows with γ₀.
 const REACH: usize = 15;
 
 /// Streams of random numbers.
@@ -212,6 +212,7 @@ impl Vdm {
     }
 
     /// One training step. All weights descend the bound but those of γ's path, which descend the variance of its estimate.
+    /// The loss sums over near levels only, and is below the bound where γ₀ > −8.
     ///
     /// # Errors
     /// What [`check`](Vdm::check) refuses, or sizes too large to be addressed.

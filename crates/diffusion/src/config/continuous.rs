@@ -8,7 +8,7 @@ use crate::error::{Error, range};
 use crate::parameterization::Prediction;
 use crate::sampler::{Choice, Kind, Method};
 use crate::schedule::{Clock, Coordinate, Input, Ladder, Point, Spacing, linspace};
-use alloc::vec::Vec;
+use alloc::{format, vec::Vec};
 
 impl Config {
     /// Flow matching: t·1000 for the network, which predicts the flow.
@@ -74,7 +74,11 @@ impl Config {
             Prediction::Velocity => Prediction::Velocity,
             _ => {
                 let legal = "epsilon or v_prediction behind the preconditioning of EDM";
-                return Err(Error::Setting { key: "prediction_type".into(), got: "another".into(), legal });
+                return Err(Error::Setting {
+                    key: "prediction_type".into(),
+                    got: format!("{}", self.prediction()),
+                    legal,
+                });
             }
         };
         let ladder = Ladder::with_repeated_end(points, Coordinate::Sigma)?
@@ -123,7 +127,7 @@ impl Config {
         range("the number of steps", steps as f64, (1..=10_000).contains(&steps), "from 1 to 10000")?;
         if self.prediction_type.is_some_and(|of| of != PredictionType::Velocity) {
             let legal = "trigflow for SCMScheduler";
-            return Err(Error::Setting { key: "prediction_type".into(), got: "another".into(), legal });
+            return Err(Error::Setting { key: "prediction_type".into(), got: format!("{}", self.prediction()), legal });
         }
         let data = self.sigma_data.unwrap_or(0.5);
         range("sigma_data", data, data > 0.0 && data.is_finite(), "positive and finite")?;

@@ -8,8 +8,7 @@ use crate::error::{Error, range};
 use crate::parameterization::Prediction;
 use crate::sampler::{Choice, Churn, Ends, Form, Kind, Method, SaSolver, Sampler, Solver, UniPc, Variance};
 use crate::schedule::{Clock, Coordinate, Discrete, Input, Ladder, Point, Spacing, linspace};
-use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::{format, string::String, vec::Vec};
 
 /// A generation as a configuration means it.
 #[derive(Clone, Debug)]
@@ -208,7 +207,8 @@ impl Config {
             }
             _ if churns => {
                 let legal = "0: of these schedulers only EulerDiscreteScheduler and EDMEulerScheduler take it";
-                return Err(Error::Setting { key: "s_churn".into(), got: "another".into(), legal });
+                let got = self.s_churn.unwrap_or_default();
+                return Err(Error::Setting { key: "s_churn".into(), got: format!("{got}"), legal });
             }
             (Kind::Ddim { eta }, _) => Method::Ddim { eta, raw: world(kind) == World::Alpha },
             (Kind::Lms, _) => Method::Lms { whole: true },

@@ -143,7 +143,7 @@ const ALL: [(Kind, &str, &str, &str); 26] = [
 const TCD_GAMMA: f64 = 0.3;
 
 /// Other spellings of some names.
-const ALIASES: [(&str, Kind); 18] = [
+const ALIASES: [(&str, Kind); 15] = [
     ("eulerancestral", Kind::EulerAncestral),
     ("keulera", Kind::EulerAncestral),
     ("dpm2ancestral", Kind::Dpm2Ancestral),
@@ -159,9 +159,6 @@ const ALIASES: [(&str, Kind); 18] = [
     ("edmeuler", Kind::Euler),
     ("edmdpmsolvermultistep", Kind::DpmPlusPlus2M),
     ("unclip", Kind::Ddpm),
-    ("cm", Kind::Lcm),
-    ("cmstochasticiterative", Kind::Lcm),
-    ("scm", Kind::Lcm),
 ];
 
 impl Kind {
@@ -225,7 +222,9 @@ impl FromStr for Kind {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
-        let text = plain(name);
+        // Numbers keep their signs, which joined words lose.
+        let (words, numbers) = name.split_once(':').map_or((name, None), |(words, numbers)| (words, Some(numbers)));
+        let text = plain(words);
         let text = text.strip_suffix("scheduler").unwrap_or(&text);
         let named = |text: &str| {
             let is = |name: &str| {
@@ -236,12 +235,10 @@ impl FromStr for Kind {
             let alias = ALIASES.into_iter().find(|(alias, _)| *alias == text).map(|(_, kind)| kind);
             entry.map(|(kind, ..)| kind).or(alias)
         };
-        if let Some(kind) = named(text).or_else(|| named(text.strip_prefix('k')?)) {
-            return Ok(kind);
-        }
         let unknown = || Error::Name { what: "sampler", got: name.into(), legal: NAMES };
-        let (name, numbers) = text.split_once(':').ok_or_else(unknown)?;
-        let numbers = numbers.split(':').map(|number| number.parse().ok());
+        let kind = named(text).or_else(|| named(text.strip_prefix('k')?)).ok_or_else(unknown)?;
+        let Some(numbers) = numbers else { return Ok(kind) };
+        let numbers = numbers.split(':').map(|number| number.trim().parse().ok());
         let numbers = numbers.collect::<Option<Vec<f64>>>().ok_or_else(unknown)?;
         let churn = match numbers[..] {
             [amount] => Some(Churn { amount, ..Churn::default() }),
@@ -250,12 +247,12 @@ impl FromStr for Kind {
             _ => None,
         };
         let stochastic = |method| churn.map(|churn| Self::Stochastic { method, churn });
-        let kind = match (named(name).or_else(|| named(name.strip_prefix('k')?)), &numbers[..]) {
-            (Some(Self::Ddim { .. }), [eta]) => Some(Self::Ddim { eta: *eta }),
-            (Some(Self::Tcd { .. }), [gamma]) => Some(Self::Tcd { gamma: *gamma }),
-            (Some(Self::Euler), _) => stochastic(Stochastic::Euler),
-            (Some(Self::Heun), _) => stochastic(Stochastic::Heun),
-            (Some(Self::Dpm2), _) => stochastic(Stochastic::Midpoint),
+        let kind = match (kind, &numbers[..]) {
+            (Self::Ddim { .. }, [eta]) => Some(Self::Ddim { eta: *eta }),
+            (Self::Tcd { .. }, [gamma]) => Some(Self::Tcd { gamma: *gamma }),
+            (Self::Euler, _) => stochastic(Stochastic::Euler),
+            (Self::Heun, _) => stochastic(Stochastic::Heun),
+            (Self::Dpm2, _) => stochastic(Stochastic::Midpoint),
             _ => None,
         };
         let kind = kind.ok_or_else(unknown)?;

@@ -102,7 +102,7 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
             return Err(Error::Lacks("encoder of pictures in this generator"));
         }
         let mut plan = pipeline.plan(sampling)?;
-        let start = plan.ladder.start() as f32;
+        let start = plan.sampler(latent, latent)?.deviation();
         if from_pictures || from_drawn {
             let steps = (plan.ladder.steps() as f64 * sampling.strength) as usize;
             plan = plan.tail(steps.max(1))?;
@@ -143,6 +143,11 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
         let decode = generator.plans.get(Stage::Decode, guided);
         let buffer = |count: Option<usize>| vec![0.0; count.filter(|_| tiled).unwrap_or(0)];
         let sampler = plan.sampler(n * latent, latent)?;
+        if sampler.outputs() != n * latent {
+            return Err(Error::Lacks(
+                "output for variances, which this ddpm reads beside the prediction: choose another sampler",
+            ));
+        }
         let first = sampler.request();
         let mut job = Job {
             generator,
