@@ -513,7 +513,14 @@ int main(int count, char **words)
     yuragi_pool pool = {3, backwards, &used}, none = {0, backwards, NULL}, idle = {2, lazy, NULL}, gap = {2, NULL, NULL};
 
     /* The parts named behind the model's file, or all. */
-    int all = count == 2, draws = all || !strcmp(words[2], "drawing"), computes = all || !strcmp(words[2], "computing");
+    int all = count == 2, draws = count == 3 && !strcmp(words[2], "drawing"), computes = count == 3 && !strcmp(words[2], "computing");
+
+    if (!(all || draws || computes)) {
+        fprintf(stderr, "%s MODEL [drawing|computing]\n", words[0]);
+        return 2;
+    }
+    draws |= all;
+    computes |= all;
 
     HOLDS(strlen(yuragi_version()) >= 5 && *yuragi_last_error() == 0);
     HOLDS(strlen(yuragi_status_text(-1)) > 5 && strlen(yuragi_status_text(INT32_MAX)) > 5);
