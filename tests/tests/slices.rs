@@ -154,6 +154,16 @@ fn sums_over_parts_are_those_of_one_process_and_no_more_is_sent_than_must_be() {
         1,
     );
     assert!(short.is_err(), "a part is missing");
+    // No rank waits for what another refuses, if all have other parts than theirs; and nothing is sent.
+    for parts in [0..0, 0..1, 0..4, 1..2, 2..4] {
+        let refused = team::run(2, |rank| {
+            let mut own = Tree::new(4);
+            let shifted = parts.start + rank.rank()..parts.end + rank.rank();
+            shifted.filter(|part| *part < 4).for_each(|part| own.add(part..part + 1, vec![1.0f32; 5]));
+            (all_reduce(rank, own, 5).is_err(), rank.sent())
+        });
+        assert!(refused.iter().all(|(refused, sent)| *refused && *sent == 0), "{parts:?}: {refused:?}");
+    }
 }
 
 #[test]
@@ -247,6 +257,19 @@ fn what_cannot_be_shared_is_refused() {
     let graph = b.finish(&[]).unwrap();
     let refused = Step::new(&cpu, &graph, &store(&graph), 2, &Alone).err().unwrap().to_string();
     assert!(refused.contains("needs the input `x` of each part"), "{refused}");
+    // A second norm, of what was divided by the first.
+    let b = Builder::new();
+    let x = b.input("x", &[4], DType::F32);
+    let weights = ["v", "w"].map(|name| b.param(name, &[], DType::F32, yuragi_graph::Init::Constant(0.5)));
+    let gradients = b.grad((x * weights[0] - weights[1]).tanh().mean_all(), &weights);
+    gradients.iter().for_each(|gradient| b.cut(*gradient));
+    let first = (gradients[0] * gradients[0] + gradients[1] * gradients[1]).sqrt();
+    let clipped = [gradients[0] / first, gradients[1] / first];
+    let second = (clipped[0] * clipped[0] + clipped[1] * clipped[1]).sqrt();
+    weights.into_iter().zip(clipped).for_each(|(weight, clipped)| b.update(weight, weight - clipped / second));
+    let cut = b.finish(&[]).unwrap().cut(2, &[]).unwrap();
+    let refused = cut.shard(&|cut| cut == 0).unwrap_err().to_string();
+    assert!(refused.contains("meet again") && refused.lines().count() == 1, "{refused}");
     // Fewer rows than the slices'.
     let graph = perceptron(2, &optimizer);
     let mut store = store(&graph);

@@ -102,10 +102,11 @@ impl<'r, T: Number> Reduction<'r, T> {
         let (mut spare, nodes) = (own.take_rooms(), own.into_nodes());
         let filled: Vec<Range<usize>> = nodes.iter().map(|(node, _)| node.clone()).collect();
         let mut rooms: Vec<Vec<T>> = nodes.into_iter().map(|(_, sum)| sum).collect();
+        // Before anything is sent, which others would take for what the next sum of this number sends.
+        if parts == 0 || filled != tree::nodes(ranks.share(parts, 1, rank), parts) {
+            return Err(other());
+        }
         if size == 1 {
-            if !matches!(&filled[..], [all] if *all == (0..parts)) {
-                return Err(other());
-            }
             rooms.append(&mut spare);
             return Ok(Reduction { ranks, shares, number, stage: Stage::Whole(rooms) });
         }

@@ -3,6 +3,7 @@ use crate::{
     cut::{CUT, WORD},
 };
 use alloc::{collections::BTreeSet, format, vec::Vec};
+use core::panic::Location;
 
 /// What becomes of the sums of some cuts alone, for a process that keeps the optimiser's state of those parameters only
 /// (Rajbhandari et al. 2020, "ZeRO", the first stage): the [tail](Cut::tail) of a step, shared out by the cuts.
@@ -78,7 +79,8 @@ impl Cut {
     /// ```
     ///
     /// # Errors
-    /// None for what [`Graph::cut`] made.
+    /// What all need to know of one cut follows from what others tell.
+    #[track_caller]
     pub fn shard(&self, own: &dyn Fn(usize) -> bool) -> Result<Shard, BuildError> {
         let tail = &self.tail;
         // Where what follows from different cuts meets, all need to know it; what follows from that, all have.
@@ -116,6 +118,13 @@ impl Cut {
         let told = meeting.iter().enumerate().filter(|(_, node)| of(**node).is_some_and(own));
         let told = told.map(|(n, node)| Output { name: format!("{WORD}{n}"), node: *node }).collect();
         let told = tail.half(told, Vec::new(), &BTreeSet::new(), (WORD, 1));
+        let strange = |given: &Given| matches!(given, Given::Cut(cut) if !own(*cut));
+        if Given::inputs(&told, tail).iter().any(strange) {
+            return Err(BuildError {
+                message: "gradients that meet again in what follows from their meeting cannot be shared out".into(),
+                location: Location::caller(),
+            });
+        }
 
         let read: BTreeSet<&str> = self.head.params.iter().map(|spec| &*spec.name).collect();
         let (mut changed, mut state, mut updates) = (Vec::new(), Vec::new(), Vec::new());

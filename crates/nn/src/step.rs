@@ -12,8 +12,8 @@
 //! - Clipping, moments, averages and the scale of the loss are a second plan, which takes the sum; every rank runs it on
 //!   the same numbers.
 //!
-//! Gradients leave in buckets of a mebibyte or more, in the order in which the backward pass of a rank's last slice makes them
-//! ready, and travel while it goes on (Li et al. 2020, "PyTorch Distributed", section 3.2.3).
+//! Gradients leave in buckets of a mebibyte or more, in the order in which the backward pass of the first rank makes them ready,
+//! and travel while that of a rank's last slice goes on (Li et al. 2020, "PyTorch Distributed", section 3.2.3).
 //!
 //! The number of slices is part of a training, as its batch is: another one adds and draws otherwise. With one slice, a step
 //! is one plan.
@@ -63,7 +63,7 @@ struct Sliced<B: Backend> {
     lengths: Vec<usize>,
     /// How many of them are outputs.
     own: usize,
-    /// The head's outputs in the order in which they are ready.
+    /// The head's outputs in the order in which they are ready on the first rank.
     buckets: Vec<Bucket>,
     overlaps: bool,
 }
@@ -301,7 +301,7 @@ impl<B: Backend> Sliced<B> {
             buckets: match shares {
                 None => Bucket::all(&ready, &lengths, None, ranks),
                 Some((owners, rooms)) => Bucket::all(&ready, rooms, Some(owners), ranks),
-            },
+            }?,
             lengths,
             head,
             tail,

@@ -23,10 +23,17 @@ const BUCKET: usize = 1 << 18;
 
 impl Bucket {
     /// Buckets of outputs that take so much room, each of which is ready after so many launches; a rank adds up an even share of
-    /// the numbers, or, by `owners`, those of whole outputs.
-    pub fn all(ready: &[usize], lengths: &[usize], owners: Option<&[usize]>, ranks: &dyn Collective) -> Vec<Bucket> {
+    /// the numbers, or, by `owners`, those of whole outputs. All ranks make them in the first one's order, whatever their own
+    /// plans are.
+    pub fn all(
+        ready: &[usize],
+        lengths: &[usize],
+        owners: Option<&[usize]>,
+        ranks: &dyn Collective,
+    ) -> Result<Vec<Bucket>, Lost> {
         let mut order: Vec<usize> = (0..lengths.len()).collect();
         order.sort_by_key(|output| ready[*output]);
+        let order = agreed(order, ranks)?;
         let mut buckets: Vec<(Bucket, usize)> = Vec::new();
         for output in order {
             if buckets.last().is_none_or(|(_, length)| *length >= BUCKET) {
@@ -34,7 +41,7 @@ impl Bucket {
             }
             if let Some((bucket, length)) = buckets.last_mut() {
                 bucket.outputs.push((output, 0..0));
-                bucket.ready = ready[output];
+                bucket.ready = bucket.ready.max(ready[output]);
                 *length += lengths[output];
             }
         }
@@ -57,7 +64,7 @@ impl Bucket {
             };
             bucket
         };
-        buckets.into_iter().map(placed).collect()
+        Ok(buckets.into_iter().map(placed).collect())
     }
 
     pub fn length(&self) -> usize {
@@ -72,6 +79,22 @@ impl Bucket {
         number: u32,
     ) -> Result<Reduction<'r, f32>, Lost> {
         Reduction::begin(ranks, tree, self.shares.clone(), number)
+    }
+}
+
+/// The first rank's order of as many outputs.
+fn agreed(order: Vec<usize>, ranks: &dyn Collective) -> Result<Vec<usize>, Lost> {
+    if ranks.size() == 1 {
+        return Ok(order);
+    }
+    let mut bytes: Vec<u8> = order.iter().flat_map(|output| (*output as u32).to_le_bytes()).collect();
+    ranks.broadcast(0, &mut bytes)?;
+    let first: Vec<usize> = bytes.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes) as usize).collect();
+    let mut sorted = first.clone();
+    sorted.sort_unstable();
+    match sorted.into_iter().eq(0..order.len()) {
+        true => Ok(first),
+        false => Err(Lost::new("ranks have steps of different graphs")),
     }
 }
 
@@ -124,13 +147,53 @@ mod tests {
     fn buckets_hold_every_output_once_in_the_order_in_which_they_are_ready() {
         let lengths = [1, BUCKET, 7, BUCKET / 2, BUCKET / 2, 3, 5];
         let ready = [2, 9, 4, 6, 5, 7, 1];
-        let buckets = Bucket::all(&ready, &lengths, None, &Alone);
+        let buckets = Bucket::all(&ready, &lengths, None, &Alone).unwrap();
         let places = |bucket: &Bucket| bucket.outputs.iter().map(|(output, _)| *output).collect::<Vec<_>>();
         assert_eq!(buckets.iter().map(places).collect::<Vec<_>>(), [vec![6, 0, 2, 4, 3], vec![5, 1]]);
         assert_eq!(buckets.iter().map(|bucket| bucket.ready).collect::<Vec<_>>(), [6, 9]);
         assert_eq!(buckets[0].length(), 13 + BUCKET);
-        let sharded = Bucket::all(&ready, &lengths, Some(&[0; 7]), &Alone);
+        let sharded = Bucket::all(&ready, &lengths, Some(&[0; 7]), &Alone).unwrap();
         assert_eq!(sharded[1].length(), BUCKET + 3);
+    }
+
+    /// The second of two ranks, the first of which has this order.
+    struct Second(Vec<u32>);
+
+    impl Collective for Second {
+        fn rank(&self) -> usize {
+            1
+        }
+        fn size(&self) -> usize {
+            2
+        }
+        fn exchange(&self, _: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Lost> {
+            Err(Lost::new("nothing is exchanged"))
+        }
+        fn gather(&self, _: &[u8]) -> Result<Vec<Vec<u8>>, Lost> {
+            Err(Lost::new("nothing is gathered"))
+        }
+        fn broadcast(&self, _: usize, bytes: &mut Vec<u8>) -> Result<(), Lost> {
+            *bytes = self.0.iter().flat_map(|output| output.to_le_bytes()).collect();
+            Ok(())
+        }
+        fn barrier(&self) -> Result<(), Lost> {
+            Ok(())
+        }
+        fn abort(&self, _: u8) {}
+    }
+
+    #[test]
+    fn ranks_with_other_plans_have_the_buckets_of_the_first() {
+        let lengths = [BUCKET, 7, 3, 5];
+        let ready = [1, 9, 4, 6];
+        let buckets = Bucket::all(&ready, &lengths, None, &Second(vec![1, 2, 0, 3])).unwrap();
+        let outputs = [vec![(1, 0..7), (2, 7..10), (0, 10..10 + BUCKET)], vec![(3, 0..5)]];
+        assert!(buckets.iter().map(|bucket| &bucket.outputs).eq(&outputs));
+        // None leaves before all of it is there.
+        assert_eq!(buckets.iter().map(|bucket| bucket.ready).collect::<Vec<_>>(), [9, 6]);
+        for other in [vec![], vec![0, 1, 2], vec![0, 1, 2, 2], vec![0, 1, 2, 3, 4]] {
+            assert!(Bucket::all(&ready, &lengths, None, &Second(other)).is_err());
+        }
     }
 
     #[test]

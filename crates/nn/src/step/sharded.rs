@@ -148,6 +148,8 @@ impl<B: Backend> Sharded<B> {
         outputs: &mut [SliceMut<'_>],
     ) -> Result<(), StepError> {
         wait(sums, Reach::Share)?;
+        // A step that failed has left none.
+        self.room.resize(self.shares.last().map_or(0, |last| last.end), 0.0);
         let sent = trimmed(&parts(buckets, sums, lengths.len()), lengths);
         let cuts = &sent[told..];
         if let Some((Compiled { plan, state }, given)) = &mut self.told {

@@ -34,7 +34,7 @@ pub struct LoraFlags {
     #[arg(long, value_name = "PATH", requires = "learning")]
     model: Option<PathBuf>,
     /// Learn a LoRA for `--model` from this folder of captioned pictures, and write it in kohya's names
-    #[arg(long, value_name = "FOLDER", requires = "model", conflicts_with_all = ["data", "init", "autoencoder", "autoencoder_steps", "autoencoder_batch", "autoencoder_rate", "compose", "bits", "resume"])]
+    #[arg(long, value_name = "FOLDER", requires = "model", conflicts_with_all = ["data", "init", "autoencoder", "autoencoder_steps", "autoencoder_batch", "autoencoder_rate", "compose", "bits", "resume", "slices", "shard_optimiser", "reduce"])]
     lora: Option<PathBuf>,
     /// The LoRA's rank, 1 to 1024 [default: 4]
     #[arg(long, requires = "lora", value_parser = value_parser!(u16).range(1..=1024))]

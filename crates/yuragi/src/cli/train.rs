@@ -17,7 +17,7 @@ use yuragi::{
     machine::{Machine, Work},
     model::Model,
     models::Settings,
-    train::{Ending, News, Options, Pace, Run, Source, Stage, data::Data, lora, train},
+    train::{Ending, News, Options, Pace, Run, Source, Stage, data::Data, device::Exchange, lora, train},
 };
 
 use super::{
@@ -202,8 +202,12 @@ impl Train {
         let (column, seed) = (self.caption_column.clone(), self.seed);
         let (training, loaded, dataset) = match &self.resume {
             Some(folder) => {
-                let given =
-                    [("--bits", self.bits.is_some()), ("--autoencoder-steps", self.autoencoder_steps.is_some())];
+                let given = [
+                    ("--bits", self.bits.is_some()),
+                    ("--autoencoder-steps", self.autoencoder_steps.is_some()),
+                    ("--shard-optimiser", self.sharing.exchange() == Exchange::Sharded),
+                    ("--reduce", self.sharing.exchange() == Exchange::Nccl),
+                ];
                 if let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) {
                     let folder = folder.display();
                     return Err(Failure::new(format!(

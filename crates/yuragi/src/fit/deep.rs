@@ -103,10 +103,11 @@ pub struct DeepScore {
 impl Deep {
     /// Learns all layers together. Weights begin small and normal, visible biases at the data's means. `hook` may end it
     /// early; what was learned is kept. Batches are learned from in these slices, which ranks may share; all of them have all
-    /// rows, and end early together, between batches. Of one slice, every rank learns all.
+    /// rows, and end early together, between batches. Of one slice, every rank learns all. Slices that do not divide
+    /// the chains have as many chains as rows instead.
     ///
     /// # Errors
-    /// Options out of range, Gaussian units, slices that do not divide batch and chains or are on a GPU, a machine that diverges,
+    /// Options out of range, Gaussian units, slices that do not divide the batch or are on a GPU, a machine that diverges,
     /// or a rank that is gone.
     pub fn train(rows: &Rows, options: &DeepOptions, slices: Slices<'_>, hook: Hook<'_>) -> Result<Deep, Failure> {
         let DeepOptions { layers, epochs, batch, settings, seed, begin, device } = options;
@@ -135,8 +136,9 @@ impl Deep {
             let rows = (*batch).clamp(1, rows.len());
             Learner::There(Box::new(DbmLearner::new(device.clone(), &dbm, *settings, rows, *seed)?))
         } else {
-            // Of few rows, slices that divide a step's divide the chains, too.
-            let chains = if slices.count > 1 { course.rows() as u32 } else { settings.chains };
+            // Of few rows, slices that divide a step's need not divide the chains.
+            let divided = settings.chains.is_multiple_of(slices.count.max(1) as u32);
+            let chains = if divided { settings.chains } else { course.rows() as u32 };
             let trainer = DbmTrainer::new(&dbm, DbmSettings { chains, ..*settings }, *seed)?;
             Learner::Here(dbm, Box::new(trainer))
         };

@@ -67,6 +67,9 @@ impl<'r> Trainer<'r> {
         mut params: Params,
         Sharing { slices, ranks, exchange }: Sharing<'r>,
     ) -> Result<Trainer<'r>, Failure> {
+        if exchange == Exchange::Nccl {
+            check_nccl(machine, ranks)?;
+        }
         let (step, store) = match exchange {
             Exchange::Whole => {
                 let store = machine.upload(params)?;
@@ -79,9 +82,6 @@ impl<'r> Trainer<'r> {
                     params.retain(|name| here.contains(name) || !optim::is_state(name));
                 }
                 Step::sharded(machine, graph, params, slices, ranks)?
-            }
-            Exchange::Nccl if !machine.is_gpu() => {
-                return Err(Failure::new("NCCL adds up what is on GPUs (`--reduce nccl`), and this is a processor"));
             }
             Exchange::Nccl => Step::stored(machine, graph, params, slices, ranks)?,
         };
@@ -111,8 +111,11 @@ impl<'r> Trainer<'r> {
     /// The weights and the optimiser's state as they are now, for who wants them; a rank that does not has what it keeps. All
     /// ranks ask for it together.
     pub fn params(&self, whose: For) -> Result<Params, Failure> {
-        let mut params = self.params_only(&|name| !name.starts_with(GRADIENT))?;
         let (rank, keepers) = (self.ranks.rank(), self.step.keepers());
+        let wants = |to: usize| to == 0 || whose == For::All;
+        let all = keepers.is_empty() || wants(rank);
+        let keeps = |name: &str| keepers.iter().any(|(keeper, spec)| *keeper == rank && spec.name == name);
+        let mut params = self.params_only(&|name| if all { !name.starts_with(GRADIENT) } else { keeps(name) })?;
         if keepers.is_empty() {
             return Ok(params);
         }
@@ -122,14 +125,13 @@ impl<'r> Trainer<'r> {
                 f32::write(&tensor.to_f32(), &mut own);
             }
         }
-        let wants = |to: usize| to != rank && (to == 0 || whose == For::All);
-        let parcels: Vec<Vec<u8>> =
-            (0..self.ranks.size()).map(|to| if wants(to) { own.clone() } else { Vec::new() }).collect();
+        let parcel = |to: usize| if to != rank && wants(to) { own.clone() } else { Vec::new() };
+        let parcels: Vec<Vec<u8>> = (0..self.ranks.size()).map(parcel).collect();
         drop(own);
         let found = self.ranks.exchange(&parcels)?;
         drop(parcels);
         let mut rest: Vec<&[u8]> = found.iter().map(Vec::as_slice).collect();
-        for (keeper, spec) in keepers.iter().filter(|(keeper, _)| *keeper != rank && (rank == 0 || whose == For::All)) {
+        for (keeper, spec) in keepers.iter().filter(|(keeper, _)| *keeper != rank && wants(rank)) {
             let bytes = rest.get_mut(*keeper).and_then(|rest| rest.split_off(..spec.shape.count() * f32::SIZE));
             let bytes = bytes.ok_or_else(|| Failure::new(format!("rank {keeper} lacks `{}`", spec.name)))?;
             let mut values = vec![0.0; spec.shape.count()];
@@ -158,7 +160,26 @@ fn add(machine: &Machine, store: &mut Store, ranks: &dyn Collective) -> Result<(
         return added.map_err(|failure| Lost::new(failure.to_string()));
     }
     let _ = (machine, store);
-    Err(Lost::new("this program was built without NCCL (`--features nccl`), which adds up what is on GPUs"))
+    Err(Lost::new(NOT_BY_NCCL))
+}
+
+/// Why gradients of ranks cannot be added up on their GPUs.
+const NOT_BY_NCCL: &str = if cfg!(feature = "nccl") {
+    "these ranks cannot add up what is on their GPUs (`--reduce nccl`): only those that the program joins itself can"
+} else {
+    "this program was built without NCCL (`--features nccl`), which adds up what is on GPUs (`--reduce nccl`)"
+};
+
+/// Whether NCCL can add up what these ranks have on this machine, before anything is computed.
+fn check_nccl(machine: &Machine, ranks: &dyn Collective) -> Result<(), Failure> {
+    if !machine.is_gpu() {
+        return Err(Failure::new("NCCL adds up what is on GPUs (`--reduce nccl`), and this is a processor"));
+    }
+    #[cfg(feature = "nccl")]
+    let can = ranks.as_any().is_some_and(|any| any.is::<Ranks>());
+    #[cfg(not(feature = "nccl"))]
+    let can = false;
+    if ranks.size() > 1 && !can { Err(Failure::new(NOT_BY_NCCL)) } else { Ok(()) }
 }
 
 /// Whether a batch is whole slices, of which each rank has one at least.

@@ -208,7 +208,11 @@ fn learn(
         };
         let wishes = wishes.agreed(ranks)?;
         if wishes.any() && (first || run.exchange == Exchange::Sharded) {
-            run.params = learner.params(For::First)?;
+            let params = learner.params(For::First)?;
+            // Only who writes has a copy beside what it learns.
+            if first {
+                run.params = params;
+            }
         }
         if first && (wishes.save || wishes.stop) {
             monitor.flush()?;
@@ -244,7 +248,11 @@ fn learn(
     let _ = tell(&news(&monitor, run.step));
     monitor.flush()?;
     // Another stage begins with all of it on every rank.
-    run.params = learner.params(if run.stage == Stage::Autoencoder { For::All } else { For::First })?;
+    let whose = if run.stage == Stage::Autoencoder { For::All } else { For::First };
+    let params = learner.params(whose)?;
+    if first || whose == For::All {
+        run.params = params;
+    }
     if first {
         if run.step > began {
             write_sheet(&sheet, &learner.sheet(&run.params)?)?;

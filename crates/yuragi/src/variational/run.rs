@@ -359,7 +359,10 @@ pub fn train(
             break;
         }
         if wishes.any() && (first || run.exchange == Exchange::Sharded) {
-            run.model.params = trainer.params(For::First)?;
+            let params = trainer.params(For::First)?;
+            if first {
+                run.model.params = params;
+            }
         }
         if first && wishes.save {
             monitor.flush()?;
@@ -390,7 +393,10 @@ pub fn train(
         monitor.step(run.step, report.loss, report.norm, report.rate)?;
     }
     if first || run.exchange == Exchange::Sharded {
-        run.model.params = trainer.params(For::First)?;
+        let params = trainer.params(For::First)?;
+        if first {
+            run.model.params = params;
+        }
     }
     if first {
         if run.step == steps && run.step > began {

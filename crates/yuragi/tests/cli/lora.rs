@@ -51,6 +51,17 @@ fn t32_a_lora_learns_a_fixed_picture_and_draws() {
         assert!(scratch.succeed(["info", checkpoint]).out.contains("the training of a LoRA"));
     }
     scratch.refuse(["train", "--resume", "whole", "--bits", "4"], &["--bits", "training of a LoRA"]);
+    // A LoRA is learnt by one process, in one piece.
+    for flags in [&["--shard-optimiser"][..], &["--reduce", "nccl"]] {
+        let resume = ["train", "--resume", "whole"].into_iter().chain(flags.iter().copied());
+        scratch.refuse(resume, &[flags[0], "training of a LoRA"]);
+    }
+    for flags in [&["--shard-optimiser"][..], &["--reduce", "nccl"], &["--slices", "2"]] {
+        let begin = ["train", "--model", "sd", "--lora", "pictures"].into_iter().chain(flags.iter().copied());
+        let ended = scratch.run(begin);
+        assert_eq!(ended.code, Some(2), "{}", ended.err);
+        assert!(ended.err.contains(flags[0]) && ended.err.contains("cannot be used with"), "{}", ended.err);
+    }
 
     // On any number of threads, and interrupted or not, it is the same file.
     #[cfg(unix)]
