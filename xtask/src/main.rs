@@ -181,7 +181,7 @@ fn no_std() -> Outcome {
     let packages: Vec<&str> = workspace.no_std().map(|member| member.package.as_str()).collect();
     for target in BARE_TARGETS {
         let mut cargo = shell::cargo_command();
-        cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0").env("CARGO_PROFILE_RELEASE_DEBUG", "0");
+        cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
         cargo.args(["build", "--release", "--lib", "--no-default-features", "--target", target]);
         shell::run("cargo", cargo.args(packages.iter().flat_map(|&package| ["--package", package])))?;
     }

@@ -24,12 +24,7 @@ impl Reach<'_, '_> {
             }
             Memory::Shared => {
                 let (passes, least) = passes(spans, active);
-                self.tally.passes += passes;
-                self.tally.least_passes += least;
-                self.counters.shared_requests += 1;
-                self.counters.shared_passes += passes;
-                self.counters.shared_least_passes += least;
-                self.counters.shared_bytes += bytes;
+                self.count_passes(passes, least, bytes);
             }
             Memory::Local => self.counters.local_bytes += bytes,
             Memory::Param => {}
@@ -51,12 +46,7 @@ impl Reach<'_, '_> {
             }
             Memory::Shared => {
                 let passes = bytes.div_ceil(128);
-                self.tally.passes += passes;
-                self.tally.least_passes += passes;
-                self.counters.shared_requests += 1;
-                self.counters.shared_passes += passes;
-                self.counters.shared_least_passes += passes;
-                self.counters.shared_bytes += bytes;
+                self.count_passes(passes, passes, bytes);
             }
             Memory::Local => self.counters.local_bytes += bytes,
             Memory::Param => {}
@@ -73,15 +63,20 @@ impl Reach<'_, '_> {
             }
             Memory::Shared => {
                 let passes = (span.bytes as u64 / 4).max(1);
-                self.tally.passes += passes;
-                self.tally.least_passes += passes;
-                self.counters.shared_requests += 1;
-                self.counters.shared_passes += passes;
-                self.counters.shared_least_passes += passes;
-                self.counters.shared_bytes += bytes;
+                self.count_passes(passes, passes, bytes);
             }
             Memory::Local | Memory::Param => {}
         }
+    }
+
+    /// Counts an access to shared memory in so many passes over its banks.
+    fn count_passes(&mut self, passes: u64, least: u64, bytes: u64) {
+        self.tally.passes += passes;
+        self.tally.least_passes += least;
+        self.counters.shared_requests += 1;
+        self.counters.shared_passes += passes;
+        self.counters.shared_least_passes += least;
+        self.counters.shared_bytes += bytes;
     }
 
     /// Counts a bulk copy of pieces of shared memory, those of them that have a counterpart in global memory.

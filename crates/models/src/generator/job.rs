@@ -1,4 +1,4 @@
-use alloc::{string::String, vec, vec::Vec};
+use alloc::{vec, vec::Vec};
 use core::borrow::Borrow;
 
 use yuragi_diffusion::{
@@ -162,7 +162,7 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
             done: 0,
             sampler,
             noise: (0..n).map(source).collect::<Result<_, _>>()?,
-            words: arranged(&text.inputs, &words, n),
+            words: Words::arranged(&text.inputs, &words, n),
             schedules,
             steps,
             readings: 1,
@@ -542,7 +542,7 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
         let read = |schedule: &Schedule| generator.pipeline.read(prompt::at(schedule, step), generator.batch.chunks);
         let words: Vec<[Vec<Words>; 2]> = self.schedules.iter().map(|both| both.each_ref().map(read)).collect();
         let text = generator.plans.get(Stage::Text, self.guided);
-        self.words = arranged(&text.inputs, &words, generator.batch.pictures);
+        self.words = Words::arranged(&text.inputs, &words, generator.batch.pictures);
     }
 
     /// Lets the pipeline revise what the text network gave, text by text.
@@ -560,42 +560,4 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
             }
         }
     }
-}
-
-impl Stage {
-    /// The place of the network's arena.
-    fn arena(self) -> usize {
-        match self {
-            Stage::Text => 0,
-            Stage::Encode { .. } => 1,
-            Stage::Denoise => 2,
-            Stage::Decode | Stage::Done => 3,
-        }
-    }
-}
-
-/// The words of all pictures, negative prompts first, input by input; missing pictures have zeros.
-fn arranged(inputs: &[(String, usize)], words: &[[Vec<Words>; 2]], n: usize) -> Vec<Words> {
-    let input = |(place, (_, count)): (usize, &(String, usize))| {
-        let row = count / (2 * n).max(1);
-        let is_float = words.iter().any(|both| matches!(both[0].get(place), Some(Words::F32(_))));
-        let mut ids = if is_float { Vec::new() } else { vec![0; *count] };
-        let mut numbers = if is_float { vec![0.0; *count] } else { Vec::new() };
-        for (picture, both) in words.iter().enumerate() {
-            for (half, words) in both.iter().enumerate() {
-                let start = (half * n + picture) * row;
-                match words.get(place) {
-                    Some(Words::I32(from)) => {
-                        ids.iter_mut().skip(start).take(row).zip(from).for_each(|(to, from)| *to = *from);
-                    }
-                    Some(Words::F32(from)) => {
-                        numbers.iter_mut().skip(start).take(row).zip(from).for_each(|(to, from)| *to = *from);
-                    }
-                    None => {}
-                }
-            }
-        }
-        if is_float { Words::F32(numbers) } else { Words::I32(ids) }
-    };
-    inputs.iter().enumerate().map(input).collect()
 }

@@ -1,6 +1,6 @@
 //! What a family of models gives to a generator: its networks, and how words, times and latents meet them.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, string::String, vec, vec::Vec};
 
 use yuragi_diffusion::config::Plan;
 use yuragi_graph::Graph;
@@ -43,6 +43,34 @@ pub enum Words {
     I32(Vec<i32>),
     /// Numbers.
     F32(Vec<f32>),
+}
+
+impl Words {
+    /// The words of all pictures, negative prompts first, input by input; missing pictures have zeros.
+    pub(super) fn arranged(inputs: &[(String, usize)], words: &[[Vec<Words>; 2]], n: usize) -> Vec<Words> {
+        let input = |(place, (_, count)): (usize, &(String, usize))| {
+            let row = count / (2 * n).max(1);
+            let is_float = words.iter().any(|both| matches!(both[0].get(place), Some(Words::F32(_))));
+            let mut ids = if is_float { Vec::new() } else { vec![0; *count] };
+            let mut numbers = if is_float { vec![0.0; *count] } else { Vec::new() };
+            for (picture, both) in words.iter().enumerate() {
+                for (half, words) in both.iter().enumerate() {
+                    let start = (half * n + picture) * row;
+                    match words.get(place) {
+                        Some(Words::I32(from)) => {
+                            ids.iter_mut().skip(start).take(row).zip(from).for_each(|(to, from)| *to = *from);
+                        }
+                        Some(Words::F32(from)) => {
+                            numbers.iter_mut().skip(start).take(row).zip(from).for_each(|(to, from)| *to = *from);
+                        }
+                        None => {}
+                    }
+                }
+            }
+            if is_float { Words::F32(numbers) } else { Words::I32(ids) }
+        };
+        inputs.iter().enumerate().map(input).collect()
+    }
 }
 
 /// Which of a picture's two prompts is read.

@@ -19,6 +19,18 @@ pub(super) enum Stage {
     Done,
 }
 
+impl Stage {
+    /// The place of the network's arena.
+    pub(super) fn arena(self) -> usize {
+        match self {
+            Stage::Text => 0,
+            Stage::Encode { .. } => 1,
+            Stage::Denoise => 2,
+            Stage::Decode | Stage::Done => 3,
+        }
+    }
+}
+
 /// How far a [`Job`](super::Job) is, in launches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Done {
