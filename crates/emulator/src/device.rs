@@ -89,7 +89,9 @@ impl Launch {
 
 /// Bytes in which the blocks of a cooperative launch meet.
 const WORKSPACE_BYTES: u64 = 64;
-/// The most bytes that the registers, local and shared memory of a block take on the host.
+/// The most blocks of a cluster.
+const MOST_CLUSTER: u64 = 16;
+/// The most bytes that the registers, local and shared memory of a block or cluster take on the host.
 const MOST_BLOCK_BYTES: u64 = 1 << 30;
 
 impl Device {
@@ -243,8 +245,13 @@ impl Device {
             return Err(LaunchError::Extent { what: "the number of threads of a block", value: threads, legal });
         }
         let cluster = program.cluster.unwrap_or(launch.cluster);
-        if let Some(axis) = (0..3).find(|&axis| cluster[axis] == 0 || !launch.grid[axis].is_multiple_of(cluster[axis]))
-        {
+        let in_cluster = cluster.iter().map(|&n| u64::from(n)).product();
+        extent("the number of blocks of a cluster", in_cluster, MOST_CLUSTER)?;
+        if in_cluster > 1 && self.properties.capability < (9, 0) {
+            let (what, legal) = ("the number of blocks of a cluster", "1 on this device".into());
+            return Err(LaunchError::Extent { what, value: in_cluster, legal });
+        }
+        if let Some(axis) = (0..3).find(|&axis| !launch.grid[axis].is_multiple_of(cluster[axis])) {
             let legal = format!("a multiple of the cluster's {}", cluster[axis]);
             return Err(LaunchError::Extent { what: "the grid", value: launch.grid[axis].into(), legal });
         }
@@ -253,9 +260,10 @@ impl Device {
             let legal = format!("at most {}", self.properties.shared_per_block);
             return Err(LaunchError::Extent { what: "the shared memory of a block in bytes", value: shared, legal });
         }
-        let block_bytes = program.block_bytes(threads as u32, shared);
+        let block_bytes = in_cluster * program.block_bytes(threads as u32, shared);
         if block_bytes > MOST_BLOCK_BYTES {
-            let (what, legal) = ("the registers and memory of a block in bytes", format!("at most {MOST_BLOCK_BYTES}"));
+            let (what, legal) =
+                ("the registers and memory of a block or cluster in bytes", format!("at most {MOST_BLOCK_BYTES}"));
             return Err(LaunchError::Extent { what, value: block_bytes, legal });
         }
         if program.allocates {

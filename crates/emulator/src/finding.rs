@@ -23,6 +23,8 @@ pub enum Kind {
     Proxy,
     /// A matrix in shared memory read with another swizzle than a tensor's box was written with.
     Swizzle,
+    /// An access to the shared memory of a block of the cluster that need not have begun, or may be over.
+    Cluster,
     /// A barrier that not all threads of a warp, or of the block, reach.
     DivergentBarrier,
     /// A warp-wide instruction that lanes of its mask do not reach.
@@ -53,6 +55,7 @@ impl Kind {
             Kind::NotWaited => "asynchronous copy not waited for",
             Kind::Proxy => "missing proxy fence",
             Kind::Swizzle => "wrong swizzle",
+            Kind::Cluster => "block of the cluster not there",
             Kind::DivergentBarrier => "divergent barrier",
             Kind::DivergentWarp => "divergent warp instruction",
             Kind::Illegal => "illegal instruction",
@@ -96,7 +99,8 @@ impl fmt::Display for Site {
 pub struct Access {
     /// Where they lie.
     pub memory: Memory,
-    /// The first: an address of global memory, or an offset in another one.
+    /// The first: an address of global memory, or an offset in another one; of shared memory in a cluster with the rank of
+    /// its block from bit 24 on.
     pub address: u64,
     /// How many.
     pub bytes: u64,

@@ -46,6 +46,8 @@ pub struct Attributes {
     pub constant: u32,
     /// Registers that the kernel declares; a GPU's assembler needs fewer.
     pub registers: u32,
+    /// Blocks of a cluster along x, y, z, if the kernel requires them.
+    pub cluster: Option<[u32; 3]>,
 }
 
 /// A loaded module. Its variables live as long as it, or one of its kernels, does.
@@ -153,6 +155,7 @@ impl Kernel {
             local: p.local,
             constant: p.constant_bytes,
             registers: p.registers,
+            cluster: p.cluster,
         }
     }
 

@@ -357,11 +357,10 @@ fn memory_that_nothing_touches_takes_no_room() {
 }
 
 #[test]
-fn textures_and_clusters_of_several_blocks_are_refused_by_name() {
+fn textures_are_refused_by_name() {
     for (instruction, why) in [
         ("tex.2d.v4.f32.f32 {%f1, %f2, %f3, %f4}, [%r1, {%f5, %f6}];", "textures and surfaces are not supported"),
         ("suld.b.1d.b32.trap {%w1}, [%r1, {%w2}];", "textures and surfaces are not supported"),
-        ("mapa.shared::cluster.u32 %w1, %w2, 1;", "clusters of several blocks are not supported"),
     ] {
         let text = format!(
             ".version 9.0\n.target sm_90\n.address_size 64\n.visible .entry kernel()\n{{\n .reg .f32 %f<8>; .reg .b64 %r<2>; \

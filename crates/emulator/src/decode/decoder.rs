@@ -35,6 +35,8 @@ pub(crate) struct Decoder<'a> {
     pub shared: HashMap<*const Variable, u64>,
     pub program: Program,
     pub constants: HashMap<u64, Slot>,
+    /// Slots of addresses in shared memory.
+    pub shared_slots: HashMap<u64, Slot>,
     pub parts: HashMap<&'a str, Part>,
     /// The function whose instructions are being decoded.
     pub current: Part,
@@ -61,6 +63,20 @@ impl Decoder<'_> {
         let slot = self.new_slot();
         self.constants.insert(value, slot);
         self.program.constants.push((slot, value));
+        slot
+    }
+
+    /// A slot that holds an address of a variable: of one in shared memory, that of its block.
+    pub fn address_slot(&mut self, is_shared: bool, address: u64) -> Slot {
+        if !is_shared {
+            return self.constant(address);
+        }
+        if let Some(&slot) = self.shared_slots.get(&address) {
+            return slot;
+        }
+        let slot = self.new_slot();
+        self.shared_slots.insert(address, slot);
+        self.program.specials.push((slot, Special::Shared(address)));
         slot
     }
 

@@ -2,14 +2,15 @@
 
 use super::{
     Found, Operands,
-    control::element,
+    control::{element, registers},
     decoder::Decoder,
-    memory::{quiet, space},
+    memory::{atomic, quiet, space},
     words::Words,
 };
 use crate::{
     counters::Class,
-    program::{BarrierKind, Bulk, Element, GroupProduct, MBarrier, Op, Side},
+    memory::{RANK_BIT, RANKS},
+    program::{Bulk, Element, GroupProduct, MBarrier, Op, Side, Signalled},
     ptx::{Operand, Space, Type},
     tensor_map::Field,
 };
@@ -32,15 +33,27 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
             Ok(Some((Op::Fence, Class::Synchronization)))
         }
         "barrier" if w.take("cluster") => {
-            w.ignore(&["aligned", "release", "acquire", "relaxed"]);
-            if w.take("arrive") {
-                return Ok(Some((Op::Fence, Class::Synchronization)));
+            let (aligned, relaxed) = (w.take("aligned"), w.take("relaxed"));
+            w.ignore(&["release", "acquire"]);
+            let arrives = w.take("arrive");
+            if !arrives && !w.take("wait") {
+                return Err("`.arrive` or `.wait` is missing".into());
             }
-            w.ignore(&["wait"]);
-            let (id, aligned) = (d.constant(0), false);
-            let op = Op::Barrier { id, threads: None, kind: BarrierKind::Cluster, aligned };
-            Ok(Some((op, Class::Synchronization)))
+            Ok(Some((Op::ClusterBarrier { arrives, relaxed, aligned }, Class::Synchronization)))
         }
+        // The rank of a block stands in the same bits of addresses of its shared memory, generic or not.
+        "mapa" => {
+            w.ignore(&["shared::cluster"]);
+            w.last_type()?;
+            let op = d.map2(o, |address, rank| address & !RANKS | rank << RANK_BIT & RANKS)?;
+            Ok(Some((op, Class::Integer)))
+        }
+        "getctarank" => {
+            w.ignore(&["shared::cluster"]);
+            w.last_type()?;
+            Ok(Some((d.map1(o, |address| (address & RANKS) >> RANK_BIT)?, Class::Integer)))
+        }
+        "st" | "red" if w.has("async") => Ok(Some((signalled(d, name, w, o)?, Class::Memory))),
         "cp" => {
             if w.take("mbarrier") {
                 w.ignore(&["async", "arrive", "shared", "shared::cta", "b64"]);
@@ -116,30 +129,24 @@ fn tensor_map(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Resul
 }
 
 fn mbarrier(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Result<Op, String> {
-    w.ignore(&[
-        "acquire",
-        "release",
-        "relaxed",
-        "cta",
-        "cluster",
-        "shared",
-        "shared::cta",
-        "shared::cluster",
-        "b64",
-        "noComplete",
-    ]);
+    w.ignore(&["acquire", "release", "relaxed", "cta", "cluster", "b64", "noComplete"]);
+    let space = space(w);
+    let own = || match space {
+        Space::Cluster => Err("this is done by the barrier's own block: `.shared::cta`".to_owned()),
+        _ => Ok(space),
+    };
     let parity = w.take("parity");
     if w.take("init") {
         let count = d.source(o, 1)?;
-        return Ok(Op::MBarrier { kind: MBarrier::Init { count }, address: d.address(o, 0, Space::Shared)?, d: None });
+        return Ok(Op::MBarrier { kind: MBarrier::Init { count }, address: d.address(o, 0, own()?)?, d: None });
     }
     if w.take("inval") {
-        return Ok(Op::MBarrier { kind: MBarrier::Invalidate, address: d.address(o, 0, Space::Shared)?, d: None });
+        return Ok(Op::MBarrier { kind: MBarrier::Invalidate, address: d.address(o, 0, own()?)?, d: None });
     }
     if w.take("test_wait") || w.take("try_wait") {
         let (p, state) = (d.predicate_of(o, 0)?, d.source(o, 2)?);
         let kind = MBarrier::Wait { p, state, parity };
-        return Ok(Op::MBarrier { kind, address: d.address(o, 1, Space::Shared)?, d: None });
+        return Ok(Op::MBarrier { kind, address: d.address(o, 1, own()?)?, d: None });
     }
     let arrive = w.take("arrive");
     let dropped = w.take("arrive_drop");
@@ -154,14 +161,35 @@ fn mbarrier(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Result<
         let operand = if o.len() > first + 1 { Some(d.source(o, first + 1)?) } else { None };
         let (count, bytes) = if expect { (None, operand) } else { (operand, None) };
         let kind = MBarrier::Arrive { count, bytes, dropped };
-        return Ok(Op::MBarrier { kind, address: d.address(o, first, Space::Shared)?, d: state });
+        return Ok(Op::MBarrier { kind, address: d.address(o, first, space)?, d: state });
     }
     if expect || w.take("complete_tx") {
         let bytes = d.source(o, 1)?;
         let kind = if expect { MBarrier::Expect { bytes } } else { MBarrier::Complete { bytes } };
-        return Ok(Op::MBarrier { kind, address: d.address(o, 0, Space::Shared)?, d: None });
+        return Ok(Op::MBarrier { kind, address: d.address(o, 0, space)?, d: None });
     }
     Err("this form is not supported".into())
+}
+
+/// `st.async` and `red.async`.
+fn signalled(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Operands<'_>) -> Result<Op, String> {
+    w.ignore(&["async", "weak", "relaxed", "cluster", "shared::cluster"]);
+    if !w.take("mbarrier::complete_tx::bytes") {
+        return Err("this form is not supported".into());
+    }
+    let of = w.last_type()?;
+    let count = w.choose(&[("v2", 2), ("v4", 4)]).unwrap_or(1);
+    let bytes = of.bits() as usize / 8;
+    if !matches!(bytes, 4 | 8) || bytes * count > 16 {
+        return Err("is not supported for this type".into());
+    }
+    let f = match name {
+        "red" => Some(atomic(w, of)?.0),
+        _ => None,
+    };
+    let a = registers(d, o, 1, count, false)?;
+    let (address, barrier) = (d.address(o, 0, Space::Cluster)?, d.address(o, 2, Space::Cluster)?);
+    Ok(Op::Signalled(Box::new(Signalled { address, a, bytes, f, barrier })))
 }
 
 fn bulk(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Result<(Op, Class), String> {
@@ -172,37 +200,44 @@ fn bulk(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Result<(Op,
         w.take("read");
         return Ok((Op::Nothing, Class::Synchronization));
     }
-    if w.take("multicast::cluster") {
-        return Err("copies to several blocks are not supported".into());
-    }
+    let (several, _) = (w.take("multicast::cluster"), w.take("L2::cache_hint"));
     let load = w.take("mbarrier::complete_tx::bytes");
     if !load && !w.take("bulk_group") {
         return Err("this form is not supported".into());
     }
     quiet(w);
-    w.ignore(&["shared::cluster", "shared::cta", "shared", "global", "tile"]);
+    let (cluster, global) = (w.take("shared::cluster"), w.take("global"));
+    let own = w.take("shared::cta") | w.take("shared");
+    let near = if load && cluster { Space::Cluster } else { Space::Shared };
+    let far = if global || !(cluster && own) { Space::Global } else { Space::Shared };
+    w.ignore(&["tile"]);
     let tensor = w.take("tensor");
     let rank = w.choose(&[("1d", 1), ("2d", 2), ("3d", 3), ("4d", 4), ("5d", 5)]);
     let (to, from) = (0, 1);
-    let op = match (tensor, rank) {
+    let shared = d.address(o, if load { to } else { from }, near)?;
+    let (side, next) = match (tensor, rank) {
         (true, Some(rank)) => {
             let (map, coordinates) = d.tensor(o, if load { from } else { to })?;
             if coordinates.len() != rank {
                 return Err(format!("{rank} coordinates are expected, {} stand there", coordinates.len()));
             }
-            let shared = d.address(o, if load { to } else { from }, Space::Shared)?;
-            let barrier = if load { Some(d.address(o, 2, Space::Shared)?) } else { None };
-            Op::Bulk(Box::new(Bulk { shared, far: Side::Tensor { map, coordinates }, barrier }))
+            (Side::Tensor { map, coordinates }, 2)
         }
         (false, None) => {
-            let bytes = d.source(o, 2)?;
-            let shared = d.address(o, if load { to } else { from }, Space::Shared)?;
-            let address = d.address(o, if load { from } else { to }, Space::Global)?;
-            let barrier = if load { Some(d.address(o, 3, Space::Shared)?) } else { None };
-            Op::Bulk(Box::new(Bulk { shared, far: Side::Linear { address, bytes }, barrier }))
+            let address = d.address(o, if load { from } else { to }, far)?;
+            (Side::Linear { address, bytes: d.source(o, 2)? }, 3)
         }
         _ => return Err("the number of dimensions is missing".into()),
     };
+    let barrier = if load { Some(d.address(o, next, near)?) } else { None };
+    let blocks = match several {
+        true if !load || far != Space::Global => {
+            return Err("only a copy from global memory goes to several blocks".into());
+        }
+        true => Some(d.source(o, next + 1)?),
+        false => None,
+    };
+    let op = Op::Bulk(Box::new(Bulk { shared, far: side, barrier, blocks }));
     Ok((op, Class::Memory))
 }
 
@@ -260,6 +295,9 @@ fn wgmma(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Result<(Op
         None => (number(6, 0) == 1, number(7, 0) == 1),
         Some(_) => (false, number(6, 0) == 1),
     };
+    if (a_across || b_across) && bytes != 2 {
+        return Err("only matrices of 16-bit elements lie across".into());
+    }
     let product = GroupProduct {
         n,
         k,

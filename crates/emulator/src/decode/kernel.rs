@@ -114,6 +114,7 @@ fn decoded<'a>(index: &'a Index<'a>, linked: &'a Linked, kernel: &'a Function) -
         shared,
         program,
         constants: HashMap::from([(0, 0)]),
+        shared_slots: HashMap::new(),
         parts: HashMap::new(),
         current: Part {
             begin: 0,
@@ -203,7 +204,6 @@ impl Decoder<'_> {
             "tex" | "tld4" | "txq" | "suld" | "sust" | "sured" | "suq" | "istypep" => {
                 "textures and surfaces are not supported".into()
             }
-            "mapa" | "getctarank" => "clusters of several blocks are not supported".into(),
             _ => "this instruction is not known".into(),
         }))
     }

@@ -20,8 +20,7 @@ pub(super) fn space(w: &mut Words<'_>) -> Space {
         ("global", Space::Global),
         ("shared", Space::Shared),
         ("shared::cta", Space::Shared),
-        // A block sees its own part of a cluster's memory at the same addresses.
-        ("shared::cluster", Space::Shared),
+        ("shared::cluster", Space::Cluster),
         ("local", Space::Local),
         ("const", Space::Constant),
         ("param", Space::Param),
@@ -149,13 +148,14 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
         "isspacep" => {
             let space = space(w);
             let memory = match space {
-                Space::Shared => Memory::Shared,
+                Space::Shared | Space::Cluster => Memory::Shared,
                 Space::Local => Memory::Local,
                 Space::Param => Memory::Param,
                 _ => Memory::Global,
             };
             let (p, a) = (d.predicate_of(o, 0)?, d.source(o, 1)?);
-            Op::IsSpace { p, a, memory, constant: space == Space::Constant }
+            let (constant, cluster) = (space == Space::Constant, space == Space::Cluster);
+            Op::IsSpace { p, a, memory, constant, cluster }
         }
         "cp" if w.take("async") => return asynchronous(d, w, o).map(Some),
         _ => return Ok(None),
@@ -197,7 +197,7 @@ fn asynchronous(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Res
 }
 
 /// The function of an atomic operation, and how many operands it takes beside the old value.
-fn atomic(w: &mut Words<'_>, of: Type) -> Result<(Atomic, usize), String> {
+pub(super) fn atomic(w: &mut Words<'_>, of: Type) -> Result<(Atomic, usize), String> {
     let (bits, sign) = (of.bits(), of.is_signed());
     if !matches!(bits, 16 | 32 | 64) || matches!(of, Type::TF32 | Type::E4M3x2 | Type::E5M2x2) {
         return Err("is not supported for this type".into());

@@ -33,7 +33,7 @@ impl Decoder<'_> {
             Operand::F64(bits) => Ok(self.constant(*bits)),
             Operand::Offset(name, offset) => {
                 let address = self.address_of(name)?;
-                Ok(self.constant(address.wrapping_add_signed(*offset)))
+                Ok(self.address_slot(self.is_shared(name), address.wrapping_add_signed(*offset)))
             }
             Operand::Name(name) => {
                 if let Some(home) = self.current.registers.get(name) {
@@ -59,7 +59,7 @@ impl Decoder<'_> {
                     _ if name.starts_with('%') => Err(format!("the register `{name}` is not known")),
                     _ => {
                         let address = self.address_of(name)?;
-                        Ok(self.constant(address))
+                        Ok(self.address_slot(self.is_shared(name), address))
                     }
                 }
             }
@@ -79,6 +79,10 @@ impl Decoder<'_> {
             self.shared.get(&std::ptr::from_ref(*variable)).copied().map(Place::Shared)
         };
         self.current.places.get(name).copied().or_else(|| self.linked.global_place(name)).or_else(shared)
+    }
+
+    fn is_shared(&self, name: &str) -> bool {
+        matches!(self.place_of(name), Some(Place::Shared(_)))
     }
 
     /// The address of a variable or function in its own space.
@@ -202,7 +206,8 @@ impl Decoder<'_> {
             _ => space,
         };
         let base = if space == Space::Generic { place.generic() } else { place.address() };
-        Ok(Address { space, base: self.constant(base), offset: *offset })
+        let is_shared = matches!(place, Place::Shared(_));
+        Ok(Address { space, base: self.address_slot(is_shared, base), offset: *offset })
     }
 
     /// A tensor's description and the coordinates in it: `[map, {x, y}]`.

@@ -43,6 +43,7 @@ const MOST_REGISTERS: u32 = 255;
 impl Function {
     pub fn new(module: Handle, context: Handle, name: CString, kernel: Kernel, target: u32) -> Function {
         let left = SHARED_PER_BLOCK.saturating_sub(kernel.attributes().static_shared);
+        let cluster = kernel.attributes().cluster.unwrap_or_default();
         Function {
             module,
             context,
@@ -51,7 +52,7 @@ impl Function {
             target,
             dynamic_shared: AtomicU32::new(left),
             carveout: AtomicI32::new(-1),
-            cluster: Default::default(),
+            cluster: cluster.map(|extent| AtomicI32::new(extent as i32)),
             non_portable_cluster: AtomicI32::new(0),
             cluster_policy: AtomicI32::new(0),
         }
@@ -65,7 +66,7 @@ impl Function {
         self.dynamic_shared.load(Relaxed)
     }
 
-    /// The blocks of a cluster that `cuFuncSetAttribute` asked for, if it did.
+    /// The blocks of a cluster that its program or `cuFuncSetAttribute` asked for, if one did.
     pub fn cluster(&self) -> Option<[u32; 3]> {
         let cluster: [u32; 3] = std::array::from_fn(|axis| self.cluster[axis].load(Relaxed) as u32);
         (cluster != [0; 3]).then(|| cluster.map(|extent| extent.max(1)))
@@ -110,6 +111,9 @@ impl Function {
         let (place, legal) = match attribute {
             MAX_DYNAMIC_SHARED_SIZE_BYTES => return self.set_dynamic_shared(value),
             PREFERRED_SHARED_MEMORY_CARVEOUT => (&self.carveout, -1..=100),
+            REQUIRED_CLUSTER_WIDTH..=REQUIRED_CLUSTER_DEPTH if self.attributes().cluster.is_some() => {
+                return Err(Code::NOT_PERMITTED.because("the kernel's program says how many blocks its clusters have"));
+            }
             REQUIRED_CLUSTER_WIDTH..=REQUIRED_CLUSTER_DEPTH => {
                 (&self.cluster[(attribute - REQUIRED_CLUSTER_WIDTH) as usize], 0..=16)
             }

@@ -7,7 +7,7 @@ use super::function;
 use super::handle::Handle;
 use super::machine::{SHARED_RESERVED, machine};
 use super::pointer::{In, Out};
-use super::residency::{WARP, active};
+use super::residency::{WARP, active, clusters};
 use super::shape::Config;
 use super::stream::Stream;
 
@@ -119,8 +119,8 @@ super::boundary::exported! {
         let (function, config) = (function::find(function)?, config.get()?);
         Stream::of(config.stream)?;
         let (threads, dynamic, cluster) = config.load()?;
-        let all = active(machine()?.properties(), &function, threads, dynamic as usize) * machine()?.properties().multiprocessors;
-        place.put((all / cluster.unwrap_or(1).max(1)) as i32);
+        let own = function.cluster().map_or(1, |cluster| cluster.iter().product());
+        place.put(clusters(machine()?.properties(), &function, threads, dynamic, cluster.unwrap_or(own)) as i32);
         Ok(())
     }
 

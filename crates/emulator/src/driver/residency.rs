@@ -29,6 +29,22 @@ pub fn active(device: &Properties, function: &Function, threads: u32, dynamic: u
     }
 }
 
+/// Clusters of a function that run at the same time on the device.
+pub fn clusters(device: &Properties, function: &Function, threads: u32, dynamic: u32, cluster: u32) -> u32 {
+    let of_each = active(device, function, threads, dynamic as usize);
+    match device.capability {
+        (0..9, _) => 0,
+        _ => parts(device).map(|multiprocessors| multiprocessors * of_each / cluster.max(1)).sum(),
+    }
+}
+
+/// Multiprocessors of each of the parts of a device that hold whole clusters: pairs, spread over as many parts as have 16
+/// each. An H100 has 8, two of them with 18.
+fn parts(device: &Properties) -> impl Iterator<Item = u32> + use<> {
+    let (pairs, count) = (device.multiprocessors / 2, (device.multiprocessors / 16).max(1));
+    (0..count).map(move |part| 2 * (pairs / count + u32::from(part < pairs % count)))
+}
+
 /// Blocks of a function that run at the same time on the device, and here.
 pub fn resident_blocks(function: &Function, threads: u32, dynamic: u32) -> Outcome<u64> {
     let properties = machine()?.properties();
@@ -52,5 +68,11 @@ mod tests {
         assert_eq!(blocks(64, 48 << 10), 4);
         assert_eq!(blocks(64, 227 << 10), 1);
         assert_eq!(blocks(64, 228 << 10), 0);
+    }
+
+    #[test]
+    fn clusters_lie_in_parts_of_the_device() {
+        let parts: Vec<u32> = parts(&Properties::default()).collect();
+        assert_eq!(parts, [18, 18, 16, 16, 16, 16, 16, 16]);
     }
 }

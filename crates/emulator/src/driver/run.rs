@@ -90,7 +90,7 @@ fn code(kind: Kind) -> (Code, bool) {
         Kind::StepLimit | Kind::Deadlock => (Code::LAUNCH_TIMEOUT, true),
         Kind::Assertion => (Code::ASSERT, true),
         Kind::DivergentBarrier | Kind::DivergentWarp => (Code::LAUNCH_FAILED, false),
-        Kind::Uninitialized | Kind::Race | Kind::NotWaited | Kind::Proxy | Kind::Swizzle => {
+        Kind::Uninitialized | Kind::Race | Kind::Cluster | Kind::NotWaited | Kind::Proxy | Kind::Swizzle => {
             (Code::LAUNCH_FAILED, false)
         }
     }

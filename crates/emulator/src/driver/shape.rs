@@ -54,6 +54,10 @@ impl Shape {
             return refuse(Code::INVALID_VALUE, why);
         }
         let cluster = self.cluster.or(function.cluster()).unwrap_or([1; 3]);
+        if let Some(required) = attributes.cluster.filter(|required| *required != cluster) {
+            let why = format!("clusters of {cluster:?} blocks; the kernel requires {required:?}");
+            return refuse(Code::INVALID_CLUSTER_SIZE, why);
+        }
         let blocks = cluster.iter().map(|&extent| u64::from(extent)).product::<u64>();
         let divides = (0..3).all(|axis| cluster[axis] > 0 && self.grid[axis].is_multiple_of(cluster[axis]));
         if !divides || blocks > function.most_cluster_blocks().into() {

@@ -6,6 +6,7 @@ use super::{
     block::{Block, Shared},
     engine::{Engine, Problem},
     lanes::each,
+    layout::Layout,
     warp::Warp,
 };
 use crate::{
@@ -220,20 +221,24 @@ pub(super) fn part(span: Span, place: usize, bytes: usize) -> Span {
 pub(super) fn spans(warp: &Warp, address: &Address, bytes: usize) -> [Span; 32] {
     let base = warp.get(address.base);
     std::array::from_fn(|lane| {
-        let (memory, address) = located(address, base[lane]);
+        let (memory, address) = located(warp, address, base[lane]);
         Span { memory, address, bytes }
     })
 }
 
 /// The memory that an access goes to where its base is this, and the address there.
 #[inline(always)]
-pub(super) fn located(address: &Address, base: u64) -> (Memory, u64) {
+pub(super) fn located(warp: &Warp, address: &Address, base: u64) -> (Memory, u64) {
     let at = base.wrapping_add_signed(address.offset);
+    let shared = |space: Space, at: u64| (Memory::Shared, warp.layout.place(warp.rank, space, at));
     match address.space {
-        Space::Generic => memory::resolve(at),
+        Space::Generic => match memory::resolve(at) {
+            (Memory::Shared, at) => shared(Space::Generic, at),
+            found => found,
+        },
         Space::Global | Space::Constant => (Memory::Global, at),
         // These addresses have 32 bits.
-        Space::Shared => (Memory::Shared, at & 0xffff_ffff),
+        Space::Shared | Space::Cluster => shared(address.space, at & 0xffff_ffff),
         Space::Local => (Memory::Local, at & 0xffff_ffff),
         Space::Param => (Memory::Param, at & 0xffff_ffff),
     }
@@ -259,7 +264,7 @@ impl<'e> Reach<'_, 'e> {
         self.page = None;
         let note = note(self);
         let Span { memory, address, bytes } = span;
-        let access = Some(Access { memory, address, bytes: bytes as u64, write });
+        let access = Some(self.engine.shown(Access { memory, address, bytes: bytes as u64, write }));
         let thread = (self.warp * 32 + lane) as u32;
         self.engine.report(Problem { kind, at: self.at, block: self.block, thread, access, other, note });
     }
@@ -317,7 +322,7 @@ impl<'e> Reach<'_, 'e> {
                 },
                 None => false,
             },
-            Memory::Shared => self.shared.bytes.holds(span.address, span.bytes),
+            Memory::Shared => warp.layout.holds(span.address, span.bytes),
             Memory::Local => warp.local.get(lane).is_some_and(|l| l.holds(span.address, span.bytes)),
             Memory::Param if write => {
                 self.report(Kind::ReadOnly, lane, span, write, None, |_| "parameters cannot be written".into());
@@ -326,11 +331,11 @@ impl<'e> Reach<'_, 'e> {
             Memory::Param => span.address + span.bytes as u64 <= self.engine.params.len() as u64,
         };
         if inside {
-            return true;
+            return span.memory != Memory::Shared || self.may_visit(warp, lane, span, write);
         }
         let note = |reach: &mut Self| match span.memory {
             Memory::Global => reach.engine.global.describe(span.address),
-            Memory::Shared => format!("the block has {} bytes of shared memory", reach.shared.bytes.len()),
+            Memory::Shared => warp.layout.describe(warp.rank, span.address),
             Memory::Local => format!("the thread has {} bytes of local memory", reach.engine.program.local),
             Memory::Param => format!("the kernel has {} bytes of parameters", reach.engine.params.len()),
         };
@@ -419,7 +424,7 @@ impl<'e> Reach<'_, 'e> {
         let kind = if pending { Kind::NotWaited } else { Kind::Race };
         let note = |reach: &mut Self| match pending {
             true => "an asynchronous copy into these bytes has not been waited for".to_owned(),
-            false => race_note(reach.block, &other, reach.warp).to_owned(),
+            false => race_note(&reach.engine.layout, reach.block, &other, reach.warp).to_owned(),
         };
         self.report(kind, lane, span, write, Some(other), note);
     }
@@ -487,21 +492,20 @@ impl<'e> Reach<'_, 'e> {
         }
     }
 
-    /// Reports a word of shared memory that a bulk copy or group product may not see as it was written.
-    pub(super) fn proxied(&mut self, warp: &Warp, lane: usize, span: Span) {
-        let _ = warp;
+    /// Reports words of shared memory that a bulk copy or group product may not see as it was written.
+    pub(super) fn proxied(&mut self, lane: usize, span: Span) {
         if !self.engine.check || span.memory != Memory::Shared {
             return;
         }
-        let word = self.shared.shadows.word((span.address / 4) as usize);
-        if let Some(other) = word.unfenced(&self.shared.proxied) {
+        let (first, count) = ((span.address / 4) as usize, span.bytes.div_ceil(4));
+        if let Some(other) = self.shared.shadows.unfenced(first, count, &self.shared.proxied) {
             let note = |_: &mut Self| "a thread wrote these bytes with no fence.proxy.async after".into();
             self.report(Kind::Proxy, lane, span, false, Some(other), note);
         }
     }
 
     /// Replaces bytes by a function of them in one step and gives the old ones.
-    fn update(&mut self, warp: &mut Warp, lane: usize, span: Span, f: impl Fn(u64) -> u64) -> u64 {
+    pub(super) fn update(&mut self, warp: &mut Warp, lane: usize, span: Span, f: impl Fn(u64) -> u64) -> u64 {
         match span.memory {
             Memory::Global => {
                 let Some(place) = self.allocation(span) else { return 0 };
@@ -560,11 +564,13 @@ impl<'e> Reach<'_, 'e> {
     }
 }
 
-fn race_note(block: u32, other: &Record, warp: usize) -> &'static str {
+fn race_note(layout: &Layout, block: u32, other: &Record, warp: usize) -> &'static str {
     if other.manner == Manner::Covering && other.block != block {
         "another block wrote these bytes plainly before that, and nothing orders the two"
     } else if other.block != block {
         "another block touched these bytes, and nothing orders the two"
+    } else if layout.rank_of_warp(other.warp()) != layout.rank_of_warp(warp) {
+        "another block of the cluster touched these bytes, and nothing orders the two"
     } else if other.warp() != warp {
         "another warp touched these bytes, with no barrier between"
     } else {

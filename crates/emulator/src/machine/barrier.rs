@@ -12,8 +12,8 @@ use crate::{
     program::{BarrierKind, Op, Vote},
 };
 
-/// The number of the barrier of a cluster of one block; those of a block have 0 to 15.
-const CLUSTER_BARRIER: u32 = 16;
+/// A block's barriers, which have the numbers from 0 on; those of the next block of a cluster have the next numbers.
+const BARRIERS: u32 = 16;
 
 impl Block {
     /// Arrives at a barrier, and waits there if it is of that kind.
@@ -24,18 +24,16 @@ impl Block {
         let first = active.trailing_zeros() as usize;
         let id = warp.get(*id)[first] as u32;
         let threads = threads.map(|slot| warp.get(slot)[first] as u32);
-        let whole_cluster = matches!(kind, BarrierKind::Cluster);
-        let legal = id < CLUSTER_BARRIER && threads.is_none_or(|threads| threads != 0 && threads % 32 == 0);
-        if !legal || whole_cluster && engine.cluster != [1; 3] {
+        if id >= BARRIERS || threads.is_some_and(|threads| threads == 0 || threads % 32 != 0) {
             let note = match id {
-                _ if whole_cluster => "barriers of clusters of several blocks are not supported".to_owned(),
-                CLUSTER_BARRIER.. => format!("barrier {id}; legal are 0 to 15"),
+                BARRIERS.. => format!("barrier {id}; legal are 0 to 15"),
                 _ => format!("for {} threads; legal are multiples of 32", threads.unwrap_or(0)),
             };
             self.problem(engine, Kind::DivergentBarrier, number, active, at, note);
             engine.stop();
             return Flow::Gone;
         }
+        let id = warp.rank * BARRIERS + id;
         if matches!(kind, BarrierKind::Arrive) {
             let count = if active == warp.live { 32 } else { active.count_ones() };
             let arrived = self.arrived.entry(id).or_default();
@@ -48,7 +46,6 @@ impl Block {
             warp.tick();
             return Flow::Next;
         }
-        let id = if whole_cluster { CLUSTER_BARRIER } else { id };
         self.wait(turn, State::AtBarrier(id, threads))
     }
 
@@ -66,7 +63,7 @@ impl Block {
             let at = |group: &&Group| matches!(group.state, State::AtBarrier(other, _) if other == id);
             let lanes = |warp: &Warp| warp.groups.iter().filter(at).fold(0, |lanes, g| lanes | g.lanes);
             let Some(threads) = threads else {
-                return block.warps.iter().all(|warp| lanes(warp) == warp.live);
+                return block.warps.iter().all(|warp| warp.rank != id / BARRIERS || lanes(warp) == warp.live);
             };
             let here = block.warps.iter().map(|warp| match lanes(warp) {
                 0 => 0,
@@ -75,7 +72,7 @@ impl Block {
             });
             here.sum::<u32>().saturating_add(block.arrived.get(&id).map_or(0, |arrived| arrived.threads)) >= threads
         };
-        let mut released = false;
+        let mut released = self.release_cluster(engine);
         for (id, threads) in waiting {
             if complete(self, id, threads) {
                 self.pass(engine, id);
@@ -93,20 +90,10 @@ impl Block {
         let (mut all, mut any, mut count) = (true, false, 0);
         for number in 0..self.warps.len() {
             let places: Vec<Group> = self.warps[number].groups.iter().filter(|g| at(g)).copied().collect();
-            let Some(first) = places.first() else { continue };
-            let warp = &self.warps[number];
-            let gone = warp.lanes & !warp.live;
-            let is_aligned = |g: &Group| matches!(engine.program.code[g.at].op, Op::Barrier { aligned: true, .. });
-            if !places.iter().any(is_aligned) {
-                // Each thread comes for itself.
-            } else if let Some(other) = places.get(1) {
-                let line = engine.program.code[other.at].line;
-                let note = format!("lanes {:#010x} of the warp are at another one, in line {line}", other.lanes);
-                self.problem(engine, Kind::DivergentBarrier, number, first.lanes, first.at, note);
-            } else if gone != 0 {
-                let note = format!("lanes {gone:#010x} of the warp have exited without reaching it");
-                self.problem(engine, Kind::DivergentBarrier, number, first.lanes, first.at, note);
+            if places.is_empty() {
+                continue;
             }
+            self.together(engine, number, &places);
             let warp = &self.warps[number];
             for group in &places {
                 if let Op::Barrier { kind: BarrierKind::Reduce { a, negated, .. }, .. } =
@@ -148,6 +135,26 @@ impl Block {
         }
     }
 
+    /// Reports lanes of a warp that come to a barrier apart, where they must come together.
+    pub(super) fn together(&self, engine: &Engine<'_>, number: usize, places: &[Group]) {
+        let warp = &self.warps[number];
+        let gone = warp.lanes & !warp.live;
+        let is_aligned = |g: &Group| {
+            let op = &engine.program.code[g.at].op;
+            matches!(op, Op::Barrier { aligned: true, .. } | Op::ClusterBarrier { aligned: true, .. })
+        };
+        let Some(first) = places.first().filter(|_| places.iter().any(is_aligned)) else { return };
+        let note = match places.get(1) {
+            Some(other) => {
+                let line = engine.program.code[other.at].line;
+                format!("lanes {:#010x} of the warp are at another one, in line {line}", other.lanes)
+            }
+            None if gone != 0 => format!("lanes {gone:#010x} of the warp have exited without reaching it"),
+            None => return,
+        };
+        self.problem(engine, Kind::DivergentBarrier, number, first.lanes, first.at, note);
+    }
+
     /// When nothing can go on: lets the lanes at a warp-wide instruction go on without those that never
     /// come, or says which barrier is never reached. False where the block cannot go on.
     pub(super) fn force(&mut self, engine: &Engine<'_>) -> bool {
@@ -174,12 +181,19 @@ impl Block {
                     .flat_map(|other| self.warps[other].groups.iter().map(move |g| (other, g.at)))
                     .filter(|(_, at)| *at != group.at)
                     .take(3)
-                    .map(|(warp, at)| format!("warp {warp} waits in line {}", engine.program.code[at].line))
+                    .map(|(warp, at)| {
+                        let line = engine.program.code[at].line;
+                        match engine.layout.blocks {
+                            1 => format!("warp {warp} waits in line {line}"),
+                            _ => format!("{} waits in line {line}", engine.named(self.number, 32 * warp as u32)),
+                        }
+                    })
                     .collect();
                 let note = match elsewhere.is_empty() {
                     true => "it waits for more threads than come".to_owned(),
                     false => elsewhere.join(", "),
                 };
+                let note = self.not_met(engine).map_or(note.clone(), |met| format!("{met}; {note}"));
                 self.problem(engine, Kind::DivergentBarrier, number, group.lanes, group.at, note);
                 break;
             }

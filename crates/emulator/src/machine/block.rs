@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     engine::{Engine, Problem},
+    meeting::{Meeting, Visits},
     phase::{Boxed, Phase},
     warp::{Place, Warp},
 };
@@ -13,8 +14,9 @@ use crate::{
     memory::{bytes::Bytes, quads::Shadows, shadow::Clocks},
 };
 
-/// A block.
+/// A block, or those of a cluster, one behind the other.
 pub(crate) struct Block {
+    /// Of the block, or of the cluster.
     pub number: u32,
     pub warps: Vec<Warp>,
     pub memory: Shared,
@@ -24,6 +26,8 @@ pub(crate) struct Block {
     /// What each instruction of the program did.
     pub profile: Vec<Tally>,
     pub(super) arrived: HashMap<u32, Arrived>,
+    /// The barrier of the cluster.
+    pub(super) meeting: Meeting,
     /// Instructions that another thread could see the effect of, or that could see another's.
     pub(super) events: u64,
     /// Turns of warps that ended with a wait in vain.
@@ -58,6 +62,7 @@ pub(crate) struct Shared {
     pub boxes: Vec<Boxed>,
     /// Of each warp, the time up to which bulk copies see its writes.
     pub proxied: Vec<u32>,
+    pub visits: Visits,
 }
 
 impl Block {
@@ -65,13 +70,16 @@ impl Block {
     pub fn new(engine: &Engine<'_>, number: u32, spare: Option<Block>) -> Block {
         let program = engine.program;
         let total = program.shared_bytes(engine.dynamic_shared);
-        let (all, reserved) = program.all_shared_bytes(engine.dynamic_shared);
-        let place = Place {
-            block: engine.block_place(number),
+        let (_, reserved) = program.all_shared_bytes(engine.dynamic_shared);
+        let layout = &engine.layout;
+        let place = |rank: u32| Place {
+            block: engine.block_place(number, rank),
             grid: engine.grid,
             threads: engine.threads,
             cluster: engine.cluster,
-            sm: number % engine.properties.multiprocessors.max(1),
+            rank,
+            layout: *layout,
+            sm: (number * layout.blocks + rank) % engine.properties.multiprocessors.max(1),
             sms: engine.properties.multiprocessors,
             launch: engine.launch,
             dynamic_shared: engine.dynamic_shared,
@@ -79,24 +87,34 @@ impl Block {
             workspace: engine.workspace,
             reserved: reserved as u32,
         };
-        let threads: u32 = engine.threads.iter().product();
-        let warps = threads.div_ceil(32) as usize;
         let (mut registers, mut shadows, mut bytes, counters, profile) = match spare {
             Some(Block { warps, memory: Shared { shadows, bytes, .. }, counters, profile, .. }) => {
-                (warps.into_iter().map(|warp| warp.registers).collect(), shadows, bytes, counters, profile)
+                let registers: Vec<_> = warps.into_iter().map(|warp| warp.registers).collect();
+                (registers, shadows, bytes, counters, profile)
             }
             None => {
                 let profile = vec![Tally::default(); program.code.len()];
                 (Vec::new(), Shadows::default(), Bytes::default(), Counters::default(), profile)
             }
         };
-        shadows.clear(if engine.check { (all as usize).div_ceil(4) } else { 0 });
-        bytes.clear(all as usize);
+        let whole = layout.all_bytes() as usize;
+        shadows.clear(if engine.check { whole.div_ceil(4) } else { 0 });
+        bytes.clear(whole);
         // What CUDA keeps begins as zeros.
-        (reserved as usize..all as usize).step_by(8).for_each(|at| bytes.write(at, 8, 0));
+        for begin in (0..layout.blocks).map(|rank| layout.of_rank(0, rank) as usize) {
+            (reserved as usize..layout.bytes as usize).step_by(8).for_each(|at| bytes.write(begin + at, 8, 0));
+        }
+        let all = layout.blocks as usize * layout.warps;
+        let mut warps = Vec::with_capacity(all);
+        for rank in 0..layout.blocks {
+            let place = place(rank);
+            for warp in 0..layout.warps {
+                warps.push(Warp::new(program, &place, warp, (warps.len(), all), registers.pop()));
+            }
+        }
         Block {
             number,
-            warps: (0..warps).map(|warp| Warp::new(program, &place, warp, warps, registers.pop())).collect(),
+            warps,
             memory: Shared {
                 bytes,
                 shadows,
@@ -107,11 +125,13 @@ impl Block {
                 ranges: 0,
                 boxes: Vec::new(),
                 proxied: Vec::new(),
+                visits: Visits::default(),
             },
             begun: counters.warp_instructions,
             counters,
             profile,
             arrived: HashMap::new(),
+            meeting: Meeting::default(),
             events: 0,
             vain_turns: 0,
             idle: 0,

@@ -8,9 +8,11 @@ use std::{
     },
 };
 
+use super::layout::Layout;
 use crate::{
     finding::{Access, Finding, Kind, Site},
     memory::{
+        Memory,
         global::{Allocation, Global},
         shadow::{Clocks, Record},
     },
@@ -34,6 +36,8 @@ pub(crate) struct Engine<'a> {
     /// The address of what the blocks of a cooperative launch meet in, or 0.
     pub workspace: u64,
     pub properties: &'a Properties,
+    /// How the blocks of a cluster lie in the one that stands for them.
+    pub(super) layout: Layout,
     pub(super) findings: Mutex<Findings>,
     /// What threads printed.
     pub(super) printed: Mutex<Vec<u8>>,
@@ -89,7 +93,9 @@ impl<'a> Engine<'a> {
             workspace,
             properties,
         } = order;
+        let (shared, _) = program.all_shared_bytes(dynamic_shared);
         Engine {
+            layout: Layout::new(cluster.iter().product(), threads.iter().product(), shared),
             program,
             global,
             allocations: global.live(),
@@ -125,20 +131,48 @@ impl<'a> Engine<'a> {
         self.instructions.fetch_add(more, Relaxed) + more <= self.properties.step_limit
     }
 
-    pub fn block_place(&self, number: u32) -> [u32; 3] {
-        let [x, y, _] = self.grid;
-        [number % x, number / x % y, number / x / y]
+    /// Where a block of a cluster lies in the grid.
+    pub fn block_place(&self, number: u32, rank: u32) -> [u32; 3] {
+        let [x, y, _] = self.cluster;
+        let inner = [rank % x, rank / x % y, rank / x / y];
+        let [x, y] = [0, 1].map(|axis| self.grid[axis] / self.cluster[axis]);
+        let outer = [number % x, number / x % y, number / x / y];
+        std::array::from_fn(|axis| outer[axis] * self.cluster[axis] + inner[axis])
+    }
+
+    /// A thread of a block, or of those of a cluster: its block and its place there.
+    fn thread_place(&self, block: u32, thread: u32) -> ([u32; 3], [u32; 3]) {
+        let [x, y, _] = self.threads;
+        let all = 32 * self.layout.warps as u32;
+        let (rank, thread) = (thread / all, thread % all);
+        (self.block_place(block, rank), [thread % x, thread / x % y, thread / x / y])
+    }
+
+    /// A thread in words, with its block where there are several.
+    pub fn named(&self, block: u32, thread: u32) -> String {
+        let ([bx, by, bz], [x, y, z]) = self.thread_place(block, thread);
+        match self.layout.blocks {
+            1 => format!("({x},{y},{z})"),
+            _ => format!("block ({bx},{by},{bz}) thread ({x},{y},{z})"),
+        }
+    }
+
+    /// An access as its thread addresses it.
+    pub fn shown(&self, access: Access) -> Access {
+        match access.memory {
+            Memory::Shared => Access { address: self.layout.address(access.address), ..access },
+            _ => access,
+        }
     }
 
     /// A thread at an instruction.
     pub fn site(&self, at: usize, block: u32, thread: u32) -> Site {
-        let [x, y, _] = self.threads;
         let (instruction, line, source) = match self.program.code.get(at) {
             Some(inst) => (inst.text.to_string(), inst.line, inst.source.as_deref().map(str::to_owned)),
             None => (String::new(), 0, None),
         };
-        let thread = [thread % x, thread / x % y, thread / x / y];
-        Site { instruction, line, source, block: self.block_place(block), thread }
+        let (block, thread) = self.thread_place(block, thread);
+        Site { instruction, line, source, block, thread }
     }
 
     /// Notes what is wrong, once for each kind and instruction.

@@ -1,7 +1,7 @@
 //! Barriers in shared memory, and copies that complete on them (`mbarrier`, `cp.async.bulk`).
 
 use super::{
-    access::Span,
+    access::{Span, part},
     block::Block,
     engine::{Engine, Problem},
     lanes::each,
@@ -30,19 +30,19 @@ impl Block {
             let offset = spans[lane].address;
             let report = |block: &Block, kind, note: String| {
                 let Span { memory, address, bytes } = spans[lane];
-                let access = Some(Access { memory, address, bytes: bytes as u64, write: true });
+                let access = Some(engine.shown(Access { memory, address, bytes: bytes as u64, write: true }));
                 let thread = (number * 32 + lane) as u32;
                 engine.report(Problem { kind, at, block: block.number, thread, access, other: None, note });
             };
-            if spans[lane].memory != Memory::Shared || !self.memory.bytes.holds(offset, 8) {
-                return report(
-                    self,
-                    Kind::OutOfBounds,
-                    format!("the block has {} bytes of shared memory", self.memory.bytes.len()),
-                );
+            let (layout, rank) = (&engine.layout, self.warps[number].rank);
+            if spans[lane].memory != Memory::Shared || !layout.holds(offset, 8) {
+                return report(self, Kind::OutOfBounds, layout.describe(rank, offset));
             }
             if !offset.is_multiple_of(8) {
                 return report(self, Kind::Misaligned, "the address is no multiple of 8".into());
+            }
+            if !self.visit(engine, number, lane, at, offset) {
+                return;
             }
             let warp = &mut self.warps[number];
             if let MBarrier::Init { count } = kind {
@@ -140,79 +140,134 @@ impl Block {
     pub(super) fn bulk(&mut self, engine: &Engine<'_>, number: usize, inst: &Inst, at: usize, active: u32) {
         let Op::Bulk(copy) = &inst.op else { return };
         each(active, |lane| {
-            let ranges = match self.ranges(engine, number, lane, copy) {
-                Ok(ranges) => ranges,
-                Err((kind, note)) => {
-                    let thread = (number * 32 + lane) as u32;
-                    let problem = Problem { kind, at, block: self.number, thread, access: None, other: None, note };
-                    return engine.report(problem);
-                }
-            };
-            let load = copy.barrier.is_some();
-            if load {
-                self.note_box(number, lane, at, copy, &ranges);
-            }
-            let thread = (number * 32 + lane) as u16;
-            let mut moved = 0;
-            let mut written = Vec::new();
-            let (warp, mut reach) = self.reach(engine, number, at);
-            reach.count_pieces(&ranges.pieces, !load);
-            for (shared, global, bytes) in ranges.pieces {
-                moved += bytes as i64;
-                let near = Span { memory: Memory::Shared, address: shared, bytes };
-                let (ok_near, ok_far) = match global {
-                    Some(global) => {
-                        let far = Span { memory: Memory::Global, address: global, bytes };
-                        (reach.is_inside(warp, lane, near, load), reach.is_inside(warp, lane, far, !load))
-                    }
-                    None => (reach.is_inside(warp, lane, near, load), true),
-                };
-                if !ok_near || !ok_far {
-                    return;
-                }
-                for i in 0..bytes / 4 {
-                    let word = |address: u64, memory| Span { memory, address: address + 4 * i as u64, bytes: 4 };
-                    let near = word(shared, Memory::Shared);
-                    if load {
-                        let read = |g| reach.read(warp, lane, word(g, Memory::Global), Manner::Weak);
-                        let value = global.map_or([0; 4], read);
-                        reach.write(warp, lane, near, &value, Manner::Pending);
-                    } else if let Some(global) = global {
-                        reach.proxied(warp, lane, near);
-                        let value = reach.read(warp, lane, near, Manner::Weak);
-                        reach.write(warp, lane, word(global, Memory::Global), &value, Manner::Weak);
-                    }
-                }
-                if load {
-                    written.push((shared as usize, bytes, thread));
-                }
-            }
-            if let Some(address) = &copy.barrier {
-                let offset = super::access::spans(&self.warps[number], address, 8)[lane].address;
-                let clocks = self.warps[number].clocks.clone();
-                match self.memory.phases.get_mut(&offset) {
-                    Some(phase) => {
-                        if self.memory.ranges + written.len() <= MOST_RANGES {
-                            self.memory.ranges += written.len();
-                            phase.copies.append(&mut written);
-                        }
-                        phase.bytes -= moved;
-                        phase.join(&clocks);
-                        phase.advance();
-                    }
-                    None => {
-                        let note = "no barrier was initialised here".into();
-                        self.problem(engine, Kind::Uninitialized, number, 1 << lane, at, note);
-                    }
-                }
+            if let Err((kind, note)) = self.bulk_by(engine, number, lane, at, copy) {
+                self.problem(engine, kind, number, 1 << lane, at, note);
             }
         });
     }
 
+    fn bulk_by(
+        &mut self,
+        engine: &Engine<'_>,
+        number: usize,
+        lane: usize,
+        at: usize,
+        copy: &Bulk,
+    ) -> Result<(), (Kind, String)> {
+        let ranges = self.ranges(engine, number, lane, copy)?;
+        let (layout, load) = (&engine.layout, copy.barrier.is_some());
+        let (warp, mut reach) = self.reach(engine, number, at);
+        let blocks = copy.blocks.map(|slot| warp.get(slot)[lane] as u32 & 0xffff);
+        if let Some(absent) = blocks.filter(|&blocks| blocks == 0 || blocks >> layout.blocks != 0) {
+            let note = format!("a copy to the blocks {absent:#x} of a cluster of {}, each a bit", layout.blocks);
+            return Err((Kind::Illegal, note));
+        }
+        reach.count_pieces(&ranges, !load);
+        drop(reach);
+        let Some(barrier) = &copy.barrier else {
+            self.move_pieces(engine, number, lane, at, &ranges, load);
+            return Ok(());
+        };
+        let barrier = super::access::spans(&self.warps[number], barrier, 8)[lane].address;
+        match blocks {
+            None => self.receive(engine, number, lane, at, &ranges, barrier),
+            Some(blocks) => (0..layout.blocks).filter(|rank| blocks >> rank & 1 == 1).try_for_each(|rank| {
+                let pieces =
+                    ranges.pieces.iter().map(|piece| Piece { near: layout.of_rank(piece.near, rank), ..*piece });
+                let theirs = Ranges { pieces: pieces.collect(), begin: layout.of_rank(ranges.begin, rank), ..ranges };
+                self.receive(engine, number, lane, at, &theirs, layout.of_rank(barrier, rank))
+            }),
+        }
+    }
+
+    /// Writes what a bulk copy brings, and counts it at a barrier.
+    fn receive(
+        &mut self,
+        engine: &Engine<'_>,
+        number: usize,
+        lane: usize,
+        at: usize,
+        ranges: &Ranges,
+        barrier: u64,
+    ) -> Result<(), (Kind, String)> {
+        self.note_box(number, lane, at, ranges);
+        if !self.move_pieces(engine, number, lane, at, ranges, true) {
+            return Ok(());
+        }
+        let thread = (number * 32 + lane) as u16;
+        let written = ranges.pieces.iter().map(|piece| (piece.near as usize, piece.bytes, thread)).collect();
+        self.signal(engine, number, lane, at, barrier, written)
+    }
+
+    /// Counts bytes that a lane wrote at a barrier; they are there when its phase is over.
+    pub(super) fn signal(
+        &mut self,
+        engine: &Engine<'_>,
+        number: usize,
+        lane: usize,
+        at: usize,
+        barrier: u64,
+        mut written: Vec<(usize, usize, u16)>,
+    ) -> Result<(), (Kind, String)> {
+        if !engine.layout.holds(barrier, 8) {
+            return Err((Kind::OutOfBounds, engine.layout.describe(self.warps[number].rank, barrier)));
+        }
+        if !self.visit(engine, number, lane, at, barrier) {
+            return Ok(());
+        }
+        let none = || (Kind::Uninitialized, "no barrier was initialised here".to_owned());
+        let phase = self.memory.phases.get_mut(&barrier).ok_or_else(none)?;
+        phase.bytes -= written.iter().map(|(_, bytes, _)| *bytes as i64).sum::<i64>();
+        if self.memory.ranges + written.len() <= MOST_RANGES {
+            self.memory.ranges += written.len();
+            phase.copies.append(&mut written);
+        }
+        phase.join(&self.warps[number].clocks);
+        phase.advance();
+        Ok(())
+    }
+
+    /// Copies pieces into shared memory or, if it is no load, out of it; whether all of them may be touched.
+    fn move_pieces(
+        &mut self,
+        engine: &Engine<'_>,
+        number: usize,
+        lane: usize,
+        at: usize,
+        ranges: &Ranges,
+        load: bool,
+    ) -> bool {
+        let (warp, mut reach) = self.reach(engine, number, at);
+        for &Piece { near, far, bytes } in &ranges.pieces {
+            let whole = Span { memory: Memory::Shared, address: near, bytes };
+            let other = far.map(|address| Span { memory: ranges.memory, address, bytes });
+            let inside = reach.is_inside(warp, lane, whole, load);
+            if !inside || other.is_some_and(|other| !reach.is_inside(warp, lane, other, !load)) {
+                return false;
+            }
+            let unit = if bytes.is_multiple_of(UNIT as usize) { UNIT as usize } else { 4 };
+            for i in 0..bytes / unit {
+                let near = part(whole, i, unit);
+                let far = other.map(|other| part(other, i, unit));
+                let (from, to, manner) =
+                    if load { (far, Some(near), Manner::Pending) } else { (Some(near), far, Manner::Weak) };
+                let Some(to) = to else { continue };
+                let mut value = [0; 4];
+                if let Some(from) = from {
+                    // Nothing is to be seen of shared memory that a thread wrote and no fence follows.
+                    reach.proxied(lane, from);
+                    value = reach.read(warp, lane, from, Manner::Weak);
+                }
+                reach.write(warp, lane, to, &value, manner);
+            }
+        }
+        true
+    }
+
     /// Remembers how the rows of a tensor's box lie in shared memory.
-    fn note_box(&mut self, number: usize, lane: usize, at: usize, copy: &Bulk, ranges: &Ranges) {
-        let begin = super::access::spans(&self.warps[number], &copy.shared, 16)[lane].address;
-        let end = begin + ranges.pieces.iter().map(|(_, _, bytes)| *bytes as u64).sum::<u64>();
+    fn note_box(&mut self, number: usize, lane: usize, at: usize, ranges: &Ranges) {
+        let begin = ranges.begin;
+        let end = begin + ranges.pieces.iter().map(|piece| piece.bytes as u64).sum::<u64>();
         self.memory.boxes.retain(|b| b.end <= begin || end <= b.begin);
         if let Some(swizzle) = ranges.swizzle {
             let thread = (number * 32 + lane) as u16;
@@ -227,14 +282,15 @@ impl Block {
         let shared = super::access::spans(warp, &copy.shared, 16)[lane].address;
         match &copy.far {
             Side::Linear { address, bytes } => {
-                let global = super::access::spans(warp, address, 16)[lane].address;
+                let Span { memory, address: far, .. } = super::access::spans(warp, address, 16)[lane];
                 let bytes = warp.get(*bytes)[lane] as u32 as usize;
-                if !shared.is_multiple_of(16) || !global.is_multiple_of(16) || !bytes.is_multiple_of(16) {
+                if !shared.is_multiple_of(16) || !far.is_multiple_of(16) || !bytes.is_multiple_of(16) {
                     let note =
-                        format!("shared {shared:#x}, global {global:#x} and {bytes} bytes must be multiples of 16");
+                        format!("shared {shared:#x}, {memory} {far:#x} and {bytes} bytes must be multiples of 16");
                     return Err((Kind::Misaligned, note));
                 }
-                Ok(Ranges { pieces: vec![(shared, Some(global), bytes)], swizzle: None })
+                let pieces = vec![Piece { near: shared, far: Some(far), bytes }];
+                Ok(Ranges { pieces, begin: shared, memory, swizzle: None })
             }
             Side::Tensor { map, coordinates } => {
                 let at = warp.get(map.base)[lane].wrapping_add_signed(map.offset);
@@ -257,15 +313,16 @@ impl Block {
                     return Err((Kind::Illegal, note));
                 }
                 let size = map.box_extents.iter().product::<u64>() * map.element_bytes;
-                if size > self.memory.bytes.len() as u64 {
-                    let note = format!("a box of {size} bytes, the block has {}", self.memory.bytes.len());
+                if size > engine.layout.bytes {
+                    let note = format!("a box of {size} bytes, the block has {}", engine.layout.bytes);
                     return Err((Kind::OutOfBounds, note));
                 }
                 let align = if map.swizzle.mask() == 0 { 128 } else { 128 * (map.swizzle.mask() + 1) };
                 if !shared.is_multiple_of(align) {
                     return Err((Kind::Misaligned, format!("shared {shared:#x} must be a multiple of {align}")));
                 }
-                Ok(Ranges { pieces: pieces(&map, &corner, shared), swizzle: Some(map.swizzle) })
+                let pieces = pieces(&map, &corner, shared);
+                Ok(Ranges { pieces, begin: shared, memory: Memory::Global, swizzle: Some(map.swizzle) })
             }
         }
     }
@@ -298,18 +355,30 @@ impl Block {
 /// Parameters lie at addresses of at most this in their own space.
 const MOST_PARAMETER: u64 = 1 << 16;
 
-/// Pieces of shared memory, each with its counterpart in global memory if there is one, and its bytes.
-type Pieces = Vec<(u64, Option<u64>, usize)>;
+/// A piece of shared memory, its counterpart on the other side if there is one, and its bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Piece {
+    pub near: u64,
+    pub far: Option<u64>,
+    pub bytes: usize,
+}
 
 /// What a bulk copy moves.
-struct Ranges {
-    pieces: Pieces,
+pub(super) struct Ranges {
+    pub pieces: Vec<Piece>,
+    /// The first byte in shared memory.
+    begin: u64,
+    /// What lies on the other side.
+    pub memory: Memory,
     /// Of a tensor's box.
     swizzle: Option<Swizzle>,
 }
 
-/// The words of a box: where each lies in shared memory, and in global memory if the tensor reaches there.
-fn pieces(map: &TensorMap, corner: &[i64], shared: u64) -> Pieces {
+/// The most bytes of a piece of a box: what a swizzle moves as a whole.
+const UNIT: u64 = 16;
+
+/// The pieces of a box: where each lies in shared memory, and in global memory if the tensor reaches there.
+fn pieces(map: &TensorMap, corner: &[i64], shared: u64) -> Vec<Piece> {
     let row_bytes = map.box_extents[0] * map.element_bytes;
     let rows: u64 = map.box_extents[1..].iter().product();
     let mut found = Vec::new();
@@ -323,14 +392,22 @@ fn pieces(map: &TensorMap, corner: &[i64], shared: u64) -> Pieces {
             inside &= (0..map.extents[axis] as i64).contains(&place);
             address = address.wrapping_add_signed(place.wrapping_mul(map.strides[axis - 1] as i64));
         }
-        let unit = if map.element_bytes < 4 { 4 } else { map.element_bytes };
-        for begin in (0..row_bytes).step_by(unit as usize) {
-            let place = map.swizzle.apply(shared + row * row_bytes + begin);
-            let first = corner[0] + (begin / map.element_bytes) as i64;
-            let last = first + (unit / map.element_bytes) as i64 - 1;
-            let reaches = inside && first >= 0 && last < map.extents[0] as i64;
-            let from = address.wrapping_add_signed(first * map.element_bytes as i64);
-            found.push((place, reaches.then_some(from), unit as usize));
+        let element = map.element_bytes;
+        // Words that the tensor has in part are moved element by element.
+        for begin in (0..row_bytes).step_by(UNIT as usize) {
+            let (first, count) = (corner[0] + (begin / element) as i64, (UNIT / element) as i64);
+            let there = |first: i64, count: i64| inside && first >= 0 && first + count <= map.extents[0] as i64;
+            let unit = match there(first, count) || !there(first, 1) {
+                true => UNIT.min(row_bytes - begin),
+                false => element.max(4),
+            };
+            for begin in (begin..(begin + UNIT).min(row_bytes)).step_by(unit as usize) {
+                let near = map.swizzle.apply(shared + row * row_bytes + begin);
+                let first = corner[0] + (begin / element) as i64;
+                let from = address.wrapping_add_signed(first * element as i64);
+                let far = there(first, (unit / element) as i64).then_some(from);
+                found.push(Piece { near, far, bytes: unit as usize });
+            }
         }
     }
     found

@@ -127,10 +127,10 @@ impl<'e> Reach<'_, 'e> {
         let base = warp.get(address.base);
         let (count, lanes) = (bytes, 32 / bytes);
         let mut starts = [0; 32];
-        let (memory, first) = located(address, base[0]);
+        let (memory, first) = located(warp, address, base[0]);
         let (mut low, mut high, mut bits, mut alike, mut rises) = (first, first, 0, true, true);
         for number in 0..count {
-            let (of, start) = located(address, base[number * lanes]);
+            let (of, start) = located(warp, address, base[number * lanes]);
             alike &= of == memory;
             rises &= number == 0 || start > starts[number - 1];
             (low, high, bits) = (low.min(start), high.max(start), bits | start);
@@ -142,7 +142,7 @@ impl<'e> Reach<'_, 'e> {
         if bits % 32 != 0 || !alike || memory == Memory::Shared && !is_row {
             return None;
         }
-        let (ground, begin) = self.ground_of(memory, low, len, write)?;
+        let (ground, begin) = self.ground_of(warp.rank, memory, low, len, write)?;
         if is_row {
             self.count_row(&Span { memory, address: first, bytes }, write);
         } else {
@@ -239,7 +239,7 @@ impl<'e> Reach<'_, 'e> {
         extend: Extend,
     ) -> bool {
         let whole = bytes * d.len();
-        let (memory, at) = located(address, warp.get(address.base)[0]);
+        let (memory, at) = located(warp, address, warp.get(address.base)[0]);
         let words = if memory == Memory::Param {
             let all = self.engine.params;
             let legal = (PARAM_BEGIN + at).is_multiple_of(whole as u64) && at + whole as u64 <= all.len() as u64;
@@ -248,7 +248,9 @@ impl<'e> Reach<'_, 'e> {
             }
             self.look(warp, 0, Span { memory, address: at, bytes: whole }).0
         } else {
-            let Some((ground, begin)) = self.ground_of(memory, at, whole as u64, false) else { return false };
+            let Some((ground, begin)) = self.ground_of(warp.rank, memory, at, whole as u64, false) else {
+                return false;
+            };
             if !at.is_multiple_of(whole as u64) {
                 return false;
             }

@@ -7,7 +7,10 @@ use super::{
     printf::format,
     warp::Warp,
 };
-use crate::memory::{self, Memory};
+use crate::{
+    memory::{self, Memory},
+    ptx::Space,
+};
 
 /// The most bytes that a launch prints.
 pub const MOST_PRINTED: usize = 16 << 20;
@@ -39,7 +42,8 @@ impl View<'_> {
             Memory::Global => self.engine.global.read(offset, &mut found[..bytes]).ok()?,
             Memory::Local => return Some(self.local(offset, bytes)),
             Memory::Shared => {
-                return self.shared.holds(offset, bytes).then(|| self.shared.read(offset as usize, bytes));
+                let place = self.warp.layout.place(self.warp.rank, Space::Generic, offset);
+                return self.shared.holds(place, bytes).then(|| self.shared.read(place as usize, bytes));
             }
             Memory::Param => {
                 let from = offset as usize;

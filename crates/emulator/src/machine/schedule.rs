@@ -76,7 +76,9 @@ impl Sums {
 impl Engine<'_> {
     /// Runs all blocks.
     pub fn run(self) -> Report {
-        let count: u64 = self.grid.iter().map(|&n| u64::from(n)).product();
+        // Clusters, of one block where nothing else was asked for.
+        let blocks = u64::from(self.layout.blocks);
+        let count = self.grid.iter().map(|&n| u64::from(n)).product::<u64>() / blocks;
         let next = AtomicU64::new(0);
         let paused: Mutex<VecDeque<Block>> = Mutex::default();
         let total: Mutex<Sums> = Mutex::default();
@@ -84,8 +86,8 @@ impl Engine<'_> {
         let block_threads = self.threads.iter().product();
         let block_bytes =
             self.program.block_bytes(block_threads, u64::from(self.program.shared) + u64::from(self.dynamic_shared));
-        let room = (MOST_RESIDENT_BYTES / block_bytes.max(1)).max(1);
-        let resident = u64::from(self.properties.resident_blocks.max(1)).min(room);
+        let room = MOST_RESIDENT_BYTES / block_bytes.max(1);
+        let resident = (u64::from(self.properties.resident_blocks).min(room) / blocks).max(1);
         let finished = AtomicU64::new(0);
         let slice = if self.workspace == 0 { SLICE } else { COOPERATIVE_SLICE };
         let work = |alone: bool| {

@@ -106,7 +106,7 @@ impl Block {
             Op::ActiveMask { d } => warp.set(*d, active, &[active.into(); 32]),
             Op::Convert { d, a, space, to_generic } => {
                 let window = match space {
-                    Space::Shared => memory::SHARED_WINDOW,
+                    Space::Shared | Space::Cluster => memory::SHARED_WINDOW,
                     Space::Local => memory::LOCAL_WINDOW,
                     Space::Param => memory::PARAM_WINDOW,
                     _ => 0,
@@ -115,9 +115,14 @@ impl Block {
                 let values = warp.get(*a).map(to);
                 warp.set(*d, active, &values);
             }
-            Op::IsSpace { p, a, memory: meant, constant } => {
+            Op::IsSpace { p, a, memory: meant, constant, cluster } => {
+                let rank = warp.rank;
                 let is = |address: u64| {
-                    let (found, _) = memory::resolve(address);
+                    let (found, offset) = memory::resolve(address);
+                    let space = if *cluster { Space::Cluster } else { Space::Shared };
+                    if found == Memory::Shared && !engine.layout.is_of(rank, space, offset) {
+                        return false;
+                    }
                     let holds = |a: &Arc<Allocation>| a.holds(address, 1);
                     let is_constant = || engine.allocations.iter().any(|a| a.constant && holds(a));
                     found == *meant && (found != Memory::Global || is_constant() == *constant)
@@ -138,6 +143,10 @@ impl Block {
                 self.events += 1;
                 self.bulk(engine, number, inst, at, active);
             }
+            Op::Signalled(_) => {
+                self.events += 1;
+                self.signalled(engine, number, inst, at, active);
+            }
             Op::ChangeMap { .. } => self.change_map(engine, number, inst, at, active),
             Op::CopyMap { .. } => self.copy_map(engine, number, inst, at, active),
             Op::ProxyFence => self.proxy_fence(number),
@@ -153,10 +162,15 @@ impl Block {
             Op::Branch(to) => return Flow::Jump(active, *to),
             Op::BranchTable { .. } => return self.branch_table(engine, turn),
             Op::Call { .. } => return self.call(engine, turn),
-            Op::Return => return self.give_back(engine, turn),
+            Op::Return => {
+                let flow = self.give_back(engine, turn);
+                self.leave(engine, number);
+                return flow;
+            }
             Op::Exit => {
                 self.events += 1;
                 warp.live &= !active;
+                self.leave(engine, number);
                 return self.split(turn, &[]);
             }
             Op::Trap => {
@@ -181,6 +195,7 @@ impl Block {
             | Op::PredicateFill { .. }
             | Op::Nothing => {}
             Op::Barrier { .. } => return self.barrier(engine, turn),
+            Op::ClusterBarrier { .. } => return self.cluster_barrier(engine, turn),
             Op::WarpBarrier { .. }
             | Op::Vote { .. }
             | Op::Shuffle { .. }

@@ -91,7 +91,7 @@ pub(super) fn look(ground: &Ground<'_>, shared: &Bytes, offset: usize, bytes: us
 
 impl<'e> Reach<'_, 'e> {
     /// Where the spans of some lanes lie, and at which address that begins.
-    fn ground(&mut self, spans: &[Span; 32], active: u32, write: bool) -> Option<(Ground<'e>, u64)> {
+    fn ground(&mut self, rank: u32, spans: &[Span; 32], active: u32, write: bool) -> Option<(Ground<'e>, u64)> {
         let first = spans[active.trailing_zeros() as usize & 31];
         let (mut low, mut high, mut low_bits, mut alike) = (first.address, first.address, 0, true);
         each(active, |lane| {
@@ -103,12 +103,13 @@ impl<'e> Reach<'_, 'e> {
         if !alike || low_bits & (first.bytes as u64 - 1) != 0 {
             return None;
         }
-        self.ground_of(first.memory, low, len, write)
+        self.ground_of(rank, first.memory, low, len, write)
     }
 
-    /// What a range of bytes lies in, and at which address that begins.
+    /// What a range of bytes lies in, and at which address that begins; nothing where it is another block's of the cluster.
     pub(super) fn ground_of(
         &mut self,
+        rank: u32,
         memory: Memory,
         address: u64,
         len: u64,
@@ -116,7 +117,11 @@ impl<'e> Reach<'_, 'e> {
     ) -> Option<(Ground<'e>, u64)> {
         let bytes = usize::try_from(len).ok()?;
         match memory {
-            Memory::Shared => self.shared.bytes.holds(address, bytes).then_some((Ground::Shared, 0)),
+            Memory::Shared => {
+                let layout = &self.engine.layout;
+                let own = layout.holds(address, bytes) && layout.rank_of(address) == rank as usize;
+                own.then_some((Ground::Shared, 0))
+            }
             Memory::Global => {
                 let place = self.allocation(Span { memory, address, bytes })?;
                 let engine = self.engine;
@@ -137,7 +142,7 @@ impl<'e> Reach<'_, 'e> {
         d: &[Option<Slot>],
         extend: Extend,
     ) -> bool {
-        let Some((ground, base)) = self.ground(spans, active, false) else { return false };
+        let Some((ground, base)) = self.ground(warp.rank, spans, active, false) else { return false };
         let (check, launch) = (self.engine.check, self.engine.launch);
         let record = self.record(warp, 0, spans[0], Manner::Weak);
         let (whole, bytes) = (spans[0].bytes, spans[0].bytes / d.len());
@@ -183,7 +188,7 @@ impl<'e> Reach<'_, 'e> {
         a: &[Slot],
         narrow: bool,
     ) -> bool {
-        let Some((ground, base)) = self.ground(spans, active, true) else { return false };
+        let Some((ground, base)) = self.ground(warp.rank, spans, active, true) else { return false };
         let (check, launch) = (self.engine.check, self.engine.launch);
         let record = self.record(warp, 0, spans[0], Manner::Weak);
         let (whole, bytes) = (spans[0].bytes, spans[0].bytes / a.len());

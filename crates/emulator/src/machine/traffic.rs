@@ -2,6 +2,7 @@
 
 use super::{
     access::{Reach, Span},
+    hopper::{Piece, Ranges},
     lanes::each,
 };
 use crate::memory::Memory;
@@ -80,11 +81,14 @@ impl Reach<'_, '_> {
     }
 
     /// Counts a bulk copy of pieces of shared memory, those of them that have a counterpart in global memory.
-    pub(super) fn count_pieces(&mut self, pieces: &[(u64, Option<u64>, usize)], write: bool) {
+    pub(super) fn count_pieces(&mut self, ranges: &Ranges, write: bool) {
+        if ranges.memory != Memory::Global {
+            return;
+        }
         let mut sectors = Vec::new();
         let mut bytes = 0;
-        for &(_, global, len) in pieces {
-            let Some(global) = global.filter(|_| len > 0) else { continue };
+        for &Piece { far, bytes: len, .. } in &ranges.pieces {
+            let Some(global) = far.filter(|_| len > 0) else { continue };
             bytes += len as u64;
             let first = sectors.last().map_or(0, |last| last + 1).max(global / 32);
             // Within a row addresses rise; where another one begins lower, all its sectors are new.

@@ -1,11 +1,12 @@
 //! The warps of a block by turns.
 
 use super::{
+    access::spans,
     block::Block,
     engine::Engine,
     flow::Flow,
     phase::Phase,
-    warp::{Group, PATIENCE, State},
+    warp::{Group, PATIENCE, State, Warp},
 };
 use crate::{
     finding::Kind,
@@ -166,13 +167,13 @@ impl Block {
     fn absent(&self, engine: &Engine<'_>, phase: &Phase) -> String {
         let came =
             |thread: u32| phase.came.get(thread as usize / 32).is_some_and(|lanes| lanes >> (thread % 32) & 1 == 1);
-        let threads = engine.threads.iter().product::<u32>();
-        let (here, missing): (Vec<u32>, Vec<u32>) = (0..threads).partition(|&thread| came(thread));
+        let exists = |&thread: &u32| self.warps[thread as usize / 32].lanes >> (thread % 32) & 1 == 1;
+        let all = (0..32 * self.warps.len() as u32).filter(exists);
+        let (here, missing): (Vec<u32>, Vec<u32>) = all.partition(|&thread| came(thread));
         let said = |list: &[u32]| {
             let one = |&thread: &u32| {
                 let gone = self.warps[thread as usize / 32].live >> (thread % 32) & 1 == 0;
-                let [x, y, z] = engine.site(0, self.number, thread).thread;
-                format!("({x},{y},{z}){}", if gone { ", which has exited" } else { "" })
+                format!("{}{}", engine.named(self.number, thread), if gone { ", which has exited" } else { "" })
             };
             let more =
                 if list.len() > MOST_NAMED { format!(" and {} more", list.len() - MOST_NAMED) } else { String::new() };
@@ -188,23 +189,35 @@ impl Block {
 
     /// Reports that all threads wait for barriers in memory.
     fn deadlock(&mut self, engine: &Engine<'_>) {
-        let open = self.memory.phases.iter().filter(|(_, phase)| phase.pending > 0 || phase.bytes != 0);
-        let note = match open.min_by_key(|(offset, _)| **offset) {
-            Some((offset, phase)) => format!(
-                "every thread waits; the barrier at shared {offset:#x} still expects {} arrivals and {} bytes in its phase {}{}",
-                phase.pending,
-                phase.bytes,
-                phase.number,
-                self.absent(engine, phase)
-            ),
-            None => "every thread waits for a phase that does not begin".to_owned(),
-        };
-        let waiting = self.warps.iter().find_map(|warp| Some((warp.number, *warp.groups.first()?)));
-        if let Some((number, group)) = waiting {
-            let is_wait =
-                |at: &usize| matches!(&engine.program.code[*at].op, Op::MBarrier { kind: MBarrier::Wait { .. }, .. });
+        let is_wait =
+            |at: &usize| matches!(&engine.program.code[*at].op, Op::MBarrier { kind: MBarrier::Wait { .. }, .. });
+        // Of those who wait, the first that waits for a barrier in memory.
+        let ready = |warp: &&Warp| warp.groups.iter().any(|group| group.state == State::Ready);
+        let warp = self.warps.iter().find(ready).or(self.warps.iter().find(|warp| !warp.groups.is_empty()));
+        if let Some((warp, group)) = warp.and_then(|warp| Some((warp, *warp.groups.first()?))) {
             let at = (0..=group.at).rev().find(is_wait).unwrap_or(group.at);
-            self.problem(engine, Kind::Deadlock, number, group.lanes, at, note);
+            let its = match &engine.program.code[at].op {
+                Op::MBarrier { address, .. } => {
+                    Some(spans(warp, address, 8)[group.lanes.trailing_zeros() as usize & 31].address)
+                }
+                _ => None,
+            };
+            let is_open = |(_, phase): &(&u64, &Phase)| phase.pending > 0 || phase.bytes != 0;
+            let of_it = self.memory.phases.get_key_value(&its.unwrap_or(u64::MAX)).filter(is_open);
+            let open = self.memory.phases.iter().filter(is_open).min_by_key(|(offset, _)| **offset);
+            let note = match of_it.or(open) {
+                Some((offset, phase)) => format!(
+                    "every thread waits; the barrier at shared {:#x} still expects {} arrivals and {} bytes in its phase {}{}",
+                    engine.layout.address(*offset),
+                    phase.pending,
+                    phase.bytes,
+                    phase.number,
+                    self.absent(engine, phase)
+                ),
+                None => "every thread waits for a phase that does not begin".to_owned(),
+            };
+            let note = self.not_met(engine).map_or(note.clone(), |met| format!("{note}; {met}"));
+            self.problem(engine, Kind::Deadlock, warp.number, group.lanes, at, note);
         }
         engine.stop();
     }

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use yuragi_numeric::simd::vectorize;
 
+use super::layout::Layout;
 use crate::{
-    memory::{bytes::Bytes, shadow::Clocks},
+    memory::{RANK_BIT, bytes::Bytes, shadow::Clocks},
     program::{Choose, Lanes, Op, Program, Put, Room, Slot, Special},
 };
 
@@ -18,6 +19,8 @@ pub(crate) enum State {
     AtWarp,
     /// The block's barrier of this number, and how many threads it is for.
     AtBarrier(u32, Option<u32>),
+    /// The barrier of its cluster.
+    AtCluster,
 }
 
 /// Lanes at one place of the program.
@@ -60,7 +63,11 @@ pub(crate) struct Frame {
 
 /// A warp.
 pub(crate) struct Warp {
+    /// In its block, or among all of its cluster.
     pub number: usize,
+    /// The rank of its block.
+    pub rank: u32,
+    pub layout: Layout,
     pub registers: Vec<Lanes>,
     pub predicates: Vec<u32>,
     /// The carry flags.
@@ -75,6 +82,8 @@ pub(crate) struct Warp {
     /// Of each lane.
     pub local: Vec<Bytes>,
     pub clocks: Clocks,
+    /// Of each warp of the cluster, the time at which it came to the cluster's last barrier.
+    pub met: Vec<u32>,
     /// What was over at the last fence.
     pub fenced: Option<Clocks>,
     /// Of each lane, the copies under way and the number of groups committed.
@@ -94,6 +103,8 @@ pub(crate) struct Place {
     pub grid: [u32; 3],
     pub threads: [u32; 3],
     pub cluster: [u32; 3],
+    pub rank: u32,
+    pub layout: Layout,
     pub sm: u32,
     pub sms: u32,
     pub launch: u64,
@@ -121,6 +132,7 @@ impl Place {
             Tid(_) | Laneid | LanesEqual | LanesBelow | LanesUpTo | LanesAbove | LanesFrom => {
                 std::array::from_fn(|lane| self.special(special, warp, lane as u32))
             }
+            Special::Shared(address) => [address + (u64::from(self.rank) << RANK_BIT); 32],
             _ => [self.special(special, warp, 0); 32],
         }
     }
@@ -128,8 +140,9 @@ impl Place {
     fn special(&self, special: Special, warp: u32, lane: u32) -> u64 {
         let count: u32 = self.threads.iter().product();
         let in_cluster = |axis: usize| self.block[axis] % self.cluster[axis];
-        let [cx, cy, cz] = self.cluster;
         u64::from(match special {
+            // Known as a whole above.
+            Special::Shared(_) => 0,
             Special::Tid(axis) => self.thread((warp * 32 + lane).min(count - 1))[axis],
             Special::Ntid(axis) => self.threads[axis],
             Special::Ctaid(axis) => self.block[axis],
@@ -138,8 +151,8 @@ impl Place {
             Special::NclusterId(axis) => self.grid[axis] / self.cluster[axis],
             Special::ClusterCtaid(axis) => in_cluster(axis),
             Special::ClusterNctaid(axis) => self.cluster[axis],
-            Special::ClusterCtarank => in_cluster(0) + cx * (in_cluster(1) + cy * in_cluster(2)),
-            Special::ClusterNctarank => cx * cy * cz,
+            Special::ClusterCtarank => self.rank,
+            Special::ClusterNctarank => self.cluster.iter().product(),
             Special::IsExplicitCluster => u32::from(self.cluster != [1; 3]),
             Special::Laneid => lane,
             Special::Warpid => warp,
@@ -154,15 +167,22 @@ impl Place {
             Special::LanesFrom => !((1 << lane) - 1),
             Special::DynamicSharedBytes => self.dynamic_shared,
             Special::TotalSharedBytes => self.total_shared,
-            Special::Reserved(offset) => self.reserved + offset,
+            Special::Reserved(offset) => self.reserved + offset + (self.rank << RANK_BIT),
             Special::Workspace(half) => (self.workspace >> (32 * half)) as u32,
         })
     }
 }
 
 impl Warp {
-    /// A warp at the beginning of a program, in the registers of an earlier one.
-    pub fn new(program: &Program, place: &Place, number: usize, warps: usize, spare: Option<Vec<Lanes>>) -> Warp {
+    /// A warp of a block at the beginning of a program, in the registers of an earlier one; `among` is its number among
+    /// all warps of its cluster, and how many those are.
+    pub fn new(
+        program: &Program,
+        place: &Place,
+        number: usize,
+        among: (usize, usize),
+        spare: Option<Vec<Lanes>>,
+    ) -> Warp {
         let threads: u32 = place.threads.iter().product();
         let count = (threads - 32 * number as u32).min(32);
         let lanes = if count == 32 { u32::MAX } else { (1 << count) - 1 };
@@ -179,8 +199,11 @@ impl Warp {
             registers[slot as usize] = place.specials(special, number as u32);
         }
         let has_local = program.local > 0;
+        let (first, all) = among;
         Warp {
-            number,
+            number: first,
+            rank: place.rank,
+            layout: place.layout,
             registers,
             predicates: vec![0; program.predicates],
             carry: 0,
@@ -189,7 +212,8 @@ impl Warp {
             groups: vec![Group { at: program.entry, lanes, state: State::Ready }],
             calls: vec![Vec::new(); 32],
             local: if has_local { vec![Bytes::new(program.local as usize); 32] } else { Vec::new() },
-            clocks: Clocks::new(number, warps),
+            clocks: Clocks::new(first, all),
+            met: Vec::new(),
             fenced: None,
             copies: vec![VecDeque::new(); 32],
             committed: [0; 32],

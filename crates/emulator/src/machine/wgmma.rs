@@ -1,6 +1,8 @@
 //! Products of a group of four warps (`wgmma`): each warp computes 16 of the 64 rows, from matrices in
 //! shared memory that descriptors tell of.
 
+use std::ops::Range;
+
 use yuragi_numeric::simd::vectorize;
 
 use super::{
@@ -27,10 +29,11 @@ struct Descriptor {
 }
 
 impl Descriptor {
-    fn new(bits: u64) -> Descriptor {
+    /// By its bits, for a block whose shared memory begins at a place.
+    fn new(bits: u64, begin: u64) -> Descriptor {
         let field = |shift: u32| (bits >> shift & 0x3fff) << 4;
         Descriptor {
-            start: field(0),
+            start: begin + field(0),
             leading: field(16),
             stride: field(32),
             swizzle: match bits >> 62 {
@@ -67,14 +70,18 @@ impl Descriptor {
     }
 }
 
+/// Takes an element at a row or column and a depth.
+type Put<'a> = dyn FnMut((usize, usize), f64) + 'a;
+
 impl Block {
     /// One warp's rows of a group's product.
     pub(super) fn group_product(&mut self, engine: &Engine<'_>, number: usize, inst: &Inst, at: usize, active: u32) {
         let Op::GroupProduct(product) = &inst.op else { return };
         let GroupProduct { n, k, bytes, a_of, b_of, half_sum, .. } = **product;
+        let begin = engine.layout.of_rank(0, self.warps[number].rank);
         let in_memory = product.a_registers.is_none().then_some(product.a);
         for slot in in_memory.into_iter().chain([product.b]) {
-            let descriptor = Descriptor::new(self.warps[number].get(slot)[0]);
+            let descriptor = Descriptor::new(self.warps[number].get(slot)[0], begin);
             let boxed = |b: &&Boxed| (b.begin..b.end).contains(&descriptor.start) && b.swizzle != descriptor.swizzle;
             if let Some(found) = self.memory.boxes.iter().find(boxed) {
                 let note = format!("{:?} is read, {:?} was written", descriptor.swizzle, found.swizzle);
@@ -92,27 +99,33 @@ impl Block {
             }
         }
         let (warp, mut reach) = self.reach(engine, number, at);
-        let mut fetch = |descriptor: Descriptor, outer: usize, depth: usize, of: Element, across: bool| {
-            let place = descriptor.place(outer, depth, bytes, across);
-            let word = super::access::Span { memory: Memory::Shared, address: place & !3, bytes: 4 };
-            if !reach.is_inside(warp, 0, word, false) {
-                return 0.0;
+        // Calls a function with the elements of 16 bytes in a row, and their first row or column and depth.
+        let mut fetch = |descriptor: Descriptor, outer: Range<usize>, of: Element, across: bool, put: &mut Put<'_>| {
+            let per = 16 / bytes;
+            let (rows, depths) = if across { (per, 1) } else { (1, per) };
+            for (outer, depth) in outer.step_by(rows).flat_map(|outer| (0..k).step_by(depths).map(move |d| (outer, d)))
+            {
+                let address = descriptor.place(outer, depth, bytes, across);
+                let span = super::access::Span { memory: Memory::Shared, address, bytes: 16 };
+                if !reach.is_inside(warp, 0, span, false) {
+                    continue;
+                }
+                reach.proxied(0, span);
+                let words = reach.read(warp, 0, span, Manner::Weak);
+                for i in 0..per {
+                    let place = if across { (outer + i, depth) } else { (outer, depth + i) };
+                    put(place, element(words[i * bytes / 8] >> (8 * (i * bytes % 8)), 0, of));
+                }
             }
-            reach.proxied(warp, 0, word);
-            let value = reach.read(warp, 0, word, Manner::Weak)[0] >> (8 * (place % 4));
-            element(value, 0, of)
         };
         // Row by row, and depth by depth.
         let mut a = vec![0.0; 16 * k];
-        let first = 16 * (number % 4);
+        let first = 16 * (number % engine.layout.warps % 4);
         match &product.a_registers {
             None => {
-                let descriptor = Descriptor::new(warp.get(product.a)[0]);
-                for row in 0..16 {
-                    for depth in 0..k {
-                        a[row * k + depth] = fetch(descriptor, first + row, depth, a_of, product.across[0]);
-                    }
-                }
+                let descriptor = Descriptor::new(warp.get(product.a)[0], begin);
+                let mut put = |(row, depth): (usize, usize), x| a[(row - first) * k + depth] = x;
+                fetch(descriptor, first..first + 16, a_of, product.across[0], &mut put);
             }
             Some(registers) => {
                 let per = 4 / bytes;
@@ -125,13 +138,9 @@ impl Block {
                 }
             }
         }
-        let descriptor = Descriptor::new(warp.get(product.b)[0]);
+        let descriptor = Descriptor::new(warp.get(product.b)[0], begin);
         let mut b = vec![0.0; k * n];
-        for depth in 0..k {
-            for column in 0..n {
-                b[depth * n + column] = fetch(descriptor, column, depth, b_of, product.across[1]);
-            }
-        }
+        fetch(descriptor, 0..n, b_of, product.across[1], &mut |(column, depth), x| b[depth * n + column] = x);
         drop(reach);
         let warp = &mut self.warps[number];
         let keep = match product.keep {

@@ -21,10 +21,6 @@ impl Bytes {
         self.written.resize(len.div_ceil(64), 0);
     }
 
-    pub fn len(&self) -> usize {
-        self.data.len()
-    }
-
     /// Whether the range lies inside.
     pub fn holds(&self, offset: u64, len: usize) -> bool {
         offset.checked_add(len as u64).is_some_and(|end| end <= self.data.len() as u64)

@@ -13,6 +13,9 @@ use std::fmt;
 
 /// Where generic addresses of a block's shared memory begin.
 pub(crate) const SHARED_WINDOW: u64 = 0x0000_6000_0000_0000;
+/// Bit of an address of shared memory from which on the rank of its block in a cluster stands, and all such bits.
+pub(crate) const RANK_BIT: u32 = 24;
+pub(crate) const RANKS: u64 = 0xff << RANK_BIT;
 /// Where generic addresses of a thread's local memory begin.
 pub(crate) const LOCAL_WINDOW: u64 = 0x0000_6100_0000_0000;
 /// Where generic addresses of a kernel's parameters begin.

@@ -156,13 +156,32 @@ impl Shadows {
     }
 
     /// A word as it is.
-    pub fn word(&self, number: usize) -> Word {
+    #[cfg(test)]
+    fn word(&self, number: usize) -> Word {
         match self.quads[number / QUAD] {
             Quad { is_spread: true, .. } => self.words[number],
             Quad { write, reads, .. } => {
                 Word { write: write.of_word(number % QUAD), reads: reads.map(|read| read.of_word(number % QUAD)) }
             }
         }
+    }
+
+    /// The last write to one of some words, if a thread made it itself and it is younger than its warp's fence.
+    pub fn unfenced(&self, first: usize, count: usize, fences: &[u32]) -> Option<Record> {
+        let mut at = first;
+        while at < first + count {
+            let quad = &self.quads[at / QUAD];
+            let found = match quad.is_spread {
+                true => self.words[at].unfenced(fences),
+                // The lanes of its write are of one warp.
+                false => Word { write: quad.write.of_word(at % QUAD), ..Word::default() }.unfenced(fences),
+            };
+            if found.is_some() {
+                return found;
+            }
+            at = if quad.is_spread { at + 1 } else { (at / QUAD + 1) * QUAD };
+        }
+        None
     }
 
     /// Ends the writes under way to some words that a thread began.

@@ -4,8 +4,8 @@ use std::{ops::Range, sync::Arc};
 
 use super::{
     error::DecodeError,
-    hopper::{Bulk, MBarrier},
-    lanes::{Comparison, Function, Lanes},
+    hopper::{Bulk, MBarrier, Signalled},
+    lanes::{Atomic, Comparison, Function, Lanes},
     matrix::{Fragment, FragmentProduct, GroupProduct, MatrixProduct},
     place::{Address, Slot},
 };
@@ -15,9 +15,6 @@ use crate::{
     ptx::Space,
     tensor_map::Field,
 };
-
-/// What an atomic operation stores, of the old value and its operands.
-pub(crate) type Atomic = Box<dyn Fn(u64, u64, u64) -> u64 + Send + Sync>;
 
 /// A kernel or, rather, it and all functions that it calls, as one list of instructions.
 pub(crate) struct Program {
@@ -133,6 +130,9 @@ pub(crate) enum Special {
     ClusterCtarank,
     ClusterNctarank,
     IsExplicitCluster,
+    /// The address of the block's own shared memory whose offset, or generic address in the first block of a cluster, this
+    /// is.
+    Shared(u64),
     Laneid,
     Warpid,
     Nwarpid,
@@ -322,6 +322,8 @@ pub(crate) enum Op {
         a: Slot,
         memory: Memory,
         constant: bool,
+        /// Whether shared memory of other blocks counts.
+        cluster: bool,
     },
     Fence,
     /// Copies from global to shared memory until a later wait.
@@ -372,6 +374,12 @@ pub(crate) enum Op {
         threads: Option<Slot>,
         kind: BarrierKind,
         /// Whether the threads of a warp must come together.
+        aligned: bool,
+    },
+    /// Arrives at the barrier of the cluster, or waits for it.
+    ClusterBarrier {
+        arrives: bool,
+        relaxed: bool,
         aligned: bool,
     },
     WarpBarrier {
@@ -438,6 +446,8 @@ pub(crate) enum Op {
         d: Option<Slot>,
     },
     Bulk(Box<Bulk>),
+    /// Stores, or changes by an atomic function, what lies in a block of the cluster, and says so at a barrier there.
+    Signalled(Box<Signalled>),
     /// Replaces a field of a tensor's description.
     ChangeMap {
         address: Address,
@@ -518,8 +528,6 @@ pub(crate) enum BarrierKind {
     Sync,
     /// Goes on.
     Arrive,
-    /// Waits for the blocks of a cluster.
-    Cluster,
     /// Waits for a vote on `a`.
     Reduce { vote: Option<Vote>, d: Option<Slot>, p: Option<Slot>, a: Slot, negated: bool },
 }

@@ -1,6 +1,9 @@
 //! Barriers in shared memory, and bulk copies.
 
-use super::place::{Address, Slot};
+use super::{
+    lanes::Atomic,
+    place::{Address, Slot},
+};
 use crate::ptx::Space;
 
 /// An operation on a barrier in memory.
@@ -40,11 +43,24 @@ pub(crate) enum Side {
     Tensor { map: Address, coordinates: Vec<Slot> },
 }
 
-/// A copy between shared and global memory by one lane. It reads global memory if it completes on a barrier.
+/// A copy by one lane between shared memory and what lies on the other side: global memory, or the block's own shared
+/// memory. It writes the former if it completes on a barrier.
 pub(crate) struct Bulk {
     pub shared: Address,
     pub far: Side,
     pub barrier: Option<Address>,
+    /// The blocks of the cluster that receive it, a bit for each, at the same offsets.
+    pub blocks: Option<Slot>,
+}
+
+/// A store (`st.async`) or atomic operation (`red.async`) on a block of the cluster that counts at a barrier.
+pub(crate) struct Signalled {
+    pub address: Address,
+    pub a: Vec<Slot>,
+    /// Of an element.
+    pub bytes: usize,
+    pub f: Option<Atomic>,
+    pub barrier: Address,
 }
 
 /// Where a tensor's description lies: the operand of a copy.

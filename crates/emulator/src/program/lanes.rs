@@ -8,6 +8,8 @@ use super::Slot;
 pub(crate) type Lanes = [u64; 32];
 /// Writes a function of registers to some lanes of another one.
 pub(crate) type Function = Box<dyn Fn(&mut [Lanes], Slot, &[Slot; 4], u32) + Send + Sync>;
+/// What an atomic operation stores, of the old value and its operands.
+pub(crate) type Atomic = Box<dyn Fn(u64, u64, u64) -> u64 + Send + Sync>;
 /// A comparison on all lanes: a bit for each.
 pub(crate) type Comparison = Box<dyn Fn(&Lanes, &Lanes) -> u32 + Send + Sync>;
 

@@ -147,6 +147,11 @@ impl Op {
                     }
                 }
                 bulk.barrier.iter_mut().for_each(|address| f(&mut address.base, Read));
+                bulk.blocks.iter_mut().for_each(|blocks| f(blocks, Read));
+            }
+            Op::Signalled(store) => {
+                [&mut store.address.base, &mut store.barrier.base].into_iter().for_each(|slot| f(slot, Read));
+                store.a.iter_mut().for_each(|a| f(a, Read));
             }
             Op::ChangeMap { address, value, .. } => {
                 [&mut address.base, value].into_iter().for_each(|slot| f(slot, Read))
@@ -155,6 +160,7 @@ impl Op {
             Op::Predicate { .. }
             | Op::PredicateFill { .. }
             | Op::Fence
+            | Op::ClusterBarrier { .. }
             | Op::AsyncCommit
             | Op::AsyncWait(_)
             | Op::Branch(_)

@@ -89,8 +89,10 @@ impl Module {
 pub enum Space {
     /// `.global`
     Global,
-    /// `.shared`
+    /// `.shared`, of the block itself.
     Shared,
+    /// `.shared::cluster`, of every block of its cluster.
+    Cluster,
     /// `.local`
     Local,
     /// `.const`

@@ -95,7 +95,7 @@ impl fmt::Display for Type {
 }
 
 impl Space {
-    /// The space that a word names, without its dot and its window (`shared::cluster`).
+    /// The space that a word names, without its dot, with its window (`shared::cluster`) or without.
     ///
     /// ```
     /// use yuragi_emulator::ptx::Space;
@@ -106,7 +106,8 @@ impl Space {
         let (space, window) = word.split_once("::").map_or((word, None), |(space, window)| (space, Some(window)));
         match (space, window) {
             ("global", None) => Some(Space::Global),
-            ("shared", None | Some("cta" | "cluster")) => Some(Space::Shared),
+            ("shared", None | Some("cta")) => Some(Space::Shared),
+            ("shared", Some("cluster")) => Some(Space::Cluster),
             ("local", None) => Some(Space::Local),
             ("const", None) => Some(Space::Constant),
             ("param", None | Some("entry" | "func")) => Some(Space::Param),
@@ -119,6 +120,7 @@ impl Space {
         match self {
             Space::Global => "global",
             Space::Shared => "shared",
+            Space::Cluster => "shared::cluster",
             Space::Local => "local",
             Space::Constant => "const",
             Space::Param => "param",

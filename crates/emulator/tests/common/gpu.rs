@@ -128,11 +128,24 @@ impl Gpu {
         let mut size = params.len();
         let mark = ptr::without_provenance_mut::<c_void>;
         let mut extra = [mark(1), params.as_ptr().cast_mut().cast(), mark(2), (&raw mut size).cast(), mark(0)];
-        let ([gx, gy, gz], [bx, by, bz], none) = (launch.grid, launch.block, ptr::null_mut());
-        let (shared, extra) = (launch.shared_bytes, extra.as_mut_ptr());
-        let begun =
-            unsafe { sys::cuLaunchKernel(function, gx, gy, gz, bx, by, bz, shared, ptr::null_mut(), none, extra) };
-        said(begun.result(), "cuLaunchKernel");
+        let mut cluster: sys::CUlaunchAttribute = unsafe { mem::zeroed() };
+        cluster.id = sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
+        let extents = unsafe { &mut cluster.value.clusterDim };
+        [extents.x, extents.y, extents.z] = launch.cluster;
+        let config = sys::CUlaunchConfig {
+            gridDimX: launch.grid[0],
+            gridDimY: launch.grid[1],
+            gridDimZ: launch.grid[2],
+            blockDimX: launch.block[0],
+            blockDimY: launch.block[1],
+            blockDimZ: launch.block[2],
+            sharedMemBytes: launch.shared_bytes,
+            hStream: ptr::null_mut(),
+            attrs: &raw mut cluster,
+            numAttrs: u32::from(launch.cluster != [1; 3]),
+        };
+        let begun = unsafe { sys::cuLaunchKernelEx(&config, function, ptr::null_mut(), extra.as_mut_ptr()) };
+        said(begun.result(), "cuLaunchKernelEx");
         said(result::ctx::synchronize(), kernel);
     }
 }

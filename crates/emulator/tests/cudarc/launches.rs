@@ -132,6 +132,22 @@ emulated! {
         assert_eq!(stream.clone_dtoh(&out).unwrap(), [0, 1, 2, 3, 0, 1, 2, 3]);
     }
 
+    fn a_kernel_may_require_its_clusters() {
+        let context = CudaContext::new(0).unwrap();
+        let stream = context.default_stream();
+        let text = CLUSTER_PTX.replace("(.param .u64 out)", "(.param .u64 out) .reqnctapercluster 2");
+        let ranks = context.load_module(Ptx::from_src(text)).unwrap().load_function("ranks").unwrap();
+        let width = Attribute::CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH;
+        assert_eq!(ranks.get_attribute(width).unwrap(), 2);
+        let refused = ranks.set_attribute(width, 4).unwrap_err();
+        assert_eq!(refused.0, CUresult::CUDA_ERROR_NOT_PERMITTED);
+        let mut out = stream.alloc_zeros::<u32>(4).unwrap();
+        unsafe { stream.launch_builder(&ranks).arg(&mut out).launch(linear(4, 32)) }.unwrap();
+        assert_eq!(stream.clone_dtoh(&out).unwrap(), [0, 1, 0, 1]);
+        let refused = unsafe { stream.launch_builder(&ranks).arg(&mut out).launch(linear(3, 32)) }.unwrap_err();
+        assert_eq!(refused.0, CUresult::CUDA_ERROR_INVALID_CLUSTER_SIZE);
+    }
+
     fn a_cooperative_grid_must_fit_at_once() {
         let context = CudaContext::new(0).unwrap();
         let stream = context.default_stream();

@@ -115,8 +115,19 @@ const OPERANDS: [&str; 76] = [
 ];
 
 /// Instructions with as many operands of their kinds as chance seldom finds.
-const WHOLE: [&str; 52] = [
+const WHOLE: [&str; 63] = [
     "brx.idx %r1, T",
+    "mapa.shared::cluster.u32 %r3, %r2, %r1",
+    "mapa.shared::cluster.u32 %r2, s, 1",
+    "ld.shared::cluster.u32 %r1, [%r3]",
+    "st.shared::cluster.u32 [%r3], %r1",
+    "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r3]",
+    "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%r2], [%l1], 64, [s+512], 3",
+    "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [%r3], [%r2], 64, [%r3]",
+    "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.u32 [%r3], %r1, [s+512]",
+    "red.async.relaxed.cluster.shared::cluster.mbarrier::complete_tx::bytes.add.u32 [%r3], %r1, [s+512]",
+    "barrier.cluster.arrive.relaxed.aligned",
+    "barrier.cluster.wait.acquire.aligned",
     "bra L",
     "cp.async.ca.shared.global [%r3], [%l1], 4",
     "cp.async.cg.shared.global [s], [%l1], 16, 5",
@@ -285,7 +296,12 @@ impl Fuzz {
         device.write(x, &[1; 256]).unwrap();
         let y = [0, 7, u64::MAX, x + 252, 0x6000_0000_0000, 0x6100_0000_0004][random.below(6)];
         let block = [[1, 1, 1], [33, 1, 1], [128, 1, 1], [5, 3, 2]][random.below(4)];
-        let launch = Launch { grid: [2, 1, 1], block, shared_bytes: [0, 77][random.below(2)], cluster: [1; 3] };
+        let launch = Launch {
+            grid: [2, 1, 1],
+            block,
+            shared_bytes: [0, 77][random.below(2)],
+            cluster: [1 + random.below(2) as u32, 1, 1],
+        };
         if let Ok(report) = device.launch(&kernel, &launch, Arguments::new().u64(x).u64(y).bytes()) {
             self.found.extend(report.findings.iter().map(|f| f.kind));
             assert!(report.findings.iter().all(|f| f.to_string().len() < 1000));

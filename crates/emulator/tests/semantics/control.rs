@@ -397,15 +397,6 @@ fn the_barrier_of_a_cluster_of_one_block() {
         mad.lo.u32 %o, %w1, 4, %o; st.shared.u32 [%s], %t; barrier.cluster.arrive.aligned; barrier.cluster.wait.aligned;\n \
         ld.shared.u32 %w2, [%o]; st.global.u32 [%out], %w2;";
     assert_eq!(words("", body, 64), (0..64).map(|t| t ^ 32).collect::<Vec<u32>>());
-    if needs_the_emulator("clusters of several blocks, which only a GPU has") {
-        return;
-    }
-    let bench = Bench::new();
-    let module = bench.kernel("", "barrier.cluster.arrive;\n barrier.cluster.wait;");
-    let mut launch = blocks([4, 1, 1], 32, 0);
-    launch.cluster = [2, 1, 1];
-    let report = bench.launch(&module, "kernel", launch, Arguments::new());
-    assert!(report.findings[0].note.contains("not supported"), "{}", report.findings[0]);
 }
 
 #[test]

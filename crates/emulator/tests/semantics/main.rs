@@ -7,6 +7,7 @@
 
 mod async_copy;
 mod atomic;
+mod clusters;
 #[path = "../common/mod.rs"]
 mod common;
 mod compare;
