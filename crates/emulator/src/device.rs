@@ -1,9 +1,10 @@
 //! The Rust face: a device with memory, modules and launches.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
@@ -19,6 +20,7 @@ use crate::{
     program::{DecodeError, dynamic_begin},
     properties::Properties,
     report::Report,
+    texture::{Texels, Texture, TextureError},
 };
 
 /// A device.
@@ -26,6 +28,8 @@ pub struct Device {
     properties: Properties,
     global: Arc<Global>,
     launches: AtomicU64,
+    /// Textures and surfaces by their objects, and the last object's number.
+    textures: RwLock<(Arc<BTreeMap<u64, Texture>>, u64)>,
     /// The address of the heap of kernels, once one of them needs it.
     heap: OnceLock<Option<u64>>,
 }
@@ -98,7 +102,7 @@ impl Device {
     /// A device with its memory empty.
     pub fn new(properties: Properties) -> Device {
         let global = Arc::new(Global::new(properties.memory));
-        Device { properties, global, launches: AtomicU64::new(0), heap: OnceLock::new() }
+        Device { properties, global, launches: AtomicU64::new(0), textures: RwLock::default(), heap: OnceLock::new() }
     }
 
     /// What it is like.
@@ -172,6 +176,38 @@ impl Device {
     /// A range that lies in no live allocation.
     pub fn fill(&self, address: u64, pattern: &[u8], count: u64) -> Result<(), MemoryError> {
         self.global.fill(address, pattern, count)
+    }
+
+    /// A new object, as kernels take it, of a texture or, without a sampling, of a surface.
+    ///
+    /// # Errors
+    /// What no device has, and texels that do not lie in one live allocation.
+    pub fn create_texture(&self, texture: Texture) -> Result<u64, TextureError> {
+        texture.check()?;
+        let Texels { address, .. } = texture.texels;
+        let bytes = texture.texels.bytes().unwrap_or(u64::MAX);
+        if !self.global.find(address).is_some_and(|allocation| allocation.holds(address, bytes)) {
+            return Err(TextureError(format!("its {bytes} bytes at {address:#x} lie in no live allocation")));
+        }
+        let (textures, last) = &mut *self.textures.write().unwrap_or_else(PoisonError::into_inner);
+        *last += 1;
+        Arc::make_mut(textures).insert(*last, texture);
+        Ok(*last)
+    }
+
+    /// The texture or surface of an object.
+    pub fn texture(&self, object: u64) -> Option<Texture> {
+        self.textures().get(&object).copied()
+    }
+
+    /// Ends an object; its texels stay. Whether it was one.
+    pub fn destroy_texture(&self, object: u64) -> bool {
+        let (textures, _) = &mut *self.textures.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(textures).remove(&object).is_some()
+    }
+
+    fn textures(&self) -> Arc<BTreeMap<u64, Texture>> {
+        self.textures.read().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
     /// Loads a module from PTX text, its variables with their initial values. A kernel that is not understood is
@@ -276,7 +312,9 @@ impl Device {
         if params.len() != needed {
             return Err(LaunchError::Parameters { given: params.len(), needed });
         }
+        let textures = self.textures();
         let engine = Engine::new(Order {
+            textures: &textures,
             program,
             global: &self.global,
             params,

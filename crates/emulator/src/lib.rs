@@ -29,6 +29,7 @@ mod properties;
 pub mod ptx;
 mod report;
 mod tensor_map;
+mod texture;
 
 pub use arguments::Arguments;
 pub use device::{Device, Launch, LaunchError};
@@ -40,3 +41,4 @@ pub use program::{DecodeError, ParamLayout};
 pub use properties::Properties;
 pub use report::Report;
 pub use tensor_map::{Swizzle, TENSOR_MAP_BYTES, TensorMap, TensorMapError};
+pub use texture::{AddressMode, Sampling, TexelFormat, Texels, Texture, TextureError};

@@ -355,20 +355,3 @@ fn memory_that_nothing_touches_takes_no_room() {
     assert!(report.findings.is_empty(), "{}", report.findings[0]);
     assert_eq!((bench.get::<u32>(last, 1), bench.get::<u32>(address + (1 << 39), 2)), (vec![8], vec![0, 0]));
 }
-
-#[test]
-fn textures_are_refused_by_name() {
-    for (instruction, why) in [
-        ("tex.2d.v4.f32.f32 {%f1, %f2, %f3, %f4}, [%r1, {%f5, %f6}];", "textures and surfaces are not supported"),
-        ("suld.b.1d.b32.trap {%w1}, [%r1, {%w2}];", "textures and surfaces are not supported"),
-    ] {
-        let text = format!(
-            ".version 9.0\n.target sm_90\n.address_size 64\n.visible .entry kernel()\n{{\n .reg .f32 %f<8>; .reg .b64 %r<2>; \
-             .reg .b32 %w<4>;\n {instruction}\n ret;\n}}\n"
-        );
-        let bench = Bench::emulated(|_| {});
-        let module = bench.device().load(&text).unwrap_or_else(|error| panic!("{error}"));
-        let (name, refusal) = module.refused().next().expect("a refusal");
-        assert!(name == "kernel" && refusal.line == 7 && refusal.to_string().contains(why), "{refusal}");
-    }
-}

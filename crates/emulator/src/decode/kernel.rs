@@ -12,7 +12,7 @@ use super::{
     memory,
     place::{MOST_PARAMS, bytes_of},
     shared::lay_shared,
-    wmma,
+    texture, wmma,
     words::Words,
 };
 use crate::{
@@ -193,6 +193,7 @@ impl Decoder<'_> {
             compare::decode,
             convert::decode,
             wmma::decode,
+            texture::decode,
         ];
         for family in families {
             if let Some((op, class)) = family(self, name, &mut w, &o).map_err(at)? {
@@ -200,11 +201,6 @@ impl Decoder<'_> {
                 return Ok(Inst { guard, op, class, line: instruction.line, source: None, text });
             }
         }
-        Err(at(match name.as_str() {
-            "tex" | "tld4" | "txq" | "suld" | "sust" | "sured" | "suq" | "istypep" => {
-                "textures and surfaces are not supported".into()
-            }
-            _ => "this instruction is not known".into(),
-        }))
+        Err(at("this instruction is not known".into()))
     }
 }

@@ -17,6 +17,7 @@ mod memory;
 mod operand;
 mod place;
 mod shared;
+mod texture;
 mod wmma;
 mod words;
 

@@ -10,7 +10,7 @@ use super::lock::lock;
 use super::machine::{VERSION, device, machine};
 use super::pointer::{In, Out};
 use super::stream::{self, GREATEST_PRIORITY};
-use super::{allocation, capture, captures, event, function, graph, module};
+use super::{allocation, array, capture, captures, event, function, graph, module, textures};
 
 /// Waits until all streams of a context are done.
 fn synchronise(context: &Arc<Context>) -> Outcome {
@@ -29,6 +29,8 @@ fn destroy(context: &Context) {
     graph::remove_of(handle);
     function::remove_of(handle);
     module::remove_of(handle);
+    textures::remove_of(handle);
+    array::remove_of(handle);
     allocation::release_of(context);
 }
 

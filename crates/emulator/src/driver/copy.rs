@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::array;
 use super::capture;
 use super::error::{Code, Outcome};
 use super::handle::Handle;
@@ -92,7 +93,7 @@ struct Rectangle {
     kind: u32,
     host: Buffer,
     device: u64,
-    array: usize,
+    array: Handle,
     pitch: usize,
 }
 
@@ -106,39 +107,151 @@ pub struct Copy2d {
     height: usize,
 }
 
-impl Rectangle {
-    /// Its first byte's address and what it is, and the distance of its rows.
-    fn first(&self, width: usize, height: usize) -> Outcome<(u64, Side, usize)> {
+/// One side of a `CUDA_MEMCPY3D`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Cuboid {
+    x_bytes: usize,
+    y: usize,
+    z: usize,
+    level: usize,
+    kind: u32,
+    host: Buffer,
+    device: u64,
+    array: Handle,
+    reserved: usize,
+    pitch: usize,
+    height: usize,
+}
+
+/// `CUDA_MEMCPY3D`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Copy3d {
+    from: Cuboid,
+    to: Cuboid,
+    width: usize,
+    height: usize,
+    depth: usize,
+}
+
+/// Where one side of a copy begins, what it is, and the distances of its rows and slices.
+struct Begin {
+    address: u64,
+    side: Side,
+    pitch: usize,
+    slice: usize,
+}
+
+impl Cuboid {
+    /// Where a copy of so many bytes, rows and slices begins.
+    fn first(&self, width: usize, height: usize, depth: usize) -> Outcome<Begin> {
         let (base, side) = match self.kind {
             1 => (self.host.address() as u64, Side::Host),
             2 => (self.device, Side::Device),
             4 => (self.device, Side::Either),
-            3 => return Err(Code::NOT_SUPPORTED.because("copies of arrays")),
+            3 => return self.first_of_array(width, height, depth),
             _ => return Err(Code::INVALID_VALUE.into()),
         };
         let pitch = if self.pitch == 0 { width } else { self.pitch };
-        if height > 1 && pitch < width {
+        let rows = if self.height == 0 { height } else { self.height };
+        if height > 1 && pitch < width || depth > 1 && rows < height {
             return Err(Code::INVALID_VALUE.into());
         }
-        let offset = self.y.checked_mul(pitch).and_then(|bytes| bytes.checked_add(self.x_bytes));
+        let slice = pitch.checked_mul(rows).ok_or(Code::INVALID_VALUE)?;
+        let offset = self.z.checked_mul(slice).zip(self.y.checked_mul(pitch)).and_then(|(z, y)| z.checked_add(y));
+        let offset = offset.and_then(|bytes| bytes.checked_add(self.x_bytes));
         let address = offset.and_then(|offset| base.checked_add(offset as u64)).ok_or(Code::INVALID_VALUE)?;
-        Ok((address, side, pitch))
+        Ok(Begin { address, side, pitch, slice })
+    }
+
+    fn first_of_array(&self, width: usize, height: usize, depth: usize) -> Outcome<Begin> {
+        let texels = array::find(self.array)?.texels;
+        let texel = texels.texel_bytes();
+        let ends = [(self.x_bytes, width), (self.y, height), (self.z, depth)];
+        let most = [texels.extents[0] * texel, texels.extents[1], texels.extents[2]];
+        let fits = |((first, count), most): (&(usize, usize), &u64)| {
+            first.checked_add(*count).is_some_and(|end| end as u64 <= *most)
+        };
+        if !ends.iter().zip(&most).all(fits) || !(self.x_bytes as u64).is_multiple_of(texel) || self.level != 0 {
+            let [x, y, z] = most;
+            let why = format!("a copy goes past the ends of an array of {x} bytes, {y} rows and {z} slices");
+            return Err(Code::INVALID_VALUE.because(why));
+        }
+        let address = texels.address_of(self.x_bytes as u64, self.y as u64, self.z as u64);
+        let [pitch, slice] = texels.pitches.map(|bytes| bytes as usize);
+        Ok(Begin { address, side: Side::Device, pitch, slice })
+    }
+}
+
+impl Copy3d {
+    /// The work, unless there is nothing to copy.
+    fn copy(&self) -> Outcome<Option<Copy>> {
+        let (width, rows, slices) = (self.width, self.height, self.depth);
+        if width == 0 || rows == 0 || slices == 0 {
+            return Ok(None);
+        }
+        let whole = |begin: &Begin| {
+            let bytes = span(begin.slice, span(begin.pitch, width, rows)?, slices)?;
+            end(begin.address, bytes, begin.side)
+        };
+        let (to, from) = (self.to.first(width, rows, slices)?, self.from.first(width, rows, slices)?);
+        Ok(Some(Copy {
+            to: whole(&to)?,
+            to_pitch: to.pitch,
+            from: whole(&from)?,
+            from_pitch: from.pitch,
+            width,
+            rows,
+            slices,
+            to_slice: to.slice,
+            from_slice: from.slice,
+        }))
     }
 }
 
 impl Copy2d {
     /// The work, unless there is nothing to copy.
     fn copy(&self) -> Outcome<Option<Copy>> {
-        let (width, rows) = (self.width, self.height);
-        if width == 0 || rows == 0 {
-            return Ok(None);
-        }
-        let (to, to_side, to_pitch) = self.to.first(width, rows)?;
-        let (from, from_side, from_pitch) = self.from.first(width, rows)?;
-        let to = end(to, span(to_pitch, width, rows)?, to_side)?;
-        let from = end(from, span(from_pitch, width, rows)?, from_side)?;
-        Ok(Some(Copy { to, to_pitch, from, from_pitch, width, rows }))
+        let side = |side: &Rectangle| {
+            let Rectangle { x_bytes, y, kind, host, device, array, pitch } = *side;
+            Cuboid { x_bytes, y, z: 0, level: 0, kind, host, device, array, reserved: 0, pitch, height: 0 }
+        };
+        let (to, from) = (side(&self.to), side(&self.from));
+        Copy3d { from, to, width: self.width, height: self.height, depth: 1 }.copy()
     }
+}
+
+/// A side of a copy of a row.
+fn row(kind: u32, x_bytes: usize, host: Option<Buffer>, device: u64, array: Handle) -> Cuboid {
+    let host = host.unwrap_or(Buffer::NULL);
+    Cuboid { x_bytes, y: 0, z: 0, level: 0, kind, host, device, array, reserved: 0, pitch: 0, height: 0 }
+}
+
+fn row_of_array(array: Handle, x_bytes: usize) -> Cuboid {
+    row(3, x_bytes, None, 0, array)
+}
+
+fn row_of_host(host: Buffer) -> Cuboid {
+    row(1, 0, Some(host), 0, Handle::NULL)
+}
+
+fn row_of_device(device: u64) -> Cuboid {
+    row(2, 0, None, device, Handle::NULL)
+}
+
+/// A copy of a row.
+fn copy_row(to: Cuboid, from: Cuboid, bytes: usize) -> Outcome<Option<Copy>> {
+    Copy3d { from, to, width: bytes, height: 1, depth: 1 }.copy()
+}
+
+fn all_now(copy: Option<Copy>) -> Outcome {
+    copy.map_or(Ok(()), |copy| now(Work::Copy(copy)))
+}
+
+fn all_later(copy: Option<Copy>, stream: Handle) -> Outcome {
+    let stream = Stream::of(stream)?;
+    copy.map_or(Ok(()), |copy| submit_copy(copy, &stream))
 }
 
 fn on_host(buffer: Buffer) -> (u64, Side) {
@@ -202,19 +315,51 @@ super::boundary::exported! {
     }
 
     fn cuMemcpy2D_v2(copy: In<Copy2d>) {
-        let copy = copy.get()?.copy()?;
-        copy.map_or(Ok(()), |copy| now(Work::Copy(copy)))
+        all_now(copy.get()?.copy()?)
     }
 
     fn cuMemcpy2DUnaligned_v2(copy: In<Copy2d>) {
-        let copy = copy.get()?.copy()?;
-        copy.map_or(Ok(()), |copy| now(Work::Copy(copy)))
+        all_now(copy.get()?.copy()?)
     }
 
     fn cuMemcpy2DAsync_v2(copy: In<Copy2d>, stream: Handle) {
-        let copy = copy.get()?.copy()?;
-        let stream = Stream::of(stream)?;
-        copy.map_or(Ok(()), |copy| submit_copy(copy, &stream))
+        all_later(copy.get()?.copy()?, stream)
+    }
+
+    fn cuMemcpy3D_v2(copy: In<Copy3d>) {
+        all_now(copy.get()?.copy()?)
+    }
+
+    fn cuMemcpy3DAsync_v2(copy: In<Copy3d>, stream: Handle) {
+        all_later(copy.get()?.copy()?, stream)
+    }
+
+    fn cuMemcpyHtoA_v2(to: Handle, offset: usize, from: Buffer, bytes: usize) {
+        all_now(copy_row(row_of_array(to, offset), row_of_host(from), bytes)?)
+    }
+
+    fn cuMemcpyHtoAAsync_v2(to: Handle, offset: usize, from: Buffer, bytes: usize, stream: Handle) {
+        all_later(copy_row(row_of_array(to, offset), row_of_host(from), bytes)?, stream)
+    }
+
+    fn cuMemcpyAtoH_v2(to: Buffer, from: Handle, offset: usize, bytes: usize) {
+        all_now(copy_row(row_of_host(to), row_of_array(from, offset), bytes)?)
+    }
+
+    fn cuMemcpyAtoHAsync_v2(to: Buffer, from: Handle, offset: usize, bytes: usize, stream: Handle) {
+        all_later(copy_row(row_of_host(to), row_of_array(from, offset), bytes)?, stream)
+    }
+
+    fn cuMemcpyDtoA_v2(to: Handle, offset: usize, from: u64, bytes: usize) {
+        all_now(copy_row(row_of_array(to, offset), row_of_device(from), bytes)?)
+    }
+
+    fn cuMemcpyAtoD_v2(to: u64, from: Handle, offset: usize, bytes: usize) {
+        all_now(copy_row(row_of_device(to), row_of_array(from, offset), bytes)?)
+    }
+
+    fn cuMemcpyAtoA_v2(to: Handle, to_offset: usize, from: Handle, from_offset: usize, bytes: usize) {
+        all_now(copy_row(row_of_array(to, to_offset), row_of_array(from, from_offset), bytes)?)
     }
 
     fn cuMemsetD8_v2(to: u64, value: u8, count: usize) {

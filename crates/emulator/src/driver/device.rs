@@ -40,8 +40,15 @@ fn attribute(p: &Properties, attribute: i32) -> Option<i32> {
         16 => p.multiprocessors as i32,
         75 => major as i32,
         76 => minor as i32,
-        // Alignments of textures and surfaces, of which there are none.
+        // Alignments of textures and surfaces, and the most texels of each kind.
         14 | 30 => 512,
+        21 | 22 | 56 => 131_072,
+        23 | 57 => 65_536,
+        24..=26 | 58..=60 => 16_384,
+        55 => 32_768,
+        69 => 1 << 28,
+        70 | 71 => 131_072,
+        72 => 2_097_120,
         51 => 32,
         87 => 2,
         // Overlap, mapped host memory, concurrent kernels, one copy engine, one address space.

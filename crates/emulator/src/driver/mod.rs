@@ -14,6 +14,7 @@
 #![allow(unsafe_code, non_snake_case)]
 
 mod allocation;
+mod array;
 mod boundary;
 mod capture;
 mod captures;
@@ -50,5 +51,6 @@ mod stream;
 mod streams;
 mod symbols;
 mod tensor;
+mod textures;
 mod transfer;
 mod work;

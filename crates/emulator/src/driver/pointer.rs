@@ -154,6 +154,8 @@ impl Text {
 pub struct Buffer(*mut c_void);
 
 impl Buffer {
+    pub const NULL: Buffer = Buffer(std::ptr::null_mut());
+
     pub fn is_null(self) -> bool {
         self.0.is_null()
     }

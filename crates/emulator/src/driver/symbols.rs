@@ -4,8 +4,8 @@ use super::error::{Code, Outcome};
 use super::machine::VERSION;
 use super::pointer::{Buffer, Out, Text};
 use super::{
-    captures, contexts, copy, device, events, exports, function, graph, host, launch, link, memory, messages, module,
-    occupancy, pool, streams, tensor,
+    array, captures, contexts, copy, device, events, exports, function, graph, host, launch, link, memory, messages,
+    module, occupancy, pool, streams, tensor, textures,
 };
 
 /// Finds a function by its name.
@@ -13,8 +13,9 @@ type Find = fn(&str) -> Option<*const ()>;
 
 /// The address of an exported function.
 fn address(name: &str) -> Option<*const ()> {
-    let all: [Find; 19] = [
+    let all: [Find; 21] = [
         symbol,
+        array::symbol,
         captures::symbol,
         contexts::symbol,
         copy::symbol,
@@ -32,6 +33,7 @@ fn address(name: &str) -> Option<*const ()> {
         pool::symbol,
         streams::symbol,
         tensor::symbol,
+        textures::symbol,
         exports::symbol,
     ];
     all.iter().find_map(|find| find(name))
@@ -39,8 +41,9 @@ fn address(name: &str) -> Option<*const ()> {
 
 /// The address of its form for programs whose default streams are those of their threads.
 fn per_thread_address(name: &str) -> Option<*const ()> {
-    let all: [Find; 19] = [
+    let all: [Find; 21] = [
         per_thread_symbol,
+        array::per_thread_symbol,
         captures::per_thread_symbol,
         contexts::per_thread_symbol,
         copy::per_thread_symbol,
@@ -58,6 +61,7 @@ fn per_thread_address(name: &str) -> Option<*const ()> {
         pool::per_thread_symbol,
         streams::per_thread_symbol,
         tensor::per_thread_symbol,
+        textures::per_thread_symbol,
         exports::per_thread_symbol,
     ];
     all.iter().find_map(|find| find(name))

@@ -15,7 +15,7 @@ pub enum End {
     Kept(Arc<[u8]>),
 }
 
-/// Rows of bytes, at one distance here and at another there.
+/// Slices of rows of bytes, at one distance here and at another there.
 #[derive(Clone)]
 pub struct Copy {
     pub to: End,
@@ -24,6 +24,9 @@ pub struct Copy {
     pub from_pitch: usize,
     pub width: usize,
     pub rows: usize,
+    pub slices: usize,
+    pub to_slice: usize,
+    pub from_slice: usize,
 }
 
 /// What an address is said to be.
@@ -64,7 +67,18 @@ pub fn span(pitch: usize, width: usize, rows: usize) -> Outcome<usize> {
 impl Copy {
     pub fn new(to: (u64, Side), from: (u64, Side), bytes: usize) -> Outcome<Copy> {
         let (to, from) = (end(to.0, bytes, to.1)?, end(from.0, bytes, from.1)?);
-        Ok(Copy { to, to_pitch: bytes, from, from_pitch: bytes, width: bytes, rows: 1 })
+        let (rows, slices) = (1, 1);
+        Ok(Copy {
+            to,
+            to_pitch: bytes,
+            from,
+            from_pitch: bytes,
+            width: bytes,
+            rows,
+            slices,
+            to_slice: 0,
+            from_slice: 0,
+        })
     }
 
     /// The same copy, with a source that its caller only lends until the call returns read now.
@@ -73,7 +87,8 @@ impl Copy {
             End::Host(address) if region::find(*address as u64).is_none() => *address,
             _ => return self,
         };
-        let bytes = span(self.from_pitch, self.width, self.rows).unwrap_or(0);
+        let slice = span(self.from_pitch, self.width, self.rows).unwrap_or(0);
+        let bytes = span(self.from_slice, slice, self.slices).unwrap_or(0);
         // SAFETY: this runs inside the call that was given the source, which its caller lets be read until then.
         let kept: Arc<[u8]> = unsafe { region::with_bytes(lent, bytes, |bytes| bytes.into()) };
         Copy { from: End::Kept(kept), ..self }
@@ -85,12 +100,13 @@ impl Copy {
     }
 
     pub fn run(&self) -> Outcome {
-        (0..self.rows).try_for_each(|row| self.run_row(row))
+        (0..self.slices).try_for_each(|slice| (0..self.rows).try_for_each(|row| self.run_row(slice, row)))
     }
 
-    fn run_row(&self, row: usize) -> Outcome {
+    fn run_row(&self, slice: usize, row: usize) -> Outcome {
         let (machine, width) = (machine()?, self.width);
-        let (to, from) = (row * self.to_pitch, row * self.from_pitch);
+        let to = slice * self.to_slice + row * self.to_pitch;
+        let from = slice * self.from_slice + row * self.from_pitch;
         let result = match (&self.to, &self.from) {
             (End::Device(target), End::Device(source)) => {
                 machine.copy(target + to as u64, source + from as u64, width as u64)

@@ -1,7 +1,7 @@
 //! A launch: what its blocks share.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -18,6 +18,7 @@ use crate::{
     },
     program::Program,
     properties::Properties,
+    texture::Texture,
 };
 
 /// Everything that the blocks of a launch share.
@@ -36,6 +37,8 @@ pub(crate) struct Engine<'a> {
     /// The address of what the blocks of a cooperative launch meet in, or 0.
     pub workspace: u64,
     pub properties: &'a Properties,
+    /// Textures and surfaces by their objects.
+    pub textures: &'a BTreeMap<u64, Texture>,
     /// How the blocks of a cluster lie in the one that stands for them.
     pub(super) layout: Layout,
     pub(super) findings: Mutex<Findings>,
@@ -76,6 +79,8 @@ pub(crate) struct Order<'a> {
     /// The address of what the blocks of a cooperative launch meet in, or 0.
     pub workspace: u64,
     pub properties: &'a Properties,
+    /// Textures and surfaces by their objects.
+    pub textures: &'a BTreeMap<u64, Texture>,
 }
 
 impl<'a> Engine<'a> {
@@ -92,6 +97,7 @@ impl<'a> Engine<'a> {
             check,
             workspace,
             properties,
+            textures,
         } = order;
         let (shared, _) = program.all_shared_bytes(dynamic_shared);
         Engine {
@@ -108,6 +114,7 @@ impl<'a> Engine<'a> {
             check,
             workspace,
             properties,
+            textures,
             findings: Mutex::default(),
             printed: Mutex::default(),
             published: Mutex::default(),

@@ -21,6 +21,7 @@ mod printf;
 mod schedule;
 mod step;
 mod tensor;
+mod texture;
 mod together;
 mod traffic;
 mod turns;

@@ -147,6 +147,9 @@ impl Block {
                 self.events += 1;
                 self.signalled(engine, number, inst, at, active);
             }
+            Op::Fetch(_) => self.fetch(engine, number, inst, at, active),
+            Op::Surface(_) => self.surface(engine, number, inst, at, active),
+            Op::Query(_) => self.query(engine, number, inst, at, active),
             Op::ChangeMap { .. } => self.change_map(engine, number, inst, at, active),
             Op::CopyMap { .. } => self.copy_map(engine, number, inst, at, active),
             Op::ProxyFence => self.proxy_fence(number),

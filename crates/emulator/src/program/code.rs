@@ -8,6 +8,7 @@ use super::{
     lanes::{Atomic, Comparison, Function, Lanes},
     matrix::{Fragment, FragmentProduct, GroupProduct, MatrixProduct},
     place::{Address, Slot},
+    texture::{Fetch, Query, SurfaceAccess},
 };
 use crate::{
     counters::Class,
@@ -459,6 +460,9 @@ pub(crate) enum Op {
         to: Address,
         from: Address,
     },
+    Fetch(Box<Fetch>),
+    Surface(Box<SurfaceAccess>),
+    Query(Box<Query>),
     ProxyFence,
     /// Every lane of a warp knows its group products to be over.
     GroupWait,

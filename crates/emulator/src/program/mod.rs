@@ -7,6 +7,7 @@ mod lanes;
 mod matrix;
 mod place;
 mod registers;
+mod texture;
 
 pub use code::ParamLayout;
 pub(crate) use code::*;
@@ -16,3 +17,4 @@ pub(crate) use lanes::{Atomic, Choose, Comparison, Function, Lanes, Put, compare
 pub(crate) use matrix::{Element, Fragment, FragmentProduct, GroupProduct, MatrixProduct};
 pub(crate) use place::{Address, Slot};
 pub(crate) use registers::compact;
+pub(crate) use texture::{Fetch, Outside, Query, SurfaceAccess};

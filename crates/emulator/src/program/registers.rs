@@ -153,6 +153,21 @@ impl Op {
                 [&mut store.address.base, &mut store.barrier.base].into_iter().for_each(|slot| f(slot, Read));
                 store.a.iter_mut().for_each(|a| f(a, Read));
             }
+            Op::Fetch(fetch) => {
+                f(&mut fetch.object, Read);
+                fetch.coordinates.iter_mut().for_each(|slot| f(slot, Read));
+                fetch.d.iter_mut().flatten().for_each(|d| f(d, Write));
+            }
+            Op::Surface(access) => {
+                f(&mut access.object, Read);
+                access.coordinates.iter_mut().for_each(|slot| f(slot, Read));
+                let how = if access.store { Read } else { Write };
+                access.registers.iter_mut().flatten().for_each(|slot| f(slot, how));
+            }
+            Op::Query(query) => {
+                f(&mut query.object, Read);
+                f(&mut query.d, Write);
+            }
             Op::ChangeMap { address, value, .. } => {
                 [&mut address.base, value].into_iter().for_each(|slot| f(slot, Read))
             }

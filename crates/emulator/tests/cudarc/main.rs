@@ -18,3 +18,4 @@ mod memory;
 mod modules;
 mod shipped;
 mod tensors;
+mod textures;

@@ -115,7 +115,11 @@ const OPERANDS: [&str; 76] = [
 ];
 
 /// Instructions with as many operands of their kinds as chance seldom finds.
-const WHOLE: [&str; 63] = [
+const WHOLE: [&str; 67] = [
+    "tex.2d.v4.f32.f32 {%r1, %r2, %r3, %r4}, [%l1, {%f1, %f2}]",
+    "suld.b.1d.v2.b32.clamp {%r1, %r2}, [%l3, {%r4}]",
+    "sust.b.3d.b64.zero [%l1, {%r1, %r2, %r3, %r4}], {%l2}",
+    "txq.width.b32 %r1, [%l1]",
     "brx.idx %r1, T",
     "mapa.shared::cluster.u32 %r3, %r2, %r1",
     "mapa.shared::cluster.u32 %r2, s, 1",

@@ -24,5 +24,6 @@ mod memory;
 mod table;
 mod tensor_cores;
 mod texts;
+mod textures;
 mod warp;
 mod wmma;
