@@ -69,8 +69,13 @@ pub(crate) struct Lowered {
 
 /// Chooses kernels and places every buffer.
 pub(crate) fn lower(graph: &Graph, level: Level, threads: usize) -> Result<Lowered, CompileError> {
-    let abilities =
-        Abilities { halves: Halves::Widened, matrices: false, epilogues: false, weights: !level.has_pairs() };
+    let abilities = Abilities {
+        halves: Halves::Widened,
+        matrices: false,
+        epilogues: false,
+        in_place: true,
+        weights: !level.has_pairs(),
+    };
     let schedule = Schedule::new(graph, abilities)?;
     let mut lowering = Lowering { graph, level, launches: Vec::new(), step: 0 };
     for (number, step) in schedule.steps.iter().enumerate() {
@@ -289,7 +294,9 @@ impl Lowering<'_> {
                 };
                 program.code.extend(stores.iter().map(store));
                 program.share_registers(&mut []);
-                program.store_directly(|output| matches!(outputs[output].0, Home::Arena(_)));
+                let read = |home| chain.inputs.iter().any(|input| unplaced(input.home) == home);
+                program
+                    .store_directly(|output| matches!(outputs[output].0, Home::Arena(_)) && !read(outputs[output].0));
                 let detail = format!("{} over {}", chain.name, chain.count);
                 self.described(chain.name, detail, Box::new(program), inputs, outputs);
             }

@@ -93,9 +93,11 @@ fn run(graph: &Graph, schedule: &Schedule, order: &[Group]) -> HashMap<launch::H
 #[test]
 fn like_loops_run_at_once_and_change_nothing() {
     let graph = training(40);
-    let schedule =
-        Schedule::new(&graph, Abilities { halves: Halves::Packed, matrices: true, epilogues: true, weights: false })
-            .unwrap();
+    let schedule = Schedule::new(
+        &graph,
+        Abilities { halves: Halves::Packed, matrices: true, epilogues: true, in_place: false, weights: false },
+    )
+    .unwrap();
     let one_by_one: Vec<Group> = (0..schedule.steps.len()).map(|step| vec![step]).collect();
     let together = grouped(&schedule, &loops(&schedule));
     assert!(together.len() * 3 < one_by_one.len(), "{} groups of {} steps", together.len(), one_by_one.len());
@@ -108,9 +110,11 @@ fn like_loops_run_at_once_and_change_nothing() {
 #[test]
 fn buffers_live_from_their_first_use_to_their_last() {
     let graph = training(7);
-    let schedule =
-        Schedule::new(&graph, Abilities { halves: Halves::Packed, matrices: true, epilogues: true, weights: false })
-            .unwrap();
+    let schedule = Schedule::new(
+        &graph,
+        Abilities { halves: Halves::Packed, matrices: true, epilogues: true, in_place: false, weights: false },
+    )
+    .unwrap();
     let one_by_one: Vec<Group> = (0..schedule.steps.len()).map(|step| vec![step]).collect();
     let known: Vec<(usize, usize)> = schedule.buffers.iter().map(|b| (b.first, b.last)).collect();
     assert_eq!(lives(&schedule, &one_by_one), known);

@@ -1,6 +1,10 @@
 //! The planner keeps live buffers apart, and is never below what must be alive at once.
 
-use yuragi_graph::memory::{Lifetime, place};
+use yuragi_graph::{
+    Builder, DType, Init, Tensor,
+    lowering::{Abilities, Halves, Schedule},
+    memory::{Lifetime, place},
+};
 use yuragi_numeric::{philox::Philox, rand_core::Rng};
 
 /// The most bytes alive at one step.
@@ -71,4 +75,28 @@ fn no_argument_panics() {
     place(&[huge, huge], 16);
     assert_eq!(place(&[Lifetime { size: 5, first: 0, last: 0 }], 0).1, 5);
     place(&[Lifetime { size: 3, first: 5, last: 1 }], 4);
+}
+
+/// Elements of the arena for a graph of matrices of 32 × 32, where loops may write where they read, and where not.
+fn arenas(build: impl for<'g> Fn(Tensor<'g>, Tensor<'g>) -> Tensor<'g>) -> [usize; 2] {
+    let b = Builder::new();
+    let (x, w) = (b.input("x", &[32, 32], DType::F32), b.param("w", &[32, 32], DType::F32, Init::Constant(0.5)));
+    let y = build(x, w);
+    let graph = b.finish(&[("y", y)]).unwrap();
+    [true, false].map(|in_place| {
+        let halves = Halves::Widened;
+        let abilities = Abilities { halves, matrices: false, epilogues: false, in_place, weights: true };
+        let schedule = Schedule::new(&graph, abilities).unwrap();
+        place(&schedule.lifetimes(|buffer| buffer.count), 16).1 / 1024
+    })
+}
+
+#[test]
+fn a_loop_writes_where_it_reads_what_nobody_needs_after_it() {
+    // A product, its hyperbolic tangent, another product: three matrices at most, and two.
+    assert_eq!(arenas(|x, w| (x + x.matmul(w)).tanh().matmul(w)), [2, 3]);
+    // The product is needed again: nothing is gained.
+    assert_eq!(arenas(|x, w| x.matmul(w).tanh().matmul(w) + x.matmul(w)), [3, 3]);
+    // Each element is read elsewhere than it is written.
+    assert_eq!(arenas(|x, w| (x.matmul(w).transpose() + x.matmul(w).tanh()).tanh()), [2, 2]);
 }

@@ -40,8 +40,10 @@ pub struct Lowered {
 
 /// Chooses kernels and places every buffer. Fused operations must be claimed or expanded before.
 pub fn lower(graph: &Graph, target: Target) -> Result<Lowered, CompileError> {
-    let schedule =
-        Schedule::new(graph, Abilities { halves: Halves::Packed, matrices: true, epilogues: true, weights: false })?;
+    let schedule = Schedule::new(
+        graph,
+        Abilities { halves: Halves::Packed, matrices: true, epilogues: true, in_place: false, weights: false },
+    )?;
     let of_chain = |step: &Step| match step {
         Step::Chain(chain) => Some(ptx::Loop::new(chain, unplaced)),
         Step::Kernel(_) | Step::Decode { .. } => None,

@@ -18,6 +18,11 @@ pub struct Epilogue {
 const MOST: usize = 32;
 
 impl Epilogue {
+    /// All memory that the chain names.
+    pub(super) fn homes_mut(&mut self) -> impl Iterator<Item = &mut Home> {
+        self.chain.inputs.iter_mut().chain(&mut self.chain.outputs).map(|source| &mut source.home)
+    }
+
     /// The memory that is read.
     pub(super) fn reads(&self) -> impl Iterator<Item = Home> + '_ {
         self.chain.inputs.iter().enumerate().filter(|(input, _)| *input != self.product).map(|(_, source)| source.home)

@@ -9,6 +9,7 @@ mod chain;
 mod coder;
 mod epilogue;
 mod fusion;
+mod in_place;
 mod schedule;
 mod view;
 
@@ -35,6 +36,8 @@ pub struct Abilities {
     pub matrices: bool,
     /// Whether the kernels of products run loops over their results ([`Epilogue`]).
     pub epilogues: bool,
+    /// Whether loops write where they read ([`Schedule::buffers`] of both are one).
+    pub in_place: bool,
     /// Whether matrix products and convolutions read a parameter as it lies, whatever floating type it has and also
     /// where a kernel's filters come first ([`Operand::filters_first`]).
     pub weights: bool,

@@ -5,6 +5,7 @@ use super::{
     coder::Coder,
     epilogue,
     fusion::{Absorbed, Fusion, Group, Target, Weights, Work},
+    in_place,
 };
 use crate::{CompileError, DType, Graph, Node, NodeId, Op, memory::Lifetime};
 
@@ -324,7 +325,7 @@ impl<'a> Scheduler<'a> {
     }
 
     fn concluded(mut self, abilities: Abilities) -> Schedule {
-        let outputs: Vec<(usize, usize)> = (0..self.graph.outputs().len())
+        let mut outputs: Vec<(usize, usize)> = (0..self.graph.outputs().len())
             .map(|place| match self.fusion.output_copies[place] {
                 Some(number) => (self.of_copy[number], 0),
                 None => {
@@ -352,6 +353,10 @@ impl<'a> Scheduler<'a> {
         }
         inputs.iter().for_each(|&input| buffers[input].first = 0);
         outputs.iter().for_each(|(buffer, _)| buffers[*buffer].last = steps.len());
+        if abilities.in_place {
+            let names = in_place::merge(&mut steps, &mut buffers);
+            outputs.iter_mut().for_each(|(buffer, _)| *buffer = names[*buffer]);
+        }
         Schedule { steps, buffers, inputs, outputs }
     }
 }
@@ -373,6 +378,20 @@ impl Step {
                 visit(Home::Param(*param), false);
                 visit(*output, true);
             }
+        }
+    }
+    /// Every place that the step names.
+    pub(super) fn homes_mut(&mut self, mut visit: impl FnMut(&mut Home)) {
+        match self {
+            Step::Chain(chain) => {
+                chain.inputs.iter_mut().chain(&mut chain.outputs).for_each(|source| visit(&mut source.home));
+            }
+            Step::Kernel(kernel) => {
+                kernel.operands.iter_mut().chain(&mut kernel.bias).for_each(|operand| visit(&mut operand.home));
+                kernel.epilogue.iter_mut().flat_map(Epilogue::homes_mut).for_each(&mut visit);
+                visit(&mut kernel.output);
+            }
+            Step::Decode { output, .. } => visit(output),
         }
     }
 }
