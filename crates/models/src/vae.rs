@@ -14,6 +14,9 @@
 //! ELBO = ⟨ln w⟩ = ⟨ln p(x|z)⟩ − D(q(z|x)‖p(z))  ≤  L_k = ⟨ln (1/k) Σ w_i⟩  ≤  ln p(x)
 //! ```
 //!
+//! The gradient of L_k may be taken along the draws as the bound is written ([`Estimator::Single`]), or doubly
+//! reparameterised ([`Estimator::Double`]).
+//!
 //! | graph | inputs | outputs |
 //! |---|---|---|
 //! | [`Vae::training`] | x, key, hyper | loss (−bound), reconstruction, divergence, norm |
@@ -36,9 +39,9 @@
 //! ```
 
 use alloc::{format, string::String, vec::Vec};
-use core::panic::Location;
+use core::{fmt, panic::Location, str::FromStr};
 
-use yuragi_graph::{BuildError, Builder, DType, Graph, Tensor, op::Distribution};
+use yuragi_graph::{BuildError, Builder, DType, Graph, ParamSpec, Tensor, op::Distribution};
 use yuragi_nn::{
     Conv2d, Linear, Scope, conv2d, init, loss,
     optim::{Group, Optimizer, Rule},
@@ -55,6 +58,52 @@ pub const OPTIMIZER: Optimizer = Optimizer {
     average: false,
     scaling: None,
 };
+
+/// How the gradient of a bound of several draws is estimated. Both have its mean; of one draw they are the same here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Estimator {
+    /// Along z = μ + σ·ε (Burda et al. 2016, equation 13). For the encoder, its signal falls against its noise with k
+    /// (Rainforth et al. 2018).
+    Single,
+    /// What the encoder's weights change through ln q at a fixed z is reparameterised once more (Tucker, Lawson, Gu &
+    /// Maddison 2019, equation 8): with the normalised weights w̃ = w/Σw,
+    ///
+    /// ```text
+    /// ∇_φ L_k = ⟨Σ w̃ᵢ²·(∂ ln wᵢ/∂zᵢ)·∇_φ zᵢ⟩
+    /// ```
+    ///
+    /// It has no noise where q is the posterior. In a chain, each layer's derivative is taken along the draws above it.
+    #[default]
+    Double,
+}
+
+impl Estimator {
+    /// Both.
+    pub const ALL: [Estimator; 2] = [Estimator::Single, Estimator::Double];
+
+    /// As it is written: `single` or `double`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Estimator::Single => "single",
+            Estimator::Double => "double",
+        }
+    }
+}
+
+impl fmt::Display for Estimator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Estimator {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Estimator, String> {
+        let found = Estimator::ALL.into_iter().find(|estimator| estimator.name() == text);
+        found.ok_or_else(|| "it must be single or double".into())
+    }
+}
 
 /// Streams of random numbers: layer l draws from stream l.
 const BINARIZE: u32 = 1000;
@@ -113,6 +162,50 @@ impl<'g> Terms<'g> {
     }
 }
 
+/// One layer's latents.
+#[derive(Clone, Copy)]
+struct Draw<'g> {
+    /// The law that they were drawn from.
+    q: Posterior<'g>,
+    /// Standard normal numbers.
+    noise: Tensor<'g>,
+    /// The latents.
+    z: Tensor<'g>,
+}
+
+/// The gradients of −L_k by [`Estimator::Double`], `scale` times as large, for weights of these names.
+#[track_caller]
+fn doubly<'g>(
+    terms: &Terms<'g>,
+    draws: &[Draw<'g>],
+    scale: Option<Tensor<'g>>,
+    names: &[String],
+    weights: &[Tensor<'g>],
+) -> Vec<Tensor<'g>> {
+    let log_weights = terms.log_weights();
+    let (b, batch, samples) = (log_weights.builder(), log_weights.dim(0), log_weights.dim(1));
+    let normalised = log_weights.softmax();
+    let seed = normalised * (-1.0 / batch as f32);
+    let seed = scale.map_or(seed, |scale| seed * scale.reshape(&[1, 1]));
+    // One way back through everything: for the decoder's weights, and for the latents of every layer. What ln w is written
+    // in has no ln q of a layer's own latents at fixed mean and variance; its slope there is −ε/σ.
+    let wanted: Vec<Tensor<'g>> = weights.iter().copied().chain(draws.iter().map(|draw| draw.z)).collect();
+    let mut gradients = b.pullback(log_weights, seed, &wanted);
+    let slopes = gradients.split_off(weights.len());
+    let column = |t: Tensor<'g>| t.reshape(&[batch * samples, 1]);
+    for (layer, (draw, slope)) in draws.iter().zip(slopes).enumerate() {
+        let own = column(seed) * draw.noise * (draw.q.log_variance * -0.5).exp();
+        let along = (slope + own) * column(normalised);
+        let prefix = format!("encoder.{layer}.");
+        let of_layer: Vec<usize> = (0..weights.len()).filter(|&place| names[place].starts_with(&prefix)).collect();
+        let chosen: Vec<Tensor<'g>> = of_layer.iter().map(|&place| weights[place]).collect();
+        for (place, gradient) in of_layer.into_iter().zip(b.pullback(draw.z, along, &chosen)) {
+            gradients[place] = gradient;
+        }
+    }
+    gradients
+}
+
 impl Vae {
     /// Numbers of an example.
     pub fn columns(&self) -> usize {
@@ -164,15 +257,22 @@ impl Vae {
     /// What [`check`](Vae::check) refuses, or sizes too large to be addressed.
     #[track_caller]
     pub fn training(&self, batch: usize, samples: usize) -> Result<Graph, BuildError> {
-        self.training_by(&OPTIMIZER, batch, samples)
+        self.training_by(&OPTIMIZER, batch, samples, Estimator::default())
     }
 
-    /// [`training`](Vae::training) by another optimiser, such as one that scales the loss for products in half precision.
+    /// [`training`](Vae::training) by another optimiser, such as one that scales the loss for products in half precision,
+    /// and along gradients that are estimated so.
     ///
     /// # Errors
     /// As [`training`](Vae::training).
     #[track_caller]
-    pub fn training_by(&self, optimizer: &Optimizer, batch: usize, samples: usize) -> Result<Graph, BuildError> {
+    pub fn training_by(
+        &self,
+        optimizer: &Optimizer,
+        batch: usize,
+        samples: usize,
+        estimator: Estimator,
+    ) -> Result<Graph, BuildError> {
         let b = self.builder(samples)?;
         let x = self.input(&b, batch);
         let key = b.input("key", &[2], DType::U32);
@@ -181,9 +281,18 @@ impl Vae {
             Likelihood::Bernoulli => b.random(Distribution::Uniform, key, BINARIZE, &x.shape()).less(x),
             Likelihood::Gaussian | Likelihood::Logistic => x,
         };
-        let terms = self.terms(&Scope::new(&b), x, key, samples, samples == 1);
+        let s = Scope::new(&b);
+        let draws = self.draws(&s, x, key, samples);
+        let terms = self.weighed(&s, x, &draws, samples, samples == 1);
         let total = -terms.importance().mean_all();
-        let norm = optimizer.minimize(total, hyper, |spec| Some(Group::standard(spec)));
+        let group = |spec: &ParamSpec| Some(Group::standard(spec));
+        let norm = match estimator {
+            Estimator::Double if samples > 1 => {
+                let names: Vec<String> = b.params().into_iter().map(|spec| spec.name).collect();
+                optimizer.descend(&b, hyper, group, |scale, weights| doubly(&terms, &draws, scale, &names, weights))
+            }
+            Estimator::Single | Estimator::Double => optimizer.minimize(total, hyper, group),
+        };
         let means = [terms.reconstruction, terms.divergence].map(Tensor::mean_all);
         b.finish(&[("loss", total), ("reconstruction", means[0]), ("divergence", means[1]), ("norm", norm)])
     }
@@ -253,25 +362,38 @@ impl Vae {
     /// ln q − ln p.
     #[track_caller]
     pub fn terms<'g>(&self, s: &Scope<'g>, x: Tensor<'g>, key: Tensor<'g>, samples: usize, exact: bool) -> Terms<'g> {
+        self.weighed(s, x, &self.draws(s, x, key, samples), samples, exact)
+    }
+
+    /// Latents of examples x `[B, D]`, from the data up: rows are the draws of the first example, then of the second.
+    #[track_caller]
+    fn draws<'g>(&self, s: &Scope<'g>, x: Tensor<'g>, key: Tensor<'g>, samples: usize) -> Vec<Draw<'g>> {
         let (b, batch) = (s.builder(), x.dim(0));
-        let (rows, top) = (batch * samples, self.layers.len() - 1);
         // An example's latents of the first layer have one mean and variance for all samples.
         let repeated = |t: Tensor<'g>| {
             let z = t.dim(-1);
-            t.reshape(&[batch, 1, z]).broadcast(&[batch, samples, z]).reshape(&[rows, z])
+            t.reshape(&[batch, 1, z]).broadcast(&[batch, samples, z]).reshape(&[batch * samples, z])
         };
-        let (mut below, mut drawn) = (x, Vec::new());
-        for layer in 0..=top {
+        let mut below = x;
+        let layers = 0..self.layers.len();
+        let draw = layers.map(|layer| {
             let mut q = self.posterior(s, layer, below);
             if layer == 0 {
                 q = Posterior { mean: repeated(q.mean), log_variance: repeated(q.log_variance) };
             }
             let noise = b.random(Distribution::Normal, key, layer as u32, &q.mean.shape());
             below = q.sample(noise);
-            drawn.push((q, noise, below));
-        }
+            Draw { q, noise, z: below }
+        });
+        draw.collect()
+    }
+
+    /// ln w of draws.
+    #[track_caller]
+    fn weighed<'g>(&self, s: &Scope<'g>, x: Tensor<'g>, draws: &[Draw<'g>], samples: usize, exact: bool) -> Terms<'g> {
+        let (batch, top) = (x.dim(0), draws.len() - 1);
         let divergence = |layer: usize| {
-            let (q, noise, z) = drawn[layer];
+            let Draw { q, noise, z } = draws[layer];
             let each = if layer == top {
                 // ln N(z; μ, σ²) − ln N(z; 0, 1), or its mean ½(μ² + σ² − 1 − ln σ²).
                 if exact {
@@ -280,14 +402,14 @@ impl Vae {
                     (z * z - noise * noise - q.log_variance) * 0.5
                 }
             } else {
-                let p = self.prior(s, layer + 1, drawn[layer + 1].2);
+                let p = self.prior(s, layer + 1, draws[layer + 1].z);
                 let away = z - p.mean;
                 (away * away * (-p.log_variance).exp() + p.log_variance - noise * noise - q.log_variance) * 0.5
             };
             each.sum(&[1]).reshape(&[batch, samples])
         };
         let rest = (1..=top).fold(divergence(0), |sum, layer| sum + divergence(layer));
-        let parameters = self.parameters(s, drawn[0].2).reshape(&[batch, samples, self.columns()]);
+        let parameters = self.parameters(s, draws[0].z).reshape(&[batch, samples, self.columns()]);
         let x = x.reshape(&[batch, 1, self.columns()]);
         let each = self.likelihood.log_density(&s.enter("decoder.0"), parameters, x);
         Terms { reconstruction: each.sum(&[2]).reshape(&[batch, samples]), divergence: rest }

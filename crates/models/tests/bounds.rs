@@ -8,9 +8,12 @@ use yuragi_cpu::Cpu;
 use yuragi_graph::{Backend, Builder, DType, Params, Plan, Slice, SliceMut};
 use yuragi_models::{
     likelihood::{HALF_BIN, LEVELS, Likelihood},
-    vae::{Layer, Vae},
+    vae::{Estimator, Layer, Vae},
 };
-use yuragi_nn::Scope;
+use yuragi_nn::{
+    Scope,
+    optim::{Optimizer, Rule},
+};
 use yuragi_numeric::fill;
 
 fn vae(columns: usize, likelihood: Likelihood, layers: &[(&[usize], usize)]) -> Vae {
@@ -250,6 +253,82 @@ fn t25_two_layers_improve_the_bound_of_one_on_eight_clouds() {
     let most = -(8f64.ln() + 1.0 + (std::f64::consts::TAU * 0.01).ln());
     assert!(two - one > 5.0 * e1.hypot(e2), "one layer {one} ± {e1}, two {two} ± {e2}");
     assert!(two < most + 5.0 * e2, "{two} ± {e2}, at most {most}");
+}
+
+/// Gradients of the bound for all weights, one after another: of each of so many batches.
+fn gradients(
+    vae: &Vae,
+    params: &Params,
+    x: &[f32],
+    samples: usize,
+    estimator: Estimator,
+    batches: u32,
+) -> Vec<Vec<f64>> {
+    let descent = Optimizer { rule: Rule::Sgd { momentum: 0.0 }, ..Optimizer::default() };
+    let graph = vae.training_by(&descent, x.len() / vae.columns(), samples, estimator).unwrap();
+    let cpu = Cpu::with_threads(1);
+    let plan = cpu.compile(&graph).unwrap();
+    let numbers = |params: &Params| params.iter().flat_map(|(_, t)| t.to_f32()).map(f64::from).collect::<Vec<_>>();
+    let before = numbers(params);
+    let gradient = |batch| {
+        let mut store = cpu.upload(params.clone()).unwrap();
+        let mut state = plan.state(&store).unwrap();
+        // A rate of 1: the step is the gradient.
+        let (key, hyper) = ([batch, 3], descent.hyper(0, 1.0, 0.0));
+        let inputs = [Slice::F32(x), Slice::U32(&key), Slice::F32(&hyper)];
+        let mut out = [[0.0f32; 1]; 4];
+        let mut views = out.each_mut().map(|o| SliceMut::F32(o));
+        plan.update(&mut state, &mut store, &inputs, &mut views).unwrap();
+        let after = numbers(&cpu.download(&store).unwrap());
+        before.iter().zip(after).map(|(before, after)| before - after).collect()
+    };
+    (0..batches).map(gradient).collect()
+}
+
+#[test]
+fn t24_the_doubly_reparameterised_gradient_has_no_noise_at_the_true_posterior() {
+    let linear = Linear::new(0.0, 1.0);
+    let x = normals(4, 3 * 50);
+    let of_encoder = |estimator| {
+        let all = &gradients(&linear.vae, &linear.params, &x, 5, estimator, 1)[0];
+        let places = linear.params.iter().flat_map(|(name, t)| vec![name.starts_with("encoder"); t.shape().count()]);
+        let own = places.zip(all).filter(|(of_encoder, _)| *of_encoder).map(|(_, g)| g.abs());
+        own.fold(0.0, f64::max)
+    };
+    let (single, double) = (of_encoder(Estimator::Single), of_encoder(Estimator::Double));
+    assert!(double < 1e-5 && single > 1e-2, "{single} and {double}");
+}
+
+#[test]
+fn t24_both_estimators_have_one_mean_and_the_double_one_less_noise() {
+    let one = Linear::new(0.3, 2.0);
+    let two = vae(2, Likelihood::Gaussian, &[(&[5], 3), (&[4], 2)]);
+    let mut of_two = Params::new();
+    of_two.initialise(two.training(1, 1).unwrap().params(), 5);
+    for (vae, params) in [(&one.vae, &one.params), (&two, &of_two)] {
+        let params = {
+            let mut own = Params::new();
+            let weights = params.iter().filter(|(name, _)| !yuragi_nn::optim::is_state(name));
+            weights.for_each(|(name, tensor)| {
+                own.insert(name, tensor.clone());
+            });
+            own
+        };
+        let x = normals(9, vae.columns() * 400);
+        let [single, double] = Estimator::ALL.map(|e| gradients(vae, &params, &x, 8, e, 60));
+        let of = |all: &[Vec<f64>], weight: usize| mean(&all.iter().map(|g| g[weight]).collect::<Vec<_>>());
+        let names: Vec<&str> = params.iter().flat_map(|(name, t)| vec![name; t.shape().count()]).collect();
+        let mut noise = [0.0; 2];
+        for (weight, name) in names.iter().enumerate() {
+            let [(a, ea), (b, eb)] = [&single, &double].map(|all| of(all, weight));
+            assert!((a - b).abs() <= 5.0 * ea.hypot(eb) + 1e-6, "{name}: {a} ± {ea}, {b} ± {eb}");
+            if name.starts_with("encoder") {
+                noise = [noise[0] + ea * ea, noise[1] + eb * eb];
+            }
+        }
+        assert!(noise[1] < 0.7 * noise[0], "variances {noise:?}");
+        println!("variances {noise:?}");
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ use yuragi::{
     models::{
         gamma::Gamma,
         likelihood::Likelihood,
-        vae::{Layer, Vae},
+        vae::{Estimator, Layer, Vae},
         vdm::Vdm,
     },
     nn::{optim::averaged, rate::Schedule},
@@ -272,7 +272,7 @@ struct Training {
     #[arg(long, default_value = "runs/bound")]
     out: PathBuf,
     /// Go on with the training in this folder, with its own settings
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["out", "likelihood", "passes", "batch", "slices", "samples", "rate", "schedule", "seed", "scale"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["out", "likelihood", "passes", "batch", "slices", "samples", "estimator", "rate", "schedule", "seed", "scale"])]
     resume: Option<PathBuf>,
     /// Begin with the weights of a model, or of a training, with the same network
     #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
@@ -293,6 +293,10 @@ struct Training {
     /// Draws of the bound: 1 for the evidence lower bound, k for the importance-weighted one
     #[arg(short = 'k', long, default_value_t = 1)]
     samples: usize,
+    /// How an autoencoder's gradient is estimated from several draws: double (doubly reparameterised, of less noise) or
+    /// single
+    #[arg(long, default_value_t)]
+    estimator: Estimator,
     /// The largest learning rate
     #[arg(long, default_value_t = 1e-3)]
     rate: f64,
@@ -361,6 +365,7 @@ impl Training {
                     batch: self.batch,
                     slices: self.slices,
                     samples: self.samples,
+                    estimator: self.estimator,
                     rate: self.rate,
                     schedule: self.schedule,
                     seed: self.seed,

@@ -4,7 +4,7 @@ use yuragi_graph::{BuildError, Graph};
 use yuragi_models::{
     gamma::Gamma,
     likelihood::Likelihood,
-    vae::{self, Layer, Vae},
+    vae::{self, Estimator, Layer, Vae},
     vdm::{self, Vdm},
 };
 use yuragi_nn::optim::Optimizer;
@@ -75,13 +75,18 @@ impl Network {
         checked.map_err(Failure::new)
     }
 
-    /// One training step: inputs x, key, hyper; outputs loss, two parts of it, and the gradient's norm.
+    /// One training step on a bound of so many draws, along gradients that are estimated so (a diffusion model's are single): inputs x, key, hyper; outputs loss, two parts of it, and the gradient's norm.
     ///
     /// # Errors
     /// Extents or samples that are out of range.
-    pub fn training(&self, optimizer: &Optimizer, batch: usize, samples: usize) -> Result<Graph, BuildError> {
+    pub fn training(
+        &self,
+        optimizer: &Optimizer,
+        batch: usize,
+        (samples, estimator): (usize, Estimator),
+    ) -> Result<Graph, BuildError> {
         match self {
-            Network::Vae(vae) => vae.training_by(optimizer, batch, samples),
+            Network::Vae(vae) => vae.training_by(optimizer, batch, samples, estimator),
             Network::Vdm(vdm) => vdm.training_by(optimizer, batch, samples),
         }
     }

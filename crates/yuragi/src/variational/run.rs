@@ -11,7 +11,7 @@ use std::{
 use yuragi_energy::statistics::Estimate;
 use yuragi_graph::{Alone, Collective, Params, Slice};
 use yuragi_io::{Checkpoint, atomic, checkpoint::Archive, plot, png};
-use yuragi_models::likelihood::Likelihood;
+use yuragi_models::{likelihood::Likelihood, vae::Estimator};
 use yuragi_nn::rate::Schedule;
 
 use super::{Examples, Model, Network, judge, progress_sheet, schedule};
@@ -49,6 +49,8 @@ pub struct Options {
     pub slices: usize,
     /// Draws of the bound.
     pub samples: usize,
+    /// How its gradient is estimated.
+    pub estimator: Estimator,
     /// The largest learning rate.
     pub rate: f64,
     /// Its course.
@@ -58,7 +60,7 @@ pub struct Options {
 }
 
 impl Options {
-    fn to_pairs(&self) -> [(&'static str, String); 9] {
+    fn to_pairs(&self) -> [(&'static str, String); 10] {
         [
             ("train.data", self.data.display().to_string()),
             ("train.scale", self.scale.map(|scale| scale.to_string()).unwrap_or_default()),
@@ -66,6 +68,7 @@ impl Options {
             ("train.batch", self.batch.to_string()),
             ("train.slices", self.slices.to_string()),
             ("train.samples", self.samples.to_string()),
+            ("train.estimator", self.estimator.to_string()),
             ("train.rate", self.rate.to_string()),
             ("train.schedule", self.schedule.to_string()),
             ("train.seed", self.seed.to_string()),
@@ -85,6 +88,12 @@ impl Options {
             // Trainings from before slices have none.
             slices: if file.settings().contains_key("train.slices") { get(file, "train.slices")? } else { 1 },
             samples: get(file, "train.samples")?,
+            // Trainings from before the choice had the single one.
+            estimator: if file.settings().contains_key("train.estimator") {
+                get(file, "train.estimator")?
+            } else {
+                Estimator::Single
+            },
             rate: get(file, "train.rate")?,
             schedule: if file.settings().contains_key("train.schedule") {
                 get(file, "train.schedule")?
@@ -118,6 +127,11 @@ impl Options {
     /// Examples of a slice.
     fn slice(&self) -> usize {
         self.batch / self.slices
+    }
+
+    /// Draws of the bound, and how its gradient is estimated.
+    fn draws(&self) -> (usize, Estimator) {
+        (self.samples, self.estimator)
     }
 
     /// Steps in all, over so many examples.
@@ -165,7 +179,7 @@ impl Run {
         if first {
             Pictures::check_new(folder)?;
         }
-        let graph = network.training(&network.optimizer(), options.slice(), options.samples)?;
+        let graph = network.training(&network.optimizer(), options.slice(), options.draws())?;
         let mut model = Model { network, params: Params::new(), moments: examples.moments().to_vec() };
         model.params.initialise(graph.params(), options.seed);
         match init {
@@ -202,7 +216,7 @@ impl Run {
     pub fn work(&self, examples: usize) -> Result<Work, Failure> {
         let (network, options) = (&self.model.network, &self.options);
         let steps = options.steps(examples).saturating_sub(self.step) * options.slices as u64;
-        Ok(Work::of(&network.training(&network.optimizer(), options.slice(), options.samples)?, steps as f64))
+        Ok(Work::of(&network.training(&network.optimizer(), options.slice(), options.draws())?, steps as f64))
     }
 
     /// Reads the checkpoint of a folder, on each of these ranks.
@@ -332,11 +346,11 @@ pub fn train(
     }
     run.agree(ranks)?;
     let first = ranks.rank() == 0;
-    let Options { batch, samples, seed, slices, .. } = run.options;
+    let Options { batch, seed, slices, .. } = run.options;
     let network = run.model.network.clone();
     let optimizer = machine.optimizer(network.optimizer());
     let steps = run.options.steps(examples.len());
-    let graph = network.training(&optimizer, run.options.slice(), samples)?;
+    let graph = network.training(&optimizer, run.options.slice(), run.options.draws())?;
     run.model.params.initialise(graph.params(), seed);
     let sharing = Sharing { slices, ranks, exchange: run.exchange };
     let mut trainer = Trainer::new(machine, &graph, mem::take(&mut run.model.params), sharing)?;
