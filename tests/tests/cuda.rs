@@ -12,6 +12,12 @@ use yuragi_nn::{
 };
 use yuragi_tests::{on_a_driver, suite::Suite};
 
+/// Runs what may have kernels of its own on a GPU of compute capability 9.0, by the kernels for every GPU.
+fn conforms_anywhere(filter: &str) {
+    let report = Suite::new().filter(filter).run(&Cuda::new().expect("a driver").portable(true));
+    assert!(report.passed(), "{report}");
+}
+
 /// Runs a quarter of all cases.
 fn conforms(quarter: usize) {
     let cuda = Cuda::new().expect("a driver");
@@ -68,6 +74,10 @@ on_a_driver! {
 
     fn the_last_quarter_of_all_operations_stays_within_every_bound() {
         conforms(3);
+    }
+
+    fn the_kernels_for_every_gpu_stay_within_every_bound() {
+        ["matmul f16", "matmul bf16", "conv2d f16", "conv2d bf16"].into_iter().for_each(conforms_anywhere);
     }
 
     /// The second run is captured, the third replays it.

@@ -88,7 +88,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// No GPU is needed: an H100's number of multiprocessors is taken.
 fn launches(precision: Precision, expand: &[String], modules: Option<&Path>) -> Result<(), Box<dyn Error>> {
-    let target = Target { machine: Machine { multiprocessors: 132 }, tf32: precision == Precision::Tf32 };
+    let target = Target { machine: Machine { multiprocessors: 132, hopper: true }, tf32: precision == Precision::Tf32 };
     println!(
         "{:<22} {:>8} {:>8} {:>8} {:>10} {:>8} {:>8} {:>10} {:>12}",
         "plan", "launches", "written", "entries", "PTX bytes", "spliced", "entries", "PTX bytes", "arena bytes"

@@ -31,6 +31,7 @@ use crate::{
 pub struct Cuda {
     device: Arc<Device>,
     tf32: bool,
+    portable: bool,
 }
 
 impl Cuda {
@@ -41,12 +42,12 @@ impl Cuda {
 
     /// A device by its number, from 0 on.
     pub fn open(ordinal: usize) -> Result<Cuda, CudaError> {
-        Ok(Cuda { device: Device::open(ordinal)?, tf32: false })
+        Ok(Cuda { device: Device::open(ordinal)?, tf32: false, portable: false })
     }
 
     /// A caller's context and stream: all that this backend does is ordered in that stream.
     pub fn with_context(context: Arc<CudaContext>, stream: Arc<CudaStream>) -> Result<Cuda, CudaError> {
-        Ok(Cuda { device: Device::within(context, stream)?, tf32: false })
+        Ok(Cuda { device: Device::within(context, stream)?, tf32: false, portable: false })
     }
 
     /// Whether products of single precision may round their factors to 11 significant bits, as tensor cores take them;
@@ -54,6 +55,13 @@ impl Cuda {
     #[must_use]
     pub fn tf32(self, rounded: bool) -> Cuda {
         Cuda { tf32: rounded, ..self }
+    }
+
+    /// Whether plans are made of the kernels that every GPU runs, also where this one has some of its own (compute
+    /// capability 9.0, products of 16 bits); at first they are not.
+    #[must_use]
+    pub fn portable(self, portable: bool) -> Cuda {
+        Cuda { portable, ..self }
     }
 
     /// The parameters whose names are wanted, as they are now.
@@ -92,7 +100,8 @@ impl Backend for Cuda {
 
     fn compile(&self, graph: &Graph) -> Result<CudaPlan, CompileError> {
         let graph = graph.expanded(claims);
-        let machine = Machine { multiprocessors: self.device.processors() as usize };
+        let hopper = self.device.is_hopper() && !self.portable;
+        let machine = Machine { multiprocessors: self.device.processors() as usize, hopper };
         let lowered = lower(&graph, Target { machine, tf32: self.tf32 })?;
         Ok(CudaPlan::new(&self.device, graph, lowered)?)
     }

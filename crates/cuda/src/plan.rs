@@ -7,9 +7,9 @@ use yuragi_graph::{DType, Graph, Memory, Plan, Progress, RunError, Slice, SliceM
 
 use crate::{
     CudaError, CudaStore,
-    device::{Block, Device, Function, Pinned, Recording, Replay},
+    device::{Block, Device, Function, Parameters, Pinned, Recording, Replay, description},
     kernels,
-    launch::{ALIGNMENT, Argument, Code, Home},
+    launch::{ALIGNMENT, Address, Argument, Code, Home, Launch},
     lower::Lowered,
 };
 
@@ -146,32 +146,25 @@ impl CudaPlan {
     }
 
     /// Writes down what a run does with this state and store: inputs, launches, outputs.
-    fn record(&self, state: &mut CudaState, store: &CudaStore) {
+    fn record(&self, state: &mut CudaState, store: &CudaStore) -> Result<(), CudaError> {
         if state.store == store.id() && !state.recording.is_empty() {
-            return;
+            return Ok(());
         }
         let mut recording = Recording::default();
         for ((spec, &at), &from) in self.graph.inputs().iter().zip(&self.lowered.inputs).zip(&self.staging.inputs) {
             recording.write(&state.arena, at, from, spec.shape.count() * spec.dtype.size());
         }
         for (launch, function) in self.lowered.launches.iter().zip(&self.functions) {
-            let word = |argument: &Argument| match *argument {
-                Argument::Pointer(address) => {
-                    let start = match address.home {
-                        Home::Arena(at) | Home::Scratch(at) => state.arena.pointer() + at as u64,
-                        Home::Param(param) => store.pointer(state.params[param]),
-                        Home::Literal(literal) => self.literals.pointer() + self.literal_places[literal] as u64,
-                    };
-                    start + address.offset as u64
-                }
-                Argument::Null => 0,
-                Argument::U32(value) => value.into(),
-                Argument::U64(value) => value,
-                Argument::F32(value) => value.to_bits().into(),
+            let at = |address: Address| {
+                let start = match address.home {
+                    Home::Arena(at) | Home::Scratch(at) => state.arena.pointer() + at as u64,
+                    Home::Param(param) => store.pointer(state.params[param]),
+                    Home::Literal(literal) => self.literals.pointer() + self.literal_places[literal] as u64,
+                };
+                start + address.offset as u64
             };
-            let arguments = launch.arguments.iter().map(word).collect();
-            let table = launch.code == Code::Table;
-            recording.launch(*function, launch.grid, launch.block, launch.shared, (arguments, table));
+            let parameters = parameters(launch, &at)?;
+            recording.launch(*function, launch.grid, launch.block, launch.shared, parameters);
         }
         for ((output, &at), &to) in self.graph.outputs().iter().zip(&self.lowered.outputs).zip(&self.staging.outputs) {
             let node = self.graph.node(output.node);
@@ -181,6 +174,7 @@ impl CudaPlan {
         state.replay = None;
         state.whole_runs = 0;
         state.store = store.id();
+        Ok(())
     }
 
     /// Gives an output that has come to the host, into a view that was checked.
@@ -208,7 +202,7 @@ impl CudaPlan {
         if matches!(state.stage, Stage::Idle) {
             return Err(RunError::Unfinished);
         }
-        self.record(state, store);
+        self.record(state, store)?;
         let CudaState { recording, staging, replay, .. } = state;
         if state.stage == Stage::Begun && launches >= total {
             if state.whole_runs == 1 {
@@ -240,6 +234,32 @@ impl CudaPlan {
         }
         Ok(Progress::Done)
     }
+}
+
+/// What a kernel is given, with these addresses.
+fn parameters(launch: &Launch, at: &dyn Fn(Address) -> u64) -> Result<Parameters, CudaError> {
+    let (mut parameters, mut table) = (Parameters::default(), Vec::new());
+    for argument in &launch.arguments {
+        let word = match *argument {
+            Argument::Pointer(address) => at(address),
+            Argument::Null => 0,
+            Argument::U32(value) => value.into(),
+            Argument::U64(value) => value,
+            Argument::F32(value) => value.to_bits().into(),
+            Argument::Tensor(ref tensor) => {
+                parameters.add(&description(tensor, at(tensor.at()))?);
+                continue;
+            }
+        };
+        match launch.code {
+            Code::Table => table.push(word),
+            Code::Shipped(_) | Code::Emitted | Code::Spliced(_) => parameters.add(&[word]),
+        }
+    }
+    if launch.code == Code::Table {
+        parameters.add(&table);
+    }
+    Ok(parameters)
 }
 
 impl Plan for CudaPlan {

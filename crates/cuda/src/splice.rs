@@ -122,7 +122,7 @@ impl Splices {
         });
         launch.function = name.clone();
         launch.code = Code::Spliced(file);
-        launch.arguments.extend(epilogue.arguments());
+        launch.arguments.extend_from_slice(epilogue.arguments());
         true
     }
 

@@ -19,6 +19,9 @@ use yuragi_graph::{
 /// Unit roundoff of single precision.
 const U: f64 = 1.0 / 16_777_216.0;
 
+/// With so few multiprocessors, blocks that stay take several tiles.
+const FEW: Machine = Machine { multiprocessors: 2, hopper: true };
+
 #[derive(Clone, Copy, Debug)]
 struct Case {
     /// Samples, height, width, channels.
@@ -103,7 +106,7 @@ impl Case {
         let at_bias = self.bias.then(|| bench.put(&bytes(&bias, result)));
         let untouched = vec![-7.0; gap + sums.len() + gap];
         let unit = result.unit_roundoff();
-        let machine = Machine { multiprocessors: 132 };
+        let machine = Machine { multiprocessors: 132, hopper: false };
         let conv = |c| Conv2d {
             op,
             samples,
@@ -119,8 +122,8 @@ impl Case {
             result,
         };
         let all = |conv: &Conv2d| {
-            let mut all = conv.variants().unwrap();
-            all.push(conv.launches(machine).unwrap());
+            let mut all = conv.variants(FEW).unwrap();
+            all.extend([machine, FEW].map(|machine| conv.launches(machine).unwrap()));
             all
         };
         for index in 0..all(&conv(a.at)).len() {
@@ -195,12 +198,27 @@ fn convolutions_of_factors_rounded_to_11_bits() {
 
 fn of_16_bits(factors: Factors) {
     all_windows(factors);
+    in_boxes(factors, 8, 24);
     let mut bench = Bench::new();
     let new = |picture, kernel, stride, padding| Case::new(factors, picture, kernel, stride, padding);
     // Chunks of channels: of both, of filters alone; a result of single precision.
     Case { bias: true, ..new([2, 7, 5, 24], [3, 3, 16], [2, 2], [1, 0, 1, 2]) }.check(&mut bench);
     new([1, 5, 9, 5], [2, 3, 8], [1, 2], [1; 4]).check(&mut bench);
     Case { result: DType::F32, bias: true, ..new([1, 6, 6, 16], [3, 3, 8], [1, 1], [1; 4]) }.check(&mut bench);
+}
+
+/// Boxes of pixels: several, of two samples, over the edges; of a window that moves by two.
+fn in_boxes(factors: Factors, channels: usize, filters: usize) {
+    let mut bench = Bench::new();
+    let new = |picture, kernel, stride, padding| Case::new(factors, picture, kernel, stride, padding);
+    Case { bias: true, ..new([2, 12, 9, channels], [3, 1, filters], [1, 1], [1, 1, 0, 0]) }.check(&mut bench);
+    new([3, 8, 8, 64], [2, 3, filters], [2, 2], [0, 1, 0, 1]).check(&mut bench);
+}
+
+/// More steps than are on their way at a time, by blocks that take several tiles.
+#[test]
+fn convolutions_of_half_precision_in_many_boxes() {
+    in_boxes(Factors::F16, 72, 136);
 }
 
 #[test]
@@ -239,7 +257,7 @@ fn copies_fill_shared_memory_without_bank_conflicts() {
             [(Conv::Forward(window), x, w), (Conv::InputGrad(window), y, w), (Conv::WeightGrad(window), x, y)]
         {
             let conv = Conv2d { op, samples, picture, channels, kernel, filters, a, b, c, bias: None, factors, result };
-            for launches in conv.variants().unwrap() {
+            for launches in conv.variants(FEW).unwrap() {
                 let counters = &bench.run(&launches)[0];
                 let name = &launches.launches[0].function;
                 assert_eq!(counters.shared_passes, counters.shared_least_passes, "{name}: bank conflicts");
@@ -267,7 +285,7 @@ fn what_no_kernel_can_do_is_an_error() {
         factors,
         result,
     };
-    let machine = Machine { multiprocessors: 132 };
+    let machine = Machine { multiprocessors: 132, hopper: false };
     let words =
         |conv: Conv2d| conv.launches(machine).map(|launches: Launches| launches.scratch).unwrap_err().to_string();
     let wide = conv(window([1, 1], [0, 1, 0, 0]), [5, 1], Factors::F32, DType::F32);

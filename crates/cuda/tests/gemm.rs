@@ -15,6 +15,13 @@ use yuragi_graph::{DType, op::MatMul};
 /// Unit roundoff of single precision.
 const U: f64 = 1.0 / 16_777_216.0;
 
+/// With so few multiprocessors, blocks that stay take several tiles.
+const MACHINES: [Machine; 3] = [
+    Machine { multiprocessors: 132, hopper: false },
+    Machine { multiprocessors: 132, hopper: true },
+    Machine { multiprocessors: 2, hopper: true },
+];
+
 /// What a case is made of.
 #[derive(Clone, Copy, Debug)]
 struct Case {
@@ -109,13 +116,14 @@ impl Case {
             }
             assert_eq!(got, want, "{self:?} {what}: written beside the result");
         };
-        let variants = |gemm: &Gemm| gemm.variants().unwrap();
+        let variants = |gemm: &Gemm| gemm.variants(MACHINES[2]).unwrap();
         let example = Gemm { batch, m, n, k, op, a, b, c: a, bias: at_bias, factors, result };
         for index in 0..variants(&example).len() {
             check(bench, &format!("variant {index}"), 0, &|gemm| variants(gemm).swap_remove(index));
         }
-        let machine = Machine { multiprocessors: 132 };
-        check(bench, "chosen", gap, &|gemm| gemm.launches(machine).unwrap());
+        for machine in MACHINES {
+            check(bench, "chosen", gap, &|gemm| gemm.launches(machine).unwrap());
+        }
     }
 }
 
@@ -174,6 +182,11 @@ fn products_of_half_precision() {
 }
 
 #[test]
+fn products_of_half_precision_in_many_boxes() {
+    Case { bias: true, ..Case::new(Factors::F16, [2, 72, 264, 328]) }.check(&mut Bench::new());
+}
+
+#[test]
 fn products_of_bfloat16() {
     of_16_bits(Factors::BF16);
 }
@@ -187,8 +200,8 @@ fn empty_products_launch_nothing_and_empty_sums_are_zero() {
         let [batch, m, n, k] = sizes;
         let (factors, result) = (Factors::F32, DType::F32);
         let gemm = Gemm { batch, m, n, k, op: PLAIN, a: x, b: x, c: x, bias: None, factors, result };
-        assert_eq!(gemm.launches(Machine { multiprocessors: 132 }), Ok(Launches::default()));
-        assert!(gemm.variants().unwrap().iter().all(|launches| launches.launches.is_empty()));
+        assert_eq!(gemm.launches(MACHINES[1]), Ok(Launches::default()));
+        assert!(gemm.variants(MACHINES[1]).unwrap().iter().all(|launches| launches.launches.is_empty()));
     }
     for factors in Factors::ALL {
         Case { bias: true, ..Case::new(factors, [2, 3, 5, 0]) }.check(&mut bench);
@@ -208,7 +221,7 @@ fn copies_are_coalesced_and_banks_do_not_conflict() {
         let a = Matrices { at: at_a, pitch: if op.transpose_a { m } else { k }, stride: 0 };
         let b = Matrices { at: at_b, pitch: if op.transpose_b { k } else { n }, stride: 0 };
         let gemm = Gemm { batch: 1, m, n, k, op, a, b, c, bias: None, factors, result };
-        for launches in gemm.variants().unwrap() {
+        for launches in gemm.variants(MACHINES[1]).unwrap() {
             if launches.scratch > 0 || launches.launches[0].function.contains("any") {
                 continue;
             }

@@ -2,13 +2,13 @@
 
 use yuragi_cuda::{
     kernels::{product::Machine, ptx},
-    launch::{Argument, Code, Home},
+    launch::{Code, Home},
     lower::{Lowered, Target, claims, lower},
 };
 use yuragi_graph::{Builder, DType, Graph, Init, Precision, Tensor, op::Window};
 
 fn target() -> Target {
-    Target { machine: Machine { multiprocessors: 132 }, tf32: false }
+    Target { machine: Machine { multiprocessors: 132, hopper: false }, tf32: false }
 }
 
 fn lowered(graph: &Graph) -> Lowered {
@@ -64,7 +64,7 @@ fn every_address_lies_in_its_block() {
     let lowered = lower(&graph, target()).unwrap();
     for launch in &lowered.launches {
         for argument in &launch.arguments {
-            let Argument::Pointer(address) = argument else { continue };
+            let Some(address) = argument.address() else { continue };
             let (start, bytes) = match address.home {
                 Home::Arena(at) => (at, lowered.arena),
                 Home::Param(param) => {
@@ -135,7 +135,7 @@ fn following(follow: impl for<'g> Fn(Tensor<'g>, Tensor<'g>) -> Tensor<'g>) -> V
     let y = follow(x.conv2d(kernel, Window::same(3)), x);
     let graph = b.finish(&[("y", y)]).unwrap().expanded(claims);
     // So small a machine that blocks share no sums.
-    let small = Target { machine: Machine { multiprocessors: 1 }, tf32: false };
+    let small = Target { machine: Machine { multiprocessors: 1, hopper: false }, tf32: false };
     lower(&graph, small).unwrap().launches.iter().map(|launch| launch.name).collect()
 }
 

@@ -11,7 +11,7 @@ const fn window(stride: [usize; 2], padding: [usize; 4]) -> Window {
     Window { stride, padding }
 }
 
-const GEOMETRIES: [Geometry; 14] = [
+const GEOMETRIES: [Geometry; 15] = [
     Geometry("1×1", [1, 1, 1, 1], [1, 1, 1, 1], window([1, 1], [0; 4])),
     Geometry("1×1 channels", [2, 3, 4, 5], [1, 1, 5, 3], window([1, 1], [0; 4])),
     Geometry("3×3 same", [1, 5, 4, 3], [3, 3, 3, 2], Window::same(3)),
@@ -24,6 +24,7 @@ const GEOMETRIES: [Geometry; 14] = [
     Geometry("padding beyond the kernel", [1, 2, 3, 1], [2, 2, 1, 2], window([1, 2], [3, 2, 0, 3])),
     Geometry("many channels", [1, 6, 5, 17], [3, 3, 17, 19], Window::same(3)),
     Geometry("wide", [2, 19, 17, 8], [3, 3, 8, 16], Window::same(3)),
+    Geometry("chunks of channels", [3, 8, 4, 16], [3, 3, 16, 8], Window::same(3)),
     Geometry("no samples", [0, 4, 4, 2], [3, 3, 2, 2], Window::same(3)),
     Geometry("no channels", [1, 4, 4, 0], [3, 3, 0, 2], Window::same(3)),
 ];

@@ -5,7 +5,7 @@ use yuragi_graph::{Tensor, op::Window};
 use super::{Case, FLOATS, Law, Smooth};
 
 /// Sizes of a product: batch, m, n, k. Columns in groups of four and not, one row, sums that several blocks may share.
-const SIZES: [[usize; 4]; 4] = [[1, 5, 8, 3], [3, 7, 5, 4], [2, 1, 12, 9], [1, 4, 4, 1100]];
+const SIZES: [[usize; 4]; 5] = [[1, 5, 8, 3], [3, 7, 5, 4], [2, 1, 12, 9], [2, 9, 24, 16], [1, 4, 4, 1100]];
 
 pub(super) fn cases(cases: &mut Vec<Case>) {
     for dtype in FLOATS {

@@ -5,7 +5,7 @@ use yuragi_graph::op::MatMul;
 use super::{Case, FLOATS, Law, Smooth, feed::Feed};
 
 /// (M, N, K).
-const SIZES: [(usize, usize, usize); 12] = [
+const SIZES: [(usize, usize, usize); 13] = [
     (1, 1, 1),
     (3, 5, 7),
     (2, 3, 4),
@@ -15,6 +15,7 @@ const SIZES: [(usize, usize, usize); 12] = [
     (64, 48, 1),
     (33, 31, 257),
     (16, 16, 16),
+    (72, 136, 40),
     (0, 3, 4),
     (5, 0, 3),
     (3, 4, 0),

@@ -23,9 +23,10 @@
 //!
 //! Headers (`*.cuh`): `storage` is the element types; above it stand `reduce` (warps and blocks), `row` (rows held by
 //! teams of threads) and `layer_norm` (their moments), `picture` (pictures shared by blocks), `activation`, `mma` (matrix
-//! instructions, asynchronous copies), `attention` and its kin (operands, steps along the keys), `place` and `window`
-//! (where the elements of a product lie; convolutions as products), `epilogue` (places for a plan's own code), `product`
-//! and its kin (main loops and results of products), `philox` (random words) and `elementary` (functions that give the
+//! instructions, asynchronous copies), `hopper` and `ring` (what sm_90a has of these, and who waits for whom), `attention`
+//! and its kin (operands, steps along the keys), `place` and `window` (where the elements of a product lie; convolutions as
+//! products), `epilogue` (places for a plan's own code), `product` and its kin (main loops and results of products),
+//! `philox` (random words) and `elementary` (functions that give the
 //! same bits as on a CPU).
 
 mod files;

@@ -35,6 +35,14 @@ pub(super) fn alone(effort: Effort) -> Outcome {
         let (plan, state, store) = session.parts();
         let seconds = plan.seconds(state, store, &[], if effort.small { 1 } else { 50 })?;
         let half = result(&cuda, &session)?;
+        // What the kernels for every GPU take, where this one has its own.
+        let mut portable = String::new();
+        if cuda.device().is_hopper() && matches!(shape.kind, "conv" | "linear") {
+            let graph = shape.graph(DType::F16)?.ok_or("the same kind once more")?;
+            let mut session = Session::new(graph, &cuda.clone().portable(true))?;
+            let (plan, state, store) = session.parts();
+            portable = format!("{:.1}", plan.seconds(state, store, &[], if effort.small { 1 } else { 20 })? * 1e6);
+        }
         let mut session = Session::new(shape.graph(DType::F32)?.ok_or("the same kind in another precision")?, &cuda)?;
         session.run(&[])?;
         let difference = relative(&half, &result(&cuda, &session)?);
@@ -44,6 +52,7 @@ pub(super) fn alone(effort: Effort) -> Outcome {
             shape.kind.into(),
             shape.text.to_string(),
             format!("{:.1}", seconds * 1e6),
+            portable,
             format!("{:.1}", operations / seconds * 1e-12),
             format!("{:.2}", bytes / seconds * 1e-12),
             format!("{:.2}", shape.library * 1e-6 / seconds),
@@ -56,6 +65,7 @@ pub(super) fn alone(effort: Effort) -> Outcome {
         "operation",
         "extents",
         "µs",
+        "by mma.sync",
         "TFLOP/s",
         "TB/s",
         "library's time / ours (H100)",

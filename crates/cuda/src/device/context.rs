@@ -88,6 +88,11 @@ impl Device {
         self.processors
     }
 
+    /// Whether it runs the kernels for sm_90a: compute capability 9.0.
+    pub fn is_hopper(&self) -> bool {
+        self.capability == (9, 0)
+    }
+
     /// What the device is, and how much of its memory is free now.
     pub fn description(&self) -> Result<Description, CudaError> {
         let (free, memory) = self.memory()?;

@@ -10,10 +10,12 @@ mod nccl;
 #[cfg(feature = "nccl")]
 mod nccl_calls;
 mod stream;
+mod tensor;
 
 pub use context::{Description, Device};
 pub use memory::{Block, Pinned};
 pub use module::Function;
 #[cfg(feature = "nccl")]
 pub use nccl::Nccl;
-pub use stream::{Recording, Replay};
+pub use stream::{Parameters, Recording, Replay};
+pub use tensor::description;

@@ -16,9 +16,25 @@ use crate::CudaError;
 
 /// What a stream is to do, one thing after another.
 enum Action {
-    Launch { function: Function, grid: [u32; 3], block: [u32; 3], shared: u32, arguments: Vec<u64>, table: bool },
+    Launch { function: Function, grid: [u32; 3], block: [u32; 3], shared: u32, parameters: Parameters },
     Write { to: u64, from: usize, bytes: usize },
     Read { from: u64, to: usize, bytes: usize },
+}
+
+/// The parameters of a launch: of each the bits, in one or more words.
+#[derive(Default)]
+pub struct Parameters {
+    words: Vec<u64>,
+    /// The first word of each.
+    starts: Vec<usize>,
+}
+
+impl Parameters {
+    /// One more parameter, in the low bytes of these words.
+    pub fn add(&mut self, words: &[u64]) {
+        self.starts.push(self.words.len());
+        self.words.extend_from_slice(words);
+    }
 }
 
 /// Actions in order, over blocks and staging memory that the owner keeps alive.
@@ -46,18 +62,10 @@ unsafe impl Send for Replay {}
 unsafe impl Sync for Replay {}
 
 impl Recording {
-    /// Launches a kernel. Arguments are the values' bits, each in the low bytes of a word; in a table they are one
-    /// parameter.
-    pub fn launch(
-        &mut self,
-        function: Function,
-        grid: [u32; 3],
-        block: [u32; 3],
-        shared: u32,
-        (arguments, table): (Vec<u64>, bool),
-    ) {
-        self.pointers.reserve(if table { 1 } else { arguments.len() });
-        self.actions.push(Action::Launch { function, grid, block, shared, arguments, table });
+    /// Launches a kernel.
+    pub fn launch(&mut self, function: Function, grid: [u32; 3], block: [u32; 3], shared: u32, parameters: Parameters) {
+        self.pointers.reserve(parameters.starts.len());
+        self.actions.push(Action::Launch { function, grid, block, shared, parameters });
     }
 
     /// Copies staging bytes, from `from` on, to a block, at `at`.
@@ -105,12 +113,11 @@ impl Recording {
         let host = staging.pointer();
         for action in &mut self.actions[range] {
             match action {
-                Action::Launch { function, grid, block, shared, arguments, table } => {
-                    // The driver copies the arguments before it returns.
+                Action::Launch { function, grid, block, shared, parameters } => {
+                    // The driver copies the parameters before it returns.
                     self.pointers.clear();
-                    let parameters = if *table { 1 } else { arguments.len() };
-                    let pointers = arguments.iter_mut().map(|a| std::ptr::from_mut(a).cast::<c_void>());
-                    self.pointers.extend(pointers.take(parameters));
+                    let Parameters { words, starts } = parameters;
+                    self.pointers.extend(starts.iter().map(|&start| words[start..].as_mut_ptr().cast::<c_void>()));
                     let [grid, block] = [&*grid, &*block].map(|e| (e[0], e[1], e[2]));
                     // SAFETY: the lowering gives every kernel the arguments of its contract, in blocks that live.
                     let launched =

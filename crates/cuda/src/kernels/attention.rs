@@ -2,8 +2,11 @@
 
 use yuragi_graph::DType;
 
-use super::operand::{KernelError, at_most};
-use crate::launch::{Address, Argument, Code, Launch, Launches};
+use super::{
+    operand::{KernelError, at_most},
+    product::Machine,
+};
+use crate::launch::{Address, Argument, Axis, Code, Launch, Launches, Tensor};
 
 /// One matrix for every batch item, with contiguous rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +113,38 @@ impl Variant {
     }
 }
 
+/// A kernel of `attention_wgmma.cuh`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Flash {
+    /// The end of its name, and the most columns that it takes.
+    depth: usize,
+    /// At a time.
+    keys: usize,
+    /// Of keys or values, on their way at a time.
+    stages: usize,
+}
+
+const FLASH: [Flash; 5] = [
+    Flash { depth: 48, keys: 128, stages: 6 },
+    Flash { depth: 64, keys: 128, stages: 6 },
+    Flash { depth: 80, keys: 128, stages: 4 },
+    Flash { depth: 128, keys: 128, stages: 4 },
+    Flash { depth: 160, keys: 64, stages: 6 },
+];
+
+impl Flash {
+    /// Queries of a block.
+    const QUERIES: usize = 128;
+    /// Columns of a box.
+    const COLUMNS: usize = 64;
+
+    /// Bytes of dynamic shared memory: queries, stages, rooms for eight warps, barriers.
+    const fn shared(self) -> usize {
+        let row = 128 * self.depth.div_ceil(Flash::COLUMNS);
+        row * (Flash::QUERIES + self.stages * self.keys) + 8 * 4096 + 16 * self.stages + 24
+    }
+}
+
 /// A place, or none.
 pub(super) fn pointer(at: Option<Address>) -> Argument {
     at.map_or(Argument::Null, Argument::Pointer)
@@ -137,7 +172,7 @@ pub(super) fn extents(extents: [usize; 5]) -> Result<[Argument; 5], KernelError>
     if let Some(empty) = [1, 2, 4].into_iter().find(|&place| extents[place] == 0) {
         return Err(KernelError::Empty { what: NAMES[empty] });
     }
-    let mut arguments = [Argument::Null; 5];
+    let mut arguments = [const { Argument::Null }; 5];
     for ((argument, what), extent) in arguments.iter_mut().zip(NAMES).zip(extents) {
         *argument = Argument::U32(at_most(what, extent, 0xff_ffff)?);
     }
@@ -150,7 +185,7 @@ impl Attention {
     /// # Errors
     ///
     /// Integers; an extent of 2^24 or more; more than 256 columns of V, or of Q in 16 bits; no key, head or column of Q.
-    pub fn launches(&self) -> Result<Launches, KernelError> {
+    pub fn launches(&self, machine: Machine) -> Result<Launches, KernelError> {
         let sizes = extents([self.queries, self.keys, self.depth, self.value_depth, self.heads])?;
         let (variants, deepest, elements): (&[Variant], _, _) = match self.dtype {
             DType::F32 => (&F32, self.value_depth, "f32"),
@@ -166,6 +201,11 @@ impl Attention {
         let blocks = at_most("the number of blocks of an attention", blocks, (1 << 31) - 1)?;
         if self.batch * self.queries == 0 || self.value_depth == 0 && self.log_sum.is_none() {
             return Ok(Launches::default());
+        }
+        if machine.hopper
+            && let Some(launch) = self.flash()?
+        {
+            return Ok(Launches { launches: vec![launch], scratch: 0 });
         }
         let Attention { q, k, v, y, mask, log_sum, .. } = *self;
         let pointers = [Some(q.at), Some(k.at), v.map(|v| v.at), mask.map(|mask| mask.at), y.map(|y| y.at), log_sum];
@@ -189,12 +229,69 @@ impl Attention {
         };
         Ok(Launches { launches: vec![launch], scratch: 0 })
     }
+
+    /// The launch of a kernel that multiplies by groups of warps, if there is one.
+    fn flash(&self) -> Result<Option<Launch>, KernelError> {
+        let deepest = self.value_depth.max(self.depth);
+        let (Some(v), Some(y), None, Some(kernel)) =
+            (self.v, self.y, self.mask, FLASH.iter().find(|kernel| deepest <= kernel.depth))
+        else {
+            return Ok(None);
+        };
+        let tensors = [
+            self.tensor(self.q, [self.queries, self.depth], Flash::QUERIES),
+            self.tensor(self.k, [self.keys, self.depth], kernel.keys),
+            self.tensor(v, [self.keys, self.value_depth], kernel.keys),
+        ];
+        let [Some(q), Some(k), Some(v)] = tensors else { return Ok(None) };
+        let blocks = self.batch.saturating_mul(self.queries.div_ceil(Flash::QUERIES));
+        let blocks = at_most("the number of blocks of an attention", blocks, (1 << 31) - 1)?;
+        let (stem, elements) = match self.dtype {
+            DType::F16 => ("attention_wgmma_f16", "f16"),
+            _ => ("attention_wgmma_bf16", "bf16"),
+        };
+        let mut arguments = Vec::from([q, k, v].map(|tensor| Argument::Tensor(Box::new(tensor))));
+        arguments.extend([Argument::Pointer(y.at), pointer(self.log_sum)]);
+        let sizes = [self.queries, self.keys, self.value_depth, self.heads];
+        arguments.extend(sizes.map(|size| Argument::U32(size as u32)));
+        arguments.push(Argument::F32(self.scale));
+        arguments.extend([y.outer, y.inner, y.pitch].map(|stride| Argument::U64(stride as u64)));
+        Ok(Some(Launch {
+            name: "attention",
+            code: Code::Shipped(stem),
+            function: format!("attention_{elements}_wgmma_{}", kernel.depth),
+            grid: [blocks, 1, 1],
+            block: [384, 1, 1],
+            shared: kernel.shared() as u32,
+            arguments,
+        }))
+    }
+
+    /// An operand in boxes of so many rows.
+    fn tensor(&self, x: Operand, [rows, columns]: [usize; 2], length: usize) -> Option<Tensor> {
+        let items = self.batch / self.heads.max(1);
+        // What there is one of may lie anywhere.
+        let axis = |extent: usize, stride: usize| match (extent, stride) {
+            (1, _) => Some(Axis { extent, stride: rows * x.pitch, length: 1 }),
+            (_, 0) => None,
+            _ => Some(Axis { extent, stride, length: 1 }),
+        };
+        let axes = vec![
+            Axis { extent: columns, stride: 1, length: Flash::COLUMNS },
+            Axis { extent: rows, stride: x.pitch, length },
+            axis(self.heads, x.inner)?,
+            axis(items, x.outer)?,
+        ];
+        Tensor::new(x.at, self.dtype, axes)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::launch::Home;
+
+    const AMPERE: Machine = Machine { multiprocessors: 108, hopper: false };
 
     fn attention(depth: usize, value_depth: usize, dtype: DType) -> Attention {
         let operand = Operand::contiguous(Address::start(Home::Arena(0)), 1, 3, depth);
@@ -219,7 +316,7 @@ mod tests {
     #[test]
     fn depths_choose_the_kernel() {
         let name = |depth, value_depth, dtype| {
-            attention(depth, value_depth, dtype).launches().unwrap().launches[0].function.clone()
+            attention(depth, value_depth, dtype).launches(AMPERE).unwrap().launches[0].function.clone()
         };
         assert_eq!(name(40, 40, DType::F16), "attention_f16_80");
         assert_eq!(name(40, 81, DType::BF16), "attention_bf16_160");
@@ -230,8 +327,21 @@ mod tests {
     }
 
     #[test]
+    fn hopper_multiplies_by_groups_of_warps_what_has_no_mask() {
+        let hopper = Machine { multiprocessors: 132, hopper: true };
+        let name = |attention: Attention| attention.launches(hopper).unwrap().launches[0].function.clone();
+        assert_eq!(name(attention(40, 40, DType::F16)), "attention_f16_wgmma_48");
+        assert_eq!(name(attention(80, 72, DType::BF16)), "attention_bf16_wgmma_80");
+        assert_eq!(name(attention(168, 8, DType::F16)), "attention_f16_256");
+        assert_eq!(name(attention(20, 20, DType::F16)), "attention_f16_80");
+        let mask = Some(Mask { at: Address::start(Home::Arena(0)), outer: 0, inner: 0, query: 0, key: 1 });
+        assert_eq!(name(Attention { mask, ..attention(40, 40, DType::F16) }), "attention_f16_80");
+        assert!(FLASH.iter().all(|kernel| kernel.shared() <= 227 * 1024));
+    }
+
+    #[test]
     fn what_cannot_be_computed_is_refused() {
-        let error = |attention: Attention| attention.launches().unwrap_err().to_string();
+        let error = |attention: Attention| attention.launches(AMPERE).unwrap_err().to_string();
         assert_eq!(error(attention(257, 8, DType::F16)), "the depth of keys is 257; at most 256 is possible");
         assert_eq!(error(attention(8, 300, DType::F32)), "the depth of values is 300; at most 256 is possible");
         assert_eq!(

@@ -7,9 +7,9 @@ use yuragi_graph::{
 
 use super::{
     gemm::{Gemm, Matrices},
-    product::{self, Choice, Factors, Machine, ProductError, Sizes},
+    product::{self, Choice, Factors, Fetch, Machine, ProductError, Sizes, Tile},
 };
-use crate::launch::{Address, Argument, Code, Launch, Launches};
+use crate::launch::{Address, Argument, Axis, Code, Launch, Launches, Tensor};
 
 /// A convolution, or a gradient of one: with a picture x `[samples, height, width, channels]`, a kernel w
 /// `[kernel height, kernel width, channels, filters]` and an output y `[samples, height', width', filters]`, all
@@ -57,8 +57,8 @@ impl Conv2d {
         if let Some(gemm) = self.as_gemm() {
             return gemm.launches(machine);
         }
-        match product::choose(machine, self.factors, self.is_aligned(), self.sizes(output)) {
-            Some(choice) => self.launch(output, choice),
+        match product::choose(machine, self.factors, &self.ways(machine, output), self.sizes(output)) {
+            Some(choice) => self.launch(machine, output, choice),
             None => Ok(Launches::default()),
         }
     }
@@ -68,9 +68,10 @@ impl Conv2d {
     /// # Errors
     ///
     /// As for [`Conv2d::launches`].
-    pub fn variants(&self) -> Result<Vec<Launches>, ProductError> {
+    pub fn variants(&self, machine: Machine) -> Result<Vec<Launches>, ProductError> {
         let output = self.check()?;
-        product::choices(self.factors, self.is_aligned()).map(|choice| self.launch(output, choice)).collect()
+        let ways = self.ways(machine, output);
+        product::choices(self.factors, &ways).map(|choice| self.launch(machine, output, choice)).collect()
     }
 
     /// Height and width of y.
@@ -152,16 +153,102 @@ impl Conv2d {
         }
     }
 
-    /// Whether pixels of 16-bit elements can be copied in chunks.
-    fn is_aligned(&self) -> bool {
+    /// How pixels can be fetched.
+    fn ways(&self, machine: Machine, output: [usize; 2]) -> Vec<Fetch> {
         let channels = match self.op {
             Conv::Forward(_) | Conv::WeightGrad(_) => self.channels,
             Conv::InputGrad(_) => 0,
         };
-        [self.a, self.b].iter().all(|&at| product::is_aligned(at, &[channels, self.filters]))
+        let chunks = [self.a, self.b].iter().all(|&at| product::is_aligned(at, &[channels, self.filters]));
+        product::ways(chunks, machine.hopper && self.boxed(output, [64; 3]).is_some())
     }
 
-    fn launch(&self, output: [usize; 2], Choice { tile, shares }: Choice) -> Result<Launches, ProductError> {
+    /// The operands in boxes for these tiles, where the hardware can copy such.
+    fn boxed(&self, output: [usize; 2], [m, n, _]: [usize; 3]) -> Option<Boxed> {
+        const PART: usize = 64;
+        let (channels, filters, taps) = (self.channels, self.filters, self.kernel[0] * self.kernel[1]);
+        let axis = |extent: usize, stride: usize, length: usize| Axis { extent, stride, length };
+        let dtype = self.factors.dtype();
+        // Pixels by the remainders of their rows and columns.
+        let picture =
+            |at: Address, [height, width]: [usize; 2], channels: usize, shifts: [u32; 2], boxes: [usize; 3]| {
+                let [down, across] = shifts;
+                let (row, [samples, rows, columns]) = (width * channels, boxes);
+                let axes = vec![
+                    axis(channels << across, 1, PART),
+                    axis(width >> across, channels << across, columns),
+                    axis(1 << down, row, 1),
+                    axis(height >> down, row << down, rows),
+                    axis(self.samples, height * row, samples),
+                ];
+                Tensor::new(at, dtype, axes)
+            };
+        let kernel = |at: Address, inputs: usize| {
+            let axes = vec![axis(filters, 1, PART), axis(channels, filters, inputs), axis(taps, channels * filters, 1)];
+            Tensor::new(at, dtype, axes)
+        };
+        let Window { stride, padding } = self.op.window();
+        let first = [padding[0], padding[2]].map(|zeros| zeros as u32);
+        let before = first.map(u32::wrapping_neg);
+        let moved = || {
+            let whole = |axis: usize| stride[axis].is_power_of_two() && self.picture[axis].is_multiple_of(stride[axis]);
+            // Boxes of channels of one column must not reach into the next one's.
+            let apart = stride[1] == 1 || channels.is_multiple_of(PART);
+            (whole(0) && whole(1) && apart).then(|| stride.map(usize::trailing_zeros))
+        };
+        match self.op {
+            Conv::Forward(_) => {
+                let (boxes, shifts) = (boxes(m, self.samples, output, false)?, moved()?);
+                let tensors = [picture(self.a, self.picture, channels, shifts, boxes)?, kernel(self.b, PART)?];
+                Some(Boxed { tensors, boxes, pixels: output, first: before, shifts })
+            }
+            Conv::InputGrad(_) if stride == [1, 1] => {
+                let (boxes, shifts) = (boxes(m, self.samples, self.picture, false)?, [0; 2]);
+                let tensors = [picture(self.a, output, filters, shifts, boxes)?, kernel(self.b, n)?];
+                Some(Boxed { tensors, boxes, pixels: self.picture, first, shifts })
+            }
+            Conv::InputGrad(_) => None,
+            Conv::WeightGrad(_) => {
+                let (boxes, shifts) = (boxes(PART, self.samples, output, true)?, moved()?);
+                let x = picture(self.a, self.picture, channels, shifts, boxes)?;
+                let y = picture(self.b, output, filters, [0; 2], boxes)?;
+                Some(Boxed { tensors: [x, y], boxes, pixels: output, first: before, shifts })
+            }
+        }
+    }
+
+    /// A launch of blocks that stay and take tile after tile of this convolution.
+    fn staying(&self, machine: Machine, choice: Choice, boxed: Boxed, count: usize) -> Result<Launch, ProductError> {
+        let Choice { tile: Tile { name, extents: [m, n, _], threads, shared, .. }, shares } = choice;
+        let Boxed { tensors, boxes, pixels, first, shifts } = boxed;
+        let taps = self.kernel[0] * self.kernel[1];
+        let (columns, terms) = match self.op {
+            Conv::Forward(_) | Conv::WeightGrad(_) => (self.filters, self.channels),
+            Conv::InputGrad(_) => (self.channels, self.filters),
+        };
+        let rows = match self.op {
+            Conv::Forward(_) | Conv::InputGrad(_) => number(boxes, self.samples, pixels),
+            Conv::WeightGrad(_) => taps * terms.div_ceil(m),
+        };
+        let work = product::extent("the number of tiles", rows * columns.div_ceil(n) * shares)?;
+        let blocks = work.min(product::extent("the number of multiprocessors", machine.multiprocessors)?.max(1));
+        let mut arguments = Vec::from(tensors.map(|tensor| Argument::Tensor(Box::new(tensor))));
+        arguments.extend([Argument::Pointer(self.c), self.bias.map_or(Argument::Null, Argument::Pointer)]);
+        let [box_h, box_w] = [boxes[1], boxes[2]].map(usize::trailing_zeros);
+        let sizes = [self.samples, pixels[0], pixels[1], columns].map(|size| size as u32);
+        let moves = [self.kernel[0] as u32, self.kernel[1] as u32, terms as u32, first[0], first[1]];
+        let all = [&sizes[..], &[box_h, box_w], &moves, &shifts, &[shares as u32]].concat();
+        arguments.extend(all.into_iter().map(Argument::U32));
+        arguments.push(Argument::U64(count as u64));
+        arguments.extend(product::wide(self.factors, self.result));
+        let stem = if self.factors == Factors::F16 { "conv_wgmma_f16" } else { "conv_wgmma_bf16" };
+        let function = format!("{}_{}_{name}", self.op.name(), self.factors.name());
+        let (grid, block) = ([blocks, 1, 1], [threads, 1, 1]);
+        Ok(Launch { name: self.op.name(), code: Code::Shipped(stem), function, grid, block, shared, arguments })
+    }
+
+    fn launch(&self, machine: Machine, output: [usize; 2], choice: Choice) -> Result<Launches, ProductError> {
+        let Choice { tile, shares } = choice;
         let Sizes { batch, m, n, .. } = self.sizes(output);
         let count = match self.op {
             Conv::Forward(_) => m * n,
@@ -175,10 +262,26 @@ impl Conv2d {
             let what = "the product of the strides of an input gradient";
             return Err(ProductError::TooLarge { what, extent: batch, most: MOST_BLOCKS });
         }
-        let (c, bias, result) = match shares {
-            1 => (self.c, self.bias, self.result),
-            _ => (product::SHARES, None, DType::F32),
+        let stored = match shares {
+            1 => *self,
+            _ => Conv2d { c: product::SHARES, bias: None, result: DType::F32, ..*self },
         };
+        let launch = match stored.boxed(output, tile.extents) {
+            Some(boxed) if tile.fetch == Fetch::Boxes => stored.staying(machine, choice, boxed, count)?,
+            _ => stored.blocks(output, choice, count)?,
+        };
+        let mut launches = Launches { launches: vec![launch], scratch: 0 };
+        if shares > 1 {
+            launches.scratch = shares * count * size_of::<f32>();
+            launches.launches.push(product::sum_shares((self.c, self.result), self.bias, count, n as u32, shares));
+        }
+        Ok(launches)
+    }
+
+    /// A launch of a block for each tile and each share.
+    fn blocks(&self, output: [usize; 2], choice: Choice, count: usize) -> Result<Launch, ProductError> {
+        let Choice { tile, shares } = choice;
+        let Sizes { batch, m, n, .. } = self.sizes(output);
         let Window { stride, padding } = self.op.window();
         let sizes = [
             self.samples,
@@ -195,21 +298,20 @@ impl Conv2d {
             padding[0],
             padding[2],
         ];
-        let mut arguments = vec![Argument::Pointer(self.a), Argument::Pointer(self.b), Argument::Pointer(c)];
-        arguments.push(bias.map_or(Argument::Null, Argument::Pointer));
+        let mut arguments = vec![Argument::Pointer(self.a), Argument::Pointer(self.b), Argument::Pointer(self.c)];
+        arguments.push(self.bias.map_or(Argument::Null, Argument::Pointer));
         arguments.extend(sizes.map(|size| Argument::U32(size as u32)));
         arguments.push(Argument::U64(count as u64));
-        arguments.extend(product::wide(self.factors, result));
-        let file = match (self.factors, tile.any) {
+        arguments.extend(product::wide(self.factors, self.result));
+        let file = match (self.factors, tile.fetch) {
             (Factors::F32, _) => "conv_f32",
             (Factors::Tf32, _) => "conv_tf32",
-            (Factors::F16, false) => "conv_f16",
-            (Factors::F16, true) => "any_f16",
-            (Factors::BF16, false) => "conv_bf16",
-            (Factors::BF16, true) => "any_bf16",
+            (Factors::F16, Fetch::Elements) => "any_f16",
+            (Factors::F16, _) => "conv_f16",
+            (Factors::BF16, Fetch::Elements) => "any_bf16",
+            (Factors::BF16, _) => "conv_bf16",
         };
-        let mut launches = Launches::default();
-        launches.launches.push(Launch {
+        Ok(Launch {
             name: self.op.name(),
             code: Code::Shipped(file),
             function: format!("{}_{}_{}", self.op.name(), self.factors.name(), tile.name),
@@ -221,11 +323,55 @@ impl Conv2d {
             block: [tile.threads, 1, 1],
             shared: tile.shared,
             arguments,
-        });
-        if shares > 1 {
-            launches.scratch = shares * count * size_of::<f32>();
-            launches.launches.push(product::sum_shares((self.c, self.result), self.bias, count, n as u32, shares));
-        }
-        Ok(launches)
+        })
+    }
+}
+
+/// A convolution's operands in boxes, and how the window moves over them.
+struct Boxed {
+    tensors: [Tensor; 2],
+    /// Samples, rows and columns of a box of pixels; powers of two.
+    boxes: [usize; 3],
+    /// Height and width of the pixels that are counted in boxes.
+    pixels: [usize; 2],
+    /// What is added to a pixel's coordinates under the first tap, modulo 2^32.
+    first: [u32; 2],
+    /// Logarithms of the strides.
+    shifts: [u32; 2],
+}
+
+/// The boxes of so many pixels, a power of two, that cover these pictures in the fewest; `exact` ones end with the
+/// pictures' rows and columns.
+fn boxes(pixels: usize, samples: usize, [height, width]: [usize; 2], exact: bool) -> Option<[usize; 3]> {
+    let powers = || (0..=pixels.trailing_zeros()).rev().map(|power| 1_usize << power);
+    let all = powers().flat_map(|columns| powers().map(move |rows| (rows, columns)));
+    let fits = |&(rows, columns): &(usize, usize)| {
+        let divides = height.is_multiple_of(rows) && width.is_multiple_of(columns);
+        rows * columns <= pixels && (divides || !exact)
+    };
+    let boxes = all.filter(fits).map(|(rows, columns)| [pixels / (rows * columns), rows, columns]);
+    let boxes = boxes.min_by_key(|&boxes| number(boxes, samples, [height, width]))?;
+    // Boxes of a narrow shape and few samples are nearly empty.
+    let all = number(boxes, samples, [height, width]) * pixels;
+    (!exact || all <= 4 * samples * height * width).then_some(boxes)
+}
+
+/// How many boxes cover pictures.
+fn number([samples, rows, columns]: [usize; 3], count: usize, [height, width]: [usize; 2]) -> usize {
+    count.div_ceil(samples) * height.div_ceil(rows) * width.div_ceil(columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boxes_cover_pictures_in_the_fewest() {
+        assert_eq!(boxes(128, 2, [64, 64], false), Some([1, 2, 64]));
+        assert_eq!(boxes(128, 2, [8, 8], false), Some([2, 8, 8]));
+        assert_eq!(boxes(64, 3, [5, 6], false), Some([1, 8, 8]));
+        assert_eq!(boxes(64, 3, [8, 12], true), Some([2, 8, 4]));
+        assert_eq!(boxes(64, 3, [5, 6], true), None);
+        assert_eq!(number([1, 2, 64], 2, [64, 64]), 64);
     }
 }

@@ -2,8 +2,8 @@
 
 use yuragi_graph::{DType, op::MatMul};
 
-use super::product::{self, Choice, Factors, Machine, ProductError, Sizes, Tile};
-use crate::launch::{Address, Argument, Code, Launch, Launches};
+use super::product::{self, Choice, Factors, Fetch, Machine, ProductError, Sizes, Tile};
+use crate::launch::{Address, Argument, Axis, Code, Launch, Launches, Tensor};
 
 /// A batch of matrices, row-major, with contiguous rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,12 +67,12 @@ impl Gemm {
     pub fn launches(&self, machine: Machine) -> Result<Launches, ProductError> {
         self.check()?;
         let sizes = Sizes { batch: self.batch, m: self.m, n: self.n, k: self.k };
-        let Some(choice) = product::choose(machine, self.factors, self.is_aligned(), sizes) else {
+        let Some(choice) = product::choose(machine, self.factors, &self.ways(machine), sizes) else {
             return Ok(Launches::default());
         };
         // Shares are added as if C were one row of numbers.
         let contiguous = self.c.pitch == self.n && (self.batch == 1 || self.c.stride == self.m * self.n);
-        self.launch(if contiguous { choice } else { Choice { shares: 1, ..choice } })
+        self.launch(machine, if contiguous { choice } else { Choice { shares: 1, ..choice } })
     }
 
     /// The launches for every tile shape, alone and shared by three blocks: what a test should try.
@@ -80,75 +80,148 @@ impl Gemm {
     /// # Errors
     ///
     /// As for [`Gemm::launches`].
-    pub fn variants(&self) -> Result<Vec<Launches>, ProductError> {
+    pub fn variants(&self, machine: Machine) -> Result<Vec<Launches>, ProductError> {
         self.check()?;
-        product::choices(self.factors, self.is_aligned()).map(|choice| self.launch(choice)).collect()
+        product::choices(self.factors, &self.ways(machine)).map(|choice| self.launch(machine, choice)).collect()
     }
 
     fn check(&self) -> Result<(), ProductError> {
         product::check_result(self.factors, self.result)
     }
 
-    /// Whether rows of 16-bit factors can be copied in chunks. There is no such kernel for two transposed factors.
-    fn is_aligned(&self) -> bool {
-        let of = |x: Matrices| product::is_aligned(x.at, &[x.pitch, x.stride]);
-        of(self.a) && of(self.b) && !(self.op.transpose_a && self.op.transpose_b)
+    /// How the factors can be fetched. There is no kernel that takes two transposed ones in chunks.
+    fn ways(&self, machine: Machine) -> Vec<Fetch> {
+        let aligned = |x: Matrices| product::is_aligned(x.at, &[x.pitch, x.stride]);
+        let chunks = aligned(self.a) && aligned(self.b) && !(self.op.transpose_a && self.op.transpose_b);
+        let boxes = machine.hopper && self.tensors([64; 3]).is_some();
+        product::ways(chunks, boxes)
+    }
+
+    /// The factors, in boxes for these tiles.
+    fn tensors(&self, [m, n, terms]: [usize; 3]) -> Option<[Tensor; 2]> {
+        // Neighbours in memory, rows, matrices; of a box 64 terms, or 64 neighbours of the result.
+        let tensor = |x: Matrices, [rows, columns]: [usize; 2], length: usize| {
+            let (batch, stride) = match x.stride {
+                0 => (1, rows * x.pitch),
+                stride => (self.batch, if self.batch == 1 { rows * x.pitch } else { stride }),
+            };
+            let axes = vec![
+                Axis { extent: columns, stride: 1, length: terms },
+                Axis { extent: rows, stride: x.pitch, length },
+                Axis { extent: batch, stride, length: 1 },
+            ];
+            Tensor::new(x.at, self.factors.dtype(), axes)
+        };
+        let a = match self.op.transpose_a {
+            false => tensor(self.a, [self.m, self.k], m),
+            true => tensor(self.a, [self.k, self.m], terms),
+        };
+        let b = match self.op.transpose_b {
+            false => tensor(self.b, [self.k, self.n], terms),
+            true => tensor(self.b, [self.n, self.k], n),
+        };
+        Some([a?, b?])
     }
 
     /// The kernel's file and name.
     fn kernel(&self, tile: Tile) -> (&'static str, String) {
-        let file = match (self.factors, tile.any) {
+        let file = match (self.factors, tile.fetch) {
             (Factors::F32, _) => "gemm_f32",
             (Factors::Tf32, _) => "gemm_tf32",
-            (Factors::F16, false) => "gemm_f16",
-            (Factors::F16, true) => "any_f16",
-            (Factors::BF16, false) => "gemm_bf16",
-            (Factors::BF16, true) => "any_bf16",
+            (Factors::F16, Fetch::Boxes) => "gemm_wgmma_f16",
+            (Factors::F16, Fetch::Chunks) => "gemm_f16",
+            (Factors::F16, Fetch::Elements) => "any_f16",
+            (Factors::BF16, Fetch::Boxes) => "gemm_wgmma_bf16",
+            (Factors::BF16, Fetch::Chunks) => "gemm_bf16",
+            (Factors::BF16, Fetch::Elements) => "any_bf16",
         };
         let layout = match (self.op.transpose_a, self.op.transpose_b) {
-            _ if tile.any => "",
+            _ if tile.fetch == Fetch::Elements => "",
             (false, false) => "nn_",
             (false, true) => "nt_",
-            (true, _) => "tn_",
+            (true, false) => "tn_",
+            (true, true) => "tt_",
         };
         (file, format!("gemm_{}_{layout}{}", self.factors.name(), tile.name))
     }
 
-    fn launch(&self, Choice { tile, shares }: Choice) -> Result<Launches, ProductError> {
+    fn launch(&self, machine: Machine, choice: Choice) -> Result<Launches, ProductError> {
+        let Choice { tile, shares } = choice;
         let count = self.batch * self.m * self.n;
         if count == 0 {
             return Ok(Launches::default());
         }
-        let [m, n, k] = [
+        let sizes = [
             product::extent("the number of rows of a matrix product", self.m)?,
             product::extent("the number of columns of a matrix product", self.n)?,
             product::extent("the number of terms of a matrix product", self.k)?,
         ];
         let tiles = self.m.div_ceil(tile.extents[0]) * self.n.div_ceil(tile.extents[1]);
-        let tiles = product::extent("the number of tiles of a matrix product", tiles)?;
-        let parts = Matrices::contiguous(product::SHARES, self.m, self.n);
-        let (c, bias, result) = match shares {
-            1 => (self.c, self.bias, self.result),
-            _ => (parts, None, DType::F32),
+        let stored = match shares {
+            1 => *self,
+            _ => Gemm {
+                c: Matrices::contiguous(product::SHARES, self.m, self.n),
+                bias: None,
+                result: DType::F32,
+                ..*self
+            },
         };
+        let product = match stored.tensors(tile.extents) {
+            Some(tensors) if tile.fetch == Fetch::Boxes => {
+                let work = product::extent("the number of tiles of a batch", tiles * self.batch * shares)?;
+                let blocks =
+                    work.min(product::extent("the number of multiprocessors", machine.multiprocessors)?.max(1));
+                vec![stored.staying(choice, tensors, sizes, blocks)]
+            }
+            _ => stored.blocks(choice, sizes, product::extent("the number of tiles of a matrix product", tiles)?),
+        };
+        let mut launches = Launches { launches: product, scratch: 0 };
+        if shares > 1 {
+            launches.scratch = shares * count * size_of::<f32>();
+            let sum = product::sum_shares((self.c.at, self.result), self.bias, count, sizes[1], shares);
+            launches.launches.push(sum);
+        }
+        Ok(launches)
+    }
+
+    /// A launch of so many blocks that take tiles of all matrices and shares.
+    fn staying(&self, choice: Choice, tensors: [Tensor; 2], sizes: [u32; 3], blocks: u32) -> Launch {
+        let Choice { tile, shares } = choice;
         let (file, function) = self.kernel(tile);
-        let mut launches = Launches::default();
+        let step = |matrices: Matrices| u32::from(matrices.stride != 0);
+        let mut arguments = Vec::from(tensors.map(|tensor| Argument::Tensor(Box::new(tensor))));
+        arguments.extend([Argument::Pointer(self.c.at), self.bias.map_or(Argument::Null, Argument::Pointer)]);
+        arguments.extend(sizes.map(Argument::U32));
+        let more = [self.batch as u32, shares as u32, step(self.a), step(self.b)];
+        arguments.extend(more.map(Argument::U32));
+        let strides = [self.c.pitch, self.c.stride, self.batch * self.m * self.n];
+        arguments.extend(strides.map(|stride| Argument::U64(stride as u64)));
+        arguments.extend(product::wide(self.factors, self.result));
+        let (grid, block) = ([blocks, 1, 1], [tile.threads, 1, 1]);
+        Launch { name: "gemm", code: Code::Shipped(file), function, grid, block, shared: tile.shared, arguments }
+    }
+
+    /// Launches of a block for each tile, each matrix and each share.
+    fn blocks(&self, choice: Choice, sizes: [u32; 3], tiles: u32) -> Vec<Launch> {
+        let Choice { tile, shares } = choice;
+        let (file, function) = self.kernel(tile);
         let size = self.factors.dtype().size();
-        for first in (0..self.batch).step_by(MOST_BLOCKS) {
+        let launch = |first: usize| {
             let at =
                 |matrices: Matrices, size: usize| Argument::Pointer(matrices.at.plus(first * matrices.stride * size));
             let columns = |matrices: Matrices, transposed: bool| match transposed {
                 true => [1, matrices.pitch],
                 false => [matrices.pitch, 1],
             };
-            let mut arguments = vec![at(self.a, size), at(self.b, size), at(c, result.size())];
-            arguments.push(bias.map_or(Argument::Null, Argument::Pointer));
-            arguments.extend([m, n, k].map(Argument::U32));
+            let mut arguments = vec![at(self.a, size), at(self.b, size), at(self.c, self.result.size())];
+            arguments.push(self.bias.map_or(Argument::Null, Argument::Pointer));
+            arguments.extend(sizes.map(Argument::U32));
             let [a, b] = [columns(self.a, self.op.transpose_a), columns(self.b, self.op.transpose_b)];
-            let strides = [a[0], a[1], b[0], b[1], c.pitch, self.a.stride, self.b.stride, c.stride, count];
+            let count = self.batch * self.m * self.n;
+            let strides = [a[0], a[1], b[0], b[1], self.c.pitch, self.a.stride, self.b.stride, self.c.stride, count];
             arguments.extend(strides.map(|stride| Argument::U64(stride as u64)));
-            arguments.extend(product::wide(self.factors, result));
-            launches.launches.push(Launch {
+            arguments.extend(product::wide(self.factors, self.result));
+            Launch {
                 name: "gemm",
                 code: Code::Shipped(file),
                 function: function.clone(),
@@ -156,12 +229,8 @@ impl Gemm {
                 block: [tile.threads, 1, 1],
                 shared: tile.shared,
                 arguments,
-            });
-        }
-        if shares > 1 {
-            launches.scratch = shares * count * size_of::<f32>();
-            launches.launches.push(product::sum_shares((self.c.at, self.result), self.bias, count, n, shares));
-        }
-        Ok(launches)
+            }
+        };
+        (0..self.batch).step_by(MOST_BLOCKS).map(launch).collect()
     }
 }

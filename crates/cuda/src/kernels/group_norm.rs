@@ -80,11 +80,11 @@ pub(super) fn moments(
 ) -> Result<([Launch; 2], usize), KernelError> {
     let (code, dtype) = (Code::Shipped("group_norm"), picture.dtype);
     let (groups, chunks) = (picture.samples * picture.groups, picture.chunks(cut));
-    let [cut_pixels, cut_channels] = [cut.chunk, cut.slab].map(|n| Argument::U32(n as u32));
+    let cut_pixels = Argument::U32(cut.chunk as u32);
     let arguments = |pointers: &[Address], rest: [Argument; 2]| {
         pointers.iter().map(|&at| Argument::Pointer(at)).chain(picture.sizes()).chain(rest).collect::<Vec<_>>()
     };
-    let first = arguments(&[x, partial], [cut_pixels, cut_channels]);
+    let first = arguments(&[x, partial], [cut_pixels.clone(), Argument::U32(cut.slab as u32)]);
     let mut first = picture.launch(cut, ("group_norm moments", code), function("group_norm_moments", dtype)?, first)?;
     first.shared = picture.shared(cut);
     let second = Launch {

@@ -13,15 +13,16 @@ pub mod random;
 pub mod row;
 pub mod rows;
 
-/// The files of `kernels/ptx/sm_80` that this crate launches, by their stems.
+/// The files of `kernels/ptx` that this crate launches, by their stems; no two folders have one of the same stem.
 macro_rules! shipped {
-    ($($stem:literal)+) => {
+    ($($folder:literal: $($stem:literal)+;)+) => {
         const SHIPPED: &[(&str, &str)] =
-            &[$(($stem, include_str!(concat!("../../../../kernels/ptx/sm_80/", $stem, ".ptx")))),+];
+            &[$($(($stem, include_str!(concat!("../../../../kernels/ptx/", $folder, "/", $stem, ".ptx"))),)+)+];
     };
 }
 
 shipped! {
+    "sm_80":
     "any_bf16"
     "any_f16"
     "attention_bf16"
@@ -48,7 +49,14 @@ shipped! {
     "philox_normal"
     "rows"
     "shares"
-    "softmax"
+    "softmax";
+    "sm_90a":
+    "attention_wgmma_bf16"
+    "attention_wgmma_f16"
+    "conv_wgmma_bf16"
+    "conv_wgmma_f16"
+    "gemm_wgmma_bf16"
+    "gemm_wgmma_f16";
 }
 
 /// The text of a shipped file; empty if there is none of this stem, which no driver takes.

@@ -11,6 +11,8 @@ use crate::launch::{Address, Argument, Code, Home, Launch};
 pub struct Machine {
     /// Streaming multiprocessors, at least 1.
     pub multiprocessors: usize,
+    /// Whether it runs the kernels for sm_90a: compute capability 9.0.
+    pub hopper: bool,
 }
 
 /// How a product's factors are stored and multiplied. Sums are always of single precision.
@@ -56,15 +58,6 @@ impl Factors {
             Factors::Tf32 => "tf32",
             Factors::F16 => "f16",
             Factors::BF16 => "bf16",
-        }
-    }
-
-    /// Products that a multiprocessor adds in a cycle at best.
-    const fn rate(self) -> u64 {
-        match self {
-            Factors::F32 => 128,
-            Factors::Tf32 => 512,
-            Factors::F16 | Factors::BF16 => 1024,
         }
     }
 }
@@ -119,6 +112,17 @@ pub(super) fn check_result(factors: Factors, result: DType) -> Result<(), Produc
     }
 }
 
+/// How the factors of a product can be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fetch {
+    /// One by one, from anywhere.
+    Elements,
+    /// In chunks of 16 bytes: rows begin at multiples of that.
+    Chunks,
+    /// By the hardware, in boxes of a tensor.
+    Boxes,
+}
+
 /// A tile shape that kernels exist for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tile {
@@ -130,21 +134,27 @@ pub(super) struct Tile {
     pub threads: u32,
     /// Bytes of dynamic shared memory.
     pub shared: u32,
-    /// What a multiprocessor full of blocks reaches of [`Factors::rate`], in per cent.
-    pub efficiency: u64,
+    /// Products that a multiprocessor full of blocks adds in a hundred cycles.
+    pub rate: u64,
     /// Blocks that a multiprocessor holds.
     pub resident: u64,
-    /// Whether the factors' rows may begin at any element; otherwise they begin at multiples of 16 bytes.
-    pub any: bool,
+    /// How it fetches the factors. With boxes, a block stays and takes tile after tile.
+    pub fetch: Fetch,
+    /// Cycles from one tile to the next of a block that stays.
+    pub between: u64,
 }
 
 impl Tile {
-    const fn new(name: &'static str, extents: [usize; 3], threads: u32, efficiency: u64, resident: u64) -> Tile {
-        Tile { name, extents, threads, shared: 0, efficiency, resident, any: true }
+    const fn new(name: &'static str, extents: [usize; 3], threads: u32, rate: u64, resident: u64) -> Tile {
+        Tile { name, extents, threads, shared: 0, rate, resident, fetch: Fetch::Elements, between: 0 }
     }
 
-    const fn aligned(self, shared: u32) -> Tile {
-        Tile { shared, any: false, ..self }
+    const fn chunks(self, shared: u32) -> Tile {
+        Tile { shared, fetch: Fetch::Chunks, ..self }
+    }
+
+    const fn boxes(self, shared: u32, between: u64) -> Tile {
+        Tile { shared, fetch: Fetch::Boxes, between, ..self }
     }
 
     const fn shared(self, shared: u32) -> Tile {
@@ -153,27 +163,31 @@ impl Tile {
 }
 
 /// By fused multiply-add.
-const F32: [Tile; 2] = [Tile::new("128x128", [128, 128, 16], 256, 70, 2), Tile::new("64x64", [64, 64, 16], 128, 50, 4)];
+const F32: [Tile; 2] =
+    [Tile::new("128x128", [128, 128, 16], 256, 8_960, 2), Tile::new("64x64", [64, 64, 16], 128, 6_400, 4)];
 
 /// Of factors rounded to 11 bits.
 const TF32: [Tile; 2] =
-    [Tile::new("128x128", [128, 128, 16], 256, 50, 2), Tile::new("64x64", [64, 64, 16], 128, 30, 4)];
+    [Tile::new("128x128", [128, 128, 16], 256, 25_600, 2), Tile::new("64x64", [64, 64, 16], 128, 15_360, 4)];
 
 /// Of 16-bit factors.
-const HALF: [Tile; 3] = [
-    Tile::new("256x128", [256, 128, 32], 256, 80, 1).aligned(98_304),
-    Tile::new("64x64", [64, 64, 64], 128, 50, 4).aligned(49_152),
-    Tile::new("any_64x64", [64, 64, 64], 128, 8, 4).shared(49_152),
+const HALF: [Tile; 6] = [
+    Tile::new("wgmma_128x256", [128, 256, 64], 384, 160_000, 1).boxes(229_456, 1200),
+    Tile::new("wgmma_128x128", [128, 128, 64], 384, 145_000, 1).boxes(229_488, 200),
+    Tile::new("wgmma_64x64", [64, 64, 64], 384, 70_000, 1).boxes(163_984, 200),
+    Tile::new("256x128", [256, 128, 32], 256, 81_920, 1).chunks(98_304),
+    Tile::new("64x64", [64, 64, 64], 128, 51_200, 4).chunks(49_152),
+    Tile::new("any_64x64", [64, 64, 64], 128, 8_192, 4).shared(49_152),
 ];
 
-/// The tile shapes for factors whose rows begin at multiples of 16 bytes, if `aligned`.
-pub(super) fn tiles(factors: Factors, aligned: bool) -> impl Iterator<Item = Tile> + Clone {
+/// The tile shapes for factors that can be fetched in these ways.
+pub(super) fn tiles(factors: Factors, ways: &[Fetch]) -> impl Iterator<Item = Tile> + Clone + '_ {
     let all: &[Tile] = match factors {
         Factors::F32 => &F32,
         Factors::Tf32 => &TF32,
         Factors::F16 | Factors::BF16 => &HALF,
     };
-    all.iter().copied().filter(move |tile| aligned || tile.any)
+    all.iter().copied().filter(move |tile| ways.contains(&tile.fetch))
 }
 
 /// Sizes of a product.
@@ -194,7 +208,7 @@ pub(super) struct Choice {
 
 /// The choice that should take the least time, by a simple model of the machine: blocks of a multiprocessor run in turns
 /// and share its rate, one alone reaches less, and sums that are shared go through memory.
-pub(super) fn choose(machine: Machine, factors: Factors, aligned: bool, sizes: Sizes) -> Option<Choice> {
+pub(super) fn choose(machine: Machine, factors: Factors, ways: &[Fetch], sizes: Sizes) -> Option<Choice> {
     const SHARES: [usize; 8] = [1, 2, 3, 4, 6, 8, 16, 32];
     let multiprocessors = machine.multiprocessors.max(1) as u64;
     let blocks = |tile: &Tile| {
@@ -206,11 +220,14 @@ pub(super) fn choose(machine: Machine, factors: Factors, aligned: bool, sizes: S
         let [m, n, k] = tile.extents;
         let blocks = blocks(&tile) * shares as u64;
         let steps = sizes.k.div_ceil(k).div_ceil(shares) as u64;
-        let step = (m * n * k) as u64 * 100 / (factors.rate() * tile.efficiency);
+        let step = (m * n * k) as u64 * 100 / tile.rate;
         let busy = blocks.div_ceil(multiprocessors);
         let turns = busy.div_ceil(tile.resident);
         // Blocks on one multiprocessor share its rate; the last of them has nobody to hide its waiting.
-        let multiply = steps * (busy * step + step / 3) + turns * START;
+        let multiply = match tile.fetch {
+            Fetch::Boxes => busy * (steps * step + tile.between) + START,
+            Fetch::Elements | Fetch::Chunks => steps * (busy * step + step / 3) + turns * START,
+        };
         let sums = (sizes.batch * sizes.m * sizes.n) as u64;
         let add = if shares == 1 { 0 } else { LAUNCH + sums * (8 * shares as u64 + 4) / BYTES / multiprocessors };
         multiply + add
@@ -221,7 +238,7 @@ pub(super) fn choose(machine: Machine, factors: Factors, aligned: bool, sizes: S
     const LAUNCH: u64 = 2500;
     /// Bytes that a multiprocessor moves in a cycle.
     const BYTES: u64 = 16;
-    let choices = tiles(factors, aligned).flat_map(|tile| SHARES.map(|shares| Choice { tile, shares }));
+    let choices = tiles(factors, ways).flat_map(|tile| SHARES.map(|shares| Choice { tile, shares }));
     // A share has at least four steps, and there are none where there are blocks enough.
     let sensible = choices.filter(|Choice { tile, shares }| {
         *shares == 1 || sizes.k.div_ceil(tile.extents[2]) >= 4 * shares && blocks(tile) < 2 * multiprocessors
@@ -230,13 +247,19 @@ pub(super) fn choose(machine: Machine, factors: Factors, aligned: bool, sizes: S
 }
 
 /// The parts that every tile shape gives, alone and shared by three blocks: what a test should try.
-pub(super) fn choices(factors: Factors, aligned: bool) -> impl Iterator<Item = Choice> {
-    tiles(factors, aligned).flat_map(|tile| [1, 3].map(|shares| Choice { tile, shares }))
+pub(super) fn choices(factors: Factors, ways: &[Fetch]) -> impl Iterator<Item = Choice> + '_ {
+    tiles(factors, ways).flat_map(|tile| [1, 3].map(|shares| Choice { tile, shares }))
 }
 
 /// Whether 16-byte chunks of elements of 16 bits can be copied from rows that begin so many elements apart.
 pub(super) fn is_aligned(at: Address, steps: &[usize]) -> bool {
     at.alignment() >= 16 && steps.iter().all(|step| step % 8 == 0)
+}
+
+/// The ways to fetch factors, if in chunks and in boxes is possible.
+pub(super) fn ways(chunks: bool, boxes: bool) -> Vec<Fetch> {
+    let all = [(Fetch::Elements, true), (Fetch::Chunks, chunks), (Fetch::Boxes, boxes)];
+    all.into_iter().filter_map(|(way, possible)| possible.then_some(way)).collect()
 }
 
 /// The argument that tells kernels for 16-bit factors the type of their result.
@@ -286,9 +309,11 @@ pub(super) fn sum_shares(
 mod tests {
     use super::*;
 
+    const AMPERE: Machine = Machine { multiprocessors: 108, hopper: false };
+
     fn chosen(m: usize, n: usize, k: usize, batch: usize) -> (&'static str, usize) {
-        let machine = Machine { multiprocessors: 132 };
-        let choice = choose(machine, Factors::F32, true, Sizes { batch, m, n, k }).unwrap();
+        let machine = Machine { multiprocessors: 132, hopper: false };
+        let choice = choose(machine, Factors::F32, &[Fetch::Elements], Sizes { batch, m, n, k }).unwrap();
         (choice.tile.name, choice.shares)
     }
 
@@ -313,13 +338,30 @@ mod tests {
 
     #[test]
     fn factors_of_16_bits_that_are_not_aligned_are_gathered() {
-        let names = |factors, aligned| tiles(factors, aligned).map(|tile| tile.name).collect::<Vec<_>>();
-        assert_eq!(names(Factors::F16, true), ["256x128", "64x64", "any_64x64"]);
-        assert_eq!(names(Factors::BF16, false), ["any_64x64"]);
-        assert_eq!(names(Factors::F32, false), ["128x128", "64x64"]);
+        let chunks = [Fetch::Elements, Fetch::Chunks];
+        let names = |factors, ways| tiles(factors, ways).map(|tile| tile.name).collect::<Vec<_>>();
+        assert_eq!(names(Factors::F16, &chunks), ["256x128", "64x64", "any_64x64"]);
+        assert_eq!(names(Factors::BF16, &chunks[..1]), ["any_64x64"]);
+        assert_eq!(names(Factors::F32, &chunks), ["128x128", "64x64"]);
+        assert_eq!(names(Factors::F16, &[Fetch::Boxes]).len(), 3);
         let sizes = Sizes { batch: 1, m: 8, n: 8, k: 8 };
-        let choice = choose(Machine { multiprocessors: 132 }, Factors::F16, true, sizes);
+        let choice = choose(AMPERE, Factors::F16, &chunks, sizes);
         assert_eq!(choice.map(|choice| choice.tile.name), Some("64x64"));
+    }
+
+    #[test]
+    fn hopper_multiplies_by_groups_of_warps() {
+        let machine = Machine { multiprocessors: 132, hopper: true };
+        let chosen = |m, n, k| {
+            let choice =
+                choose(machine, Factors::F16, &[Fetch::Chunks, Fetch::Boxes], Sizes { batch: 1, m, n, k }).unwrap();
+            (choice.tile.name, choice.shares)
+        };
+        assert_eq!(chosen(8192, 2560, 320), ("wgmma_128x256", 1));
+        assert_eq!(chosen(8192, 320, 320), ("wgmma_128x128", 1));
+        assert_eq!(chosen(2, 1280, 320), ("wgmma_64x64", 1));
+        // Too few tiles for all multiprocessors: sums are shared.
+        assert!(chosen(128, 1280, 5120).1 > 1);
     }
 
     #[test]

@@ -139,7 +139,7 @@ fn kernel(graph: &Graph, target: Target, step: &lowering::Kernel, output: Output
             sum.launches().map_err(|_| unsupported())
         }
         Op::Random(law, stream) => Ok(Random { law, stream, count: node.shape.count(), key: at(0), y }.launches()),
-        Op::Fused(op) => fused::launches(graph, step, op)?.map_err(|_| unsupported()),
+        Op::Fused(op) => fused::launches(graph, target.machine, step, op)?.map_err(|_| unsupported()),
         _ => Err(unsupported()),
     }
 }

@@ -15,6 +15,7 @@ use crate::{
         group_norm_grad::{self, GroupMoments, GroupNormGrad, GroupNormSums},
         operand::KernelError,
         picture::Picture,
+        product::Machine,
         row::{LayerNorm, LayerNormGrad, LayerNormSums, Softmax},
     },
     launch::{Address, Launches},
@@ -56,7 +57,12 @@ pub fn claims(op: &Fused, node: &Node, operands: &[Shape]) -> bool {
 }
 
 /// The launches of a claimed operation.
-pub(super) fn launches(graph: &Graph, step: &Kernel, op: Fused) -> Result<Result<Launches, KernelError>, CompileError> {
+pub(super) fn launches(
+    graph: &Graph,
+    machine: Machine,
+    step: &Kernel,
+    op: Fused,
+) -> Result<Result<Launches, KernelError>, CompileError> {
     let node = graph.node(step.node);
     let unsupported = || CompileError::Unsupported(step.node, op.name());
     let shape = |place: usize| graph.node(node.inputs[place]).shape;
@@ -111,10 +117,11 @@ pub(super) fn launches(graph: &Graph, step: &Kernel, op: Fused) -> Result<Result
             let [q, k, v] = [0, 1, 2].map(shape);
             let values = Values { v: matrix(2), depth: last(&v), y: result(&node.shape) };
             attend([&q, &k], scale.get(), dtype, [matrix(0), matrix(1)], Some(values), mask(&q, 3)?, None)
+                .launches(machine)
         }
         Fused::AttentionLogSum { scale } => {
             let [q, k] = [0, 1].map(shape);
-            attend([&q, &k], scale.get(), dtype, [matrix(0), matrix(1)], None, mask(&q, 2)?, Some(y))
+            attend([&q, &k], scale.get(), dtype, [matrix(0), matrix(1)], None, mask(&q, 2)?, Some(y)).launches(machine)
         }
         Fused::Winograd { .. } => return Err(unsupported()),
         Fused::AttentionGrad { scale, of } => {
@@ -161,7 +168,7 @@ fn attend(
     values: Option<Values>,
     mask: Option<Mask>,
     log_sum: Option<Address>,
-) -> Result<Launches, KernelError> {
+) -> Attention {
     let (heads, outer) = heads(q);
     Attention {
         batch: outer * heads,
@@ -179,7 +186,6 @@ fn attend(
         y: values.map(|values| values.y),
         log_sum,
     }
-    .launches()
 }
 
 /// The matrices of a tensor, one after the other if nothing else is said.

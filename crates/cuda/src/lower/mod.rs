@@ -16,7 +16,7 @@ use operand::unplaced;
 
 use crate::{
     batch,
-    launch::{ALIGNMENT, Argument, Home, Launch, Launches},
+    launch::{ALIGNMENT, Home, Launch, Launches},
     ptx,
     splice::Splices,
 };
@@ -97,7 +97,7 @@ fn placed(
     for (number, group) in groups.into_iter().enumerate() {
         for mut launch in group.launches {
             for argument in &mut launch.arguments {
-                if let Argument::Pointer(address) = argument {
+                if let Some(address) = argument.address_mut() {
                     address.home = match address.home {
                         Home::Arena(buffer) => Home::Arena(offsets[buffer]),
                         Home::Scratch(at) => Home::Arena(offsets[values + number] + at),

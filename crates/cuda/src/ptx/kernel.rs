@@ -53,8 +53,9 @@ impl Params {
     /// A kernel of these parameters, `shared` bytes of shared memory, and what is on the tape.
     pub fn kernel(self, tape: &Tape, shared: usize, grid: [usize; 2]) -> Emitted {
         let types = self.list.iter().map(|argument| match argument {
-            Argument::Pointer(_) | Argument::Null | Argument::U64(_) => Class::Double,
             Argument::U32(_) | Argument::F32(_) => Class::Word,
+            // Loops take the address of a tensor.
+            Argument::Pointer(_) | Argument::Tensor(_) | Argument::Null | Argument::U64(_) => Class::Double,
         });
         let text = Text { params: types.collect(), shared, body: tape.to_string() };
         Emitted { text, arguments: self.list, grid }

@@ -119,11 +119,12 @@ impl Module {
         let kernels = || loops.iter().map(|one| &one.kernels[kernel]);
         let most = |axis: usize| kernels().map(|kernel| kernel.grid[axis]).max().unwrap_or(1) as u32;
         let of_member = |(member, kernel): (usize, &Emitted)| {
-            let moved = |argument: &Argument| match *argument {
-                Argument::Pointer(Address { home: launch::Home::Scratch(at), offset }) => {
-                    Argument::Pointer(Address { home: launch::Home::Scratch(at + member * scratch), offset })
+            let moved = |argument: &Argument| {
+                let mut argument = argument.clone();
+                if let Some(Address { home: launch::Home::Scratch(at), .. }) = argument.address_mut() {
+                    *at += member * scratch;
                 }
-                other => other,
+                argument
             };
             kernel.arguments.iter().map(moved).collect::<Vec<Argument>>()
         };

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::executor::{Argument, Executor, Kernel};
-use crate::device::{Block, Device, Function, Pinned, Recording};
+use crate::device::{Block, Device, Function, Parameters, Pinned, Recording};
 use crate::{CudaError, kernels};
 
 /// A GPU as an [`Executor`].
@@ -38,21 +38,18 @@ impl Gpu {
     }
 
     fn enqueue(&self, launch: &Kernel<'_>) -> Result<(), CudaError> {
-        let bits = launch.arguments.iter().map(|argument| match *argument {
-            Argument::Pointer(address) => address,
-            Argument::U32(x) => x.into(),
-            Argument::F32(x) => x.to_bits().into(),
-            Argument::F64(x) => x.to_bits(),
-        });
+        let mut parameters = Parameters::default();
+        for argument in launch.arguments {
+            parameters.add(&[match *argument {
+                Argument::Pointer(address) => address,
+                Argument::U32(x) => x.into(),
+                Argument::F32(x) => x.to_bits().into(),
+                Argument::F64(x) => x.to_bits(),
+            }]);
+        }
         let mut recording = Recording::default();
         let [x, y] = launch.grid;
-        recording.launch(
-            self.function(launch)?,
-            [x, y, 1],
-            [launch.threads, 1, 1],
-            launch.shared,
-            (bits.collect(), false),
-        );
+        recording.launch(self.function(launch)?, [x, y, 1], [launch.threads, 1, 1], launch.shared, parameters);
         recording.run(&self.device, &mut self.staging.borrow_mut(), 0..1)
     }
 }

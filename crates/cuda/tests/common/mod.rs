@@ -1,11 +1,14 @@
 //! What tests of kernels share: launches executed in the emulator, every access checked.
 #![allow(dead_code)] // each test uses a part
 
-use std::{collections::HashMap, fs, path::Path};
+use std::collections::HashMap;
 
 use half::{bf16, f16};
-use yuragi_cuda::launch::{Address, Argument, Code, Home, Launches};
-use yuragi_emulator::{Arguments, Device, Launch, Module, Properties, counters::Counters};
+use yuragi_cuda::{
+    kernels,
+    launch::{Address, Argument, Code, Home, Launches, Tensor},
+};
+use yuragi_emulator::{Arguments, Device, Launch, Module, Properties, Swizzle, TensorMap, counters::Counters};
 use yuragi_graph::DType;
 
 /// A device with the shipped kernels, loaded when they are first needed.
@@ -18,6 +21,12 @@ pub struct Bench {
 impl Bench {
     pub fn new() -> Bench {
         Bench { device: Device::new(Properties::default()), modules: HashMap::new(), memory: Vec::new() }
+    }
+
+    /// The same that looks for no races and no uninitialised bytes, as large launches take long.
+    pub fn unchecked() -> Bench {
+        let device = Device::new(Properties { check: false, ..Properties::default() });
+        Bench { device, modules: HashMap::new(), memory: Vec::new() }
     }
 
     /// New memory with these bytes in it, as a parameter of the launches.
@@ -45,12 +54,13 @@ impl Bench {
         let mut counters = Vec::new();
         for launch in &launches.launches {
             let Code::Shipped(stem) = launch.code else { panic!("{}: no shipped kernel", launch.name) };
-            let arguments = launch.arguments.iter().fold(Arguments::new(), |list, argument| match *argument {
-                Argument::Pointer(at) => list.u64(self.resolve(at, scratch)),
+            let arguments = launch.arguments.iter().fold(Arguments::new(), |list, argument| match argument {
+                Argument::Pointer(at) => list.u64(self.resolve(*at, scratch)),
                 Argument::Null => list.u64(0),
-                Argument::U32(x) => list.u32(x),
-                Argument::U64(x) => list.u64(x),
-                Argument::F32(x) => list.f32(x),
+                Argument::U32(x) => list.u32(*x),
+                Argument::U64(x) => list.u64(*x),
+                Argument::F32(x) => list.f32(*x),
+                Argument::Tensor(tensor) => list.aligned(&described(tensor, self.resolve(tensor.at(), scratch)), 64),
             });
             let device = &self.device;
             let module = self.modules.entry(stem).or_insert_with(|| load(device, stem));
@@ -84,9 +94,21 @@ impl Drop for Bench {
 }
 
 fn load(device: &Device, stem: &str) -> Module {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernels/ptx/sm_80").join(stem).with_extension("ptx");
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    device.load(&text).unwrap_or_else(|error| panic!("{stem}: {error}"))
+    device.load(kernels::ptx(stem)).unwrap_or_else(|error| panic!("{stem}: {error}"))
+}
+
+/// A tensor's description, as the driver would make it.
+fn described(tensor: &Tensor, address: u64) -> [u8; 128] {
+    let (axes, size) = (tensor.axes(), tensor.dtype().size() as u64);
+    let map = TensorMap {
+        address,
+        element_bytes: size,
+        extents: axes.iter().map(|axis| axis.extent as u64).collect(),
+        strides: axes[1..].iter().map(|axis| axis.stride as u64 * size).collect(),
+        box_extents: axes.iter().map(|axis| axis.length as u64).collect(),
+        swizzle: Swizzle::Bytes128,
+    };
+    map.encode().unwrap_or_else(|error| panic!("{tensor:?}: {error}"))
 }
 
 /// Numbers between −1 and 1 that look random and are always the same, rounded to the type.

@@ -1,0 +1,199 @@
+// Convolutions of 16-bit elements and their gradients on Hopper's tensor cores; x, w, y and sizes: window.cuh.
+//
+// Pixels are taken in boxes of powers of two: box_n samples × 2^box_h rows × 2^box_w columns, BLOCK_M of them in a part
+// of y (or of x's gradient), 64 in a step of w's gradient. What lies around a picture, zeros, is what the hardware copies
+// from outside of a tensor. Parameters of conv2d and of conv2d_input_grad:
+//
+//   (TensorMap a, TensorMap b, void* c, const void* bias, u32 samples, u32 height, u32 width, u32 columns, u32 box_h,
+//    u32 box_w, u32 kernel_h, u32 kernel_w, u32 terms, u32 first_y, u32 first_x, u32 shift_h, u32 shift_w, u32 shares,
+//    u64 c_share, u32 wide)
+//
+// c: samples × height × width × columns. a: the picture x (y's gradient), `terms` channels, in boxes of 64 channels and
+// BLOCK_M pixels. Its axes are channels of 2^shift_w neighbouring pixels, columns / 2^shift_w, 2^shift_h rows, rows /
+// 2^shift_h, samples; the window moves by 2^shift_h rows and 2^shift_w columns. first_y, first_x: what is added to the
+// coordinates of the first tap, modulo 2^32; the taps go on from there, of conv2d_input_grad (shifts 0) back.
+// b: w in boxes of 64 filters × 64 channels × one tap; for conv2d_input_grad of 64 filters × BLOCK_N channels × one tap.
+// Parameters of conv2d_weight_grad:
+//
+//   (TensorMap a, TensorMap b, void* c, const void* bias, u32 samples, u32 height, u32 width, u32 columns, u32 box_h,
+//    u32 box_w, u32 kernel_h, u32 kernel_w, u32 channels, u32 first_y, u32 first_x, u32 shift_h, u32 shift_w, u32 shares,
+//    u64 c_share, u32 wide)
+//
+// c: w's gradient, kernel_h × kernel_w × channels × columns. a: x as above in boxes of 64 channels and 64 pixels. b: y's
+// gradient, samples × height × width × columns, in boxes of 64 columns and 64 pixels, with a third axis of one; height
+// and width are multiples of the boxes'.
+// c and bias: of float if wide ≠ 0, otherwise of T; any alignment will do. Shares, launch: as in gemm_wgmma.cuh.
+// Contract: as in conv_16.cuh.
+#pragma once
+
+#include "product_wgmma.cuh"
+
+// Boxes of pixels.
+struct Boxed {
+    u32 samples, height, width, box_h, box_w;
+
+    u32 across() const { return (width + (1 << box_w) - 1) >> box_w; }
+    u32 down() const { return (height + (1 << box_h) - 1) >> box_h; }
+    // The boxes of so many pixels.
+    u32 count(u32 pixels) const {
+        const u32 box_n = pixels >> (box_h + box_w);
+        return (samples + box_n - 1) / box_n * down() * across();
+    }
+    // The first pixel of a box.
+    void corner(u32 box, u32 pixels, u32& n, u32& y, u32& x) const {
+        const u32 line = box / across(), sample = line / down();
+        n = sample * (pixels >> (box_h + box_w));
+        y = (line - sample * down()) << box_h;
+        x = (box - line * across()) << box_w;
+    }
+};
+
+// The places of pixels, PIXELS of a box after those of another.
+template <u32 PIXELS> struct BoxedPixels {
+    using Part = Place<u32>;
+    Boxed boxed;
+    u32 channels;
+
+    Place<u32> at(u32 index) const {
+        u32 n, y, x;
+        boxed.corner(index / PIXELS, PIXELS, n, y, x);
+        const u32 within = index % PIXELS, line = within >> boxed.box_w;
+        n += line >> boxed.box_h, y += line & (1 << boxed.box_h) - 1, x += within & (1 << boxed.box_w) - 1;
+        const bool inside = n < boxed.samples && y < boxed.height && x < boxed.width;
+        return {((n * boxed.height + y) * boxed.width + x) * channels, inside ? 0 : OUTSIDE, 0};
+    }
+};
+
+// Places of rows that are channels of a tap, BLOCK rows of one after those of another.
+template <u32 BLOCK> struct TapRows {
+    using Part = Place<u32>;
+    u32 channels, columns;
+
+    u32 of_tap() const { return (channels + BLOCK - 1) / BLOCK; }
+    Place<u32> at(u32 index) const {
+        const u32 part = index / BLOCK, tap = part / of_tap();
+        const u32 channel = (part - tap * of_tap()) * BLOCK + index % BLOCK;
+        return {(tap * channels + channel) * columns, channel < channels ? 0 : OUTSIDE, 0};
+    }
+};
+
+// A window over a picture whose rows and columns lie by their remainders.
+struct Moving {
+    u32 kernel_w, channels, first_y, first_x, shift_h, shift_w;
+
+    // Copies the box of pixels under a tap, from a channel on.
+    void copy(u32 to, const TensorMap& from, u32 barrier, bool back, u32 tap, u32 channel, u32 n, u32 y, u32 x) const {
+        const u32 i = tap / kernel_w, j = tap - i * kernel_w;
+        const u32 down = back ? first_y - i : first_y + i, right = back ? first_x - j : first_x + j;
+        copy_box(to, from, barrier, channel + (right & (1 << shift_w) - 1) * channels, x + u32(int(right) >> shift_w),
+                 down & (1 << shift_h) - 1, y + u32(int(down) >> shift_h), n);
+    }
+};
+
+template <class Shape, bool BACK> struct Convolution {
+    const TensorMap &a, &b;
+    void* c;
+    const void* bias;
+    u32 wide, columns, chunks; // of 64 terms of a tap
+    u64 c_share;
+    Moving window;
+    Boxed boxed;
+    Parts<Shape> parts;
+
+    void fetch(u32 to, u32 barrier, const Work& work, u32 step) const {
+        enum : u32 { M = Shape::BLOCK_M, N = Shape::BLOCK_N };
+        const u32 tap = step / chunks, term = (step - tap * chunks) * 64;
+        u32 n, y, x;
+        boxed.corner(work.row / M, M, n, y, x);
+        window.copy(to, a, barrier, BACK, tap, term, n, y, x);
+        const u32 to_b = to + Shape::BYTES_A;
+        if constexpr (BACK) {
+            copy_box(to_b, b, barrier, term, work.column, tap);
+        } else {
+#pragma unroll
+            for (u32 i = 0; i < N / 64; i++) {
+                copy_box(to_b + i * Boxes::BYTES, b, barrier, work.column + i * 64, term, tap);
+            }
+        }
+    }
+
+    template <class C> Output<C, BoxedPixels<Shape::BLOCK_M>> result(const Work& work) const {
+        const u64 start = work.share * c_share;
+        C* const to = static_cast<C*>(c) + start;
+        return {to, static_cast<const C*>(bias), columns, whole(to, columns), start, {boxed, columns}};
+    }
+};
+
+template <class Shape> struct WeightGradient {
+    enum : u32 { PIXELS = Shape::BLOCK_K };
+    const TensorMap &a, &b;
+    void* c;
+    const void* bias;
+    u32 wide, columns;
+    u64 c_share;
+    Moving window;
+    Boxed boxed;
+    TapRows<Shape::BLOCK_M> rows;
+    Parts<Shape> parts;
+
+    void fetch(u32 to, u32 barrier, const Work& work, u32 step) const {
+        enum : u32 { M = Shape::BLOCK_M, N = Shape::BLOCK_N };
+        const u32 part = work.row / M, tap = part / rows.of_tap(), channel = (part - tap * rows.of_tap()) * M;
+        u32 n, y, x;
+        boxed.corner(step, PIXELS, n, y, x);
+#pragma unroll
+        for (u32 i = 0; i < M / 64; i++) {
+            window.copy(to + i * Boxes::BYTES, a, barrier, false, tap, channel + i * 64, n, y, x);
+        }
+#pragma unroll
+        for (u32 i = 0; i < N / 64; i++) {
+            copy_box(to + Shape::BYTES_A + i * Boxes::BYTES, b, barrier, work.column + i * 64, x, 0, y, n);
+        }
+    }
+
+    template <class C> Output<C, TapRows<Shape::BLOCK_M>> result(const Work& work) const {
+        const u64 start = work.share * c_share;
+        C* const to = static_cast<C*>(c) + start;
+        return {to, static_cast<const C*>(bias), columns, whole(to, columns), start, rows};
+    }
+};
+
+template <class T, class Shape, bool BACK>
+void convolution(const TensorMap& a, const TensorMap& b, void* c, const void* bias, const Boxed& boxed, u32 columns,
+                 u32 taps, const Moving& window, u32 shares, u64 c_share, u32 wide) {
+    const u32 chunks = (window.channels + 63) / 64, rows = boxed.count(Shape::BLOCK_M) * Shape::BLOCK_M;
+    const Parts<Shape> parts = {rows, columns, taps * chunks, 1, shares};
+    const Convolution<Shape, BACK> product = {a, b, c, bias, wide, columns, chunks, c_share, window, boxed, parts};
+    group_product<Shape, true, BACK, T>(product);
+}
+
+template <class T, class Shape>
+void conv2d(const TensorMap& a, const TensorMap& b, void* c, const void* bias, const Boxed& boxed, u32 columns,
+            u32 taps, const Moving& window, u32 shares, u64 c_share, u32 wide) {
+    convolution<T, Shape, false>(a, b, c, bias, boxed, columns, taps, window, shares, c_share, wide);
+}
+
+template <class T, class Shape>
+void conv2d_input_grad(const TensorMap& a, const TensorMap& b, void* c, const void* bias, const Boxed& boxed,
+                       u32 columns, u32 taps, const Moving& window, u32 shares, u64 c_share, u32 wide) {
+    convolution<T, Shape, true>(a, b, c, bias, boxed, columns, taps, window, shares, c_share, wide);
+}
+
+template <class T, class Shape>
+void conv2d_weight_grad(const TensorMap& a, const TensorMap& b, void* c, const void* bias, const Boxed& boxed,
+                        u32 columns, u32 taps, const Moving& window, u32 shares, u64 c_share, u32 wide) {
+    const TapRows<Shape::BLOCK_M> rows = {window.channels, columns};
+    const Parts<Shape> parts = {taps * rows.of_tap() * Shape::BLOCK_M, columns, boxed.count(Shape::BLOCK_K), 1, shares};
+    const WeightGradient<Shape> product = {a, b, c, bias, wide, columns, c_share, window, boxed, rows, parts};
+    group_product<Shape, false, false, T>(product);
+}
+
+#define CONV(name, kind, T, Shape) \
+    extern "C" __global__ void __launch_bounds__(Shape::THREADS, 1) \
+        name(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, void* c, const void* bias, \
+             u32 samples, u32 height, u32 width, u32 columns, u32 box_h, u32 box_w, u32 kernel_h, u32 kernel_w, \
+             u32 channels, u32 first_y, u32 first_x, u32 shift_h, u32 shift_w, u32 shares, u64 c_share, u32 wide) { \
+        const Boxed boxed = {samples, height, width, box_h, box_w}; \
+        const Moving window = {kernel_w, channels, first_y, first_x, shift_h, shift_w}; \
+        kind<T, Shape>(a, b, c, bias, boxed, columns, kernel_h * kernel_w, window, shares, c_share, wide); \
+    }

@@ -1,0 +1,19 @@
+// Matrix products of bf16 on Hopper's tensor cores. Parameters, launch and contract: gemm_wgmma.cuh.
+//
+//   gemm_bf16_{nn, nt, tn, tt}_wgmma_{128x256, 128x128, 64x64}
+// targets: sm_90a
+#include "gemm_wgmma.cuh"
+
+// budget: 168 registers
+GEMM(gemm_bf16_nn_wgmma_128x256, bf16, Widest, true, false)
+GEMM(gemm_bf16_nt_wgmma_128x256, bf16, Widest, true, true)
+GEMM(gemm_bf16_tn_wgmma_128x256, bf16, Widest, false, false)
+GEMM(gemm_bf16_tt_wgmma_128x256, bf16, Widest, false, true)
+GEMM(gemm_bf16_nn_wgmma_128x128, bf16, Middle, true, false)
+GEMM(gemm_bf16_nt_wgmma_128x128, bf16, Middle, true, true)
+GEMM(gemm_bf16_tn_wgmma_128x128, bf16, Middle, false, false)
+GEMM(gemm_bf16_tt_wgmma_128x128, bf16, Middle, false, true)
+GEMM(gemm_bf16_nn_wgmma_64x64, bf16, Least, true, false)
+GEMM(gemm_bf16_nt_wgmma_64x64, bf16, Least, true, true)
+GEMM(gemm_bf16_tn_wgmma_64x64, bf16, Least, false, false)
+GEMM(gemm_bf16_tt_wgmma_64x64, bf16, Least, false, true)
