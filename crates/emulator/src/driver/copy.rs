@@ -27,7 +27,7 @@ pub(super) fn copy_now(to: (u64, Side), from: (u64, Side), bytes: usize) -> Outc
     now(Work::Copy(Copy::new(to, from, bytes)?))
 }
 
-fn copy_later(to: (u64, Side), from: (u64, Side), bytes: usize, stream: Handle) -> Outcome {
+pub(super) fn copy_later(to: (u64, Side), from: (u64, Side), bytes: usize, stream: Handle) -> Outcome {
     let stream = Stream::of(stream)?;
     if bytes == 0 {
         return Ok(());
@@ -219,6 +219,32 @@ impl Copy2d {
         };
         let (to, from) = (side(&self.to), side(&self.from));
         Copy3d { from, to, width: self.width, height: self.height, depth: 1 }.copy()
+    }
+}
+
+/// Rows in memory, one at each distance.
+pub(super) struct Rows {
+    pub address: u64,
+    pub side: Side,
+    pub pitch: usize,
+}
+
+/// Copies so many bytes of so many rows, in a stream or at once.
+pub(super) fn copy_rows(to: Rows, from: Rows, width: usize, rows: usize, stream: Option<Handle>) -> Outcome {
+    if width > to.pitch.min(from.pitch) {
+        return Err(Code::INVALID_VALUE.because(format_args!("rows of {width} bytes at less distance")));
+    }
+    let side = |one: Rows| {
+        let kind = match one.side {
+            Side::Device => 2,
+            Side::Host | Side::Either => 4,
+        };
+        Cuboid { pitch: one.pitch, ..row(kind, 0, None, one.address, Handle::NULL) }
+    };
+    let copy = Copy3d { from: side(from), to: side(to), width, height: rows, depth: 1 }.copy()?;
+    match stream {
+        Some(stream) => all_later(copy, stream),
+        None => all_now(copy),
     }
 }
 

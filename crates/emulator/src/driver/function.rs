@@ -83,7 +83,7 @@ impl Function {
         attributes.registers.min(MOST_REGISTERS).min(REGISTERS / attributes.max_threads.max(1))
     }
 
-    fn get(&self, attribute: i32) -> Outcome<i32> {
+    pub fn get(&self, attribute: i32) -> Outcome<i32> {
         let known = self.attributes();
         let (major, minor) = machine()?.properties().capability;
         Ok(match attribute {
@@ -107,7 +107,7 @@ impl Function {
         })
     }
 
-    fn set(&self, attribute: i32, value: i32) -> Outcome {
+    pub fn set(&self, attribute: i32, value: i32) -> Outcome {
         let (place, legal) = match attribute {
             MAX_DYNAMIC_SHARED_SIZE_BYTES => return self.set_dynamic_shared(value),
             PREFERRED_SHARED_MEMORY_CARVEOUT => (&self.carveout, -1..=100),

@@ -68,7 +68,7 @@ fn read_extra(extra: In<Buffer>) -> Outcome<(Buffer, usize)> {
 }
 
 /// Puts a launch on a stream.
-fn launch(function: Handle, shape: Shape, stream: Handle, params: In<Buffer>, extra: In<Buffer>) -> Outcome {
+pub(super) fn launch(function: Handle, shape: Shape, stream: Handle, params: In<Buffer>, extra: In<Buffer>) -> Outcome {
     let stream = Stream::of(stream)?;
     let function = function::find(function)?;
     if !stream.is_of(function.context) {

@@ -61,7 +61,7 @@ const HOST: u32 = 1;
 const DEVICE: u32 = 2;
 
 /// What is known of an address: its allocation's base and size, and the region of the host if it is one.
-fn describe(address: u64) -> Outcome<(u64, u64, Option<Region>)> {
+pub(super) fn describe(address: u64) -> Outcome<(u64, u64, Option<Region>)> {
     if let Some(region) = region::find(address) {
         return Ok((region.address as u64, region.bytes as u64, Some(region)));
     }

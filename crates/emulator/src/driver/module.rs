@@ -11,7 +11,7 @@ use super::function::Function;
 use super::handle::{Handle, Table};
 use super::machine::machine;
 use super::pointer::{Buffer, In, Out, Text};
-use super::{function, lock::lock, report};
+use super::{fatbin, function, lock::lock, report};
 use crate::module::LoadError;
 
 static MODULES: Table<Module> = Table::new(Code::INVALID_HANDLE);
@@ -29,7 +29,7 @@ pub struct Module {
 
 impl Module {
     /// The handle of a kernel, the same one each time.
-    fn function(&self, name: &str) -> Outcome<Handle> {
+    pub fn function(&self, name: &str) -> Outcome<Handle> {
         let mut functions = lock(&self.functions);
         if let Some(&handle) = functions.get(name) {
             return Ok(handle);
@@ -63,11 +63,16 @@ impl Module {
         out.put_all(handles)
     }
 
+    /// Address and bytes of a variable.
+    pub fn variable(&self, name: &str) -> Outcome<(u64, usize)> {
+        let (start, len) = self.inner.global(name).ok_or_else(|| self.not_found("variable", name))?;
+        Ok((start, len as usize))
+    }
+
     fn put_global(&self, address: Out<u64>, bytes: Out<usize>, name: Text) -> Outcome {
-        let name = name.read()?;
-        let (start, len) = self.inner.global(&name).ok_or_else(|| self.not_found("variable", &name))?;
+        let (start, len) = self.variable(&name.read()?)?;
         address.put_if_wanted(start);
-        bytes.put_if_wanted(len as usize);
+        bytes.put_if_wanted(len);
         Ok(())
     }
 }
@@ -92,7 +97,7 @@ enum Image {
 fn kind(first: [u8; 4]) -> Image {
     match u32::from_le_bytes(first) {
         0x464C_457F => Image::Elf,
-        0xBA55_ED50 | 0x4662_43B1 => Image::FatBinary,
+        fatbin::MARK | fatbin::WRAPPER_MARK => Image::FatBinary,
         _ => Image::Text,
     }
 }
@@ -109,16 +114,16 @@ pub fn read_image(image: Buffer) -> Outcome<String> {
     }
     match kind(first) {
         Image::Text => image.text().read(),
-        other => Err(binary(&other)),
+        Image::FatBinary => fatbin::text(&fatbin::read(image)?, machine()?.properties().capability),
+        Image::Elf => Err(machine_code()),
     }
 }
 
-fn binary(image: &Image) -> Error {
-    let what = if *image == Image::Elf { "a cubin" } else { "a fat binary" };
-    Code::INVALID_IMAGE.because(format_args!(
-        "{what} holds machine code, and the emulator executes PTX: compile for `compute_90` instead of `sm_90` \
-             (`nvcc -ptx`, or NVRTC's `--gpu-architecture=compute_90` and nvrtcGetPTX), and load that text"
-    ))
+fn machine_code() -> Error {
+    Code::INVALID_IMAGE.because(
+        "a cubin holds machine code, and the emulator executes PTX: compile for `compute_90` instead of `sm_90` \
+             (`nvcc -ptx`, or NVRTC's `--gpu-architecture=compute_90` and nvrtcGetPTX), and load that text",
+    )
 }
 
 /// The first word behind a directive at the beginning of a line.
@@ -150,7 +155,7 @@ fn check_head(text: &str, capability: (u32, u32)) -> Outcome<u32> {
 }
 
 /// Loads a text into the current context.
-fn load(text: &str) -> Outcome<Handle> {
+pub fn load(text: &str) -> Outcome<Handle> {
     let context = Context::usable()?.handle;
     let machine = machine()?;
     let target = check_head(text, machine.properties().capability)?;
@@ -171,7 +176,8 @@ pub fn read_file(path: Text) -> Outcome<String> {
     let first = std::array::from_fn(|i| bytes.get(i).copied().unwrap_or(0));
     match kind(first) {
         Image::Text => Ok(String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_owned()),
-        other => Err(binary(&other)),
+        Image::FatBinary => fatbin::text(&bytes, machine()?.properties().capability),
+        Image::Elf => Err(machine_code()),
     }
 }
 

@@ -28,6 +28,11 @@ pub struct Place<T>(NonNull<T>);
 impl<T> Out<T> {
     pub const NULL: Out<T> = Out(std::ptr::null_mut());
 
+    /// A place of our own.
+    pub fn to(place: &mut T) -> Out<T> {
+        Out(place)
+    }
+
     /// The place, which the caller must have given.
     pub fn place(self) -> Outcome<Place<T>> {
         NonNull::new(self.0).map(Place).ok_or(Code::INVALID_VALUE.into())
@@ -93,6 +98,11 @@ pub struct In<T>(*const T);
 
 impl<T> In<T> {
     pub const NULL: In<T> = In(std::ptr::null());
+
+    /// A structure of our own.
+    pub fn of(structure: &T) -> In<T> {
+        In(structure)
+    }
 }
 
 impl<T: Copy> In<T> {

@@ -98,6 +98,17 @@ pub struct Attribute {
 }
 
 impl Config {
+    pub fn new(
+        grid: [u32; 3],
+        block: [u32; 3],
+        shared: u32,
+        stream: Handle,
+        attributes: In<Attribute>,
+        attribute_count: u32,
+    ) -> Config {
+        Config { grid, block, shared, stream, attributes, attribute_count }
+    }
+
     pub fn shape(&self) -> Outcome<Shape> {
         let (grid, block, shared) = (self.grid, self.block, self.shared);
         let mut shape = Shape { grid, block, shared, cluster: None, cooperative: false };

@@ -132,7 +132,10 @@ super::boundary::exported! {
 
     fn cuGetExportTable(table: Out<usize>, _id: Buffer) {
         table.put_if_wanted(0);
-        Err(Code::NOT_SUPPORTED.because("tables of undocumented functions, which NVIDIA's runtime library asks for"))
+        Err(Code::NOT_SUPPORTED.because(
+            "tables of undocumented functions, which NVIDIA's runtime library asks for: link the program with \
+             `nvcc -cudart shared`, and put this library in its place as libcudart.so.13"
+        ))
     }
 }
 
