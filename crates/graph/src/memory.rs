@@ -62,8 +62,9 @@ pub fn place(buffers: &[Lifetime], align: usize) -> (Vec<usize>, usize) {
         if best.arena - needed.min(best.arena) <= needed / SLACK {
             break;
         }
-        if let Some(place) = order.iter().position(|&i| i == highest) {
-            order[..=place].rotate_right(1);
+        match order.iter().position(|&i| i == highest) {
+            Some(place @ 1..) => order[..=place].rotate_right(1),
+            Some(0) | None => break,
         }
         let next = in_order(buffers, &sizes, &order);
         highest = next.highest;

@@ -173,13 +173,13 @@ struct Draw<'g> {
     z: Tensor<'g>,
 }
 
-/// The gradients of −L_k by [`Estimator::Double`], `scale` times as large, for weights of these names.
+/// The gradients of −L_k by [`Estimator::Double`], `scale` times as large, for some weights.
 #[track_caller]
 fn doubly<'g>(
     terms: &Terms<'g>,
     draws: &[Draw<'g>],
     scale: Option<Tensor<'g>>,
-    names: &[String],
+    specs: &[(ParamSpec, Group)],
     weights: &[Tensor<'g>],
 ) -> Vec<Tensor<'g>> {
     let log_weights = terms.log_weights();
@@ -197,7 +197,8 @@ fn doubly<'g>(
         let own = column(seed) * draw.noise * (draw.q.log_variance * -0.5).exp();
         let along = (slope + own) * column(normalised);
         let prefix = format!("encoder.{layer}.");
-        let of_layer: Vec<usize> = (0..weights.len()).filter(|&place| names[place].starts_with(&prefix)).collect();
+        let of_layer: Vec<usize> =
+            (0..weights.len()).filter(|&place| specs[place].0.name.starts_with(&prefix)).collect();
         let chosen: Vec<Tensor<'g>> = of_layer.iter().map(|&place| weights[place]).collect();
         for (place, gradient) in of_layer.into_iter().zip(b.pullback(draw.z, along, &chosen)) {
             gradients[place] = gradient;
@@ -287,10 +288,8 @@ impl Vae {
         let total = -terms.importance().mean_all();
         let group = |spec: &ParamSpec| Some(Group::standard(spec));
         let norm = match estimator {
-            Estimator::Double if samples > 1 => {
-                let names: Vec<String> = b.params().into_iter().map(|spec| spec.name).collect();
-                optimizer.descend(&b, hyper, group, |scale, weights| doubly(&terms, &draws, scale, &names, weights))
-            }
+            Estimator::Double if samples > 1 => optimizer
+                .descend(&b, hyper, group, |scale, specs, weights| doubly(&terms, &draws, scale, specs, weights)),
             Estimator::Single | Estimator::Double => optimizer.minimize(total, hyper, group),
         };
         let means = [terms.reconstruction, terms.divergence].map(Tensor::mean_all);

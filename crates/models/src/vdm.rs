@@ -244,7 +244,7 @@ impl Vdm {
             let twice =
                 terms.diffusion.reshape(&[batch, 1]).broadcast(&[batch, samples]).reshape(&[batch * samples, 1]);
             let group = |p: &ParamSpec| path(&p.name).then(|| Group::standard(p));
-            optimizer.descend(&b, hyper, group, |scale, weights| {
+            optimizer.descend(&b, hyper, group, |scale, _, weights| {
                 let slopes = b.grad(scale.map_or(total, |scale| (total * scale).reshape(&[])), &of_path);
                 let parts =
                     of_path.into_iter().zip(slopes).map(|(of, slope)| b.pullback(of, slope * twice * 2.0, weights));

@@ -136,20 +136,20 @@ impl Optimizer {
         group: impl Fn(&ParamSpec) -> Option<Group>,
     ) -> Tensor<'g> {
         let b: &'g Builder = loss.builder();
-        self.descend(b, hyper, group, |scale, weights| {
+        self.descend(b, hyper, group, |scale, _, weights| {
             b.grad(scale.map_or(loss, |scale| (loss * scale).reshape(&[])), weights)
         })
     }
 
     /// The same along gradients of the caller's making: `gradients` gets the factor that they must have, if any, and the
-    /// weights.
+    /// weights, what they are and as tensors.
     #[track_caller]
     pub fn descend<'g>(
         &self,
         b: &'g Builder,
         hyper: Tensor<'g>,
         group: impl Fn(&ParamSpec) -> Option<Group>,
-        gradients: impl FnOnce(Option<Tensor<'g>>, &[Tensor<'g>]) -> Vec<Tensor<'g>>,
+        gradients: impl FnOnce(Option<Tensor<'g>>, &[(ParamSpec, Group)], &[Tensor<'g>]) -> Vec<Tensor<'g>>,
     ) -> Tensor<'g> {
         let scalar = |i: usize| hyper.slice(0, i, i + 1).reshape(&[]);
         let (rate, first, second, average) = (scalar(0), scalar(1), scalar(2), scalar(3));
@@ -163,7 +163,7 @@ impl Optimizer {
             chosen.iter().map(|(spec, _)| b.param(&spec.name, &spec.shape, spec.dtype, spec.init)).collect();
         let own = scaling_names(b);
         let scale = self.scaling.map(|scaling| state(b, &format!("{own}scale"), scaling.start));
-        let gradients = gradients(scale, &weights);
+        let gradients = gradients(scale, &chosen, &weights);
         gradients.iter().for_each(|gradient| b.cut(*gradient));
         let norm = global_norm(b, &gradients);
         let inverse = scale.map(Tensor::recip);

@@ -74,6 +74,9 @@ impl Bounded {
                 })
             }
             Bounded::Vdm(mut flags) => {
+                if flags.training.estimator.is_some() {
+                    return Err(Failure::new("`--estimator` is for autoencoders; a diffusion model's draws have one"));
+                }
                 let levels = flags.training.likelihood.is_none_or(|law| law == Likelihood::Logistic);
                 flags.training.likelihood.get_or_insert(Likelihood::Logistic);
                 let gamma = Gamma {
@@ -294,9 +297,9 @@ struct Training {
     #[arg(short = 'k', long, default_value_t = 1)]
     samples: usize,
     /// How an autoencoder's gradient is estimated from several draws: double (doubly reparameterised, of less noise) or
-    /// single
-    #[arg(long, default_value_t)]
-    estimator: Estimator,
+    /// single [default: double]
+    #[arg(long)]
+    estimator: Option<Estimator>,
     /// The largest learning rate
     #[arg(long, default_value_t = 1e-3)]
     rate: f64,
@@ -365,7 +368,7 @@ impl Training {
                     batch: self.batch,
                     slices: self.slices,
                     samples: self.samples,
-                    estimator: self.estimator,
+                    estimator: self.estimator.unwrap_or_default(),
                     rate: self.rate,
                     schedule: self.schedule,
                     seed: self.seed,

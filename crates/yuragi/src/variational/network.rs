@@ -75,7 +75,8 @@ impl Network {
         checked.map_err(Failure::new)
     }
 
-    /// One training step on a bound of so many draws, along gradients that are estimated so (a diffusion model's are single): inputs x, key, hyper; outputs loss, two parts of it, and the gradient's norm.
+    /// One training step on a bound of so many draws, along gradients that are estimated so (a diffusion model's are
+    /// single): inputs x, key, hyper; outputs loss, two parts of it, and the gradient's norm.
     ///
     /// # Errors
     /// Extents or samples that are out of range.
