@@ -5,18 +5,19 @@
 // μ and σ² are the mean and the variance over the pixels and channels of the group of c in sample n, σ² as the mean
 // of squared distances from μ in a second pass.
 //
-//   group_norm_T, group_norm_silu_T(const T* x, const T* gain, const T* bias, T* y,
-//                                   u32 pixels, u32 channels, u32 groups, float eps)
+//   group_norm_T, group_norm_silu_T, group_norm_T_Y, group_norm_silu_T_Y(
+//       const T* x, const T* gain, const T* bias, Y* y, u32 pixels, u32 channels, u32 groups, float eps)
 //   group_moments_T(const T* x, float* moments, u32 pixels, u32 channels, u32 groups, float eps)
 //
-// T: f32, f16, bf16. x, y: [samples, pixels, channels], contiguous; y may be x. gain, bias: [channels].
-// moments: [2, samples, groups], μ and 1/√(σ² + eps).
+// T: f32, f16, bf16. Y: T if it is not named; f16 and bf16 of f32. x, y: [samples, pixels, channels], contiguous; y may be
+// x if Y is T. gain, bias: [channels]. moments: [2, samples, groups], μ and 1/√(σ² + eps).
 // `groups` divides `channels`; a group has fewer than 2^31 elements.
 // Launch: grid (samples · groups, 1, 1). Block: (32·w, 1, 1), 1 ≤ w ≤ 32. No dynamic shared memory.
-// Alignment: that of T.
+// Groups of at most 20 elements a thread are read once. Alignment: that of T.
 // Contract: with t threads in a block, m elements in a group and u = 2^-24, μ is off by at most
 // (⌈m/t⌉ + 11)·u·mean|x|, σ² by a relative (⌈m/t⌉ + 14)·u and by the square of μ's error. The bits depend on w.
 #include "activation.cuh"
+#include "finish.cuh"
 #include "reduce.cuh"
 
 // The elements of a group that belong to one thread: its first, then every blockDim.x-th, pixel after pixel.
@@ -39,12 +40,28 @@ struct Walk {
 };
 
 // A block's group.
-template <class T> struct Group {
-    u32 width, pixels, channels;
+template <class T> class Group {
+    enum : u32 { HELD = 20 };
+    u32 pixels, channels;
     const T* x; // its first element
+    bool holds;
+    float held[HELD]; // the thread's elements, if they are so few
+
+  public:
+    const u32 width;
 
     Group(const T* x, u32 pixels, u32 channels, u32 groups)
-        : width(channels / groups), pixels(pixels), channels(channels), x(x + start(groups)) {}
+        : pixels(pixels), channels(channels), width(channels / groups) {
+        this->x = x + start(groups);
+        holds = pixels * width <= HELD * blockDim.x;
+        if (!holds) return;
+        Walk walk(width);
+#pragma unroll
+        for (u32 i = 0; i < HELD; i++) {
+            if (walk.pixel < pixels) held[i] = widen(this->x[at(walk)]);
+            walk.next();
+        }
+    }
 
     u64 start(u32 groups) const {
         return u64(blockIdx.x / groups) * pixels * channels + blockIdx.x % groups * width;
@@ -52,38 +69,53 @@ template <class T> struct Group {
 
     u64 at(const Walk& walk) const { return u64(walk.pixel) * channels + walk.channel; }
 
+    // Calls f(where, x) for the thread's elements.
+    template <class F> void each(const F& f) const {
+        Walk walk(width);
+        if (holds) {
+#pragma unroll
+            for (u32 i = 0; i < HELD; i++) {
+                if (walk.pixel < pixels) f(walk, held[i]);
+                walk.next();
+            }
+        } else {
+            for (; walk.pixel < pixels; walk.next()) f(walk, widen(x[at(walk)]));
+        }
+    }
+
     // μ and 1/√(σ² + eps), for every thread.
     void moments(float eps, float& mean, float& rstd) const {
         const float count = float(pixels * width);
         float sum = 0, squares = 0;
-        for (Walk walk(width); walk.pixel < pixels; walk.next()) sum += widen(x[at(walk)]);
+        each([&](const Walk&, float x) { sum += x; });
         mean = block_reduce<Sum>(sum) / count;
-        for (Walk walk(width); walk.pixel < pixels; walk.next()) {
-            const float distance = widen(x[at(walk)]) - mean;
+        each([&](const Walk&, float x) {
+            const float distance = x - mean;
             squares += distance * distance;
-        }
+        });
         rstd = 1.0f / sqrtf(block_reduce<Sum>(squares) / count + eps);
     }
 };
 
-template <bool SILU, class T>
-void group_norm(const T* x, const T* gain, const T* bias, T* y, u32 pixels, u32 channels, u32 groups, float eps) {
+template <bool SILU, class T, class Y>
+void group_norm(const T* x, const T* gain, const T* bias, Y* y, u32 pixels, u32 channels, u32 groups, float eps) {
     const Group<T> group(x, pixels, channels, groups);
     float mean, scale;
     group.moments(eps, mean, scale);
-    y += group.start(groups);
+    const u64 start = group.start(groups);
     const u32 first = blockIdx.x % groups * group.width;
-    for (Walk walk(group.width); walk.pixel < pixels; walk.next()) {
+    group.each([&](const Walk& walk, float x) {
         const u32 channel = first + walk.channel;
-        float z = (widen(group.x[group.at(walk)]) - mean) * scale * widen(gain[channel]) + widen(bias[channel]);
+        float z = (x - mean) * scale * widen(gain[channel]) + widen(bias[channel]);
         if (SILU) z = Silu::of(z);
-        y[group.at(walk)] = narrow<T>(z);
-    }
+        const u64 at = start + group.at(walk);
+        finish<1>(y + at, &z, at, channel);
+    });
 }
 
-#define GROUP_NORM(name, SILU, T) \
+#define GROUP_NORM(name, SILU, T, Y) \
     extern "C" __global__ void __launch_bounds__(1024) name( \
-        const T* x, const T* gain, const T* bias, T* y, u32 pixels, u32 channels, u32 groups, float eps) { \
+        const T* x, const T* gain, const T* bias, Y* y, u32 pixels, u32 channels, u32 groups, float eps) { \
         group_norm<SILU>(x, gain, bias, y, pixels, channels, groups, eps); \
     }
 
@@ -95,13 +127,17 @@ void group_norm(const T* x, const T* gain, const T* bias, T* y, u32 pixels, u32 
         if (threadIdx.x == 0) moments[blockIdx.x] = mean, moments[gridDim.x + blockIdx.x] = rstd; \
     }
 
-// budget: 32 registers
+// budget: 64 registers
 GROUP_MOMENTS(group_moments_f32, float)
 GROUP_MOMENTS(group_moments_f16, f16)
 GROUP_MOMENTS(group_moments_bf16, bf16)
-GROUP_NORM(group_norm_f32, false, float)
-GROUP_NORM(group_norm_f16, false, f16)
-GROUP_NORM(group_norm_bf16, false, bf16)
-GROUP_NORM(group_norm_silu_f32, true, float)
-GROUP_NORM(group_norm_silu_f16, true, f16)
-GROUP_NORM(group_norm_silu_bf16, true, bf16)
+GROUP_NORM(group_norm_f32, false, float, float)
+GROUP_NORM(group_norm_f32_f16, false, float, f16)
+GROUP_NORM(group_norm_f32_bf16, false, float, bf16)
+GROUP_NORM(group_norm_f16, false, f16, f16)
+GROUP_NORM(group_norm_bf16, false, bf16, bf16)
+GROUP_NORM(group_norm_silu_f32, true, float, float)
+GROUP_NORM(group_norm_silu_f32_f16, true, float, f16)
+GROUP_NORM(group_norm_silu_f32_bf16, true, float, bf16)
+GROUP_NORM(group_norm_silu_f16, true, f16, f16)
+GROUP_NORM(group_norm_silu_bf16, true, bf16, bf16)

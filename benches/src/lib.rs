@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod cluster;
 pub mod gpu;
+pub mod published;
 
 use std::{error::Error, time::Instant};
 

@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use yuragi_cpu::Cpu;
-use yuragi_cuda::Cuda;
+use yuragi_cuda::{Cuda, CudaStore};
 use yuragi_graph::{
     Backend, Builder, DType, Graph, Init, Params, Plan, Precision, Progress, RunError, Slice, SliceMut,
 };
@@ -149,6 +149,83 @@ on_a_driver! {
             assert!(together < apart, "{together} {apart}");
             assert_eq!(have, want, "{dtype:?}, {n} columns");
         }
+    }
+
+    /// As above, of norms in one launch and in two, stored in single and half precision.
+    fn what_a_norms_kernel_does_is_what_a_loop_would_do() {
+        let cuda = Cuda::new().expect("a driver");
+        let store = cuda.upload(Params::new()).expect("a store");
+        for ([n, h, w, c], layer, into) in [
+            ([2, 3, 5, 24], false, DType::F32),
+            ([2, 3, 5, 24], false, DType::BF16),
+            ([1, 3, 5, 21], false, DType::F16),
+            ([1, 40, 24, 32], false, DType::F16),
+            ([1, 3, 5, 24], true, DType::F16),
+            ([1, 3, 2, 35], true, DType::BF16),
+        ] {
+            let run = |apart: bool| {
+                let b = Builder::new();
+                let x = b.input("x", &[n, h, w, c], DType::F32);
+                let [gain, bias] = ["gain", "bias"].map(|name| b.input(name, &[c], DType::F32));
+                let scale = b.input("scale", &[n, 1, 1, c], DType::F32);
+                let norm = match layer {
+                    true => x.layer_norm(gain, bias, 1e-5),
+                    false => x.group_norm(if c == 32 { 1 } else { 3 }, gain, bias, 1e-5).silu(),
+                };
+                let y = (norm * (scale + 1.0) + x).tanh().cast(into);
+                let outputs = if apart { vec![("y", y), ("norm", norm)] } else { vec![("y", y)] };
+                let plan = cuda.compile(&b.finish(&outputs).expect("a graph")).expect("a plan");
+                let mut state = plan.state(&store).expect("a state");
+                let noise = |seed: usize, count: usize| -> Vec<f32> {
+                    (0..count).map(|i| ((i * 29 + seed) % 31) as f32 / 15.0 - 1.0).collect()
+                };
+                let count = n * h * w * c;
+                let inputs = [noise(3, count), noise(5, c), noise(7, c), noise(11, n * c)];
+                let inputs: Vec<Slice<'_>> = inputs.iter().map(|x| Slice::F32(x)).collect();
+                let (mut y, mut norm) = (vec![0.0; count], vec![0.0; count]);
+                let mut views = [SliceMut::F32(&mut y), SliceMut::F32(&mut norm)];
+                plan.run(&mut state, &store, &inputs, &mut views[..outputs.len()]).expect("a run");
+                (plan.launches(), y.iter().map(|y| y.to_bits()).collect::<Vec<u32>>())
+            };
+            let ((together, have), (apart, want)) = (run(false), run(true));
+            assert!(together < apart, "{together} {apart}");
+            assert_eq!(have, want, "{n}×{h}×{w}×{c} into {into:?}");
+        }
+    }
+
+    /// What is prepared of parameters is prepared anew when another plan has replaced them, and for another store.
+    fn what_parameters_alone_decide_follows_them() {
+        let cuda = Cuda::new().expect("a driver");
+        let b = Builder::new();
+        let x = b.input("x", &[5, 8], DType::F32);
+        let map = |name: &str| x.matmul(b.param(name, &[8, 6], DType::F32, Init::Normal(0.5)));
+        let looks = b.finish(&[("y", map("v") * map("w").tanh())]).expect("a graph").in_precision(Precision::BF16);
+        let b = Builder::new();
+        let w = b.param("w", &[8, 6], DType::F32, Init::Normal(0.5));
+        b.update(w, w * 0.5 + 0.25);
+        let moves = b.finish(&[]).expect("a graph");
+        let [look, step] = [&looks, &moves].map(|graph| cuda.compile(graph).expect("a plan"));
+        // One product, and what follows; the weights are cast and put together before.
+        assert_eq!(look.launch_names().filter(|name| *name == "gemm").count(), 1);
+        assert!(look.launches() <= 3, "{}", look.launches());
+        let mut params = Params::new();
+        params.initialise(looks.params(), 1);
+        let mut store = cuda.upload(params.clone()).expect("a store");
+        let (mut state, mut stepping) = (look.state(&store).expect("a state"), step.state(&store).expect("a state"));
+        let x: Vec<f32> = (0..40).map(|i| ((i * 29 + 3) % 31) as f32 / 15.0 - 1.0).collect();
+        let mut run = |store: &CudaStore| {
+            let mut y = [0.0; 30];
+            look.run(&mut state, store, &[Slice::F32(&x)], &mut [SliceMut::F32(&mut y)]).expect("a run");
+            y
+        };
+        let first = run(&store);
+        assert_eq!(run(&store), first);
+        step.update(&mut stepping, &mut store, &[], &mut []).expect("a step");
+        let second = run(&store);
+        assert_ne!(second, first);
+        let fresh = cuda.upload(cuda.download(&store).expect("the weights")).expect("a store");
+        assert_eq!([run(&fresh), run(&store), run(&store)], [second; 3]);
+        assert_eq!(run(&cuda.upload(params).expect("a store")), first);
     }
 
     fn products_in_half_precision_stay_near_single_precision() {

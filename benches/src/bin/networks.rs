@@ -2,6 +2,7 @@
 //! Times one of the plans, or writes down what it computes.
 
 use std::{
+    cmp::Reverse,
     collections::BTreeMap,
     error::Error,
     path::{Path, PathBuf},
@@ -10,14 +11,14 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 use serde_json::json;
-use yuragi_benches::{Session, Values, Work, count, settings};
+use yuragi_benches::{Session, Values, Work, count, published::Published, settings};
 use yuragi_cpu::Cpu;
 use yuragi_cuda::{
     kernels::product::Machine,
     launch::Code,
     lower::{Target, claims, lower},
 };
-use yuragi_graph::{Params, Precision, op::Fused};
+use yuragi_graph::{BuildError, Graph, Params, Precision, op::Fused};
 use yuragi_io::{Checkpoint, Tensor};
 use yuragi_nn::optim;
 
@@ -56,8 +57,15 @@ enum Command {
         #[arg(long, default_value_t = 10)]
         steps: usize,
     },
-    /// Print what each plan is on a GPU: launches, kernels written for it, bytes of its arena
+    /// Print what each plan is on a GPU: launches of a run, those that are made once for all runs with the same weights,
+    /// kernels written for it, bytes of its arena
     Launches {
+        /// Only these plans
+        #[arg(value_parser = PossibleValuesParser::new(names()))]
+        plans: Vec<String>,
+        /// Print how many launches there are of each kind, too
+        #[arg(long)]
+        kinds: bool,
         /// Precision of products
         #[arg(long, default_value_t)]
         precision: Precision,
@@ -81,37 +89,72 @@ fn main() -> Result<(), Box<dyn Error>> {
     match Arguments::parse().command {
         Command::Time { chosen, seconds } => time(chosen.session()?, seconds),
         Command::Profile { chosen, steps } => profile(chosen.session()?, steps.max(1)),
-        Command::Launches { precision, expand, modules } => launches(precision, &expand, modules.as_deref()),
+        Command::Launches { plans, kinds, precision, expand, modules } => {
+            let graphs = graphs(&plans, precision);
+            launches(graphs, kinds, precision, &expand, modules.as_deref())
+        }
         Command::Export { chosen, file } => export(chosen.session()?, &file),
     }
 }
 
+/// The names of all plans: those that are timed, and those of published models.
+fn names() -> impl Iterator<Item = &'static str> {
+    Work::ALL.map(Work::name).into_iter().chain(Published::ALL.map(Published::name))
+}
+
+/// A plan's name, and its graph once it is asked for.
+type Named = (&'static str, Box<dyn Fn() -> Result<Graph, BuildError>>);
+
+/// The chosen plans; all if none is named.
+fn graphs(chosen: &[String], precision: Precision) -> Vec<Named> {
+    let timed =
+        Work::ALL.map(|work| -> Named { (work.name(), Box::new(move || Ok(work.graph()?.in_precision(precision)))) });
+    let published = Published::ALL.map(|work| -> Named { (work.name(), Box::new(move || work.graph(precision))) });
+    let is_chosen = |named: &Named| chosen.is_empty() || chosen.iter().any(|name| *name == named.0);
+    timed.into_iter().chain(published).filter(is_chosen).collect()
+}
+
 /// No GPU is needed: an H100's number of multiprocessors is taken.
-fn launches(precision: Precision, expand: &[String], modules: Option<&Path>) -> Result<(), Box<dyn Error>> {
+fn launches(
+    graphs: Vec<Named>,
+    kinds: bool,
+    precision: Precision,
+    expand: &[String],
+    modules: Option<&Path>,
+) -> Result<(), Box<dyn Error>> {
     let target = Target { machine: Machine { multiprocessors: 132, hopper: true }, tf32: precision == Precision::Tf32 };
     println!(
-        "{:<22} {:>8} {:>8} {:>8} {:>10} {:>8} {:>8} {:>10} {:>12}",
-        "plan", "launches", "written", "entries", "PTX bytes", "spliced", "entries", "PTX bytes", "arena bytes"
+        "{:<22} {:>8} {:>8} {:>8} {:>8} {:>10} {:>8} {:>8} {:>10} {:>12}",
+        "plan", "launches", "once", "written", "entries", "PTX bytes", "spliced", "entries", "PTX bytes", "arena bytes"
     );
-    for work in Work::ALL {
+    for (name, graph) in graphs {
         let expanded = |op: &Fused| expand.iter().any(|name| op.name() == name);
-        let graph = work.graph()?.in_precision(precision);
-        let graph = graph.expanded(|op, node, operands| !expanded(op) && claims(op, node, operands));
+        let graph = graph()?.expanded(|op, node, operands| !expanded(op) && claims(op, node, operands)).joined();
         let lowered = lower(&graph, target)?;
         if let Some(folder) = modules {
-            std::fs::write(folder.join(work.name()).with_extension("ptx"), &lowered.module)?;
+            std::fs::write(folder.join(name).with_extension("ptx"), &lowered.module)?;
             for (number, text) in lowered.spliced.iter().enumerate() {
-                std::fs::write(folder.join(format!("{}-{number}.ptx", work.name())), text)?;
+                std::fs::write(folder.join(format!("{name}-{number}.ptx")), text)?;
             }
         }
-        let of = |kind: fn(&Code) -> bool| lowered.launches.iter().filter(|launch| kind(&launch.code)).count();
+        let (once, always) = lowered.launches.split_at(lowered.prepared);
+        let of = |kind: fn(&Code) -> bool| always.iter().filter(|launch| kind(&launch.code)).count();
         let [written, spliced] =
             [of(|code| matches!(code, Code::Emitted | Code::Table)), of(|code| matches!(code, Code::Spliced(_)))];
-        let texts = [lowered.module, lowered.spliced.concat()];
+        let texts = [&lowered.module, &lowered.spliced.concat()];
         let [(entries, bytes), (copies, copied)] = texts.map(|text| (text.matches(".entry ").count(), text.len()));
-        let (name, all) = (work.name(), lowered.launches.len());
-        print!("{name:<22} {all:>8} {written:>8} {entries:>8} {bytes:>10} {spliced:>8} {copies:>8} {copied:>10}");
+        let (once, all) = (once.len(), always.len());
+        print!(
+            "{name:<22} {all:>8} {once:>8} {written:>8} {entries:>8} {bytes:>10} {spliced:>8} {copies:>8} {copied:>10}"
+        );
         println!(" {:>12}", lowered.arena);
+        if kinds {
+            let mut kinds = BTreeMap::<&str, usize>::new();
+            always.iter().for_each(|launch| *kinds.entry(launch.name).or_default() += 1);
+            let mut kinds: Vec<_> = kinds.into_iter().collect();
+            kinds.sort_by_key(|&(_, count)| Reverse(count));
+            kinds.iter().for_each(|(kind, count)| println!("  {kind:<28} {count:>6}"));
+        }
     }
     Ok(())
 }

@@ -75,6 +75,7 @@ pub(crate) fn lower(graph: &Graph, level: Level, threads: usize) -> Result<Lower
         epilogues: false,
         in_place: true,
         weights: !level.has_pairs(),
+        prepares: false,
     };
     let schedule = Schedule::new(graph, abilities)?;
     let mut lowering = Lowering { graph, level, launches: Vec::new(), step: 0 };

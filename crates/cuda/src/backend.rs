@@ -99,7 +99,7 @@ impl Backend for Cuda {
     }
 
     fn compile(&self, graph: &Graph) -> Result<CudaPlan, CompileError> {
-        let graph = graph.expanded(claims);
+        let graph = graph.expanded(claims).joined();
         let hopper = self.device.is_hopper() && !self.portable;
         let machine = Machine { multiprocessors: self.device.processors() as usize, hopper };
         let lowered = lower(&graph, Target { machine, tf32: self.tf32 })?;

@@ -1,8 +1,8 @@
-//! Loops that are alike and independent run at once.
+//! Loops that are independent run at once.
 //!
 //! A training step has hundreds of small loops, such as the optimiser's for every parameter, and a launch costs more
 //! than most of them. They are delayed until somebody needs what they give, and those that wait together become one
-//! launch.
+//! launch, whatever they compute.
 
 use std::collections::HashSet;
 
@@ -67,8 +67,8 @@ struct Waiting {
     holds_memory: bool,
 }
 
-/// The steps of a schedule in an order that keeps every dependency, those that run at once together. `loops` are its
-/// chains, by step.
+/// The steps of a schedule in an order that keeps every dependency, those that run at once together, and what is prepared
+/// before the rest. `loops` are its chains, by step.
 pub fn grouped(schedule: &Schedule, loops: &[Option<Loop>]) -> Vec<Group> {
     let large = |home: &Home| match *home {
         Home::Buffer(number) => {
@@ -80,15 +80,18 @@ pub fn grouped(schedule: &Schedule, loops: &[Option<Loop>]) -> Vec<Group> {
     let mut order: Vec<Group> = Vec::new();
     let mut waiting: Vec<Waiting> = Vec::new();
     for (number, step) in schedule.steps.iter().enumerate() {
+        if number == schedule.prepared {
+            order.extend(waiting.drain(..).map(|group| group.steps));
+        }
         let touched = Touched::of(step, schedule);
         let allocates = touched.writes.iter().filter_map(large).any(|buffer| buffer.first == number);
         let holds_memory = touched.reads.iter().filter_map(large).any(|buffer| buffer.last == number);
-        let friends = |group: &Waiting| match (&loops[number], &loops[group.steps[0]]) {
-            (Some(one), Some(other)) => {
-                let members = group.steps.len() + 1;
-                members <= MOST && one.arguments() * members <= Loop::MOST_ARGUMENTS && one.is_like(other)
-            }
-            _ => false,
+        let friends = |group: &Waiting| {
+            let arguments: usize =
+                group.steps.iter().chain([&number]).filter_map(|&step| loops[step].as_ref()).map(Loop::arguments).sum();
+            let launches = |step: usize| loops[step].as_ref().map(Loop::launches);
+            let fits = group.steps.len() < MOST && arguments <= Loop::MOST_ARGUMENTS;
+            fits && launches(number) == launches(group.steps[0])
         };
         let (ready, still): (Vec<Waiting>, Vec<Waiting>) = waiting
             .into_iter()
@@ -109,9 +112,15 @@ pub fn grouped(schedule: &Schedule, loops: &[Option<Loop>]) -> Vec<Group> {
     order
 }
 
+/// The number of the first group that runs every time.
+pub fn prepared(schedule: &Schedule, order: &[Group]) -> usize {
+    order.iter().take_while(|group| group.iter().all(|&step| step < schedule.prepared)).count()
+}
+
 /// When each buffer is alive, in numbers of groups: from the first that writes it (the graph's inputs are there from
-/// the start) to the last that touches it (its outputs outlive all).
-pub fn lives(schedule: &Schedule, order: &[Group]) -> Vec<(usize, usize)> {
+/// the start) to the last that touches it (its outputs outlive all, and so does what is prepared). `None` if nothing
+/// touches it, such as a product that its kernel turns into something else.
+pub fn lives(schedule: &Schedule, order: &[Group]) -> Vec<Option<(usize, usize)>> {
     let mut lives: Vec<Option<(usize, usize)>> = vec![None; schedule.buffers.len()];
     for (time, group) in order.iter().enumerate() {
         for &step in group {
@@ -123,9 +132,15 @@ pub fn lives(schedule: &Schedule, order: &[Group]) -> Vec<(usize, usize)> {
             });
         }
     }
-    let mut lives: Vec<(usize, usize)> = lives.into_iter().map(Option::unwrap_or_default).collect();
-    schedule.inputs.iter().for_each(|&buffer| lives[buffer].0 = 0);
-    schedule.outputs.iter().for_each(|&(buffer, _)| lives[buffer].1 = order.len());
+    let prepared = prepared(schedule, order);
+    let kept = lives.iter_mut().flatten().filter(|(first, last)| *first < prepared && *last >= prepared);
+    kept.for_each(|(_, last)| *last = order.len());
+    let mut widen = |buffer: usize, time: usize| {
+        let (first, last) = lives[buffer].unwrap_or((time, time));
+        lives[buffer] = Some((first.min(time), last.max(time)));
+    };
+    schedule.inputs.iter().for_each(|&buffer| widen(buffer, 0));
+    schedule.outputs.iter().for_each(|&(buffer, _)| widen(buffer, order.len()));
     lives
 }
 

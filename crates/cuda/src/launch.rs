@@ -117,6 +117,14 @@ pub enum Argument {
 }
 
 impl Argument {
+    /// The parameter of the graph that it is about.
+    pub fn param(&self) -> Option<usize> {
+        match self.address()?.home {
+            Home::Param(param) => Some(param),
+            Home::Arena(_) | Home::Literal(_) | Home::Scratch(_) => None,
+        }
+    }
+
     /// The place in device memory that it is about.
     pub fn address(&self) -> Option<Address> {
         match self {

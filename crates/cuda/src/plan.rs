@@ -24,6 +24,8 @@ pub struct CudaPlan {
     /// The first byte of each constant.
     literal_places: Vec<usize>,
     staging: Staging,
+    /// The parameters on which what is prepared depends.
+    preparing: Vec<usize>,
 }
 
 /// Where inputs and outputs lie in the host's staging memory: the first byte of each, inputs first.
@@ -45,8 +47,12 @@ pub struct CudaState {
     staging: Pinned,
     /// The store's place of each parameter of the graph.
     params: Vec<usize>,
-    /// The store that the recording is about.
+    /// The store that the recordings are about.
     store: u64,
+    /// What is done once for all runs with the same parameters.
+    preparation: Recording,
+    /// The store's changes when that was done.
+    prepared: Option<u64>,
     recording: Recording,
     /// The recording as one graph, from the second whole run on.
     replay: Option<Replay>,
@@ -106,7 +112,11 @@ impl CudaPlan {
         let outputs = graph.outputs().iter().map(|o| graph.node(o.node)).map(|n| room(n.shape.count(), n.dtype));
         let outputs = outputs.collect();
         let staging = Staging { inputs, outputs, bytes: end };
-        Ok(CudaPlan { device: device.clone(), graph, lowered, functions, literals, literal_places, staging })
+        let arguments = lowered.launches[..lowered.prepared].iter().flat_map(|launch| &launch.arguments);
+        let mut preparing: Vec<usize> = arguments.filter_map(Argument::param).collect();
+        preparing.sort_unstable();
+        preparing.dedup();
+        Ok(CudaPlan { device: device.clone(), graph, lowered, functions, literals, literal_places, staging, preparing })
     }
 
     /// The graph as it was compiled, with unclaimed fused operations expanded.
@@ -114,9 +124,9 @@ impl CudaPlan {
         &self.graph
     }
 
-    /// What each launch computes, in order: for profiles.
+    /// What each launch of a run computes, in order: for profiles.
     pub fn launch_names(&self) -> impl ExactSizeIterator<Item = &'static str> + '_ {
-        self.lowered.launches.iter().map(|l| l.name)
+        self.lowered.launches[self.lowered.prepared..].iter().map(|l| l.name)
     }
 
     /// Seconds of one run with updates among so many, at least one, that follow each other without waiting; for
@@ -142,7 +152,25 @@ impl CudaPlan {
             self.go_on(state, store, usize::MAX)?;
         }
         self.device.synchronize()?;
+        self.replaced(state, store);
         Ok(start.elapsed().as_secs_f64() / f64::from(runs.max(1)))
+    }
+
+    /// Tells the store which parameters a run has replaced.
+    fn replaced(&self, state: &CudaState, store: &mut CudaStore) {
+        if !self.graph.updates().is_empty() {
+            store.replace(self.graph.updates().iter().map(|update| state.params[update.param]));
+        }
+    }
+
+    /// Has the device do what is done once for all runs with the same parameters, unless it was done for these.
+    fn prepare(&self, state: &mut CudaState, store: &CudaStore) -> Result<(), RunError> {
+        let preparing = self.preparing.iter().map(|&param| state.params[param]);
+        if !state.prepared.is_some_and(|since| store.is_unchanged(preparing, since)) {
+            state.preparation.run(&self.device, &mut state.staging, 0..self.lowered.prepared)?;
+            state.prepared = Some(store.changes());
+        }
+        Ok(())
     }
 
     /// Writes down what a run does with this state and store: inputs, launches, outputs.
@@ -150,11 +178,11 @@ impl CudaPlan {
         if state.store == store.id() && !state.recording.is_empty() {
             return Ok(());
         }
-        let mut recording = Recording::default();
+        let (mut preparation, mut recording) = (Recording::default(), Recording::default());
         for ((spec, &at), &from) in self.graph.inputs().iter().zip(&self.lowered.inputs).zip(&self.staging.inputs) {
             recording.write(&state.arena, at, from, spec.shape.count() * spec.dtype.size());
         }
-        for (launch, function) in self.lowered.launches.iter().zip(&self.functions) {
+        for (number, (launch, function)) in self.lowered.launches.iter().zip(&self.functions).enumerate() {
             let at = |address: Address| {
                 let start = match address.home {
                     Home::Arena(at) | Home::Scratch(at) => state.arena.pointer() + at as u64,
@@ -164,13 +192,16 @@ impl CudaPlan {
                 start + address.offset as u64
             };
             let parameters = parameters(launch, &at)?;
-            recording.launch(*function, launch.grid, launch.block, launch.shared, parameters);
+            let to = if number < self.lowered.prepared { &mut preparation } else { &mut recording };
+            to.launch(*function, launch.grid, launch.block, launch.shared, parameters);
         }
         for ((output, &at), &to) in self.graph.outputs().iter().zip(&self.lowered.outputs).zip(&self.staging.outputs) {
             let node = self.graph.node(output.node);
             recording.read(&state.arena, at, to, node.shape.count() * node.dtype.size());
         }
         state.recording = recording;
+        state.preparation = preparation;
+        state.prepared = None;
         state.replay = None;
         state.whole_runs = 0;
         state.store = store.id();
@@ -203,6 +234,9 @@ impl CudaPlan {
             return Err(RunError::Unfinished);
         }
         self.record(state, store)?;
+        if state.stage == Stage::Begun {
+            self.prepare(state, store)?;
+        }
         let CudaState { recording, staging, replay, .. } = state;
         if state.stage == Stage::Begun && launches >= total {
             if state.whole_runs == 1 {
@@ -272,7 +306,7 @@ impl Plan for CudaPlan {
     }
 
     fn launches(&self) -> usize {
-        self.lowered.launches.len()
+        self.lowered.launches.len() - self.lowered.prepared
     }
 
     fn state(&self, store: &CudaStore) -> Result<CudaState, RunError> {
@@ -282,6 +316,8 @@ impl Plan for CudaPlan {
             staging: Pinned::new(&self.device, self.staging.bytes)?,
             params,
             store: store.id(),
+            preparation: Recording::default(),
+            prepared: None,
             recording: Recording::default(),
             replay: None,
             whole_runs: 0,
@@ -351,6 +387,7 @@ impl Plan for CudaPlan {
         self.graph.check_outputs(outputs)?;
         self.begin(state, inputs)?;
         self.go_on(state, store, usize::MAX)?;
+        self.replaced(state, store);
         self.finish(state, outputs)
     }
 }

@@ -16,6 +16,8 @@ pub struct CudaStore {
     id: u64,
     places: HashMap<String, usize>,
     tensors: Vec<Tensor>,
+    /// How often parameters were replaced.
+    changes: u64,
 }
 
 struct Tensor {
@@ -23,6 +25,8 @@ struct Tensor {
     shape: Shape,
     dtype: DType,
     block: Block,
+    /// The store's changes when it was replaced last.
+    changed: u64,
 }
 
 impl fmt::Debug for CudaStore {
@@ -38,6 +42,7 @@ impl CudaStore {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             places: HashMap::new(),
             tensors: Vec::with_capacity(params.iter().len()),
+            changes: 0,
         };
         for (name, tensor) in params.iter() {
             let bytes = tensor.shape().count() * tensor.dtype().size();
@@ -49,7 +54,13 @@ impl CudaStore {
                 Storage::Shared(bytes, range) => block.write(&(**bytes).as_ref()[range.clone()])?,
             }
             store.places.insert(name.into(), store.tensors.len());
-            store.tensors.push(Tensor { name: name.into(), shape: tensor.shape(), dtype: tensor.dtype(), block });
+            store.tensors.push(Tensor {
+                name: name.into(),
+                shape: tensor.shape(),
+                dtype: tensor.dtype(),
+                block,
+                changed: 0,
+            });
         }
         Ok(store)
     }
@@ -81,7 +92,9 @@ impl CudaStore {
     /// Parameters of other than single precision, or what NCCL reports.
     #[cfg(feature = "nccl")]
     pub fn sum(&mut self, ranks: &crate::Nccl, wanted: &dyn Fn(&str) -> bool) -> Result<(), CudaError> {
+        self.changes += 1;
         for tensor in self.tensors.iter_mut().filter(|tensor| wanted(&tensor.name)) {
+            tensor.changed = self.changes;
             if tensor.dtype != DType::F32 {
                 let reason = format!("{} is of {}, must be of single precision", tensor.name, tensor.dtype);
                 return Err(CudaError::Nccl { what: "to add numbers up", reason });
@@ -93,6 +106,26 @@ impl CudaStore {
 
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Notes that these parameters are replaced.
+    pub(crate) fn replace(&mut self, places: impl Iterator<Item = usize>) {
+        self.changes += 1;
+        for place in places {
+            if let Some(tensor) = self.tensors.get_mut(place) {
+                tensor.changed = self.changes;
+            }
+        }
+    }
+
+    /// How often parameters were replaced so far.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Whether none of these parameters was replaced since there were so many changes.
+    pub(crate) fn is_unchanged(&self, mut places: impl Iterator<Item = usize>, since: u64) -> bool {
+        places.all(|place| self.tensors.get(place).is_some_and(|tensor| tensor.changed <= since))
     }
 
     /// The place of a parameter, whose shape and element type must be the declared ones.

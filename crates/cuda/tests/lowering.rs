@@ -2,7 +2,7 @@
 
 use yuragi_cuda::{
     kernels::{product::Machine, ptx},
-    launch::{Code, Home},
+    launch::{Argument, Code, Home},
     lower::{Lowered, Target, claims, lower},
 };
 use yuragi_graph::{Builder, DType, Graph, Init, Precision, Tensor, op::Window};
@@ -91,6 +91,11 @@ fn half_precision_halves_the_memory_of_products() {
     assert!(bytes(Precision::BF16) < bytes(Precision::F32), "{} {}", bytes(Precision::BF16), bytes(Precision::F32));
 }
 
+/// How many of the launches are loops over elements.
+fn loops(names: &[&str]) -> usize {
+    names.iter().filter(|name| ["loop", "cast", "copy"].contains(name)).count()
+}
+
 #[test]
 fn heads_are_read_and_written_where_projections_have_them() {
     let kernels = |precision, train: bool| {
@@ -109,12 +114,33 @@ fn heads_are_read_and_written_where_projections_have_them() {
     let all = kernels(Precision::BF16, false);
     assert_eq!(all.iter().filter(|name| **name == "gemm").count(), 4);
     // What is cast: the input, four weights, the result.
-    assert!(all.iter().filter(|name| **name == "loop").count() <= 6, "{all:?}");
+    assert!(loops(&all) <= 6, "{all:?}");
     let all = kernels(Precision::F32, true);
     let gradients = all.iter().filter(|name| name.starts_with("attention_") && name.ends_with("_grad")).count();
     assert_eq!(gradients, 3, "{all:?}");
     // The gradient of the sum, the result for the sum of g∘y, that sum, and what is added of three operands.
-    assert!(all.iter().filter(|name| **name == "loop").count() <= 4, "{all:?}");
+    assert!(loops(&all) <= 4, "{all:?}");
+}
+
+#[test]
+fn what_parameters_alone_decide_is_prepared_once() {
+    let b = Builder::new();
+    let param = |name: &str, shape: &[usize]| b.param(name, shape, DType::F16, Init::Normal(0.1));
+    let x = b.input("x", &[2, 8, 8, 16], DType::F16);
+    let filters = param("kernel", &[16, 16, 3, 3]).permute(&[2, 3, 1, 0]);
+    let h = x.conv2d(filters, Window::same(3)).reshape(&[128, 16]);
+    let head = |name: &str| h.matmul(param(name, &[16, 16])).reshape(&[2, 64, 2, 8]).permute(&[0, 2, 1, 3]);
+    let y = head("q").attention(head("k"), head("v"), None, 0.25);
+    let graph = b.finish(&[("y", y)]).unwrap().expanded(claims).joined();
+    let small = Target { machine: Machine { multiprocessors: 1, hopper: false }, tf32: false };
+    let lowered = lower(&graph, small).unwrap();
+    let names: Vec<_> = lowered.launches.iter().map(|launch| launch.name).collect();
+    // The kernel permuted and the three matrices put side by side; a product for all three.
+    let (once, always) = names.split_at(lowered.prepared);
+    assert!(!once.is_empty() && once.iter().all(|name| *name == "copy"), "{names:?}");
+    assert_eq!(always, ["conv2d", "gemm", "attention"]);
+    let of_params = lowered.launches[lowered.prepared..].iter().flat_map(|launch| &launch.arguments);
+    assert_eq!(of_params.filter_map(Argument::param).count(), 0);
 }
 
 #[test]

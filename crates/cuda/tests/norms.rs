@@ -19,6 +19,15 @@ const U: f64 = 1.0 / 16_777_216.0;
 
 const FLOATS: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 
+/// The types in which a norm of these elements can be stored.
+fn results(dtype: DType) -> &'static [DType] {
+    match dtype {
+        DType::F16 => &[DType::F16],
+        DType::BF16 => &[DType::BF16],
+        DType::F32 | DType::I32 | DType::U32 => &FLOATS,
+    }
+}
+
 /// What rounding to the type costs a number of this size.
 fn rounding(size: f64, dtype: DType) -> f64 {
     match dtype {
@@ -78,7 +87,7 @@ fn rows_of_any_width() {
             check(&mut bench, &softmax.launches().unwrap(), y, dtype, &want, &format!("softmax {what}"));
 
             let eps = 1e-5;
-            let norm = LayerNorm { rows, width, eps, dtype, x: at, gain: at_gain, bias: at_bias, y };
+            let norm = LayerNorm { rows, width, eps, dtype, result: dtype, x: at, gain: at_gain, bias: at_bias, y };
             let want: Vec<(f64, f64)> = x
                 .chunks(width)
                 .flat_map(|row| {
@@ -94,7 +103,10 @@ fn rows_of_any_width() {
                     row.iter().zip(&gain).zip(&bias).map(element).collect::<Vec<_>>()
                 })
                 .collect();
-            check(&mut bench, &norm.launches().unwrap(), y, dtype, &want, &format!("layer norm {what}"));
+            for &result in results(dtype) {
+                let launches = LayerNorm { result, ..norm }.launches().unwrap();
+                check(&mut bench, &launches, y, result, &want, &format!("layer norm {what}"));
+            }
         }
     }
 }
@@ -127,6 +139,7 @@ fn groups_of_any_size() {
                     eps,
                     silu,
                     dtype,
+                    result: dtype,
                     x: at,
                     gain: gain_at,
                     bias: bias_at,
@@ -140,7 +153,7 @@ fn groups_of_any_size() {
                         .collect();
                     let values: Vec<f64> = places.iter().map(|&at| x[at]).collect();
                     let (mean, deviation) = moments(&values, f64::from(eps));
-                    // Both ways add at most so many numbers one after the other; all lie within 8 of each other.
+                    // All ways add at most so many numbers one after the other; all lie within 8 of each other.
                     let steps = (width + 60).max(pixels * width / 32) as f64;
                     let mean_error = steps * U * 8.0;
                     for (&at, x) in places.iter().zip(&values) {
@@ -156,8 +169,11 @@ fn groups_of_any_size() {
                     }
                 }
                 let what = format!("{samples}×{pixels}×{channels} in {groups}, silu {silu}");
-                for launches in norm.variants().unwrap().into_iter().chain([norm.launches().unwrap()]) {
-                    check(&mut bench, &launches, y, dtype, &want, &what);
+                for &result in results(dtype) {
+                    let norm = GroupNorm { result, ..norm };
+                    for launches in norm.variants().unwrap().into_iter().chain([norm.launches().unwrap()]) {
+                        check(&mut bench, &launches, y, result, &want, &what);
+                    }
                 }
             }
         }
@@ -290,6 +306,6 @@ fn what_is_empty_launches_nothing() {
     let at = bench.room(0);
     let (dtype, eps) = (DType::F32, 1e-5);
     let softmax = Softmax { rows: 0, width: 7, dtype, x: at, y: at };
-    let norm = LayerNorm { rows: 4, width: 0, eps, dtype, x: at, gain: at, bias: at, y: at };
+    let norm = LayerNorm { rows: 4, width: 0, eps, dtype, result: dtype, x: at, gain: at, bias: at, y: at };
     assert!(softmax.launches().unwrap().launches.is_empty() && norm.launches().unwrap().launches.is_empty());
 }

@@ -29,6 +29,7 @@ mod error;
 mod expand;
 mod grad;
 mod graph;
+mod join;
 pub mod lowering;
 pub mod memory;
 pub mod op;

@@ -1,7 +1,10 @@
 use alloc::vec::Vec;
 use core::{fmt, str::FromStr};
 
-use crate::{DType, Graph, Node, NodeId, Op, ParamSpec, Tensor, op::Fused};
+use crate::{
+    DType, Graph, Node, NodeId, Op, ParamSpec, Tensor,
+    op::{Fused, Movement},
+};
 
 /// Added to a score, it leaves nothing of its weight, and it fits into 16 bits.
 const MASKED: f32 = -3e4;
@@ -162,12 +165,18 @@ impl Graph {
     }
 }
 
-/// A tensor in a narrower type that it was widened from, moves apart: no cast is needed there and back.
+/// A tensor in a narrower type that it was widened from, moves apart: no cast is needed there and back. What is put together
+/// is so of narrow parts, which need not wait for the whole.
 fn narrowed(x: Tensor<'_>, dtype: DType) -> Option<Tensor<'_>> {
     let node = x.builder().node(x.id());
     let operand = |i: usize| Tensor::new(x.builder(), node.inputs[i]);
     match node.op {
         Op::Cast => Some(operand(0)).filter(|t| t.dtype() == dtype),
+        Op::Move(Movement::Concat(_)) if !node.inputs.is_empty() => {
+            let part = |i: usize| narrowed(operand(i), dtype).unwrap_or_else(|| operand(i).cast(dtype));
+            let parts: Vec<Tensor<'_>> = (0..node.inputs.len()).map(part).collect();
+            Some(parts[0].push(node.op, &parts[1..], node.shape))
+        }
         Op::Move(_) if node.inputs.len() == 1 => {
             narrowed(operand(0), dtype).map(|narrow| narrow.push(node.op, &[], node.shape))
         }

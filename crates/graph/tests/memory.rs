@@ -85,7 +85,8 @@ fn arenas(build: impl for<'g> Fn(Tensor<'g>, Tensor<'g>) -> Tensor<'g>) -> [usiz
     let graph = b.finish(&[("y", y)]).unwrap();
     [true, false].map(|in_place| {
         let halves = Halves::Widened;
-        let abilities = Abilities { halves, matrices: false, epilogues: false, in_place, weights: true };
+        let abilities =
+            Abilities { halves, matrices: false, epilogues: false, in_place, weights: true, prepares: false };
         let schedule = Schedule::new(&graph, abilities).unwrap();
         place(&schedule.lifetimes(|buffer| buffer.count), 16).1 / 1024
     })

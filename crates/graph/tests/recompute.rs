@@ -8,8 +8,14 @@ use yuragi_graph::{
 };
 use yuragi_reference::Program;
 
-const ABILITIES: Abilities =
-    Abilities { halves: Halves::Widened, matrices: false, epilogues: false, in_place: true, weights: false };
+const ABILITIES: Abilities = Abilities {
+    halves: Halves::Widened,
+    matrices: false,
+    epilogues: false,
+    in_place: true,
+    weights: false,
+    prepares: false,
+};
 
 /// One step of descent of `blocks` normalised, activated and convolved pictures.
 fn training(blocks: usize) -> Graph {

@@ -1,9 +1,9 @@
-//! Group norm: `kernels/group_norm_silu.cu` in one launch, `kernels/group_norm.cu` in three.
+//! Group norm: `kernels/group_norm_silu.cu` in one launch, `kernels/group_norm.cu` in two or three.
 
 use yuragi_graph::DType;
 
 use super::{
-    operand::{KernelError, function},
+    operand::{KernelError, function, function_into},
     picture::{Cut, Picture},
 };
 use crate::launch::{Address, Argument, Code, Home, Launch, Launches};
@@ -23,20 +23,24 @@ pub struct GroupNorm {
     pub eps: f32,
     /// Whether z·sigmoid(z) of the result z is wanted.
     pub silu: bool,
-    /// Of x, gain, bias and y.
+    /// Of x, gain and bias.
     pub dtype: DType,
+    /// Of y: the same, or 16 bits of `F32`.
+    pub result: DType,
     /// \[samples, pixels, channels\].
     pub x: Address,
     /// \[channels\].
     pub gain: Address,
     /// \[channels\].
     pub bias: Address,
-    /// \[samples, pixels, channels\]; may be x.
+    /// \[samples, pixels, channels\]; may be x if it is of the same type.
     pub y: Address,
 }
 
-/// Elements of a group up to which a block normalises it alone.
-const ALONE: usize = 8192;
+/// Elements of a group up to which a block holds it and normalises it alone.
+const ALONE: usize = 20 * 1024;
+/// Bytes of x up to which every block joins the moments of a whole sample's chunks itself, as a launch would take longer.
+const JOINED: usize = 1 << 26;
 /// Elements of x up to which it matters little how they are read.
 const FEW: usize = 1 << 18;
 
@@ -69,6 +73,18 @@ pub(super) fn alone(
     }
 }
 
+/// The moments of each chunk, at `partial`: as many bytes as are said.
+fn chunk_moments(picture: &Picture, cut: Cut, at: [Address; 2]) -> Result<(Launch, usize), KernelError> {
+    let code = Code::Shipped("group_norm");
+    let mut arguments: Vec<Argument> = at.map(Argument::Pointer).into();
+    arguments.extend(picture.sizes());
+    arguments.extend([cut.chunk, cut.slab].map(|n| Argument::U32(n as u32)));
+    let function = function("group_norm_moments", picture.dtype)?;
+    let mut launch = picture.launch(cut, ("group_norm moments", code), function, arguments)?;
+    launch.shared = picture.shared(cut);
+    Ok((launch, 8 * picture.samples * picture.groups * picture.chunks(cut)))
+}
+
 /// The moments of each chunk, and those of each group, which the kernel `combine` leaves at `to`; the working memory
 /// from `partial` on has as many bytes as are said.
 pub(super) fn moments(
@@ -78,29 +94,24 @@ pub(super) fn moments(
     combine: &'static str,
     eps: f32,
 ) -> Result<([Launch; 2], usize), KernelError> {
-    let (code, dtype) = (Code::Shipped("group_norm"), picture.dtype);
-    let (groups, chunks) = (picture.samples * picture.groups, picture.chunks(cut));
-    let cut_pixels = Argument::U32(cut.chunk as u32);
-    let arguments = |pointers: &[Address], rest: [Argument; 2]| {
-        pointers.iter().map(|&at| Argument::Pointer(at)).chain(picture.sizes()).chain(rest).collect::<Vec<_>>()
-    };
-    let first = arguments(&[x, partial], [cut_pixels.clone(), Argument::U32(cut.slab as u32)]);
-    let mut first = picture.launch(cut, ("group_norm moments", code), function("group_norm_moments", dtype)?, first)?;
-    first.shared = picture.shared(cut);
+    let (first, bytes) = chunk_moments(picture, cut, [x, partial])?;
+    let mut arguments: Vec<Argument> = [x, partial, to].map(Argument::Pointer).into();
+    arguments.extend(picture.sizes());
+    arguments.extend([Argument::U32(cut.chunk as u32), Argument::F32(eps)]);
     let second = Launch {
         name: "group_norm combine",
-        code,
-        function: function(combine, dtype)?,
-        grid: [groups as u32, 1, 1],
-        block: [chunks.clamp(32, 256).next_multiple_of(32) as u32, 1, 1],
+        code: Code::Shipped("group_norm"),
+        function: function(combine, picture.dtype)?,
+        grid: [(picture.samples * picture.groups) as u32, 1, 1],
+        block: [picture.chunks(cut).clamp(32, 256).next_multiple_of(32) as u32, 1, 1],
         shared: 0,
-        arguments: arguments(&[x, partial, to], [cut_pixels, Argument::F32(eps)]),
+        arguments,
     };
-    Ok(([first, second], 8 * groups * chunks))
+    Ok(([first, second], bytes))
 }
 
 impl GroupNorm {
-    /// The launches: one where a block can well have a group, else three.
+    /// The launches: one where a block can well have a group, else two, or three for the largest pictures.
     ///
     /// # Errors
     ///
@@ -112,20 +123,24 @@ impl GroupNorm {
             return Ok(Launches::default());
         }
         match picture.cut() {
-            Some(cut) if is_large(&picture) => self.three(cut),
+            Some(cut) if is_large(&picture) => match picture.samples * picture.pixels * picture.channels {
+                count if count * self.dtype.size() <= JOINED => self.two(picture.joined(cut)),
+                _ => self.three(cut),
+            },
             _ => self.one(),
         }
     }
 
-    /// Both ways, where both exist: what a test should try.
+    /// Every way that exists: what a test should try.
     ///
     /// # Errors
     ///
     /// As for [`GroupNorm::launches`].
     pub fn variants(&self) -> Result<Vec<Launches>, KernelError> {
         self.picture().check()?;
-        let three = self.picture().cut().map(|cut| self.three(cut));
-        [self.one()].into_iter().chain(three).collect()
+        let cut = self.picture().cut();
+        let more = cut.map(|cut| [self.two(cut), self.two(self.picture().joined(cut)), self.three(cut)]);
+        [self.one()].into_iter().chain(more.into_iter().flatten()).collect()
     }
 
     const fn picture(&self) -> Picture {
@@ -135,7 +150,7 @@ impl GroupNorm {
 
     fn one(&self) -> Result<Launches, KernelError> {
         let arguments = [self.x, self.gain, self.bias, self.y].map(Argument::Pointer).into();
-        let function = function(self.name(), self.dtype)?;
+        let function = function_into(self.name(), self.dtype, self.result)?;
         let launch = alone(&self.picture(), self.name(), function, arguments, self.eps);
         Ok(Launches { launches: vec![launch], scratch: 0 })
     }
@@ -144,20 +159,35 @@ impl GroupNorm {
         if self.silu { "group_norm_silu" } else { "group_norm" }
     }
 
+    fn two(&self, cut: Cut) -> Result<Launches, KernelError> {
+        let (picture, partial) = (self.picture(), Address::start(Home::Scratch(0)));
+        let (first, scratch) = chunk_moments(&picture, cut, [self.x, partial])?;
+        let mut apply = self.apply(cut, [Argument::Null, Argument::Pointer(partial)])?;
+        apply.shared = (16 * cut.slab.min(picture.channels).div_ceil(picture.width())) as u32;
+        Ok(Launches { launches: vec![first, apply], scratch })
+    }
+
     fn three(&self, cut: Cut) -> Result<Launches, KernelError> {
-        let picture = self.picture();
         let statistics = Address::start(Home::Scratch(0));
         let bytes = 16 * self.samples * self.groups;
         let addresses = [self.x, statistics.plus(bytes), statistics];
-        let ([moments, combine], partial) = moments(&picture, cut, addresses, "group_norm_combine", self.eps)?;
-        let suffix = if self.silu { "group_norm_apply_silu" } else { "group_norm_apply" };
-        let mut arguments: Vec<Argument> =
-            [self.x, self.gain, self.bias, statistics, self.y].map(Argument::Pointer).into();
+        let ([first, combine], partial) = moments(&self.picture(), cut, addresses, "group_norm_combine", self.eps)?;
+        let apply = self.apply(cut, [Argument::Pointer(statistics), Argument::Null])?;
+        Ok(Launches { launches: vec![first, combine, apply], scratch: bytes + partial })
+    }
+
+    /// By statistics of groups or moments of their chunks.
+    fn apply(&self, cut: Cut, known: [Argument; 2]) -> Result<Launch, KernelError> {
+        let picture = self.picture();
+        let name = if self.silu { "group_norm_apply_silu" } else { "group_norm_apply" };
+        let mut arguments: Vec<Argument> = [self.x, self.gain, self.bias].map(Argument::Pointer).into();
+        arguments.extend(known);
+        arguments.push(Argument::Pointer(self.y));
         arguments.extend(picture.sizes());
         arguments.extend([cut.chunk, cut.slab].map(|n| Argument::U32(n as u32)));
+        arguments.push(Argument::F32(self.eps));
         let named = (self.name(), Code::Shipped("group_norm"));
-        let apply = picture.launch(cut, named, function(suffix, self.dtype)?, arguments)?;
-        Ok(Launches { launches: vec![moments, combine, apply], scratch: bytes + partial })
+        picture.launch(cut, named, function_into(name, self.dtype, self.result)?, arguments)
     }
 }
 
@@ -167,16 +197,18 @@ mod tests {
 
     fn norm([samples, pixels, channels, groups]: [usize; 4], dtype: DType) -> GroupNorm {
         let at = Address::start(Home::Arena(0));
-        let (eps, silu) = (1e-5, true);
-        GroupNorm { samples, pixels, channels, groups, eps, silu, dtype, x: at, gain: at, bias: at, y: at }
+        let (eps, silu, result) = (1e-5, true, dtype);
+        GroupNorm { samples, pixels, channels, groups, eps, silu, dtype, result, x: at, gain: at, bias: at, y: at }
     }
 
     #[test]
-    fn small_groups_take_one_launch_and_large_ones_three() {
+    fn small_groups_take_one_launch_and_large_ones_more() {
         let count = |extents| norm(extents, DType::F16).launches().unwrap().launches.len();
         assert_eq!(count([2, 64, 1280, 32]), 1);
-        assert_eq!(count([2, 4096, 320, 32]), 3);
-        assert_eq!(count([64, 1024, 64, 32]), 3);
+        assert_eq!(count([2, 256, 1280, 32]), 1);
+        assert_eq!(count([2, 4096, 320, 32]), 2);
+        assert_eq!(count([64, 1024, 64, 32]), 2);
+        assert_eq!(count([1, 1 << 18, 256, 32]), 3);
         assert_eq!(count([1, 9, 5000, 1]), 1);
         assert_eq!(count([0, 9, 32, 1]), 0);
     }
@@ -187,5 +219,8 @@ mod tests {
         assert!(error([1, 1, 4, 0], DType::F32).contains("number of groups of a group norm is 0"));
         assert!(error([1, 1, 4, 2], DType::U32).contains("U32"));
         assert!(error([1, 1 << 31, 4, 2], DType::F32).contains("number of pixels"));
+        let into = GroupNorm { result: DType::F32, ..norm([1, 1, 4, 2], DType::F16) };
+        let error = into.launches().unwrap_err().to_string();
+        assert_eq!(error, "group_norm_silu of F16 cannot be stored as F32");
     }
 }

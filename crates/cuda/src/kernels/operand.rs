@@ -31,6 +31,16 @@ pub enum KernelError {
         /// The elements.
         dtype: DType,
     },
+    /// A type of the result that the elements do not give.
+    #[error("{what} of {dtype:?} cannot be stored as {result:?}")]
+    Result {
+        /// The operation.
+        what: &'static str,
+        /// The elements.
+        dtype: DType,
+        /// The type asked for.
+        result: DType,
+    },
 }
 
 /// The extent as a kernel takes it, below 2^31.
@@ -55,6 +65,17 @@ pub(super) fn function(operation: &'static str, dtype: DType) -> Result<String, 
         DType::I32 | DType::U32 => return Err(KernelError::Type { what: operation, dtype }),
     };
     Ok(format!("{operation}_{elements}"))
+}
+
+/// The name of a kernel whose result may be of another type: single precision may be rounded to 16 bits.
+pub(super) fn function_into(operation: &'static str, dtype: DType, result: DType) -> Result<String, KernelError> {
+    let name = function(operation, dtype)?;
+    match (dtype, result) {
+        _ if dtype == result => Ok(name),
+        (DType::F32, DType::F16) => Ok(name + "_f16"),
+        (DType::F32, DType::BF16) => Ok(name + "_bf16"),
+        _ => Err(KernelError::Result { what: operation, dtype, result }),
+    }
 }
 
 /// Elements in 16 bytes.

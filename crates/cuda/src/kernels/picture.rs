@@ -121,6 +121,19 @@ impl Picture {
     }
 }
 
+impl Picture {
+    /// Cut into fewer chunks: so many that they keep a GPU busy once, and that what they have of a sample is joined quickly.
+    pub(super) const fn joined(&self, cut: Cut) -> Cut {
+        const BLOCKS: usize = 128;
+        let slabs = self.channels.div_ceil(cut.slab);
+        let samples = self.samples * slabs;
+        let chunks = if samples < BLOCKS { BLOCKS.div_ceil(samples) } else { 1 };
+        let least = BATCH * cut.block[1];
+        let chunk = self.pixels.div_ceil(chunks).next_multiple_of(least);
+        Cut { chunk: if chunk > cut.chunk { chunk } else { cut.chunk }, ..cut }
+    }
+}
+
 fn greatest_common_divisor(a: usize, b: usize) -> usize {
     if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }

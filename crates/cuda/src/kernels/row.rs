@@ -3,7 +3,7 @@
 use yuragi_graph::DType;
 
 use super::{
-    operand::{KernelError, extent, function, lanes, striding},
+    operand::{KernelError, extent, function, function_into, lanes, striding},
     product::{SHARES, sum_shares},
 };
 use crate::launch::{Address, Argument, Code, Launch, Launches};
@@ -32,15 +32,17 @@ pub struct LayerNorm {
     pub width: usize,
     /// Added to the variance.
     pub eps: f32,
-    /// Of x, gain, bias and y.
+    /// Of x, gain and bias.
     pub dtype: DType,
+    /// Of y: the same, or 16 bits of `F32`.
+    pub result: DType,
     /// \[rows, width\].
     pub x: Address,
     /// \[width\].
     pub gain: Address,
     /// \[width\].
     pub bias: Address,
-    /// \[rows, width\]; may be x.
+    /// \[rows, width\]; may be x if it is of the same type.
     pub y: Address,
 }
 
@@ -165,11 +167,11 @@ fn layer_norm(
     name: &'static str,
     [rows, width]: [usize; 2],
     eps: f32,
-    dtype: DType,
+    [dtype, result]: [DType; 2],
     operands: [Address; 4],
 ) -> Result<Launches, KernelError> {
     let (m, n) = (extent("the number of rows of a layer norm", rows)?, extent("the width of a layer norm", width)?);
-    let function = function(name, dtype)?;
+    let function = function_into(name, dtype, result)?;
     if rows == 0 || width == 0 {
         return Ok(Launches::default());
     }
@@ -195,8 +197,8 @@ impl LayerNorm {
     ///
     /// Integers; 2^31 rows or elements of one.
     pub fn launches(&self) -> Result<Launches, KernelError> {
-        let Self { rows, width, eps, dtype, x, gain, bias, y } = *self;
-        layer_norm("layer_norm", [rows, width], eps, dtype, [x, gain, bias, y])
+        let Self { rows, width, eps, dtype, result, x, gain, bias, y } = *self;
+        layer_norm("layer_norm", [rows, width], eps, [dtype, result], [x, gain, bias, y])
     }
 }
 
@@ -208,7 +210,7 @@ impl LayerNormGrad {
     /// Integers; 2^31 rows or elements of one.
     pub fn launches(&self) -> Result<Launches, KernelError> {
         let Self { rows, width, eps, dtype, g, x, gain, y } = *self;
-        layer_norm("layer_norm_grad", [rows, width], eps, dtype, [g, x, gain, y])
+        layer_norm("layer_norm_grad", [rows, width], eps, [dtype; 2], [g, x, gain, y])
     }
 }
 

@@ -28,8 +28,8 @@ pub struct Target {
     pub tf32: bool,
 }
 
-/// The launches of a step that is no chain. What follows a product is put into a copy of its kernel or, where several
-/// launches make the product, becomes a loop of its own.
+/// The launches of a step that is no chain. What follows a product or a norm is put into a copy of its kernel or, where
+/// several launches make the result, becomes a loop of its own.
 pub(super) fn launches(
     graph: &Graph,
     target: Target,
@@ -139,7 +139,7 @@ fn kernel(graph: &Graph, target: Target, step: &lowering::Kernel, output: Output
             sum.launches().map_err(|_| unsupported())
         }
         Op::Random(law, stream) => Ok(Random { law, stream, count: node.shape.count(), key: at(0), y }.launches()),
-        Op::Fused(op) => fused::launches(graph, target.machine, step, op)?.map_err(|_| unsupported()),
+        Op::Fused(op) => fused::launches(graph, target.machine, step, op, (y, result))?.map_err(|_| unsupported()),
         _ => Err(unsupported()),
     }
 }

@@ -6,7 +6,7 @@ use yuragi_graph::{
     op::Fused,
 };
 
-use super::operand::{address, before_last, last, unplaced};
+use super::operand::{address, before_last, last};
 use crate::{
     kernels::{
         attention::{self, Attention, Mask},
@@ -56,24 +56,24 @@ pub fn claims(op: &Fused, node: &Node, operands: &[Shape]) -> bool {
     }
 }
 
-/// The launches of a claimed operation.
+/// The launches of a claimed operation, whose result goes to y as this type.
 pub(super) fn launches(
     graph: &Graph,
     machine: Machine,
     step: &Kernel,
     op: Fused,
+    (y, result): (Address, DType),
 ) -> Result<Result<Launches, KernelError>, CompileError> {
     let node = graph.node(step.node);
     let unsupported = || CompileError::Unsupported(step.node, op.name());
     let shape = |place: usize| graph.node(node.inputs[place]).shape;
     let at = |place: usize| address(&step.operands[place]);
-    let y = Address::start(unplaced(step.output));
     // The type that varies, if any does.
     let dtype = graph.node(node.inputs[0]).dtype;
     let rows = |shape: &Shape| shape[..shape.rank() - 1].iter().product::<usize>();
     let width = |shape: &Shape| last(shape);
     let matrix = |place: usize| matrices(at(place), &shape(place), step.operands[place].matrices);
-    let result = |shape: &Shape| matrices(y, shape, step.matrices);
+    let merged = |shape: &Shape| matrices(y, shape, step.matrices);
     let mask = |q: &Shape, place: usize| match step.operands.get(place) {
         Some(operand) => {
             let [outer, inner, query, key] = masks(q, &shape(place)).ok_or_else(unsupported)?;
@@ -85,7 +85,7 @@ pub(super) fn launches(
         Fused::Softmax => Softmax { rows: rows(&node.shape), width: width(&node.shape), dtype, x: at(0), y }.launches(),
         Fused::LayerNorm { eps } => {
             let (rows, width, eps) = (rows(&node.shape), width(&node.shape), eps.get());
-            LayerNorm { rows, width, eps, dtype, x: at(0), gain: at(1), bias: at(2), y }.launches()
+            LayerNorm { rows, width, eps, dtype, result, x: at(0), gain: at(1), bias: at(2), y }.launches()
         }
         Fused::LayerNormSums { eps } => {
             let (rows, width, eps) = (rows(&shape(1)), width(&shape(1)), eps.get());
@@ -99,7 +99,7 @@ pub(super) fn launches(
             let Picture { samples, pixels, channels, .. } = picture(&node.shape, groups, dtype);
             let (eps, silu) = (eps.get(), step.silu);
             let (x, gain, bias) = (at(0), at(1), at(2));
-            GroupNorm { samples, pixels, channels, groups, eps, silu, dtype, x, gain, bias, y }.launches()
+            GroupNorm { samples, pixels, channels, groups, eps, silu, dtype, result, x, gain, bias, y }.launches()
         }
         Fused::GroupMoments { groups, eps } => {
             GroupMoments { picture: picture(&shape(0), groups, dtype), eps: eps.get(), x: at(0), y }.launches()
@@ -115,7 +115,7 @@ pub(super) fn launches(
         }
         Fused::Attention { scale } => {
             let [q, k, v] = [0, 1, 2].map(shape);
-            let values = Values { v: matrix(2), depth: last(&v), y: result(&node.shape) };
+            let values = Values { v: matrix(2), depth: last(&v), y: merged(&node.shape) };
             attend([&q, &k], scale.get(), dtype, [matrix(0), matrix(1)], Some(values), mask(&q, 3)?, None)
                 .launches(machine)
         }
@@ -144,7 +144,7 @@ pub(super) fn launches(
                 log_sum: at(4),
                 delta: at(5),
                 mask: mask(&q, 6)?,
-                y: result(&node.shape),
+                y: merged(&node.shape),
             }
             .launches()
         }

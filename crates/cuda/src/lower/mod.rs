@@ -21,11 +21,23 @@ use crate::{
     splice::Splices,
 };
 
+/// What the kernels can.
+const ABILITIES: Abilities = Abilities {
+    halves: Halves::Packed,
+    matrices: true,
+    epilogues: true,
+    in_place: false,
+    weights: false,
+    prepares: true,
+};
+
 /// A lowered graph.
 #[derive(Clone, Debug)]
 pub struct Lowered {
     /// In order, each after the one before it.
     pub launches: Vec<Launch>,
+    /// How many of them, the first, run once for all runs with the same parameters: what they give stays where it is.
+    pub prepared: usize,
     /// The PTX text of the kernels that were written for this graph; empty if none was.
     pub module: String,
     /// The PTX texts with copies of shipped kernels into which code of this graph was put.
@@ -40,10 +52,7 @@ pub struct Lowered {
 
 /// Chooses kernels and places every buffer. Fused operations must be claimed or expanded before.
 pub fn lower(graph: &Graph, target: Target) -> Result<Lowered, CompileError> {
-    let schedule = Schedule::new(
-        graph,
-        Abilities { halves: Halves::Packed, matrices: true, epilogues: true, in_place: false, weights: false },
-    )?;
+    let schedule = Schedule::new(graph, ABILITIES)?;
     let of_chain = |step: &Step| match step {
         Step::Chain(chain) => Some(ptx::Loop::new(chain, unplaced)),
         Step::Kernel(_) | Step::Decode { .. } => None,
@@ -82,8 +91,11 @@ fn placed(
     (module, spliced): (String, Vec<String>),
 ) -> Result<Lowered, CompileError> {
     let sizes = schedule.buffers.iter().map(|buffer| buffer.count.saturating_mul(buffer.dtype.size()));
-    let lives = sizes.zip(batch::lives(schedule, order));
-    let mut buffers: Vec<Lifetime> = lives.map(|(size, (first, last))| Lifetime { size, first, last }).collect();
+    let of = |(size, life)| match life {
+        Some((first, last)) => Lifetime { size, first, last },
+        None => Lifetime { size: 0, first: 0, last: 0 },
+    };
+    let mut buffers: Vec<Lifetime> = sizes.zip(batch::lives(schedule, order)).map(of).collect();
     let values = buffers.len();
     for (number, group) in groups.iter().enumerate() {
         buffers.push(Lifetime { size: group.scratch, first: number, last: number });
@@ -94,6 +106,8 @@ fn placed(
     }
     let (offsets, arena) = place(&buffers, ALIGNMENT);
     let mut launches = Vec::new();
+    let kept = batch::prepared(schedule, order);
+    let prepared = groups[..kept].iter().map(|group| group.launches.len()).sum();
     for (number, group) in groups.into_iter().enumerate() {
         for mut launch in group.launches {
             for argument in &mut launch.arguments {
@@ -111,6 +125,7 @@ fn placed(
     let element = |buffer: usize| schedule.buffers[buffer].dtype.size();
     Ok(Lowered {
         launches,
+        prepared,
         module,
         spliced,
         arena,

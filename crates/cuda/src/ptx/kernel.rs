@@ -81,36 +81,75 @@ pub(super) struct Text {
     body: String,
 }
 
+/// A kernel of a launch, for so many members with blocks of their own along z.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Variant {
+    pub text: Text,
+    pub members: usize,
+    /// Blocks of each along y.
+    pub rows: usize,
+}
+
+/// The entry that runs these kernels. A single member's arguments are parameters; those of several are one, a table of a row
+/// for each in order ([`Code::Table`](crate::launch::Code::Table)).
+pub(super) fn entry(name: &str, variants: &[Variant]) -> String {
+    let shared = match variants.iter().map(|variant| variant.text.shared).max().unwrap_or(0) {
+        0 => String::new(),
+        bytes => format!("\t.shared .align 16 .b8 {SHARED}[{bytes}];\n"),
+    };
+    let (params, body) = match variants {
+        [Variant { text, members: 1, .. }] => {
+            let params = text.each(&|n, of| format!("\t.param {of} p{n}")).join(",\n");
+            let arguments = text.each(&|n, of| format!("\tld.param{of} %a{n}, [p{n}];\n")).concat();
+            (params, text.registers() + &arguments + &text.body + "\tret;\n")
+        }
+        _ => table(variants),
+    };
+    format!(".visible .entry {name}(\n{params}\n)\n.maxntid {THREADS}, 1, 1\n{{\n{shared}{body}}}\n")
+}
+
+/// The parameter and the code of several members.
+fn table(variants: &[Variant]) -> (String, String) {
+    let mut code = String::from(
+        "\t.reg .b32 %member, %line;\n\t.reg .b64 %row, %table;\n\t.reg .pred %other;\n\tmov.u32 %member, %ctaid.z;\n\
+         \tmov.b64 %table, table;\n\tcvta.param.u64 %table, %table;\n",
+    );
+    let rows = variants.iter().map(|variant| variant.rows).max().unwrap_or(1);
+    let (mut first, mut start) = (0, 0);
+    for (number, Variant { text, members, rows: own }) in variants.iter().enumerate() {
+        let bytes = 8 * text.params.len();
+        let last = number + 1 == variants.len();
+        let end = first + members;
+        if !last {
+            code += &format!("\tsetp.ge.u32 %other, %member, {end};\n\t@%other bra $variant{number};\n");
+        }
+        if *own < rows {
+            code += "\tmov.u32 %line, %ctaid.y;\n";
+            code += &format!("\tsetp.ge.u32 %other, %line, {own};\n\t@%other ret;\n");
+        }
+        code += &format!("\tsub.u32 %line, %member, {first};\n\tmul.wide.u32 %row, %line, {bytes};\n");
+        code += "\tadd.u64 %row, %row, %table;\n\t{\n";
+        code += &text.registers();
+        code += &text.each(&|n, of| format!("\tld{of} %a{n}, [%row+{}];\n", start + 8 * n)).concat();
+        code += &text.body;
+        code += "\tret;\n\t}\n";
+        if !last {
+            code += &format!("$variant{number}:\n");
+        }
+        (first, start) = (end, start + bytes * members);
+    }
+    (format!("\t.param .align 8 .b8 table[{start}]"), code)
+}
+
 impl Text {
-    /// The kernel for so many members, each with blocks of its own along z. A single one's arguments are parameters;
-    /// those of several are one, a table of a row for each ([`Code::Table`](crate::launch::Code::Table)).
-    pub fn entry(&self, name: &str, members: usize) -> String {
-        let count = self.params.len();
-        let each = |text: &dyn Fn(usize, &'static str) -> String| {
-            self.params.iter().enumerate().map(|(n, class)| text(n, class.names().0)).collect::<Vec<String>>()
-        };
-        let registers = each(&|n, of| format!("\t.reg {of} %a{n};\n")).concat();
-        let shared = match self.shared {
-            0 => String::new(),
-            bytes => format!("\t.shared .align 16 .b8 {SHARED}[{bytes}];\n"),
-        };
-        let (params, arguments) = if members == 1 {
-            let params = each(&|n, of| format!("\t.param {of} p{n}")).join(",\n");
-            (params, each(&|n, of| format!("\tld.param{of} %a{n}, [p{n}];\n")).concat())
-        } else {
-            let row = format!(
-                "\t.reg .b32 %member;\n\t.reg .b64 %row, %table;\n\tmov.u32 %member, %ctaid.z;\n\
-                 \tmul.wide.u32 %row, %member, {};\n\tmov.b64 %table, table;\n\tcvta.param.u64 %table, %table;\n\
-                 \tadd.u64 %row, %row, %table;\n",
-                8 * count
-            );
-            let loads = each(&|n, of| format!("\tld{of} %a{n}, [%row+{}];\n", 8 * n)).concat();
-            (format!("\t.param .align 8 .b8 table[{}]", 8 * count * members), row + &loads)
-        };
-        let body = &self.body;
-        format!(
-            ".visible .entry {name}(\n{params}\n)\n.maxntid {THREADS}, 1, 1\n{{\n{shared}{registers}{arguments}{body}\tret;\n}}\n"
-        )
+    /// A text for each parameter, by its number and type.
+    fn each(&self, text: &dyn Fn(usize, &'static str) -> String) -> Vec<String> {
+        self.params.iter().enumerate().map(|(n, class)| text(n, class.names().0)).collect()
+    }
+
+    /// Those of the parameters.
+    fn registers(&self) -> String {
+        self.each(&|n, of| format!("\t.reg {of} %a{n};\n")).concat()
     }
 }
 

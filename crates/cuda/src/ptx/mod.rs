@@ -31,7 +31,7 @@ use yuragi_graph::lowering::{Chain, End, Home, Source};
 use self::{
     elementwise::Elementwise,
     fold::{Folded, Reduction},
-    kernel::{Emitted, Operands, Text},
+    kernel::{Emitted, Operands, Variant},
 };
 use crate::launch::{self, ALIGNMENT, Address, Argument, Code, Launch, Launches};
 
@@ -65,10 +65,9 @@ impl Loop {
         Loop { name: chain.name, kernels, scratch }
     }
 
-    /// Whether the same kernels do both, with other arguments.
-    pub fn is_like(&self, other: &Loop) -> bool {
-        self.kernels.len() == other.kernels.len()
-            && self.kernels.iter().zip(&other.kernels).all(|(a, b)| a.text == b.text && a.grid[1] == b.grid[1])
+    /// Kernels, one after the other.
+    pub fn launches(&self) -> usize {
+        self.kernels.len()
     }
 
     /// The most bytes of arguments of one of its kernels.
@@ -80,9 +79,9 @@ impl Loop {
 /// The kernels of one plan's chains; equal ones are one.
 #[derive(Debug, Default)]
 pub struct Module {
-    /// Kernels, each for so many members, in order.
-    entries: Vec<(Text, usize)>,
-    numbers: HashMap<(Text, usize), usize>,
+    /// What each entry runs.
+    entries: Vec<Vec<Variant>>,
+    numbers: HashMap<Vec<Variant>, usize>,
 }
 
 impl Module {
@@ -101,32 +100,51 @@ impl Module {
         self.add(&[&Loop::new(chain, place)])
     }
 
-    /// Adds what runs loops that are alike and do not depend on each other, at once.
+    /// Adds what runs loops of as many launches that do not depend on each other, at once.
     pub fn add(&mut self, loops: &[&Loop]) -> Launches {
         let Some(first) = loops.first() else { return Launches::default() };
-        let scratch = first.scratch.next_multiple_of(ALIGNMENT);
-        let launches = (0..first.kernels.len()).map(|kernel| self.launch(loops, kernel, scratch)).collect();
-        Launches { launches, scratch: scratch * loops.len() }
+        let mut scratch = 0;
+        let of_loop = |one: &&Loop| {
+            let at = scratch;
+            scratch += one.scratch.next_multiple_of(ALIGNMENT);
+            at
+        };
+        let starts: Vec<usize> = loops.iter().map(of_loop).collect();
+        let launches = (0..first.kernels.len()).map(|kernel| self.launch(loops, kernel, &starts)).collect();
+        Launches { launches, scratch }
     }
 
-    /// One launch of the kernel of this number of every loop.
-    fn launch(&mut self, loops: &[&Loop], kernel: usize, scratch: usize) -> Launch {
-        let key = (loops[0].kernels[kernel].text.clone(), loops.len());
-        let number = *self.numbers.entry(key).or_insert_with_key(|key| {
-            self.entries.push(key.clone());
+    /// One launch of the kernel of this number of every loop, whose working memory begins at `starts`.
+    fn launch(&mut self, loops: &[&Loop], kernel: usize, starts: &[usize]) -> Launch {
+        let of = |member: usize| &loops[member].kernels[kernel];
+        // Equal kernels side by side.
+        let mut variants: Vec<Variant> = Vec::new();
+        let mut members: Vec<Vec<usize>> = Vec::new();
+        for member in 0..loops.len() {
+            let (text, rows) = (&of(member).text, of(member).grid[1]);
+            let same = variants.iter().position(|variant| variant.text == *text && variant.rows == rows);
+            let variant = same.unwrap_or_else(|| {
+                variants.push(Variant { text: text.clone(), members: 0, rows });
+                members.push(Vec::new());
+                variants.len() - 1
+            });
+            variants[variant].members += 1;
+            members[variant].push(member);
+        }
+        let number = *self.numbers.entry(variants).or_insert_with_key(|variants| {
+            self.entries.push(variants.clone());
             self.entries.len() - 1
         });
-        let kernels = || loops.iter().map(|one| &one.kernels[kernel]);
-        let most = |axis: usize| kernels().map(|kernel| kernel.grid[axis]).max().unwrap_or(1) as u32;
-        let of_member = |(member, kernel): (usize, &Emitted)| {
+        let most = |axis: usize| (0..loops.len()).map(|member| of(member).grid[axis]).max().unwrap_or(1) as u32;
+        let of_member = |member: usize| {
             let moved = |argument: &Argument| {
                 let mut argument = argument.clone();
                 if let Some(Address { home: launch::Home::Scratch(at), .. }) = argument.address_mut() {
-                    *at += member * scratch;
+                    *at += starts[member];
                 }
                 argument
             };
-            kernel.arguments.iter().map(moved).collect::<Vec<Argument>>()
+            of(member).arguments.iter().map(moved).collect::<Vec<Argument>>()
         };
         Launch {
             name: loops[0].name,
@@ -135,7 +153,7 @@ impl Module {
             grid: [most(0), most(1), loops.len() as u32],
             block: [kernel::THREADS as u32, 1, 1],
             shared: 0,
-            arguments: kernels().enumerate().flat_map(of_member).collect(),
+            arguments: members.into_iter().flatten().flat_map(of_member).collect(),
         }
     }
 }
@@ -149,8 +167,8 @@ fn function(number: usize) -> String {
 impl fmt::Display for Module {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, ".version 8.1\n.target sm_80\n.address_size 64")?;
-        for (number, (text, members)) in self.entries.iter().enumerate() {
-            write!(f, "\n{}", text.entry(&function(number), *members))?;
+        for (number, variants) in self.entries.iter().enumerate() {
+            write!(f, "\n{}", kernel::entry(&function(number), variants))?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use yuragi_numeric::Real;
 
 use super::{
     index::{Index, index},
-    kernel::{Emitted, Params},
+    kernel::{Emitted, Params, Variant, entry},
     memory::Access,
     tape::Tape,
     traced::Traced,
@@ -15,7 +15,8 @@ use crate::launch::{Address, Argument, Home};
 
 /// Runs a kernel of an input, an output of so many bytes, and what other parameters say, and gives the output.
 fn run(kernel: Emitted, input: &[u8], output: usize) -> Vec<u8> {
-    let text = format!(".version 8.1\n.target sm_80\n.address_size 64\n{}", kernel.text.entry("kernel", 1));
+    let variant = Variant { text: kernel.text, members: 1, rows: 1 };
+    let text = format!(".version 8.1\n.target sm_80\n.address_size 64\n{}", entry("kernel", &[variant]));
     let device = Device::new(Properties::default());
     let module = device.load(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let [from, to] = [input.len(), output].map(|bytes| device.allocate(bytes as u64).unwrap());

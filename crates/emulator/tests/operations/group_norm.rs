@@ -117,7 +117,8 @@ fn three_launches<T: Stored>(extents: [usize; 4], cut: Cut, centre: f64, skip: u
     bench.run(&module, &format!("group_norm_combine_{}", T::NAME), combine, arguments);
     let mut sectors = [read.counters.global_sectors, 0];
     for (name, silu) in [("group_norm_apply", false), ("group_norm_apply_silu", true)] {
-        let arguments = sizes(Arguments::new().u64(px).u64(pg).u64(pb).u64(statistics).u64(py)).u32(slab as u32);
+        let arguments = Arguments::new().u64(px).u64(pg).u64(pb).u64(statistics).u64(0).u64(py);
+        let arguments = sizes(arguments).u32(slab as u32).f32(EPS);
         let report = bench.run(&module, &format!("{name}_{}", T::NAME), launch(0), arguments);
         sectors[1] = report.counters.global_sectors;
         let steps = (chunk.div_ceil(4 * along as usize) + problem.width() + chunks + 20) as f64;
@@ -176,7 +177,7 @@ fn a_group_may_begin_with_its_outlier() {
     bench.run(&module, "group_norm_moments_f32", launch(1024), sizes(Arguments::new().u64(px).u64(partial)).u32(8));
     let arguments = sizes(Arguments::new().u64(px).u64(partial).u64(statistics)).f32(EPS);
     bench.run(&module, "group_norm_combine_f32", blocks([2, 1, 1], 32, 0), arguments);
-    let arguments = sizes(Arguments::new().u64(px).u64(pg).u64(pb).u64(statistics).u64(py)).u32(8);
+    let arguments = sizes(Arguments::new().u64(px).u64(pg).u64(pb).u64(statistics).u64(0).u64(py)).u32(8).f32(EPS);
     bench.run(&module, "group_norm_apply_f32", launch(0), arguments);
     let (want, _) = problem.solve(false, |_, _| (0.0, 0.0), |_, _| 0.0);
     // The outlier lies √(m − 1) = 16 deviations out, so the rest is known to about (steps + 20) · 16 units.

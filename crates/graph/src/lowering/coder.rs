@@ -132,6 +132,21 @@ impl<'s, 'a> Coder<'s, 'a> {
         Store { value, output: self.outputs.len() - 1, view }
     }
 
+    /// What the code is, for profiles: elements moved, elements of another type, or a computation.
+    pub fn kind(&self) -> &'static str {
+        let all = |moves: fn(&Instruction) -> bool| self.code.iter().all(moves);
+        match () {
+            () if all(|one| matches!(one, Instruction::Load { .. } | Instruction::Number(_))) => "copy",
+            () if all(|one| {
+                !matches!(one, Instruction::Unary(..) | Instruction::Binary(..) | Instruction::Select(..))
+            }) =>
+            {
+                "cast"
+            }
+            () => "loop",
+        }
+    }
+
     /// The chain's reduction fills the buffer of this node.
     pub fn fold_into(&mut self, id: NodeId) {
         let home = self.scheduler.home(id);

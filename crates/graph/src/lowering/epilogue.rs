@@ -1,11 +1,11 @@
-//! Loops that the kernel of a product runs on its sums before it stores them.
+//! Loops that the kernel of a product or a norm runs on its results before it stores them.
 
 use alloc::{vec, vec::Vec};
 
 use super::{Buffer, Chain, End, Home, Kernel, Step};
-use crate::{DType, Graph, Op};
+use crate::{DType, Graph, Op, op::Fused};
 
-/// What becomes of a product before it is stored.
+/// What becomes of a product, or of a layer or group norm, before it is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Epilogue {
     /// A chain of one store, over as many elements as the product has, in the same order.
@@ -29,7 +29,7 @@ impl Epilogue {
     }
 }
 
-/// Has the kernels of products do what loops over nothing but their results did; `kept` are buffers that are read by
+/// Has the kernels of products and norms do what loops over nothing but their results did; `kept` are buffers that are read by
 /// others than the steps.
 ///
 /// A product then runs when the loop would. What it reads may have to live longer; it is left as it was where that
@@ -58,6 +58,11 @@ pub(super) fn absorb(graph: &Graph, steps: Vec<Step>, buffers: &[Buffer], kept: 
     steps.into_iter().flatten().collect()
 }
 
+/// Whether it is a layer or group norm.
+fn is_norm(graph: &Graph, kernel: &Kernel) -> bool {
+    matches!(graph.node(kernel.node).op, Op::Fused(Fused::LayerNorm { .. } | Fused::GroupNorm { .. }))
+}
+
 /// Whether a loop, apart from its reading a product as this input, can be its epilogue.
 fn fits(graph: &Graph, kernel: &Kernel, chain: &Chain, input: usize, buffers: &[Buffer]) -> bool {
     let dtype = graph.node(kernel.result).dtype;
@@ -65,7 +70,17 @@ fn fits(graph: &Graph, kernel: &Kernel, chain: &Chain, input: usize, buffers: &[
     let [store] = &stores[..] else { return false };
     let Home::Buffer(output) = chain.outputs[store.output].home else { return false };
     let whole = buffers[output].count == chain.count && store.view.is_contiguous() && store.view.offset == 0;
-    let stored = [DType::F32, dtype].contains(&chain.outputs[store.output].dtype);
+    // A product of 16 bits may be stored wider, a norm of 32 narrower.
+    let stored = match chain.outputs[store.output].dtype {
+        into if into == dtype => true,
+        into => {
+            if is_norm(graph, kernel) {
+                dtype == DType::F32 && into.is_float()
+            } else {
+                into == DType::F32
+            }
+        }
+    };
     let same = chain.inputs[input].dtype == dtype && graph.node(kernel.result).shape.count() == chain.count;
     whole && stored && same && chain.count > 0 && !chain.walks(input) && chain.code.len() <= MOST
 }
@@ -102,7 +117,7 @@ impl Uses {
             }
             if let Step::Kernel(kernel) = step
                 && let Home::Buffer(buffer) = kernel.output
-                && matches!(graph.node(kernel.node).op, Op::MatMul(_) | Op::Conv(_))
+                && (matches!(graph.node(kernel.node).op, Op::MatMul(_) | Op::Conv(_)) || is_norm(graph, kernel))
             {
                 of[buffer].product = Some(number);
             }

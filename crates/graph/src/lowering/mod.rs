@@ -10,6 +10,7 @@ mod coder;
 mod epilogue;
 mod fusion;
 mod in_place;
+mod once;
 mod schedule;
 mod view;
 
@@ -34,11 +35,13 @@ pub struct Abilities {
     pub halves: Halves,
     /// Whether attention reads and writes matrices that do not lie one after the other ([`Matrices`]).
     pub matrices: bool,
-    /// Whether the kernels of products run loops over their results ([`Epilogue`]).
+    /// Whether the kernels of products and norms run loops over their results ([`Epilogue`]).
     pub epilogues: bool,
     /// Whether loops write where they read ([`Schedule::buffers`] of both are one).
     pub in_place: bool,
     /// Whether matrix products and convolutions read a parameter as it lies, whatever floating type it has and also
     /// where a kernel's filters come first ([`Operand::filters_first`]).
     pub weights: bool,
+    /// Whether what parameters alone decide is kept from run to run ([`Schedule::prepared`]).
+    pub prepares: bool,
 }

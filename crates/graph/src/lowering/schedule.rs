@@ -5,7 +5,7 @@ use super::{
     coder::Coder,
     epilogue,
     fusion::{Absorbed, Fusion, Group, Target, Weights, Work},
-    in_place,
+    in_place, once,
 };
 use crate::{CompileError, DType, Graph, Node, NodeId, Op, memory::Lifetime};
 
@@ -90,6 +90,9 @@ pub enum Step {
 pub struct Schedule {
     /// In order.
     pub steps: Vec<Step>,
+    /// How many of them, the first, depend on constants and parameters alone: where the backend keeps what they give, they
+    /// run once for all runs with the same parameters. 0 if it does not ([`Abilities::prepares`]).
+    pub prepared: usize,
     /// The memory of values, so far without places.
     pub buffers: Vec<Buffer>,
     /// The buffer of each input of the graph.
@@ -267,7 +270,8 @@ impl<'a> Scheduler<'a> {
                     let (output, view) = coder.scheduler.target(*id, target);
                     stores.push(coder.store(value, output, view));
                 }
-                coder.finish("loop", count, End::Stores(stores))
+                let kind = coder.kind();
+                coder.finish(kind, count, End::Stores(stores))
             }
         };
         for (input, source) in chain.inputs.iter().enumerate() {
@@ -342,6 +346,10 @@ impl<'a> Scheduler<'a> {
             let kept: Vec<usize> = outputs.iter().map(|(buffer, _)| *buffer).collect();
             steps = epilogue::absorb(self.graph, steps, &buffers, &kept);
         }
+        let mut prepared = 0;
+        if abilities.prepares {
+            (steps, prepared) = once::first(steps, buffers.len(), &inputs, self.graph.params().len());
+        }
         for (number, step) in steps.iter().enumerate() {
             step.homes(|home, _| {
                 if let Home::Buffer(buffer) = home {
@@ -351,13 +359,17 @@ impl<'a> Scheduler<'a> {
                 }
             });
         }
+        // What is kept from run to run is needed after each.
+        for buffer in buffers.iter_mut().filter(|buffer| buffer.first < prepared && buffer.last >= prepared) {
+            buffer.last = steps.len();
+        }
         inputs.iter().for_each(|&input| buffers[input].first = 0);
         outputs.iter().for_each(|(buffer, _)| buffers[*buffer].last = steps.len());
         if abilities.in_place {
             let names = in_place::merge(&mut steps, &mut buffers);
             outputs.iter_mut().for_each(|(buffer, _)| *buffer = names[*buffer]);
         }
-        Schedule { steps, buffers, inputs, outputs }
+        Schedule { steps, prepared, buffers, inputs, outputs }
     }
 }
 
