@@ -290,6 +290,10 @@ pub(crate) fn own_gpu() -> Result<usize, CudaError> {
     Ok(local() % Device::count()?.max(1))
 }
 
+/// The variable that, unless it is empty or 0, leaves out kernels that only some GPUs run.
+#[cfg(feature = "cuda")]
+const PORTABLE: &str = "YURAGI_CUDA_PORTABLE";
+
 impl Kind {
     #[cfg(feature = "cuda")]
     fn gpu(ordinal: Option<usize>, precision: Precision) -> Result<Kind, Unusable> {
@@ -298,7 +302,8 @@ impl Kind {
             Unusable { reason: error.to_string(), absent }
         };
         let cuda = ordinal.map_or_else(own_gpu, Ok).and_then(Cuda::open).map_err(unusable)?;
-        Ok(Kind::Cuda(cuda.tf32(precision == Precision::Tf32)))
+        let portable = std::env::var_os(PORTABLE).is_some_and(|value| !value.is_empty() && value != "0");
+        Ok(Kind::Cuda(cuda.tf32(precision == Precision::Tf32).portable(portable)))
     }
 
     /// This GPU, if it has so many bytes free.
