@@ -5,7 +5,7 @@
 //! bytes.
 
 mod archive;
-mod fault;
+mod header;
 mod tensor;
 
 use std::collections::BTreeMap;

@@ -41,6 +41,7 @@ pub mod export;
 pub mod folder;
 #[cfg(feature = "all")]
 pub mod gguf;
+mod json;
 #[cfg(feature = "all")]
 pub mod lora;
 #[cfg(feature = "all")]

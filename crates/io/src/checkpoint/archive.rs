@@ -8,10 +8,8 @@ use std::sync::Arc;
 
 use half::f16;
 use memmap2::Mmap;
-use safetensors::SafeTensorError;
-use safetensors::tensor::{Metadata, SafeTensors};
 
-use super::fault;
+use super::header::{self, Header, Info};
 use super::{CheckpointError, DType, Tensor, check_finite};
 use crate::quantize::{self, Groups};
 
@@ -24,7 +22,7 @@ pub struct Archive {
     origin: String,
     bytes: Arc<Bytes>,
     data: usize,
-    header: Metadata,
+    tensors: BTreeMap<String, Info>,
     settings: BTreeMap<String, String>,
 }
 
@@ -127,12 +125,15 @@ impl Archive {
     }
 
     fn new(origin: String, bytes: Bytes) -> Result<Self, CheckpointError> {
-        match SafeTensors::read_metadata(bytes.as_ref()) {
-            Ok((length, header)) => {
-                let settings = header.metadata().clone().unwrap_or_default().into_iter().collect();
-                Ok(Self { origin, bytes: Arc::new(bytes), data: length + size_of::<u64>(), header, settings })
+        match laid_out(bytes.as_ref()) {
+            Ok((data, header)) => {
+                let (tensors, settings) = (header.tensors, header.settings);
+                Ok(Self { origin, bytes: Arc::new(bytes), data, tensors, settings })
             }
-            Err(error) => Err(explain(origin, bytes.as_ref(), &error)),
+            Err(Fault::Short { want }) => {
+                Err(CheckpointError::Truncated { origin, have: bytes.as_ref().len() as u64, want })
+            }
+            Err(Fault::Wrong(reason)) => Err(CheckpointError::Format { origin, reason }),
         }
     }
 
@@ -151,9 +152,8 @@ impl Archive {
     #[cfg(feature = "all")]
     /// Where the tensor `name` is, of any type that the format has; `None` if there is no such tensor.
     pub(crate) fn place(&self, name: &str) -> Option<Place<'_>> {
-        let info = self.header.info(name)?;
-        let (start, end) = info.data_offsets;
-        Some(Place { dtype: info.dtype, shape: &info.shape, range: self.data + start..self.data + end })
+        let Info { dtype, shape, range } = self.tensors.get(name)?;
+        Some(Place { dtype: *dtype, shape, range: self.data + range.start..self.data + range.end })
     }
 
     /// All settings, by key.
@@ -178,13 +178,16 @@ impl Archive {
     /// The names of all tensors, in the order of their bytes.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        self.header.offset_keys()
+        let mut places: Vec<_> =
+            self.tensors.iter().map(|(name, Info { range, .. })| (range.start, range.end, name)).collect();
+        places.sort_unstable();
+        places.into_iter().map(|(.., name)| name.clone()).collect()
     }
 
     /// Whether there is a tensor of this name.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        self.header.info(name).is_some()
+        self.tensors.contains_key(name)
     }
 
     /// The tensor `name` as it is stored, borrowed.
@@ -193,13 +196,12 @@ impl Archive {
     /// [`CheckpointError::Missing`], or [`CheckpointError::Type`] for an element type that is no [`DType`].
     pub fn tensor(&self, name: &str) -> Result<Tensor<'_>, CheckpointError> {
         let missing = || CheckpointError::Missing { origin: self.origin.clone(), name: name.to_owned() };
-        let info = self.header.info(name).ok_or_else(missing)?;
-        let dtype = DType::try_from(info.dtype)
+        let Info { dtype, shape, range } = self.tensors.get(name).ok_or_else(missing)?;
+        let dtype = DType::try_from(*dtype)
             .map_err(|have| CheckpointError::Type { name: name.to_owned(), have: have.to_string() })?;
-        let (start, end) = info.data_offsets;
         // The header was checked against the length of the bytes when it was opened.
-        let bytes = (*self.bytes).as_ref().get(self.data + start..self.data + end).ok_or_else(missing)?;
-        Tensor::new(dtype, info.shape.clone(), bytes)
+        let bytes = (*self.bytes).as_ref().get(self.data + range.start..self.data + range.end).ok_or_else(missing)?;
+        Tensor::new(dtype, shape.clone(), bytes)
     }
 
     /// The shape of the weights `name`, whether they are stored as they are or [in groups](crate::quantize).
@@ -280,33 +282,35 @@ fn check_shape(name: &str, have: &[usize], want: &[usize]) -> Result<(), Checkpo
     Err(CheckpointError::Shape { name: name.to_owned(), have: have.to_vec(), want: want.to_vec() })
 }
 
-/// Says whether a file that cannot be parsed was cut short or is something else.
-fn explain(origin: String, bytes: &[u8], error: &SafeTensorError) -> CheckpointError {
+/// Why bytes are no checkpoint.
+enum Fault {
+    /// They end before the so many that were promised.
+    Short {
+        want: u64,
+    },
+    Wrong(String),
+}
+
+/// Where the tensors begin, and what the header says of them.
+fn laid_out(bytes: &[u8]) -> Result<(usize, Header), Fault> {
     let have = bytes.len() as u64;
-    let Some((first, rest)) = bytes.split_first_chunk::<8>() else {
-        return CheckpointError::Truncated { origin, have, want: 8 };
-    };
+    let Some((first, rest)) = bytes.split_first_chunk::<8>() else { return Err(Fault::Short { want: 8 }) };
     let length = u64::from_le_bytes(*first);
-    let wants_json = rest.first().is_none_or(|&b| b == b'{');
-    if length <= MAX_HEADER && wants_json {
-        if have < 8 + length {
-            return CheckpointError::Truncated { origin, have, want: 8 + length };
-        }
-        let header = rest.get(..length as usize).and_then(|json| serde_json::from_slice::<Metadata>(json).ok());
-        if let Some(want) = header.map(|header| 8 + length + header.data_len() as u64)
-            && have < want
-        {
-            return CheckpointError::Truncated { origin, have, want };
-        }
+    if length > MAX_HEADER || rest.first().is_some_and(|first| *first != b'{') {
+        let pickled = bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]);
+        return Err(Fault::Wrong(if pickled {
+            "it looks like a PyTorch pickle; convert it to safetensors first".into()
+        } else {
+            "it has no safetensors header".into()
+        }));
     }
-    let pickled = bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]);
-    let reason = if pickled {
-        "it looks like a PyTorch pickle; convert it to safetensors first".to_owned()
-    } else if length > MAX_HEADER || !wants_json {
-        "it has no safetensors header".to_owned()
-    } else {
-        let header = rest.get(..length as usize).unwrap_or_default();
-        fault::find(header).unwrap_or_else(|| error.to_string())
+    let Some((text, data)) = rest.split_at_checked(length as usize) else {
+        return Err(Fault::Short { want: 8 + length });
     };
-    CheckpointError::Format { origin, reason }
+    let header = header::read(text).map_err(Fault::Wrong)?;
+    match data.len().checked_sub(header.data) {
+        Some(0) => Ok((bytes.len() - data.len(), header)),
+        Some(more) => Err(Fault::Wrong(format!("{more} bytes follow its last tensor"))),
+        None => Err(Fault::Short { want: have.saturating_add((header.data - data.len()) as u64) }),
+    }
 }

@@ -1,23 +1,13 @@
 //! dimod's binary models, `BinaryQuadraticModel.to_file`, versions 1 and 2: a magic word, a header in JSON, and the numbers.
 
-use serde::Deserialize;
 use serde_json::Value;
 use yuragi_energy::Vartype;
 
-use super::json::names;
+use super::json::{Fields, names};
 use super::terms::{Terms, counted};
+use crate::json;
 
 pub(super) const MAGIC: &[u8] = b"DIMODBQM";
-
-#[derive(Deserialize)]
-struct Header {
-    shape: [usize; 2],
-    dtype: String,
-    itype: String,
-    ntype: String,
-    vartype: String,
-    variables: Value,
-}
 
 /// Bytes that are taken from the front.
 struct Bytes<'a>(&'a [u8]);
@@ -94,11 +84,20 @@ pub(super) fn read(bytes: &[u8]) -> Result<Terms, String> {
         return Err(format!("its version is {version}; versions 1 and 2 are known"));
     }
     let length = length(&mut bytes)?;
-    let header: Header = serde_json::from_slice(bytes.take(length)?).map_err(|error| format!("its header: {error}"))?;
-    let vartype = Vartype::from_name(&header.vartype)
-        .ok_or_else(|| format!("the vartype is {:?}; it must be SPIN or BINARY", header.vartype))?;
-    let [variables, interactions] = header.shape;
-    let (bias, index, start) = (Number::of(&header.dtype)?, Number::of(&header.itype)?, Number::of(&header.ntype)?);
+    let Value::Object(header) = json::parse(bytes.take(length)?).map_err(|error| format!("its header: {error}"))?
+    else {
+        return Err("its header is no JSON object".to_owned());
+    };
+    let mut header = Fields(header);
+    let vartype = header.text("vartype")?;
+    let vartype =
+        Vartype::from_name(&vartype).ok_or_else(|| format!("the vartype is {vartype:?}; it must be SPIN or BINARY"))?;
+    let (variables, interactions) = header.take("shape", "two whole numbers from 0", |shape| {
+        let size = |at: usize| usize::try_from(shape.get(at)?.as_u64()?).ok();
+        size(0).zip(size(1)).filter(|_| shape.get(2).is_none())
+    })?;
+    let mut number = |name| Number::of(&header.text(name)?);
+    let (bias, index, start) = (number("dtype")?, number("itype")?, number("ntype")?);
     // What is promised is there before memory is taken for it.
     let ends = interactions.checked_mul(2).filter(|ends| {
         let linear = variables.checked_mul(start.size() + bias.size());
@@ -131,16 +130,20 @@ pub(super) fn read(bytes: &[u8]) -> Result<Terms, String> {
     if terms.quadratic.len() != interactions {
         return Err(format!("it promises {interactions} interactions; there are {}", terms.quadratic.len()));
     }
-    let labels = match header.variables {
-        Value::Array(labels) => labels,
-        Value::Bool(true) => {
+    let labels = match header.0.remove("variables") {
+        Some(Value::Array(labels)) => labels,
+        Some(Value::Bool(true)) => {
             if bytes.take(4)? != b"VARS" {
                 return Err("its names do not follow its numbers".to_owned());
             }
             let length = self::length(&mut bytes)?;
-            serde_json::from_slice(bytes.take(length)?).map_err(|error| format!("its names: {error}"))?
+            match json::parse(bytes.take(length)?).map_err(|error| format!("its names: {error}"))? {
+                Value::Array(labels) => labels,
+                _ => return Err("its names are no list".to_owned()),
+            }
         }
-        _ => Vec::new(),
+        Some(_) => Vec::new(),
+        None => return Err("the field `variables` is missing".to_owned()),
     };
     if !labels.is_empty() && labels.len() != variables {
         return Err(format!("it has {} names; there are {variables} variables", labels.len()));

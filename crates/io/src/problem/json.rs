@@ -1,22 +1,19 @@
 //! JSON: plain couplings or a QUBO, dimod's models, bqpjson.
 
 use std::collections::HashMap;
-use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use yuragi_energy::Vartype;
 
 use super::matrix;
 use super::terms::{Term, Terms, count, counted};
+use crate::json::{self, Shown};
 
 /// Keys that may stand beside any others and say nothing of the energy.
 const REMARKS: [&str; 3] = ["name", "comment", "description"];
 
 pub(super) fn read(text: &str, vartype: Option<Vartype>) -> Result<Terms, String> {
-    let Strict(json) = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let object = match json {
+    let object = match json::parse(text.as_bytes())? {
         Value::Object(object) => object,
         other => {
             let rows = matrix::of_json("it", &other)?.ok_or("a list must be a square matrix, a list of its rows")?;
@@ -31,9 +28,9 @@ pub(super) fn read(text: &str, vartype: Option<Vartype>) -> Result<Terms, String
                 "it is a dimod model of an older schema than 3; write it again with dimod 0.9 or later".to_owned()
             );
         }
-        typed::<Model>(object)?.terms()
+        model(Fields(object))
     } else if has("variable_domain") || has("variable_ids") {
-        typed::<Program>(object)?.terms()
+        program(Fields(object))
     } else if has("J") || has("Q") || has("h") {
         plain(object)
     } else {
@@ -41,72 +38,6 @@ pub(super) fn read(text: &str, vartype: Option<Vartype>) -> Result<Terms, String
         let has = if keys.is_empty() { "nothing".to_owned() } else { keys };
         Err(format!("it must hold `J`, `Q`, dimod's `linear_biases` or bqpjson's `variable_ids`; it has {has}"))
     }
-}
-
-/// JSON whose objects have no key twice.
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor)
-    }
-}
-
-struct StrictVisitor;
-
-impl<'de> Visitor<'de> for StrictVisitor {
-    type Value = Strict;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Strict, E> {
-        Ok(Strict(value.into()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Strict, E> {
-        Ok(Strict(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Strict, E> {
-        Ok(Strict(value.into()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Strict, E> {
-        Ok(Strict(value.into()))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Strict, E> {
-        Ok(Strict(value.into()))
-    }
-
-    fn visit_unit<E>(self) -> Result<Strict, E> {
-        Ok(Strict(Value::Null))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Strict, A::Error> {
-        let mut list = Vec::new();
-        while let Some(Strict(item)) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(Strict(Value::Array(list)))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Strict, A::Error> {
-        let mut object = Map::new();
-        while let Some((key, Strict(value))) = entries.next_entry::<String, _>()? {
-            if object.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("the key `{key}` stands there twice")));
-            }
-            object.insert(key, value);
-        }
-        Ok(Strict(Value::Object(object)))
-    }
-}
-
-fn typed<T: for<'a> Deserialize<'a>>(object: Map<String, Value>) -> Result<T, String> {
-    serde_json::from_value(Value::Object(object)).map_err(|error| error.to_string())
 }
 
 /// `J` with `h`, or `Q`.
@@ -127,7 +58,7 @@ fn plain(object: Map<String, Value>) -> Result<Terms, String> {
     if let Some(said) = object.get("vartype")
         && said.as_str().and_then(Vartype::from_name) != Some(vartype)
     {
-        return Err(format!("`vartype` is {said}; beside `{}` it must be {name}", known[0]));
+        return Err(format!("`vartype` is {}; beside `{}` it must be {name}", Shown(said), known[0]));
     }
     let offset = object.get("offset").map_or(Ok(0.0), |value| number("`offset`", value))?;
     let (couplings, least, mut notes) = if qubo { couplings("Q", &object)? } else { couplings("J", &object)? };
@@ -156,7 +87,7 @@ fn plain(object: Map<String, Value>) -> Result<Terms, String> {
 }
 
 fn number(what: &str, value: &Value) -> Result<f64, String> {
-    value.as_f64().ok_or_else(|| format!("{what} is {value}; it must be a number"))
+    value.as_f64().ok_or_else(|| format!("{what} is {}; it must be a number", Shown(value)))
 }
 
 /// The terms of `J` or `Q`, the least number of variables, and remarks.
@@ -205,7 +136,8 @@ fn term(what: &str, index: usize, row: &Value) -> Result<Term, String> {
     };
     let variable = |value: &Value| {
         let index = value.as_u64().and_then(|index| usize::try_from(index).ok());
-        index.ok_or_else(|| format!("{} names the variable {value}; it must be a whole number from 0", place()))
+        index
+            .ok_or_else(|| format!("{} names the variable {}; it must be a whole number from 0", place(), Shown(value)))
     };
     Ok((variable(k)?, variable(l)?, number(&place(), value)?))
 }
@@ -234,159 +166,151 @@ fn fields(value: &Value) -> Result<(Vec<(usize, f64)>, usize), String> {
     }
 }
 
-/// A binary quadratic model in the schema 3 of dimod.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Model {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    #[serde(rename = "version")]
-    _version: Option<Value>,
-    variable_type: String,
-    #[serde(default)]
-    use_bytes: bool,
-    #[serde(rename = "index_type")]
-    _index_type: Option<Value>,
-    #[serde(rename = "bias_type")]
-    _bias_type: Option<Value>,
-    num_variables: Option<usize>,
-    num_interactions: Option<usize>,
-    offset: f64,
-    variable_labels: Vec<Value>,
-    linear_biases: Vec<f64>,
-    quadratic_biases: Vec<f64>,
-    quadratic_head: Vec<usize>,
-    quadratic_tail: Vec<usize>,
-    #[serde(rename = "info")]
-    _info: Option<Value>,
+/// The fields of an object, which are taken one by one.
+pub(super) struct Fields(pub Map<String, Value>);
+
+impl Fields {
+    /// A field that must be there, and what it holds if that is of the right kind.
+    pub fn take<T>(&mut self, name: &str, kind: &str, of: impl FnOnce(&Value) -> Option<T>) -> Result<T, String> {
+        let value = self.0.remove(name).ok_or_else(|| format!("the field `{name}` is missing"))?;
+        of(&value).ok_or_else(|| format!("the field `{name}` is {}; it must be {kind}", Shown(&value)))
+    }
+
+    pub fn text(&mut self, name: &str) -> Result<String, String> {
+        self.take(name, "a text", |value| value.as_str().map(str::to_owned))
+    }
+
+    /// A number, or what it is if it is not there.
+    fn number_or(&mut self, name: &str, otherwise: f64) -> Result<f64, String> {
+        if self.0.contains_key(name) { self.take(name, "a number", Value::as_f64) } else { Ok(otherwise) }
+    }
+
+    fn numbers(&mut self, name: &str) -> Result<Vec<f64>, String> {
+        self.take(name, "a list of numbers", |value| value.as_array()?.iter().map(Value::as_f64).collect())
+    }
+
+    /// Whole numbers from 0.
+    fn counts(&mut self, name: &str) -> Result<Vec<u64>, String> {
+        self.take(name, "a list of whole numbers from 0", |value| value.as_array()?.iter().map(Value::as_u64).collect())
+    }
+
+    /// `Ok` if nothing is left but fields that say nothing of the energy.
+    fn end(self, remarks: &[&str]) -> Result<(), String> {
+        match self.0.keys().find(|name| !remarks.contains(&name.as_str())) {
+            Some(name) => Err(format!("the field `{name}` is not known")),
+            None => Ok(()),
+        }
+    }
 }
 
-impl Model {
-    fn terms(self) -> Result<Terms, String> {
-        if let Some(kind) = self.kind.filter(|kind| kind != "BinaryQuadraticModel") {
-            return Err(format!("it is dimod's {kind}; it must be a BinaryQuadraticModel"));
-        }
-        if self.use_bytes {
-            return Err("its biases are stored as bytes; write it without `use_bytes`".to_owned());
-        }
-        let unknown = || format!("the vartype is {:?}; it must be SPIN or BINARY", self.variable_type);
-        let vartype = Vartype::from_name(&self.variable_type).ok_or_else(unknown)?;
-        let (linear, quadratic) = (self.linear_biases.len(), self.quadratic_biases.len());
-        let lengths = [
-            ("variable_labels", self.variable_labels.len(), linear),
-            ("quadratic_head", self.quadratic_head.len(), quadratic),
-            ("quadratic_tail", self.quadratic_tail.len(), quadratic),
-        ];
-        for (what, have, want) in lengths {
-            if have != want {
-                return Err(format!("`{what}` has {have} entries; it must have {want}"));
-            }
-        }
-        let counts = [
-            ("num_variables", self.num_variables, "linear_biases", linear),
-            ("num_interactions", self.num_interactions, "quadratic_biases", quadratic),
-        ];
-        for (what, said, of, have) in counts {
-            if let Some(said) = said.filter(|&said| said != have) {
-                return Err(format!("`{what}` is {said}, and `{of}` has {have} entries"));
-            }
-        }
-        let mut terms = Terms::new("dimod's JSON", vartype, linear);
-        terms.names = names(&self.variable_labels);
-        let pairs = self.quadratic_head.iter().zip(&self.quadratic_tail).zip(&self.quadratic_biases);
-        terms.quadratic = pairs.map(|((&k, &l), &bias)| (k, l, bias)).collect();
-        terms.linear = self.linear_biases.into_iter().enumerate().collect();
-        terms.offset = self.offset;
-        Ok(terms)
+/// A binary quadratic model in the schema 3 of dimod.
+fn model(mut fields: Fields) -> Result<Terms, String> {
+    let kind = fields.0.remove("type");
+    if let Some(kind) = kind.filter(|kind| !kind.is_null() && *kind != "BinaryQuadraticModel") {
+        return Err(format!("it is dimod's {}; it must be a BinaryQuadraticModel", Shown(&kind)));
     }
+    if fields.0.remove("use_bytes").is_some_and(|used| used != false) {
+        return Err("its biases are stored as bytes; write it without `use_bytes`".to_owned());
+    }
+    let vartype = fields.text("variable_type")?;
+    let vartype =
+        Vartype::from_name(&vartype).ok_or_else(|| format!("the vartype is {vartype:?}; it must be SPIN or BINARY"))?;
+    let offset = fields.take("offset", "a number", Value::as_f64)?;
+    let labels = fields.take("variable_labels", "a list", |value| value.as_array().cloned())?;
+    let (linear, quadratic) = (fields.numbers("linear_biases")?, fields.numbers("quadratic_biases")?);
+    let [head, tail] = ["quadratic_head", "quadratic_tail"].map(|name| fields.counts(name));
+    let (head, tail) = (head?, tail?);
+    let lengths = [
+        ("variable_labels", labels.len(), linear.len()),
+        ("quadratic_head", head.len(), quadratic.len()),
+        ("quadratic_tail", tail.len(), quadratic.len()),
+    ];
+    for (what, have, want) in lengths {
+        if have != want {
+            return Err(format!("`{what}` has {have} entries; it must have {want}"));
+        }
+    }
+    for (what, of, have) in
+        [("num_variables", "linear_biases", linear.len()), ("num_interactions", "quadratic_biases", quadratic.len())]
+    {
+        if let Some(said) = fields.0.remove(what).filter(|said| !said.is_null() && *said != have) {
+            return Err(format!("`{what}` is {}, and `{of}` has {have} entries", Shown(&said)));
+        }
+    }
+    fields.end(&["version", "index_type", "bias_type", "info"])?;
+    let mut terms = Terms::new("dimod's JSON", vartype, linear.len());
+    terms.names = names(&labels);
+    let pairs = head.iter().zip(&tail).zip(&quadratic);
+    terms.quadratic = pairs.map(|((&k, &l), &bias)| (variable(k), variable(l), bias)).collect();
+    terms.linear = linear.into_iter().enumerate().collect();
+    terms.offset = offset;
+    Ok(terms)
+}
+
+/// A variable by its number; one that memory cannot hold is beyond the last.
+fn variable(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// What labels call the variables; nothing if they count from 0.
 pub(super) fn names(labels: &[Value]) -> Vec<String> {
     let counted = labels.iter().enumerate().all(|(k, label)| label.as_u64() == Some(k as u64));
-    let name = |label: &Value| label.as_str().map_or_else(|| label.to_string(), str::to_owned);
+    let name = |label: &Value| label.as_str().map_or_else(|| Shown(label).to_string(), str::to_owned);
     if counted { Vec::new() } else { labels.iter().map(name).collect() }
 }
 
 /// A binary quadratic program of bqpjson: f = scale (offset + Σ a v + Σ b v v).
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Program {
-    #[serde(rename = "version")]
-    _version: Option<Value>,
-    #[serde(rename = "id")]
-    _id: Option<Value>,
-    #[serde(rename = "metadata")]
-    _metadata: Option<Value>,
-    #[serde(rename = "description")]
-    _description: Option<Value>,
-    #[serde(rename = "solutions")]
-    _solutions: Option<Value>,
-    variable_ids: Vec<u64>,
-    variable_domain: String,
-    #[serde(default = "one")]
-    scale: f64,
-    #[serde(default)]
-    offset: f64,
-    linear_terms: Vec<Linear>,
-    quadratic_terms: Vec<Quadratic>,
-}
-
-fn one() -> f64 {
-    1.0
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Linear {
-    id: u64,
-    coeff: f64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Quadratic {
-    id_tail: u64,
-    id_head: u64,
-    coeff: f64,
-}
-
-impl Program {
-    fn terms(self) -> Result<Terms, String> {
-        let vartype = match self.variable_domain.as_str() {
-            "spin" => Vartype::Spin,
-            "boolean" => Vartype::Binary,
-            other => return Err(format!("`variable_domain` is {other:?}; it must be \"spin\" or \"boolean\"")),
-        };
-        let mut places = HashMap::new();
-        for (place, &id) in self.variable_ids.iter().enumerate() {
-            if places.insert(id, place).is_some() {
-                return Err(format!("`variable_ids` has {id} twice"));
-            }
+fn program(mut fields: Fields) -> Result<Terms, String> {
+    let vartype = match fields.text("variable_domain")?.as_str() {
+        "spin" => Vartype::Spin,
+        "boolean" => Vartype::Binary,
+        other => return Err(format!("`variable_domain` is {other:?}; it must be \"spin\" or \"boolean\"")),
+    };
+    let (scale, offset) = (fields.number_or("scale", 1.0)?, fields.number_or("offset", 0.0)?);
+    let ids = fields.counts("variable_ids")?;
+    let mut places = HashMap::new();
+    for (place, &id) in ids.iter().enumerate() {
+        if places.insert(id, place).is_some() {
+            return Err(format!("`variable_ids` has {id} twice"));
         }
-        let place = |id: u64| {
-            places
-                .get(&id)
-                .copied()
-                .ok_or_else(|| format!("a term is of the variable {id}, which `variable_ids` lacks"))
-        };
-        let mut terms = Terms::new("bqpjson", vartype, self.variable_ids.len());
-        let mut seen = HashMap::new();
-        for Linear { id, coeff } in self.linear_terms {
-            if seen.insert((id, id), ()).is_some() {
-                return Err(format!("`linear_terms` has the variable {id} twice"));
-            }
-            terms.linear.push((place(id)?, self.scale * coeff));
-        }
-        for Quadratic { id_tail, id_head, coeff } in self.quadratic_terms {
-            if id_tail == id_head || seen.insert((id_tail, id_head), ()).is_some() {
-                let what = if id_tail == id_head { "the same variable" } else { "the same two variables" };
-                return Err(format!("`quadratic_terms` has {what} twice: {id_tail}, {id_head}"));
-            }
-            terms.quadratic.push((place(id_tail)?, place(id_head)?, self.scale * coeff));
-        }
-        terms.offset = self.scale * self.offset;
-        terms.names = names(&self.variable_ids.iter().map(|&id| id.into()).collect::<Vec<Value>>());
-        Ok(terms)
     }
+    let place = |id: u64| {
+        let place = places.get(&id).copied();
+        place.ok_or_else(|| format!("a term is of the variable {id}, which `variable_ids` lacks"))
+    };
+    let mut terms = Terms::new("bqpjson", vartype, ids.len());
+    let mut seen = HashMap::new();
+    for ([id, _], coeff) in listed(&mut fields, "linear_terms", ["id", "id"])? {
+        if seen.insert((id, id), ()).is_some() {
+            return Err(format!("`linear_terms` has the variable {id} twice"));
+        }
+        terms.linear.push((place(id)?, scale * coeff));
+    }
+    for ([tail, head], coeff) in listed(&mut fields, "quadratic_terms", ["id_tail", "id_head"])? {
+        if tail == head || seen.insert((tail, head), ()).is_some() {
+            let what = if tail == head { "the same variable" } else { "the same two variables" };
+            return Err(format!("`quadratic_terms` has {what} twice: {tail}, {head}"));
+        }
+        terms.quadratic.push((place(tail)?, place(head)?, scale * coeff));
+    }
+    fields.end(&["version", "id", "metadata", "description", "solutions"])?;
+    terms.offset = scale * offset;
+    terms.names = names(&ids.iter().map(|&id| id.into()).collect::<Vec<Value>>());
+    Ok(terms)
+}
+
+/// Terms of bqpjson: the variables under these keys, which may be one, and the coefficient.
+fn listed(fields: &mut Fields, name: &str, keys: [&str; 2]) -> Result<Vec<([u64; 2], f64)>, String> {
+    let list = fields.take(name, "a list of terms", |value| value.as_array().cloned())?;
+    let term = |term: &Value| {
+        let object = term.as_object()?;
+        let own = object.keys().all(|key| key == "coeff" || keys.contains(&key.as_str()));
+        let [a, b] = keys.map(|key| object.get(key)?.as_u64());
+        Some(([a?, b?], object.get("coeff")?.as_f64()?)).filter(|_| own)
+    };
+    let wrong = |at: usize| {
+        let legal = if keys[0] == keys[1] { "`id`" } else { "`id_tail`, `id_head`" };
+        format!("entry {} of `{name}` must hold {legal} and `coeff`, and nothing else", at + 1)
+    };
+    list.iter().enumerate().map(|(at, entry)| term(entry).ok_or_else(|| wrong(at))).collect()
 }

@@ -89,7 +89,7 @@ fn keys_that_are_not_known_or_contradict_each_other() {
     refuse(r#"{"Q": [[0, 1, 1]], "vartype": "SPIN"}"#, "must be BINARY");
     refuse(r#"{"Q": [[0, 1, 1]], "Q": [[0, 1, 2]]}"#, "`Q` stands there twice");
     refuse(r#"{"Q": {"0,1": 1, "0,1": 2}}"#, "`0,1` stands there twice");
-    refuse(&model("SPIN", "[0, 1]").replace("\"info\"", "\"scale\": 2, \"info\""), "unknown field `scale`");
+    refuse(&model("SPIN", "[0, 1]").replace("\"info\"", "\"scale\": 2, \"info\""), "the field `scale` is not known");
     refuse(&model("SPIN", "[0, 1]").replace("BinaryQ", "DiscreteQ"), "DiscreteQuadraticModel");
     refuse(&model("SPIN", "[0, 1]").replace("\"num_interactions\": 1", "\"num_interactions\": 2"), "num_interactions");
     refuse(r#"{"linear": {}, "quadratic": {}}"#, "it has `linear`, `quadratic`");
