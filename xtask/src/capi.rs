@@ -89,9 +89,16 @@ pub fn size(with_model: bool) -> Outcome<Size> {
 fn compile(with_model: bool, kind: &str) -> Outcome {
     let build = ["rustc", "--package", "yuragi-capi", "--example", ROOT, "--profile", "embedded", "--crate-type", kind];
     let features = (!with_model).then_some("--no-default-features");
-    // Kernels mark what is to be inlined, and say what is to be unrolled: more of either is bytes without speed.
-    let mut flags: Vec<String> =
-        ["opt-level=3", "llvm-args=-inline-threshold=50", "llvm-args=-unroll-runtime=false"].map(Into::into).to_vec();
+    // Kernels mark what is to be inlined, and say what is to be unrolled: more of either, and what vectors do not divide
+    // done by shorter ones, is bytes without speed.
+    let optimised = [
+        "opt-level=3",
+        "llvm-args=-inline-threshold=50",
+        "llvm-args=-unroll-runtime=false",
+        "llvm-args=-force-vector-interleave=1",
+        "llvm-args=-enable-epilogue-vectorization=false",
+    ];
+    let mut flags: Vec<String> = optimised.map(Into::into).to_vec();
     // Where Rust links by its own lld: functions of the same code are one, and what it takes to unwind is left out, since
     // nothing does (`panic = "abort"` of the profile).
     if kind == "cdylib" && cfg!(all(target_os = "linux", target_arch = "x86_64")) {
