@@ -10,10 +10,6 @@ const LINKER: &str = "aarch64-linux-gnu-gcc";
 /// What the emulator takes minutes for; nothing in it is the processor's that others do not see.
 const LONG: [LeftOut; 1] = [("kernels::gemm::tests", "large products; conformance has small ones")];
 
-/// What holds the program to a time, which an emulator cannot keep.
-const TIMED: [LeftOut; 2] =
-    [("huge_prompts_are_fast", "measures time"), ("long_texts_are_read_in_little_time", "measures time")];
-
 pub fn linux(extent: Extent) -> Row {
     const NAME: &str = "aarch64, NEON";
     let missing = [
@@ -31,7 +27,7 @@ pub fn linux(extent: Extent) -> Row {
         variables: &[("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", LINKER)],
         runner: ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"].map(Into::into).to_vec(),
         tests: Ok(suite::covered(extent)),
-        left_out: if extent.all { TIMED.to_vec() } else { LONG.to_vec() },
+        left_out: if extent.all { suite::TIMED.to_vec() } else { LONG.to_vec() },
         conformance: Ok(()),
     };
     machine.row()

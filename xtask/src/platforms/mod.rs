@@ -22,6 +22,9 @@ use crate::shell::Outcome;
 use crate::web;
 use figure::{Extent, Row};
 
+/// Said before `--all` begins.
+const WHOLE: &str = "All tests on all platforms may take hours on two cores, most of them in emulators.";
+
 /// How many platforms run at a time: an emulated program keeps one core busy.
 const BESIDE: usize = 2;
 
@@ -57,6 +60,9 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 pub fn run(only: &[String], all: bool, as_json: bool) -> Outcome {
     let is_chosen = |platform: &&Platform| only.is_empty() || only.iter().any(|only| only == platform.name);
     let chosen: Vec<&Platform> = PLATFORMS.iter().filter(is_chosen).collect();
+    if all {
+        eprintln!("{WHOLE}");
+    }
     let rows = rows(&chosen, Extent { all, named: !only.is_empty() });
     if as_json {
         println!("{:#}", Value::from_iter(rows.iter().map(Row::json)));
