@@ -210,15 +210,15 @@ template <class T, u32 D, u32 K, u32 S> struct Flash {
 
     // As many of four neighbours as there are.
     static void store_neighbours(T* to, const float (&values)[4], u32 count) {
-        Pack<T, 4> pack;
-#pragma unroll
-        for (u32 i = 0; i < 4; i++) pack.lane[i] = narrow<T>(values[i]);
-        if (count >= 4 && reinterpret_cast<u64>(to) % sizeof(pack) == 0) {
-            *reinterpret_cast<Pack<T, 4>*>(to) = pack;
+        if (count >= 4 && reinterpret_cast<u64>(to) % 8 == 0) {
+            // The compiler would store some of them one by one.
+            asm volatile("st.global.v2.u32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(to)),
+                         "r"(pair<T>(values[0], values[1])), "r"(pair<T>(values[2], values[3]))
+                         : "memory");
         } else {
 #pragma unroll
             for (u32 i = 0; i < 4; i++) {
-                if (i < count) to[i] = pack.lane[i];
+                if (i < count) to[i] = narrow<T>(values[i]);
             }
         }
     }

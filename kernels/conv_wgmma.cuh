@@ -28,23 +28,29 @@
 
 #include "product_wgmma.cuh"
 
+struct Pixel {
+    u32 n, y, x;
+};
+
 // Boxes of pixels.
 struct Boxed {
     u32 samples, height, width, box_h, box_w;
+    Division down, across;
 
-    u32 across() const { return (width + (1 << box_w) - 1) >> box_w; }
-    u32 down() const { return (height + (1 << box_h) - 1) >> box_h; }
+    Boxed(u32 samples, u32 height, u32 width, u32 box_h, u32 box_w)
+        : samples(samples), height(height), width(width), box_h(box_h), box_w(box_w),
+          down((height + (1 << box_h) - 1) >> box_h), across((width + (1 << box_w) - 1) >> box_w) {}
+
     // The boxes of so many pixels.
     u32 count(u32 pixels) const {
         const u32 box_n = pixels >> (box_h + box_w);
-        return (samples + box_n - 1) / box_n * down() * across();
+        return (samples + box_n - 1) / box_n * down.divisor * across.divisor;
     }
     // The first pixel of a box.
-    void corner(u32 box, u32 pixels, u32& n, u32& y, u32& x) const {
-        const u32 line = box / across(), sample = line / down();
-        n = sample * (pixels >> (box_h + box_w));
-        y = (line - sample * down()) << box_h;
-        x = (box - line * across()) << box_w;
+    Pixel corner(u32 box, u32 pixels) const {
+        const u32 line = across.quotient(box), sample = down.quotient(line);
+        return {sample * (pixels >> (box_h + box_w)), (line - sample * down.divisor) << box_h,
+                (box - line * across.divisor) << box_w};
     }
 };
 
@@ -55,8 +61,7 @@ template <u32 PIXELS> struct BoxedPixels {
     u32 channels;
 
     Place<u32> at(u32 index) const {
-        u32 n, y, x;
-        boxed.corner(index / PIXELS, PIXELS, n, y, x);
+        auto [n, y, x] = boxed.corner(index / PIXELS, PIXELS);
         const u32 within = index % PIXELS, line = within >> boxed.box_w;
         n += line >> boxed.box_h, y += line & (1 << boxed.box_h) - 1, x += within & (1 << boxed.box_w) - 1;
         const bool inside = n < boxed.samples && y < boxed.height && x < boxed.width;
@@ -82,11 +87,11 @@ struct Moving {
     u32 kernel_w, channels, first_y, first_x, shift_h, shift_w;
 
     // Copies the box of pixels under a tap, from a channel on.
-    void copy(u32 to, const TensorMap& from, u32 barrier, bool back, u32 tap, u32 channel, u32 n, u32 y, u32 x) const {
+    void copy(u32 to, const TensorMap& from, u32 barrier, bool back, u32 tap, u32 channel, const Pixel& at) const {
         const u32 i = tap / kernel_w, j = tap - i * kernel_w;
         const u32 down = back ? first_y - i : first_y + i, right = back ? first_x - j : first_x + j;
-        copy_box(to, from, barrier, channel + (right & (1 << shift_w) - 1) * channels, x + u32(int(right) >> shift_w),
-                 down & (1 << shift_h) - 1, y + u32(int(down) >> shift_h), n);
+        copy_box(to, from, barrier, channel + (right & (1 << shift_w) - 1) * channels, at.x + u32(int(right) >> shift_w),
+                 down & (1 << shift_h) - 1, at.y + u32(int(down) >> shift_h), at.n);
     }
 };
 
@@ -94,24 +99,24 @@ template <class Shape, bool BACK> struct Convolution {
     const TensorMap &a, &b;
     void* c;
     const void* bias;
-    u32 wide, columns, chunks; // of 64 terms of a tap
+    u32 wide, columns;
+    Division chunks; // of 64 terms of a tap
     u64 c_share;
     Moving window;
     Boxed boxed;
     Parts<Shape> parts;
 
-    void fetch(u32 to, u32 barrier, const Work& work, u32 step) const {
-        enum : u32 { M = Shape::BLOCK_M, N = Shape::BLOCK_N };
-        const u32 tap = step / chunks, term = (step - tap * chunks) * 64;
-        u32 n, y, x;
-        boxed.corner(work.row / M, M, n, y, x);
-        window.copy(to, a, barrier, BACK, tap, term, n, y, x);
+    Pixel origin(const Work& work) const { return boxed.corner(work.row / Shape::BLOCK_M, Shape::BLOCK_M); }
+
+    void fetch(u32 to, u32 barrier, const Work& work, const Pixel& origin, u32 step) const {
+        const u32 tap = chunks.quotient(step), term = (step - tap * chunks.divisor) * 64;
+        window.copy(to, a, barrier, BACK, tap, term, origin);
         const u32 to_b = to + Shape::BYTES_A;
         if constexpr (BACK) {
             copy_box(to_b, b, barrier, term, work.column, tap);
         } else {
 #pragma unroll
-            for (u32 i = 0; i < N / 64; i++) {
+            for (u32 i = 0; i < Shape::ACROSS; i++) {
                 copy_box(to_b + i * Boxes::BYTES, b, barrier, work.column + i * 64, term, tap);
             }
         }
@@ -120,7 +125,8 @@ template <class Shape, bool BACK> struct Convolution {
     template <class C> Output<C, BoxedPixels<Shape::BLOCK_M>> result(const Work& work) const {
         const u64 start = work.share * c_share;
         C* const to = static_cast<C*>(c) + start;
-        return {to, static_cast<const C*>(bias), columns, whole(to, columns), start, {boxed, columns}};
+        const u32 end = min(columns, work.column + Shape::BLOCK_N);
+        return {to, static_cast<const C*>(bias), end, whole(to, columns), start, {boxed, columns}};
     }
 };
 
@@ -136,25 +142,32 @@ template <class Shape> struct WeightGradient {
     TapRows<Shape::BLOCK_M> rows;
     Parts<Shape> parts;
 
-    void fetch(u32 to, u32 barrier, const Work& work, u32 step) const {
-        enum : u32 { M = Shape::BLOCK_M, N = Shape::BLOCK_N };
-        const u32 part = work.row / M, tap = part / rows.of_tap(), channel = (part - tap * rows.of_tap()) * M;
-        u32 n, y, x;
-        boxed.corner(step, PIXELS, n, y, x);
+    struct Rows {
+        u32 tap, channel;
+    };
+
+    Rows origin(const Work& work) const {
+        const u32 part = work.row / Shape::BLOCK_M, tap = part / rows.of_tap();
+        return {tap, (part - tap * rows.of_tap()) * Shape::BLOCK_M};
+    }
+
+    void fetch(u32 to, u32 barrier, const Work& work, const Rows& origin, u32 step) const {
+        const Pixel at = boxed.corner(step, PIXELS);
 #pragma unroll
-        for (u32 i = 0; i < M / 64; i++) {
-            window.copy(to + i * Boxes::BYTES, a, barrier, false, tap, channel + i * 64, n, y, x);
+        for (u32 i = 0; i < Shape::BLOCK_M / 64; i++) {
+            window.copy(to + i * Boxes::BYTES, a, barrier, false, origin.tap, origin.channel + i * 64, at);
         }
 #pragma unroll
-        for (u32 i = 0; i < N / 64; i++) {
-            copy_box(to + Shape::BYTES_A + i * Boxes::BYTES, b, barrier, work.column + i * 64, x, 0, y, n);
+        for (u32 i = 0; i < Shape::ACROSS; i++) {
+            copy_box(to + Shape::BYTES_A + i * Boxes::BYTES, b, barrier, work.column + i * 64, at.x, 0, at.y, at.n);
         }
     }
 
     template <class C> Output<C, TapRows<Shape::BLOCK_M>> result(const Work& work) const {
         const u64 start = work.share * c_share;
         C* const to = static_cast<C*>(c) + start;
-        return {to, static_cast<const C*>(bias), columns, whole(to, columns), start, rows};
+        const u32 end = min(columns, work.column + Shape::BLOCK_N);
+        return {to, static_cast<const C*>(bias), end, whole(to, columns), start, rows};
     }
 };
 
@@ -163,7 +176,8 @@ void convolution(const TensorMap& a, const TensorMap& b, void* c, const void* bi
                  u32 taps, const Moving& window, u32 shares, u64 c_share, u32 wide) {
     const u32 chunks = (window.channels + 63) / 64, rows = boxed.count(Shape::BLOCK_M) * Shape::BLOCK_M;
     const Parts<Shape> parts = {rows, columns, taps * chunks, 1, shares};
-    const Convolution<Shape, BACK> product = {a, b, c, bias, wide, columns, chunks, c_share, window, boxed, parts};
+    const Convolution<Shape, BACK> product = {a,       b,      c,     bias, wide, columns, Division(chunks),
+                                              c_share, window, boxed, parts};
     group_product<Shape, true, BACK, T>(product);
 }
 
@@ -193,7 +207,7 @@ void conv2d_weight_grad(const TensorMap& a, const TensorMap& b, void* c, const v
         name(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, void* c, const void* bias, \
              u32 samples, u32 height, u32 width, u32 columns, u32 box_h, u32 box_w, u32 kernel_h, u32 kernel_w, \
              u32 channels, u32 first_y, u32 first_x, u32 shift_h, u32 shift_w, u32 shares, u64 c_share, u32 wide) { \
-        const Boxed boxed = {samples, height, width, box_h, box_w}; \
+        const Boxed boxed(samples, height, width, box_h, box_w); \
         const Moving window = {kernel_w, channels, first_y, first_x, shift_h, shift_w}; \
         kind<T, Shape>(a, b, c, bias, boxed, columns, kernel_h * kernel_w, window, shares, c_share, wide); \
     }

@@ -11,7 +11,7 @@
 // C and bias: of float if wide ≠ 0, otherwise of T; any alignment will do. `shares` blocks each sum a part of the terms;
 // if there are several they go to c + c_share·share, without biases, for sum_shares.
 // Launch: any grid along x (a block a multiprocessor), blocks of 384 threads, and dynamic shared memory: 229,456 bytes for
-// 128×256, 229,488 for 128×128, 163,984 for 64×64.
+// 128×256, 229,488 for 128×128 and 64×160, 196,688 for 128×160, 163,984 for 64×64.
 // Contract: as in gemm_16.cuh.
 #pragma once
 
@@ -25,7 +25,9 @@ template <class Shape, bool DEEP_A, bool DEEP_B> struct Matrices {
     u64 c_row, c_batch, c_share;
     Parts<Shape> parts;
 
-    void fetch(u32 to, u32 barrier, const Work& work, u32 step) const {
+    u32 origin(const Work&) const { return 0; }
+
+    void fetch(u32 to, u32 barrier, const Work& work, u32, u32 step) const {
         enum : u32 { M = Shape::BLOCK_M, N = Shape::BLOCK_N };
         const u32 term = step * Shape::BLOCK_K;
         copy<DEEP_A, M>(to, a, barrier, work.row, term, work.batch * a_step);
@@ -38,7 +40,7 @@ template <class Shape, bool DEEP_A, bool DEEP_B> struct Matrices {
             copy_box(to, from, barrier, term, first, matrix);
         } else {
 #pragma unroll
-            for (u32 i = 0; i < EXTENT / 64; i++) {
+            for (u32 i = 0; i < (EXTENT + 63) / 64; i++) {
                 copy_box(to + i * Boxes::BYTES, from, barrier, first + i * 64, term, matrix);
             }
         }
@@ -47,7 +49,8 @@ template <class Shape, bool DEEP_A, bool DEEP_B> struct Matrices {
     template <class C> Output<C, Strided<u64>> result(const Work& work) const {
         const u64 start = work.batch * c_batch + work.share * c_share;
         C* const to = static_cast<C*>(c) + start;
-        return {to, static_cast<const C*>(bias), n, whole(to, c_row), start, {m, c_row}};
+        const u32 end = min(n, work.column + Shape::BLOCK_N);
+        return {to, static_cast<const C*>(bias), end, whole(to, c_row), start, {m, c_row}};
     }
 };
 

@@ -1,6 +1,6 @@
 // Matrix products of bf16 on Hopper's tensor cores. Parameters, launch and contract: gemm_wgmma.cuh.
 //
-//   gemm_bf16_{nn, nt, tn, tt}_wgmma_{128x256, 128x128, 64x64}
+//   gemm_bf16_{nn, nt, tn, tt}_wgmma_{128x256, 128x160, 128x128, 64x160, 64x64}
 // targets: sm_90a
 #include "gemm_wgmma.cuh"
 
@@ -17,3 +17,11 @@ GEMM(gemm_bf16_nn_wgmma_64x64, bf16, Least, true, false)
 GEMM(gemm_bf16_nt_wgmma_64x64, bf16, Least, true, true)
 GEMM(gemm_bf16_tn_wgmma_64x64, bf16, Least, false, false)
 GEMM(gemm_bf16_tt_wgmma_64x64, bf16, Least, false, true)
+GEMM(gemm_bf16_nn_wgmma_128x160, bf16, Fifth, true, false)
+GEMM(gemm_bf16_nt_wgmma_128x160, bf16, Fifth, true, true)
+GEMM(gemm_bf16_tn_wgmma_128x160, bf16, Fifth, false, false)
+GEMM(gemm_bf16_tt_wgmma_128x160, bf16, Fifth, false, true)
+GEMM(gemm_bf16_nn_wgmma_64x160, bf16, Low, true, false)
+GEMM(gemm_bf16_nt_wgmma_64x160, bf16, Low, true, true)
+GEMM(gemm_bf16_tn_wgmma_64x160, bf16, Low, false, false)
+GEMM(gemm_bf16_tt_wgmma_64x160, bf16, Low, false, true)

@@ -16,10 +16,11 @@ template <u32 M, u32 N, u32 G, u32 S> struct GroupTiling {
     enum : u32 { BLOCK_M = M, BLOCK_N = N, BLOCK_K = 64, TOGETHER = G, STAGES = S };
     enum : u32 { GROUP_M = M / G, HEIGHT = GROUP_M / 64 }; // rows of a group; instructions below each other
     enum : u32 { GROUPS = 2, WARPS = GROUPS * 4, THREADS = (GROUPS + 1) * 128 };
-    enum : u32 { BYTES_A = M * 128, STAGE_BYTES = (M + N) * 128, ROOM_BYTES = 16 * 64 * 4 };
+    enum : u32 { ACROSS = (N + 63) / 64 }; // boxes of 64 columns, of which the last may be a part
+    enum : u32 { BYTES_A = M * 128, STAGE_BYTES = BYTES_A + ACROSS * Boxes::BYTES, ROOM_BYTES = 16 * 64 * 4 };
     enum : u32 { ROOMS = S * STAGE_BYTES, FULL = ROOMS + WARPS * ROOM_BYTES, EMPTY = FULL + S * 8 };
     enum : u32 { ORDER = EMPTY + S * 8, BYTES = ORDER + GROUPS * 8 };
-    static_assert(GROUP_M % 64 == 0 && N % 64 == 0 && BYTES <= 227 * 1024, "whole boxes that fit");
+    static_assert(GROUP_M % 64 == 0 && N % 16 == 0 && BYTES <= 227 * 1024, "whole boxes that fit");
 };
 
 // A part of the result and its steps along the sums.
@@ -58,6 +59,7 @@ template <class Shape> struct Parts {
 template <class C, class Rows> void store_room(const Output<C, Rows>& out, u32 room, u32 first_row, u32 first_column) {
     const u32 lane = threadIdx.x % 32, within = lane % 16 * 4, column = first_column + within;
     float biases[4];
+    if (column >= out.columns) return;
     out.biases(biases, column);
 #pragma unroll 1
     for (u32 row = lane / 16; row < 16; row += 2) {
@@ -67,7 +69,8 @@ template <class C, class Rows> void store_room(const Output<C, Rows>& out, u32 r
     }
 }
 
-// Product: the parts (`parts`), the copies of a step (`fetch`) and where a part's sums go (`result`).
+// Product: the parts (`parts`), what all steps of one begin with (`origin`), the copies of a step (`fetch`) and where a
+// part's sums go (`result`).
 template <class Shape, bool DEEP_A, bool DEEP_B, class T, class Product> void group_product(const Product& product) {
     enum : u32 { STAGES = Shape::STAGES, HEIGHT = Shape::HEIGHT, N = Shape::BLOCK_N };
     extern __shared__ __align__(1024) uint4 memory[];
@@ -93,12 +96,13 @@ template <class Shape, bool DEEP_A, bool DEEP_B, class T, class Product> void gr
 #pragma unroll 1
         for (u32 index = blockIdx.x; index < count; index += gridDim.x) {
             const Work work = parts.at(index);
+            const auto origin = product.origin(work);
 #pragma unroll 1
             for (u32 step = work.first; step < work.last; step++, turn.advance(1)) {
                 const u32 barrier = full + turn.stage * 8, to = shared + turn.stage * Shape::STAGE_BYTES;
                 barrier_wait(empty + turn.stage * 8, turn.parity ^ 1);
-                barrier_expect(barrier, Shape::STAGE_BYTES);
-                product.fetch(to, barrier, work, step);
+                barrier_expect(barrier, Shape::BYTES_A + (DEEP_B ? N * 128 : Shape::ACROSS * Boxes::BYTES));
+                product.fetch(to, barrier, work, origin, step);
             }
         }
         return;
@@ -151,7 +155,7 @@ template <class Shape, bool DEEP_A, bool DEEP_B, class T, class Product> void gr
         if (work.last > work.first && lane == 0) barrier_arrive(before);
 
         // Piece by piece of 64 columns, so that there is one copy of what stores them.
-        enum : u32 { ACROSS = N / 64 };
+        enum : u32 { ACROSS = Shape::ACROSS };
 #pragma unroll 1
         for (u32 piece = 0; piece < HEIGHT * ACROSS; piece++) {
             __syncwarp();
@@ -171,4 +175,6 @@ template <class Shape, bool DEEP_A, bool DEEP_B, class T, class Product> void gr
 // Large parts for large products, middle ones that groups take in turns, and small ones for small products.
 using Widest = GroupTiling<128, 256, 2, 4>;
 using Middle = GroupTiling<128, 128, 1, 6>;
+using Fifth = GroupTiling<128, 160, 1, 4>; // 320 columns are two
+using Low = GroupTiling<64, 160, 1, 6>;
 using Least = GroupTiling<64, 64, 1, 8>;

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! `linear:M,N,K`; `conv:SAMPLES,HEIGHT,WIDTH,CHANNELS,FILTERS,KERNEL,STRIDE`, with zeros around as if the window were
-//! to keep the size. All in half precision, without looking for races.
+//! to keep the size; `attention:BATCH,HEADS,QUERIES,KEYS,DEPTH`. All in half precision, without looking for races.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use common::{Bench, bytes, noise};
 use yuragi_cuda::{
     kernels::{
+        attention::{Attention, Operand},
         conv::Conv2d,
         gemm::{Gemm, Matrices},
         product::{Factors, Machine},
@@ -80,6 +81,35 @@ fn conv(bench: &mut Bench, sizes: [usize; 7]) -> Option<Work> {
     Some(Work { chosen, variants, bytes: 2 * (x + w + y), operations: 2 * y * kernel * kernel * channels })
 }
 
+fn attention(bench: &mut Bench, [items, heads, queries, keys, depth]: [usize; 5]) -> Option<Work> {
+    let mut operand = |seed, rows: usize| {
+        let values = noise(seed, items * rows * heads * depth, HALF);
+        Operand::interleaved(bench.put(&bytes(&values, HALF)), heads, rows, depth)
+    };
+    let [q, k, v] = [(1, queries), (2, keys), (3, keys)].map(|(seed, rows)| operand(seed, rows));
+    let batch = items * heads;
+    let attention = Attention {
+        batch,
+        heads,
+        queries,
+        keys,
+        depth,
+        value_depth: depth,
+        scale: 1.0 / (depth as f32).sqrt(),
+        dtype: HALF,
+        q,
+        k,
+        v: Some(v),
+        mask: None,
+        y: Some(Operand::interleaved(bench.room(2 * batch * queries * depth), heads, queries, depth)),
+        log_sum: None,
+    };
+    let variants = [MACHINE, Machine { hopper: false, ..MACHINE }].map(|machine| attention.launches(machine).ok());
+    let variants: Vec<Launches> = variants.into_iter().flatten().collect();
+    let (bytes, operations) = (4 * batch * depth * (queries + keys), 4 * batch * queries * keys * depth);
+    Some(Work { chosen: variants.first()?.clone(), variants, bytes, operations })
+}
+
 fn numbers<const N: usize>(text: &str) -> Option<[usize; N]> {
     let numbers: Option<Vec<usize>> = text.split(',').map(|word| word.parse().ok().filter(|n| *n > 0)).collect();
     numbers?.try_into().ok()
@@ -90,6 +120,7 @@ fn table(text: &str) -> Option<()> {
     let work = match text.split_once(':')? {
         ("linear", sizes) => linear(&mut bench, numbers(sizes)?)?,
         ("conv", sizes) => conv(&mut bench, numbers(sizes)?)?,
+        ("attention", sizes) => attention(&mut bench, numbers(sizes)?)?,
         _ => return None,
     };
     let shares = |launches: &Launches| launches.launches.len();
@@ -126,7 +157,10 @@ fn main() -> ExitCode {
     );
     for text in &sizes {
         if table(text).is_none() {
-            eprintln!("{text}: must be linear:M,N,K or conv:SAMPLES,HEIGHT,WIDTH,CHANNELS,FILTERS,KERNEL,STRIDE");
+            eprintln!(
+                "{text}: must be linear:M,N,K, conv:SAMPLES,HEIGHT,WIDTH,CHANNELS,FILTERS,KERNEL,STRIDE or \
+                 attention:BATCH,HEADS,QUERIES,KEYS,DEPTH, and not 0"
+            );
             return ExitCode::FAILURE;
         }
     }

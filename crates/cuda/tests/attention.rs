@@ -197,6 +197,9 @@ impl Case {
         let counters = &bench.run(&launches)[0];
         if launches.launches[0].function.contains("wgmma") {
             assert_eq!(counters.shared_passes, counters.shared_least_passes, "{self:?}: bank conflicts");
+            // Rows of whole sectors move no more than they hold; the last logarithms do.
+            let whole = [depth, value_depth].iter().all(|columns| columns % 16 == 0);
+            assert!(!whole || counters.coalescing() > 0.99, "{self:?}: {}", counters.coalescing());
         }
         let stored = numbers(&bench.get(room, count * self.dtype.size()), self.dtype);
         let y = Input { operand: y, values: stored };
