@@ -28,9 +28,11 @@ pub struct Compiled {
 }
 
 impl Compiled {
-    /// The first lines of the warnings.
+    /// The first lines of the warnings, and of what the assembler says of products of warp groups that must wait for each
+    /// other.
     pub fn warnings(&self) -> impl Iterator<Item = &str> {
-        self.log.lines().filter(|line| line.contains("warning") && !line.starts_with("Remark"))
+        let is_told = |line: &&str| line.contains("warning") || line.contains("Potential Performance Loss");
+        self.log.lines().filter(is_told).filter(|line| !line.starts_with("Remark"))
     }
 }
 
