@@ -71,6 +71,11 @@ impl fmt::Display for LaunchError {
 
 impl std::error::Error for LaunchError {}
 
+/// The product of three extents, or the greatest number where it is greater.
+pub(crate) fn volume(extents: [u32; 3]) -> u64 {
+    extents.iter().fold(1, |all: u64, &extent| all.saturating_mul(extent.into()))
+}
+
 /// The extents of a launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Launch {
@@ -267,21 +272,21 @@ impl Device {
         {
             extent(what, value.into(), most)?;
         }
-        let blocks = launch.grid.iter().map(|&n| u64::from(n)).product();
+        let blocks = volume(launch.grid);
         extent("the number of blocks", blocks, u32::MAX.into())?;
         for ((what, value), most) in
             ["blockDim.x", "blockDim.y", "blockDim.z"].into_iter().zip(launch.block).zip([1024, 1024, 64])
         {
             extent(what, value.into(), most)?;
         }
-        let threads = launch.block.iter().map(|&n| u64::from(n)).product();
+        let threads = volume(launch.block);
         extent("the number of threads of a block", threads, kernel.attributes().max_threads.into())?;
         if let Some(required) = program.required_threads.filter(|required| *required != launch.block) {
             let legal = format!("{required:?}, which the kernel requires");
             return Err(LaunchError::Extent { what: "the number of threads of a block", value: threads, legal });
         }
         let cluster = program.cluster.unwrap_or(launch.cluster);
-        let in_cluster = cluster.iter().map(|&n| u64::from(n)).product();
+        let in_cluster = volume(cluster);
         extent("the number of blocks of a cluster", in_cluster, MOST_CLUSTER)?;
         if in_cluster > 1 && self.properties.capability < (9, 0) {
             let (what, legal) = ("the number of blocks of a cluster", "1 on this device".into());

@@ -30,6 +30,8 @@ const LZ4: u64 = 0x2000;
 const ZSTD: u64 = 0x8000;
 /// The most bytes of a text.
 const MOST_TEXT: u64 = 1 << 30;
+/// The most bytes that one byte of LZ4 can stand for.
+const MOST_LZ4: u64 = 255;
 
 /// The bytes of a fat binary in memory, or of one that is pointed to.
 pub fn read(image: Buffer) -> Outcome<Vec<u8>> {
@@ -67,9 +69,15 @@ fn entries(mut bytes: &[u8]) -> Option<(Vec<Entry<'_>>, bool)> {
     // Several may lie one behind the other.
     while number(bytes, 0, 4) == Some(MARK.into()) {
         let (head, rest) = (number(bytes, 6, 2)? as usize, usize::try_from(number(bytes, 8, 8)?).ok()?);
+        if head < HEAD {
+            return None;
+        }
         let mut inner = bytes.get(head..head.checked_add(rest)?)?;
         while inner.len() >= ENTRY {
             let (head, room) = (number(inner, 4, 4)? as usize, usize::try_from(number(inner, 8, 8)?).ok()?);
+            if head < ENTRY {
+                return None;
+            }
             let (kind, flags, whole) = (number(inner, 0, 2)?, number(inner, 40, 8)?, number(inner, 56, 8)?);
             let payload = inner.get(head..head.checked_add(room)?)?;
             if kind == PTX {
@@ -103,8 +111,9 @@ pub fn text(bytes: &[u8], capability: (u32, u32)) -> Outcome<String> {
         )));
     };
     let broken = |why: String| Code::INVALID_IMAGE.because(format_args!("the PTX of a fat binary: {why}"));
-    if *whole > MOST_TEXT {
-        return Err(broken(format!("{whole} bytes")));
+    let most = if flags & LZ4 != 0 { MOST_TEXT.min(MOST_LZ4 * bytes.len() as u64) } else { MOST_TEXT };
+    if *whole > most {
+        return Err(broken(format!("{whole} bytes packed in {}", bytes.len())));
     }
     let text = match flags {
         flags if flags & ZSTD != 0 => {
@@ -175,5 +184,29 @@ mod tests {
             assert!(text(&whole[..len], (9, 0)).is_err(), "{len}");
         }
         assert!(text(&whole, (7, 0)).is_err() && text(&whole, (6, 0)).is_err());
+        // A whole of a GiB out of six bytes.
+        let mut packed = entry(1, 90, LZ4, &[0x50, b'a', b'b', b'c', b'd', b'e']);
+        packed[56..64].copy_from_slice(&MOST_TEXT.to_le_bytes());
+        let refused = text(&fat(&[packed]), (9, 0)).unwrap_err();
+        assert!(refused.message.unwrap().contains("1073741824 bytes packed in 6"));
+    }
+
+    #[test]
+    fn heads_that_lead_nowhere_are_refused() {
+        for kind in [0, 1, 2] {
+            let whole = fat(&[entry(kind, 80, 0, &[]), entry(1, 80, 0, b"some text")]);
+            // The bytes of both heads, those of what follows, and the outer head's.
+            for (at, len) in [(20, 4), (24, 8), (84, 4), (88, 8), (6, 2), (8, 8)] {
+                for byte in [0, 0xff] {
+                    let mut changed = whole.clone();
+                    changed[at..at + len].fill(byte);
+                    let is_same = changed == whole || (at, byte) == (88, 0);
+                    assert_eq!(text(&changed, (9, 0)).is_ok(), is_same, "kind {kind}, {len} bytes of {byte} at {at}");
+                }
+            }
+        }
+        // Zeros behind a head of either kind.
+        let zeros = [&fat(&[])[..8], &[64], &[0; 7 + 64]].concat();
+        assert!(text(&zeros, (9, 0)).is_err() && text(&[&zeros[..4], &[0; 12]].concat(), (9, 0)).is_err());
     }
 }

@@ -8,7 +8,7 @@ use super::handle::Handle;
 use super::machine::{SHARED_RESERVED, machine};
 use super::pointer::{In, Out};
 use super::residency::{WARP, active, clusters};
-use super::shape::Config;
+use super::shape::{Config, count};
 use super::stream::Stream;
 
 fn put_active(out: Out<i32>, function: Handle, threads: i32, dynamic: usize) -> Outcome {
@@ -119,7 +119,7 @@ super::boundary::exported! {
         let (function, config) = (function::find(function)?, config.get()?);
         Stream::of(config.stream)?;
         let (threads, dynamic, cluster) = config.load()?;
-        let own = function.cluster().map_or(1, |cluster| cluster.iter().product());
+        let own = function.cluster().map_or(1, count);
         place.put(clusters(machine()?.properties(), &function, threads, dynamic, cluster.unwrap_or(own)) as i32);
         Ok(())
     }

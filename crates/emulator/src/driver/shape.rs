@@ -5,7 +5,7 @@ use super::function::Function;
 use super::handle::Handle;
 use super::pointer::In;
 use super::residency::resident_blocks;
-use crate::device::Launch;
+use crate::device::{Launch, volume};
 
 /// The form of a launch as a caller gives it.
 pub struct Shape {
@@ -14,6 +14,11 @@ pub struct Shape {
     pub shared: u32,
     pub cluster: Option<[u32; 3]>,
     pub cooperative: bool,
+}
+
+/// The product of three extents, or the greatest number where it is greater.
+pub fn count(extents: [u32; 3]) -> u32 {
+    volume(extents).try_into().unwrap_or(u32::MAX)
 }
 
 const MOST_BLOCKS: [u32; 3] = [i32::MAX as u32, 65_535, 65_535];
@@ -37,7 +42,7 @@ impl Shape {
             }
         }
         let attributes = function.attributes();
-        let threads = self.block.iter().product::<u32>();
+        let threads = count(self.block);
         if threads > attributes.max_threads {
             return refuse(
                 Code::INVALID_VALUE,
@@ -58,7 +63,7 @@ impl Shape {
             let why = format!("clusters of {cluster:?} blocks; the kernel requires {required:?}");
             return refuse(Code::INVALID_CLUSTER_SIZE, why);
         }
-        let blocks = cluster.iter().map(|&extent| u64::from(extent)).product::<u64>();
+        let blocks = volume(cluster);
         let divides = (0..3).all(|axis| cluster[axis] > 0 && self.grid[axis].is_multiple_of(cluster[axis]));
         if !divides || blocks > function.most_cluster_blocks().into() {
             let why = format!("clusters of {cluster:?} blocks in a grid of {:?}", self.grid);
@@ -66,7 +71,7 @@ impl Shape {
         }
         if self.cooperative {
             let most = resident_blocks(function, threads, self.shared)?;
-            let blocks = self.grid.iter().map(|&extent| u64::from(extent)).product::<u64>();
+            let blocks = volume(self.grid);
             if blocks > most {
                 let why = format!("{blocks} blocks must run at once; {most} can");
                 return refuse(Code::COOPERATIVE_LAUNCH_TOO_LARGE, why);
@@ -127,6 +132,6 @@ impl Config {
     /// Threads of a block, bytes of dynamic shared memory and blocks of a cluster, for questions of occupancy.
     pub fn load(&self) -> Outcome<(u32, u32, Option<u32>)> {
         let shape = self.shape()?;
-        Ok((shape.block.iter().product(), shape.shared, shape.cluster.map(|cluster| cluster.iter().product())))
+        Ok((count(shape.block), shape.shared, shape.cluster.map(count)))
     }
 }

@@ -289,6 +289,10 @@ impl Block {
                         format!("shared {shared:#x}, {memory} {far:#x} and {bytes} bytes must be multiples of 16");
                     return Err((Kind::Misaligned, note));
                 }
+                if bytes as u64 > engine.layout.bytes {
+                    let note = format!("a copy of {bytes} bytes, the block has {}", engine.layout.bytes);
+                    return Err((Kind::OutOfBounds, note));
+                }
                 let pieces = vec![Piece { near: shared, far: Some(far), bytes }];
                 Ok(Ranges { pieces, begin: shared, memory, swizzle: None })
             }

@@ -80,6 +80,15 @@ unsafe extern "C" {
         shared: usize,
         stream: Handle,
     ) -> u32;
+    fn cudaLaunchKernel(
+        host: *const u8,
+        grid: Extents,
+        block: Extents,
+        params: *mut *mut c_void,
+        shared: usize,
+        stream: Handle,
+    ) -> u32;
+    fn cudaDeviceReset() -> u32;
     fn cudaMalloc(out: *mut *mut f32, bytes: usize) -> u32;
     fn cudaFree(address: *mut f32) -> u32;
     fn cudaMemcpy(to: *mut c_void, from: *const c_void, bytes: usize, kind: i32) -> u32;
@@ -164,5 +173,15 @@ fn a_program_of_the_runtime_runs() {
         assert_eq!(said(cudaGetErrorName(700)), "cudaErrorIllegalAddress");
         assert_eq!(said(cudaGetErrorString(2)), "out of memory");
         assert_eq!((cudaFree(x), cudaStreamDestroy(stream)), (0, 0));
+        // After a reset the program's kernels and variables are made anew.
+        assert_eq!((cudaDeviceReset(), cudaMalloc(&mut x, 40)), (0, 0));
+        assert_eq!(cudaMemcpyFromSymbol((&raw mut threads).cast(), COUNT.as_ptr(), 4, 0, 2), 0);
+        assert_eq!(threads, 0);
+        assert_eq!(cudaMemcpy(x.cast(), values.as_ptr().cast(), 40, 1), 0);
+        let mut params = [(&raw mut x).cast::<c_void>(), (&raw mut n).cast()];
+        let one_warp = Extents(32, 1, 1);
+        assert_eq!(cudaLaunchKernel(&KERNEL, one, one_warp, params.as_mut_ptr(), 0, none), 0);
+        assert_eq!(cudaMemcpyFromSymbol((&raw mut threads).cast(), COUNT.as_ptr(), 4, 0, 2), 0);
+        assert_eq!((threads, cudaFree(x)), (32, 0));
     }
 }

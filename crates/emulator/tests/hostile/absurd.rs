@@ -88,11 +88,42 @@ fn launches_without_any_proportion() {
         assert!(matches!(launch(grid, block, 0, ones), Err(LaunchError::Extent { .. })), "{grid:?} {block:?}");
     }
     assert!(launch(ones, ones, 1 << 20, ones).is_err() && launch(ones, ones, u32::MAX, ones).is_err());
+    // Of the greatest extents of a cluster the product has more than 64 bits; of these it is 0 in them.
+    for cluster in [[u32::MAX; 3], [1 << 31, 1 << 31, 4]] {
+        let refused = launch(ones, ones, 0, cluster).unwrap_err().to_string();
+        assert!(refused.contains("18446744073709551615"), "{refused}");
+    }
+    let module = device
+        .load(&text("", "").replace("kernel()", "kernel() .reqnctapercluster 4294967295, 4294967295, 4294967295"));
+    let required = module.unwrap().kernel("kernel").unwrap();
+    let refused = device.launch(&required, &Launch::linear(1, 1), &[]).unwrap_err().to_string();
+    assert!(refused.contains("blocks of a cluster"), "{refused}");
     assert!(launch(ones, ones, 0, [0, 1, 1]).is_err() && launch([4, 1, 1], ones, 0, [3, 1, 1]).is_err());
     // Two thousand million blocks of one instruction end at the limit.
     assert_eq!(launch([u32::MAX >> 1, 1, 1], ones, 0, ones), Ok(vec![Kind::StepLimit]));
     let wrong = device.launch(&kernel, &Launch::linear(1, 1), &[0]);
     assert!(matches!(wrong, Err(LaunchError::Parameters { given: 1, needed: 0 })));
+}
+
+#[test]
+fn bulk_copies_of_more_than_any_block_has() {
+    let device = device(50_000);
+    let x = device.allocate(1 << 20).unwrap();
+    for copy in [
+        "cp.async.bulk.global.shared::cta.bulk_group [%x], [%s], %r;",
+        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%s], [%x], %r, [%b];",
+    ] {
+        let body = format!(
+            ".shared .align 128 .b8 s[512];\n.shared .align 8 .b64 bar;\n.reg .b32 %r; .reg .b32 %s; .reg .b32 %b; .reg .b64 %x;\n\
+             ld.param.u64 %x, [x];\nmov.u32 %s, s;\nmov.u32 %b, bar;\nmov.u32 %r, 0xfffffff0;\n{copy}"
+        );
+        let module = device.load(&text(".param .u64 x", &body)).unwrap_or_else(|error| panic!("{error}"));
+        let kernel = module.kernel("kernel").unwrap();
+        let report = device.launch(&kernel, &Launch::linear(1, 1024), Arguments::new().u64(x).bytes()).unwrap();
+        assert_eq!(report.findings[0].kind, Kind::OutOfBounds, "{}", report.findings[0]);
+        assert!(report.findings[0].note.contains("4294967280 bytes"), "{}", report.findings[0]);
+        assert_eq!(report.counters.global_sectors, 0, "nothing of it is counted");
+    }
 }
 
 #[test]

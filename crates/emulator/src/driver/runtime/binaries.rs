@@ -1,20 +1,21 @@
 //! What `nvcc` embeds in a program: fat binaries with kernels and variables, known by addresses of the host.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
+use super::super::context::Context;
 use super::super::error::{Code, Outcome};
 use super::super::fatbin;
 use super::super::handle::Handle;
 use super::super::lock::lock;
 use super::super::machine::machine;
-use super::super::module;
+use super::super::module::{self, Module};
 use super::super::pointer::{Buffer, Text};
 
-/// A fat binary of the program: its bytes until it is needed, then the module that it became.
+/// A fat binary of the program, and the module that it became in each context that needed it.
 struct Binary {
     bytes: Vec<u8>,
-    module: Option<Handle>,
+    modules: HashMap<Handle, Handle>,
 }
 
 /// All of them, and in which one a kernel or variable lies, by the address of what stands for it on the host.
@@ -37,16 +38,18 @@ fn place(handle: Handle) -> usize {
 }
 
 impl Known {
-    /// The module of a binary, which is made when it is first needed.
-    fn module(&mut self, place: usize) -> Outcome<Handle> {
+    /// The module of a binary in the current context, which is made when it is first needed there, and again where it
+    /// ended with its context.
+    fn module(&mut self, place: usize) -> Outcome<Arc<Module>> {
         let binary = self.binaries.get_mut(place).ok_or(Code::INVALID_VALUE)?;
-        if let Some(module) = binary.module {
+        let context = Context::usable()?.handle;
+        if let Some(module) = binary.modules.get(&context).and_then(|&module| module::find(module).ok()) {
             return Ok(module);
         }
         let text = fatbin::text(&binary.bytes, machine()?.properties().capability)?;
         let module = module::load(&text)?;
-        binary.module = Some(module);
-        Ok(module)
+        binary.modules.insert(context, module);
+        module::find(module)
     }
 }
 
@@ -56,7 +59,7 @@ pub fn function(host: Buffer) -> Outcome<Handle> {
         let Some((place, name)) = known.kernels.get(&host.address()).cloned() else {
             return Ok(Handle(host.address()));
         };
-        module::find(known.module(place)?)?.function(&name)
+        known.module(place)?.function(&name)
     })
 }
 
@@ -64,7 +67,7 @@ pub fn function(host: Buffer) -> Outcome<Handle> {
 pub fn variable(host: Buffer) -> Outcome<(u64, usize)> {
     with(|known| {
         let (place, name) = known.variables.get(&host.address()).cloned().ok_or(Code::NOT_FOUND)?;
-        module::find(known.module(place)?)?.variable(&name)
+        known.module(place)?.variable(&name)
     })
 }
 
@@ -85,7 +88,7 @@ fn name_known(
 pub extern "C" fn __cudaRegisterFatBinary(image: Buffer) -> Handle {
     let bytes = fatbin::read(image).unwrap_or_default();
     with(|known| {
-        known.binaries.push(Binary { bytes, module: None });
+        known.binaries.push(Binary { bytes, modules: HashMap::new() });
         Handle(known.binaries.len())
     })
 }
