@@ -52,6 +52,11 @@ pub(super) use exported;
 
 /// Runs the body of an exported function: the one place where errors become codes, and where panics end.
 pub fn guard(name: &'static str, body: impl FnOnce() -> Outcome) -> Code {
+    guard_naming(name, |code| code.to_string(), body)
+}
+
+/// The same, with other names of the codes.
+pub fn guard_naming(name: &'static str, named: impl Fn(Code) -> String, body: impl FnOnce() -> Outcome) -> Code {
     if let Some((_, code)) = report::settings().refused.iter().find(|(refused, _)| refused == name) {
         return Code::of(*code);
     }
@@ -61,7 +66,7 @@ pub fn guard(name: &'static str, body: impl FnOnce() -> Outcome) -> Code {
         Err(_) => Code::UNKNOWN.because("a panic inside the emulator, which is a bug of it"),
     };
     if let Some(message) = error.message {
-        report::say_once(&format!("{name}: {message} ({})", error.code));
+        report::say_once(&format!("{name}: {message} ({})", named(error.code)));
     }
     error.code
 }

@@ -30,7 +30,7 @@ impl Code {
     }
 
     /// The code of a number, as the driver writes it.
-    pub fn of(number: u32) -> Code {
+    pub const fn of(number: u32) -> Code {
         Code(number)
     }
 

@@ -25,30 +25,31 @@ const MOST_BLOCKS: [u32; 3] = [i32::MAX as u32, 65_535, 65_535];
 const MOST_THREADS: [u32; 3] = [1024, 1024, 64];
 
 impl Shape {
-    /// The launch, if the function and the device can have it.
-    pub fn check(&self, function: &Function) -> Outcome<Launch> {
+    /// Whether the function can have so many blocks and threads.
+    pub fn check_extents(&self, function: &Function) -> Outcome {
         let name = function.kernel.name();
-        let refuse = |code: Code, why: String| Err(code.because(format_args!("launch of {name}: {why}")));
+        let refuse = |why: String| Err(Code::INVALID_VALUE.because(format_args!("launch of {name}: {why}")));
         for axis in 0..3 {
             if self.grid[axis] == 0 || self.grid[axis] > MOST_BLOCKS[axis] {
-                return refuse(
-                    Code::INVALID_VALUE,
-                    format!("a grid of {:?} blocks; at most {MOST_BLOCKS:?}", self.grid),
-                );
+                return refuse(format!("a grid of {:?} blocks; at most {MOST_BLOCKS:?}", self.grid));
             }
             if self.block[axis] == 0 || self.block[axis] > MOST_THREADS[axis] {
-                let why = format!("blocks of {:?} threads; at most {MOST_THREADS:?}", self.block);
-                return refuse(Code::INVALID_VALUE, why);
+                return refuse(format!("blocks of {:?} threads; at most {MOST_THREADS:?}", self.block));
             }
         }
-        let attributes = function.attributes();
-        let threads = count(self.block);
-        if threads > attributes.max_threads {
-            return refuse(
-                Code::INVALID_VALUE,
-                format!("{threads} threads a block; at most {}", attributes.max_threads),
-            );
+        let (threads, most) = (count(self.block), function.attributes().max_threads);
+        if threads > most {
+            return refuse(format!("{threads} threads a block; at most {most}"));
         }
+        Ok(())
+    }
+
+    /// The launch, if the function and the device can have it.
+    pub fn check(&self, function: &Function) -> Outcome<Launch> {
+        self.check_extents(function)?;
+        let name = function.kernel.name();
+        let refuse = |code: Code, why: String| Err(code.because(format_args!("launch of {name}: {why}")));
+        let attributes = function.attributes();
         if self.shared > function.dynamic_shared() {
             let why = format!(
                 "{} bytes of dynamic shared memory; at most {} until \
@@ -70,7 +71,7 @@ impl Shape {
             return refuse(Code::INVALID_CLUSTER_SIZE, why);
         }
         if self.cooperative {
-            let most = resident_blocks(function, threads, self.shared)?;
+            let most = resident_blocks(function, count(self.block), self.shared)?;
             let blocks = volume(self.grid);
             if blocks > most {
                 let why = format!("{blocks} blocks must run at once; {most} can");

@@ -172,6 +172,27 @@ fn a_program_of_the_runtime_runs() {
         assert_eq!(said(cudaGetErrorName(1)), "cudaErrorInvalidValue");
         assert_eq!(said(cudaGetErrorName(700)), "cudaErrorIllegalAddress");
         assert_eq!(said(cudaGetErrorString(2)), "out of memory");
+        // Of the runtime alone: the form of a launch, and addresses that stand for nothing.
+        let mut params = [(&raw mut x).cast::<c_void>(), (&raw mut n).cast()];
+        let launched = |host: *const u8, grid: Extents, block: Extents, params: &mut [Handle; 2]| {
+            cudaLaunchKernel(host, grid, block, params.as_mut_ptr(), 0, none)
+        };
+        for (grid, block) in [(one, Extents(1025, 1, 1)), (one, Extents(32, 64, 1)), (Extents(1, 0, 1), one)] {
+            assert_eq!(launched(&KERNEL, grid, block, &mut params), 9);
+        }
+        assert_eq!(launched(FACTOR.as_ptr(), one, one, &mut params), 98);
+        assert_eq!(cudaMemcpyFromSymbol(values.as_mut_ptr().cast(), &KERNEL, 4, 0, 2), 13);
+        assert_eq!(cudaMemcpy(x.cast(), values.as_ptr().cast(), 4, 5), 21);
+        assert_eq!(cudaGetLastError(), 21);
+        for (code, name, text) in [
+            (9, "cudaErrorInvalidConfiguration", "invalid configuration argument"),
+            (13, "cudaErrorInvalidSymbol", "invalid device symbol"),
+            (98, "cudaErrorInvalidDeviceFunction", "invalid device function"),
+            (201, "cudaErrorDeviceUninitialized", "invalid device context"),
+            (209, "cudaErrorNoKernelImageForDevice", "no kernel image is available for execution on the device"),
+        ] {
+            assert_eq!((said(cudaGetErrorName(code)).as_str(), said(cudaGetErrorString(code)).as_str()), (name, text));
+        }
         assert_eq!((cudaFree(x), cudaStreamDestroy(stream)), (0, 0));
         // After a reset the program's kernels and variables are made anew.
         assert_eq!((cudaDeviceReset(), cudaMalloc(&mut x, 40)), (0, 0));

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex};
 use super::super::context::Context;
 use super::super::error::{Code, Outcome};
 use super::super::fatbin;
+use super::super::function;
 use super::super::handle::Handle;
 use super::super::lock::lock;
 use super::super::machine::machine;
 use super::super::module::{self, Module};
 use super::super::pointer::{Buffer, Text};
+use super::error::{INVALID_FUNCTION, INVALID_SYMBOL, rather};
 
 /// A fat binary of the program, and the module that it became in each context that needed it.
 struct Binary {
@@ -56,18 +58,20 @@ impl Known {
 /// The function of a kernel that the host knows by an address; a kernel's handle stands for itself.
 pub fn function(host: Buffer) -> Outcome<Handle> {
     with(|known| {
-        let Some((place, name)) = known.kernels.get(&host.address()).cloned() else {
-            return Ok(Handle(host.address()));
+        let found = match known.kernels.get(&host.address()).cloned() {
+            Some((place, name)) => known.module(place)?.function(&name),
+            None => function::find(Handle(host.address())).map(|_| Handle(host.address())),
         };
-        known.module(place)?.function(&name)
+        let other = |error| rather(error, Code::INVALID_HANDLE, INVALID_FUNCTION);
+        found.map_err(|error| rather(other(error), Code::NOT_FOUND, INVALID_FUNCTION))
     })
 }
 
 /// Address and bytes of a variable that the host knows by an address.
 pub fn variable(host: Buffer) -> Outcome<(u64, usize)> {
     with(|known| {
-        let (place, name) = known.variables.get(&host.address()).cloned().ok_or(Code::NOT_FOUND)?;
-        known.module(place)?.variable(&name)
+        let (place, name) = known.variables.get(&host.address()).cloned().ok_or(INVALID_SYMBOL)?;
+        known.module(place)?.variable(&name).map_err(|error| rather(error, Code::NOT_FOUND, INVALID_SYMBOL))
     })
 }
 

@@ -12,6 +12,7 @@ use super::super::error::{Code, Outcome, lookup};
 use super::super::lock::lock;
 use super::super::machine::{SHARED_PER_BLOCK, SHARED_RESERVED, VERSION, device, machine};
 use super::super::pointer::{Out, Text};
+use super::error::{OWN, name};
 use super::{done, last};
 
 /// `cudaDeviceProp` of CUDA 13: bytes, of which those that are known are put at their offsets.
@@ -74,25 +75,6 @@ fn properties() -> Outcome<DeviceProperties> {
     Ok(all)
 }
 
-/// The runtime's name of an error: `cudaErrorIllegalAddress` for `CUDA_ERROR_ILLEGAL_ADDRESS`.
-fn name(code: u32) -> String {
-    match (code, lookup(code)) {
-        (0, _) => "cudaSuccess".into(),
-        (2, _) => "cudaErrorMemoryAllocation".into(),
-        (3, _) => "cudaErrorInitializationError".into(),
-        (200, _) => "cudaErrorInvalidKernelImage".into(),
-        (400, _) => "cudaErrorInvalidResourceHandle".into(),
-        (500, _) => "cudaErrorSymbolNotFound".into(),
-        (719, _) => "cudaErrorLaunchFailure".into(),
-        (_, None) => "unrecognized error code".into(),
-        (_, Some((name, _))) => {
-            let words = name.to_str().unwrap_or_default().trim_start_matches("CUDA_ERROR_").split('_');
-            let word = |word: &str| word[..1].to_owned() + &word[1..].to_lowercase();
-            "cudaError".to_owned() + &words.filter(|word| !word.is_empty()).map(word).collect::<String>()
-        }
-    }
-}
-
 /// A text that lasts.
 fn lasting(text: String) -> Text {
     static TEXTS: OnceLock<Mutex<BTreeMap<String, &'static CStr>>> = OnceLock::new();
@@ -108,17 +90,15 @@ fn lasting(text: String) -> Text {
 // SAFETY: the name is the CUDA runtime's, which this library stands in for; nothing else has it.
 #[unsafe(no_mangle)]
 pub extern "C" fn cudaGetErrorName(code: u32) -> Text {
-    lasting(name(code))
+    lasting(name(Code::of(code)))
 }
 
 // SAFETY: as above.
 #[unsafe(no_mangle)]
 pub extern "C" fn cudaGetErrorString(code: u32) -> Text {
-    match (code, lookup(code)) {
-        (21, _) => Text::lasting(c"invalid copy direction for memcpy"),
-        (_, Some((_, text))) => Text::lasting(text),
-        _ => Text::lasting(c"unrecognized error code"),
-    }
+    let own = OWN.iter().find(|(own, ..)| own.number() == code).map(|(.., text)| *text);
+    let text = own.or_else(|| lookup(code).map(|(_, text)| text));
+    Text::lasting(text.unwrap_or(c"unrecognized error code"))
 }
 
 // SAFETY: as above.

@@ -9,6 +9,7 @@ use super::super::launch::launch;
 use super::super::occupancy::{cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags, cuOccupancyMaxActiveClusters};
 use super::super::pointer::{Buffer, In, Out};
 use super::super::shape::{Config, Shape};
+use super::error::{INVALID_CONFIGURATION, rather};
 use super::{binaries, done};
 
 /// `dim3`.
@@ -37,7 +38,13 @@ fn start(kernel: Handle, call: Call, params: In<Buffer>, cooperative: bool) -> O
     let Call { grid, block, shared, stream } = call;
     let shared = u32::try_from(shared).map_err(|_| Code::INVALID_VALUE)?;
     let [grid, block] = [grid, block].map(|extents| [extents.x, extents.y, extents.z]);
-    launch(kernel, Shape { grid, block, shared, cluster: None, cooperative }, stream, params, In::NULL)
+    launch_of(kernel, Shape { grid, block, shared, cluster: None, cooperative }, stream, params)
+}
+
+fn launch_of(kernel: Handle, shape: Shape, stream: Handle, params: In<Buffer>) -> Outcome {
+    let extents = shape.check_extents(&*function::find(kernel)?);
+    extents.map_err(|error| rather(error, Code::INVALID_VALUE, INVALID_CONFIGURATION))?;
+    launch(kernel, shape, stream, params, In::NULL)
 }
 
 /// `cudaLaunchConfig_t`: as the driver's, with other widths.
@@ -134,7 +141,7 @@ super::exported! {
 
     fn cudaLaunchKernelExC(config: In<LaunchConfig>, host: Buffer, params: In<Buffer>) {
         let config = config.get()?.driver()?;
-        launch(binaries::function(host)?, config.shape()?, config.stream, params, In::NULL)
+        launch_of(binaries::function(host)?, config.shape()?, config.stream, params)
     }
 
     fn cudaFuncSetAttribute(host: Buffer, attribute: i32, value: i32) {

@@ -14,6 +14,7 @@ use super::super::memory::{
 };
 use super::super::pointer::{Buffer, Out};
 use super::super::transfer::Side;
+use super::error::INVALID_DIRECTION;
 use super::{binaries, done};
 
 /// The sides of a `cudaMemcpyKind`: to and from.
@@ -24,8 +25,7 @@ fn sides(kind: i32) -> Outcome<(Side, Side)> {
         2 => (Side::Host, Side::Device),
         3 => (Side::Device, Side::Device),
         4 => (Side::Either, Side::Either),
-        // cudaErrorInvalidMemcpyDirection
-        _ => return Err(Code::of(21).into()),
+        _ => return Err(INVALID_DIRECTION.into()),
     })
 }
 

@@ -1,10 +1,12 @@
 //! The library as the CUDA runtime (`libcudart.so`), for programs that `nvcc -cudart shared` linked to it. NVIDIA's own
 //! runtime asks the driver for tables of undocumented functions, which the emulator does not have.
 //!
-//! Numbers of errors, attributes, flags and streams are the driver's wherever both have them.
+//! Numbers of errors, attributes, flags and streams are the driver's wherever both have them; what is wrong with the form
+//! of a launch, or with what the program's addresses stand for, has errors of the runtime alone.
 
 mod binaries;
 mod device;
+mod error;
 mod launch;
 mod memory;
 mod order;
@@ -12,7 +14,7 @@ mod order;
 use std::cell::Cell;
 use std::sync::OnceLock;
 
-use super::boundary::guard;
+use super::boundary::guard_naming;
 use super::context::current;
 use super::contexts::{cuCtxSetCurrent, cuDevicePrimaryCtxRetain};
 use super::device::cuInit;
@@ -44,7 +46,7 @@ thread_local! {
 
 /// Runs a function's body in the primary context, and remembers its error.
 fn call(name: &'static str, body: impl FnOnce() -> Outcome) -> Code {
-    let code = guard(name, || {
+    let code = guard_naming(name, error::name, || {
         ready()?;
         body()
     });
