@@ -1,8 +1,8 @@
 //! Textures and surfaces: texels that lie in memory, and how coordinates find them.
 //!
 //! The formulas are those of NVIDIA's CUDA C++ Programming Guide, "Texture Fetching". What it leaves open is done so: a
-//! weight, kept with 8 bits of fraction, is the nearest one, the greater of two; a coordinate in double precision finds it;
-//! the weighted sum is formed in double precision and rounded once.
+//! weight, kept with 8 bits of fraction, is the nearest one, the greater of two; a coordinate in double precision finds it,
+//! one that is no number as zero, an infinite one as the greatest number; the weighted sum is formed in double precision and rounded once.
 
 use std::fmt;
 
@@ -213,6 +213,7 @@ impl Sampling {
 
     /// What a coordinate finds along an axis of so many texels.
     fn find(&self, axis: usize, x: f32, count: u64) -> Found {
+        let x = if x.is_nan() { 0.0 } else { x.clamp(f32::MIN, f32::MAX) };
         let (x, n) = (f64::from(x), count as f64);
         let x = match self.address[axis] {
             _ if !self.normalised => x,
@@ -357,7 +358,20 @@ mod tests {
             assert_eq!(got, wanted, "{address:?}");
         }
         assert_eq!(at(mode(AddressMode::Wrap, false, false), 5.0), 40.0, "of texels there is no wrapping");
-        assert_eq!(at(mode(AddressMode::Clamp, false, false), f32::NAN), 10.0);
+        // Without end there is the border, the last texel, or the beginning of another round; what is no number is zero.
+        for (address, wanted) in [
+            (AddressMode::Clamp, [10.0, 40.0, 10.0]),
+            (AddressMode::Border, [7.0, 7.0, 8.5]),
+            (AddressMode::Wrap, [25.0; 3]),
+            (AddressMode::Mirror, [10.0; 3]),
+        ] {
+            for linear in [true, false] {
+                let got = [f32::NEG_INFINITY, f32::INFINITY, f32::NAN].map(|x| at(mode(address, linear, true), x));
+                let nearest = wanted.map(|value| if matches!(value, 8.5 | 25.0) { 10.0 } else { value });
+                assert_eq!(got, if linear { wanted } else { nearest }, "{address:?} {linear}");
+            }
+        }
+        assert_eq!([f32::INFINITY, f32::NAN].map(|x| at(mode(AddressMode::Clamp, true, false), x)), [40.0, 10.0]);
     }
 
     #[test]

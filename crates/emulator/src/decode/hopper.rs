@@ -45,7 +45,10 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
         "mapa" => {
             w.ignore(&["shared::cluster"]);
             w.last_type()?;
-            let op = d.map2(o, |address, rank| address & !RANKS | rank << RANK_BIT & RANKS)?;
+            let op = d.map2(o, |address, rank| {
+                // No cluster has a block of the greatest rank that an address can tell, which stands for all above it.
+                address & !RANKS | u64::from(rank as u32).min(RANKS >> RANK_BIT) << RANK_BIT
+            })?;
             Ok(Some((op, Class::Integer)))
         }
         "getctarank" => {
@@ -129,7 +132,8 @@ fn tensor_map(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Resul
 }
 
 fn mbarrier(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Result<Op, String> {
-    w.ignore(&["acquire", "release", "relaxed", "cta", "cluster", "b64", "noComplete"]);
+    let relaxed = w.take("relaxed");
+    w.ignore(&["acquire", "release", "cta", "cluster", "b64", "noComplete"]);
     let space = space(w);
     let own = || match space {
         Space::Cluster => Err("this is done by the barrier's own block: `.shared::cta`".to_owned()),
@@ -145,7 +149,7 @@ fn mbarrier(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Result<
     }
     if w.take("test_wait") || w.take("try_wait") {
         let (p, state) = (d.predicate_of(o, 0)?, d.source(o, 2)?);
-        let kind = MBarrier::Wait { p, state, parity };
+        let kind = MBarrier::Wait { p, state, parity, relaxed };
         return Ok(Op::MBarrier { kind, address: d.address(o, 1, own()?)?, d: None });
     }
     let arrive = w.take("arrive");
@@ -160,7 +164,7 @@ fn mbarrier(d: &mut Decoder<'_>, w: &mut Words<'_>, o: &Operands<'_>) -> Result<
         };
         let operand = if o.len() > first + 1 { Some(d.source(o, first + 1)?) } else { None };
         let (count, bytes) = if expect { (None, operand) } else { (operand, None) };
-        let kind = MBarrier::Arrive { count, bytes, dropped };
+        let kind = MBarrier::Arrive { count, bytes, dropped, relaxed };
         return Ok(Op::MBarrier { kind, address: d.address(o, first, space)?, d: state });
     }
     if expect || w.take("complete_tx") {

@@ -153,10 +153,14 @@ impl Cuboid {
             3 => return self.first_of_array(width, height, depth),
             _ => return Err(Code::INVALID_VALUE.into()),
         };
-        let pitch = if self.pitch == 0 { width } else { self.pitch };
-        let rows = if self.height == 0 { height } else { self.height };
-        if height > 1 && pitch < width || depth > 1 && rows < height {
-            return Err(Code::INVALID_VALUE.into());
+        let ends = self.x_bytes.checked_add(width).zip(self.y.checked_add(height));
+        let (row, column) = ends.ok_or(Code::INVALID_VALUE)?;
+        let pitch = if self.pitch == 0 { row } else { self.pitch };
+        let rows = if self.height == 0 { column } else { self.height };
+        if pitch < row || rows < column {
+            return Err(Code::INVALID_VALUE.because(format_args!(
+                "a copy to the ends of {row} bytes and {column} rows, of rows of {pitch} bytes and slices of {rows} rows"
+            )));
         }
         let slice = pitch.checked_mul(rows).ok_or(Code::INVALID_VALUE)?;
         let offset = self.z.checked_mul(slice).zip(self.y.checked_mul(pitch)).and_then(|(z, y)| z.checked_add(y));
@@ -173,9 +177,13 @@ impl Cuboid {
         let fits = |((first, count), most): (&(usize, usize), &u64)| {
             first.checked_add(*count).is_some_and(|end| end as u64 <= *most)
         };
-        if !ends.iter().zip(&most).all(fits) || !(self.x_bytes as u64).is_multiple_of(texel) || self.level != 0 {
+        if !ends.iter().zip(&most).all(fits) || self.level != 0 {
             let [x, y, z] = most;
             let why = format!("a copy goes past the ends of an array of {x} bytes, {y} rows and {z} slices");
+            return Err(Code::INVALID_VALUE.because(why));
+        }
+        if ![self.x_bytes, width].iter().all(|&bytes| (bytes as u64).is_multiple_of(texel)) {
+            let why = format!("a copy of {width} bytes from byte {} on, where texels have {texel}", self.x_bytes);
             return Err(Code::INVALID_VALUE.because(why));
         }
         let address = texels.address_of(self.x_bytes as u64, self.y as u64, self.z as u64);

@@ -8,6 +8,7 @@ use super::error::{Code, Outcome};
 use super::handle::{Handle, Table};
 use super::machine::machine;
 use super::pointer::{Buffer, In, Out};
+use super::stream;
 use crate::texture::{AddressMode, Sampling, Texels, Texture};
 
 static OBJECTS: Table<Object> = Table::new(Code::INVALID_VALUE);
@@ -38,6 +39,10 @@ const MIPMAPPED: u32 = 1;
 const LINEAR: u32 = 2;
 const PITCHED: u32 = 3;
 
+/// `CU_DEVICE_ATTRIBUTE_TEXTURE_ALIGNMENT` and `.._TEXTURE_PITCH_ALIGNMENT`.
+const ALIGN: u64 = 512;
+const PITCH_ALIGN: u64 = 32;
+
 /// `CUDA_TEXTURE_DESC`.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -61,6 +66,10 @@ impl Resource {
         let [address, kind, first, second, third, ..] = self.parts;
         let (format, channels) = (kind as u32, kind >> 32);
         let plain = |width: u64, height: u64, pitch: u64, linear: bool| {
+            if !address.is_multiple_of(ALIGN) {
+                let why = format!("a texture at {address:#x}, which is no multiple of {ALIGN}");
+                return Err(Code::INVALID_VALUE.because(why));
+            }
             let dimensions = if linear { 1 } else { 2 };
             let extents = [width, height, 1];
             let format = array::format(format)?;
@@ -75,7 +84,17 @@ impl Resource {
                 let texel = (channels * array::format(format)?.bytes()).max(1);
                 plain(first / texel, 1, 0, true)
             }
-            PITCHED => plain(first, second, third, false),
+            PITCHED => {
+                let row = channels.saturating_mul(array::format(format)?.bytes()).saturating_mul(first);
+                if third < row || !third.is_multiple_of(PITCH_ALIGN) {
+                    let why = format!(
+                        "a texture with rows of {row} bytes, {third} from one to the next; legal are multiples of \
+                         {PITCH_ALIGN} of at least that"
+                    );
+                    return Err(Code::INVALID_VALUE.because(why));
+                }
+                plain(first, second, third, false)
+            }
             MIPMAPPED => Err(Code::NOT_SUPPORTED.because("mipmaps")),
             _ => Err(Code::INVALID_VALUE.into()),
         }
@@ -137,6 +156,9 @@ fn find(object: u64, is_texture: bool) -> Outcome<Arc<Object>> {
 
 fn destroy(object: u64, is_texture: bool) -> Outcome {
     find(object, is_texture)?;
+    // Kernels find it when they run.
+    let context = Context::current()?.handle;
+    stream::all_of(context).iter().filter(|stream| !stream.is_capturing()).for_each(|stream| stream.drain());
     machine()?.destroy_texture(object);
     OBJECTS.remove(Handle(object as usize)).map(drop)
 }

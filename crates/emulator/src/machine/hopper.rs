@@ -64,7 +64,7 @@ impl Block {
                     let earlier = self.memory.phases.remove(&offset);
                     self.memory.ranges -= earlier.map_or(0, |phase| phase.ranges());
                 }
-                MBarrier::Arrive { count, bytes, dropped } => {
+                MBarrier::Arrive { count, bytes, dropped, relaxed } => {
                     let count = count.map_or(1, |slot| warp.get(slot)[lane] as u32);
                     let more = bytes.map_or(0, |slot| i64::from(warp.get(slot)[lane] as u32));
                     phase.bytes += more;
@@ -74,7 +74,10 @@ impl Block {
                     many = count > phase.pending;
                     phase.pending = phase.pending.saturating_sub(count);
                     phase.come(number, lane);
-                    phase.join(&warp.clocks);
+                    // What a relaxed arrival makes known is what a fence before it saw.
+                    if let Some(known) = if *relaxed { warp.fenced.as_ref() } else { Some(&warp.clocks) } {
+                        phase.join(known);
+                    }
                     phase.advance();
                     released = true;
                 }
@@ -100,15 +103,22 @@ impl Block {
                     phase.advance();
                     released = true;
                 }
-                MBarrier::Wait { state, parity, .. } => {
+                MBarrier::Wait { state, parity, relaxed, .. } => {
                     let state = warp.get(*state)[lane];
                     let done = if *parity { phase.number & 1 != state & 1 } else { phase.number > state };
                     if done {
                         over |= 1 << lane;
                         let own = warp.time();
-                        if let Some(arrived) = &phase.arrived {
-                            warp.clocks.join(arrived);
-                            warp.clocks.warps[number] = own;
+                        match &phase.arrived {
+                            Some(arrived) if *relaxed => match &mut warp.awaited {
+                                Some(known) => known.join(arrived),
+                                None => warp.awaited = Some(arrived.clone()),
+                            },
+                            Some(arrived) => {
+                                warp.clocks.join(arrived);
+                                warp.clocks.warps[number] = own;
+                            }
+                            None => {}
                         }
                         self.memory.ranges -= phase.ready.len();
                         for (begin, bytes, thread) in phase.ready.drain(..) {
@@ -211,6 +221,14 @@ impl Block {
     ) -> Result<(), (Kind, String)> {
         if !engine.layout.holds(barrier, 8) {
             return Err((Kind::OutOfBounds, engine.layout.describe(self.warps[number].rank, barrier)));
+        }
+        let of = |place: u64| engine.layout.rank_of(place);
+        if let Some((there, ..)) = written.iter().find(|&&(place, ..)| of(place as u64) != of(barrier)) {
+            let (there, here) = (of(*there as u64), of(barrier));
+            let note = format!(
+                "the barrier is of block {here} of the cluster, and counts what is written to block {there}: both must be of one"
+            );
+            return Err((Kind::Illegal, note));
         }
         if !self.visit(engine, number, lane, at, barrier) {
             return Ok(());

@@ -67,6 +67,15 @@ impl Layout {
         if self.blocks == 1 { 0 } else { (place / self.stride) as usize }
     }
 
+    /// A place counted from the beginning of a block's shared memory: that of another block does not follow there.
+    pub fn within(&self, rank: u32, place: u64) -> u64 {
+        let begin = self.of_rank(0, rank);
+        if self.blocks == 1 || (begin..begin + self.stride).contains(&place) {
+            return place;
+        }
+        NOWHERE | u64::from(rank) << RANK_BIT | place.wrapping_sub(begin) & ((1 << RANK_BIT) - 1)
+    }
+
     /// The same bytes of another block.
     pub fn of_rank(&self, place: u64, rank: u32) -> u64 {
         match place {
@@ -116,6 +125,10 @@ mod tests {
             assert!(layout.holds(place, 2040) && !layout.holds(place, 2041));
         }
         assert_eq!((layout.rank_of(6152), layout.of_rank(6152, 0)), (2, 8));
+        assert_eq!((layout.within(1, 3080), layout.within(0, 2056)), (3080, 2056));
+        let beyond = layout.within(1, 6152);
+        assert!(!layout.holds(beyond, 1) && layout.describe(1, beyond).contains("2048 bytes"));
+        assert_eq!(layout.address(beyond), 1 << RANK_BIT | 3080);
         for (space, address, why) in [
             (Space::Shared, other, "`.shared::cluster` reaches"),
             (Space::Shared, 8, "block 0"),

@@ -155,6 +155,11 @@ impl Block {
             Op::ProxyFence => self.proxy_fence(number),
             Op::GroupWait => warp.tick(),
             Op::Fence => {
+                if let Some(awaited) = warp.awaited.take() {
+                    let own = warp.time();
+                    warp.clocks.join(&awaited);
+                    warp.clocks.warps[number] = own;
+                }
                 warp.fenced = Some(warp.clocks.clone());
                 warp.tick();
             }

@@ -86,6 +86,8 @@ pub(crate) struct Warp {
     pub met: Vec<u32>,
     /// What was over at the last fence.
     pub fenced: Option<Clocks>,
+    /// What relaxed waits have seen, and the next fence makes known.
+    pub awaited: Option<Clocks>,
     /// Of each lane, the copies under way and the number of groups committed.
     pub copies: Vec<VecDeque<AsyncCopy>>,
     pub committed: [u32; 32],
@@ -215,6 +217,7 @@ impl Warp {
             clocks: Clocks::new(first, all),
             met: Vec::new(),
             fenced: None,
+            awaited: None,
             copies: vec![VecDeque::new(); 32],
             committed: [0; 32],
             patience: 0,

@@ -105,7 +105,7 @@ impl Block {
             let (rows, depths) = if across { (per, 1) } else { (1, per) };
             for (outer, depth) in outer.step_by(rows).flat_map(|outer| (0..k).step_by(depths).map(move |d| (outer, d)))
             {
-                let address = descriptor.place(outer, depth, bytes, across);
+                let address = warp.layout.within(warp.rank, descriptor.place(outer, depth, bytes, across));
                 let span = super::access::Span { memory: Memory::Shared, address, bytes: 16 };
                 if !reach.is_inside(warp, 0, span, false) {
                     continue;

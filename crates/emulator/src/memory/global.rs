@@ -12,7 +12,7 @@ use std::{
 use super::{GLOBAL_BASE, heap::Heap, pages::Shadow};
 
 /// Every allocation begins at a multiple of this.
-const ALIGN: u64 = 256;
+const ALIGN: u64 = 512;
 /// Bytes between two allocations that belong to none.
 const GAP: u64 = 4096;
 

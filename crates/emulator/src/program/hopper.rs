@@ -18,6 +18,7 @@ pub(crate) enum MBarrier {
         count: Option<Slot>,
         bytes: Option<Slot>,
         dropped: bool,
+        relaxed: bool,
     },
     Expect {
         bytes: Slot,
@@ -30,6 +31,7 @@ pub(crate) enum MBarrier {
         p: Slot,
         state: Slot,
         parity: bool,
+        relaxed: bool,
     },
     /// An arrival when the lane's asynchronous copies are done; `counted` ones are expected beside the others.
     ArriveAfterCopies {

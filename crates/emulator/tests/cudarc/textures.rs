@@ -1,9 +1,11 @@
 //! Arrays, texture objects and surface objects through the driver's own functions.
 
-use std::{mem, ptr};
+use std::ffi::c_void;
+use std::time::Duration;
+use std::{mem, ptr, thread};
 
 use cudarc::driver::sys::{self, CUarray_format as Format, CUmemorytype as Memory, CUresult};
-use cudarc::driver::{CudaContext, LaunchConfig, PushKernelArg};
+use cudarc::driver::{CudaContext, LaunchConfig, PushKernelArg, result};
 use cudarc::nvrtc::Ptx;
 
 use crate::harness::{emulated, on_gpu, run};
@@ -65,12 +67,9 @@ fn descriptor(depth: usize) -> sys::CUDA_ARRAY3D_DESCRIPTOR {
     }
 }
 
-/// An array with single numbers, for surfaces too.
-fn array(depth: usize, values: &[f32]) -> sys::CUarray {
-    let descriptor = descriptor(depth);
-    let mut made = ptr::null_mut();
-    ok(unsafe { sys::cuArray3DCreate_v2(&mut made, &descriptor) });
-    let copy = sys::CUDA_MEMCPY3D {
+/// A copy of whole slices from the host into an array.
+fn slices(values: &[f32], to: sys::CUarray, depth: usize) -> sys::CUDA_MEMCPY3D {
+    sys::CUDA_MEMCPY3D {
         srcXInBytes: 0,
         srcY: 0,
         srcZ: 0,
@@ -89,15 +88,22 @@ fn array(depth: usize, values: &[f32]) -> sys::CUarray {
         dstMemoryType: Memory::CU_MEMORYTYPE_ARRAY,
         dstHost: ptr::null_mut(),
         dstDevice: 0,
-        dstArray: made,
+        dstArray: to,
         reserved1: ptr::null_mut(),
         dstPitch: 0,
         dstHeight: 0,
         WidthInBytes: 4 * WIDTH,
         Height: HEIGHT,
-        Depth: depth.max(1),
-    };
-    ok(unsafe { sys::cuMemcpy3D_v2(&copy) });
+        Depth: depth,
+    }
+}
+
+/// An array with single numbers, for surfaces too.
+fn array(depth: usize, values: &[f32]) -> sys::CUarray {
+    let descriptor = descriptor(depth);
+    let mut made = ptr::null_mut();
+    ok(unsafe { sys::cuArray3DCreate_v2(&mut made, &descriptor) });
+    ok(unsafe { sys::cuMemcpy3D_v2(&slices(values, made, depth.max(1))) });
     made
 }
 
@@ -208,6 +214,75 @@ emulated! {
         copy.srcY = 3;
         assert_eq!(unsafe { sys::cuMemcpy2D_v2(&copy) }, CUresult::CUDA_ERROR_INVALID_VALUE);
         ok(unsafe { sys::cuSurfObjectDestroy(object) });
+        ok(unsafe { sys::cuArrayDestroy(array) });
+    }
+
+    fn kernels_find_objects_that_are_destroyed_behind_them() {
+        if on_gpu() {
+            return println!("skipped on a GPU: nothing says that it waits");
+        }
+        unsafe extern "C" fn rest(_data: *mut c_void) {
+            thread::sleep(Duration::from_millis(50));
+        }
+        let context = CudaContext::new(0).unwrap();
+        let stream = context.default_stream();
+        let module = context.load_module(Ptx::from_src(TEXT)).unwrap();
+        let array = array(0, &(1..=12).map(|i| i as f32).collect::<Vec<_>>());
+        let object = texture(&of_array(array));
+        let mut out = stream.alloc_zeros::<f32>(8).unwrap();
+        let plane = module.load_function("plane").unwrap();
+        unsafe { result::stream::launch_host_function(stream.cu_stream(), rest, ptr::null_mut()) }.unwrap();
+        unsafe { stream.launch_builder(&plane).arg(&object).arg(&mut out).launch(one_block(8)) }.unwrap();
+        ok(unsafe { sys::cuTexObjectDestroy(object) });
+        assert_eq!(stream.clone_dtoh(&out).unwrap(), BLENDED);
+        ok(unsafe { sys::cuArrayDestroy(array) });
+    }
+
+    fn what_the_driver_checks_of_rows_is_checked() {
+        let _context = CudaContext::new(0).unwrap();
+        let invalid = CUresult::CUDA_ERROR_INVALID_VALUE;
+        let values = [0.0_f32; 40];
+        let array = array(2, &values[..24]);
+        let mut copy = copy();
+        (copy.srcHost, copy.srcPitch) = (values.as_ptr().cast(), 4 * WIDTH);
+        (copy.dstMemoryType, copy.dstArray) = (Memory::CU_MEMORYTYPE_ARRAY, array);
+        ok(unsafe { sys::cuMemcpy2D_v2(&copy) });
+        // The row begins at its second number, and so needs more than the distance of the rows.
+        copy.srcXInBytes = 4;
+        assert_eq!(unsafe { sys::cuMemcpy2D_v2(&copy) }, invalid);
+        copy.WidthInBytes -= 4;
+        ok(unsafe { sys::cuMemcpy2D_v2(&copy) });
+        copy.WidthInBytes -= 2;
+        assert_eq!(unsafe { sys::cuMemcpy2D_v2(&copy) }, invalid, "half a texel");
+        let mut slices = slices(&values, array, 2);
+        slices.srcY = 1;
+        assert_eq!(unsafe { sys::cuMemcpy3D_v2(&slices) }, invalid);
+        slices.srcHeight = HEIGHT + 1;
+        ok(unsafe { sys::cuMemcpy3D_v2(&slices) });
+        let (mut address, mut pitch) = (0, 0);
+        ok(unsafe { sys::cuMemAllocPitch_v2(&mut address, &mut pitch, 4 * WIDTH, 2 * HEIGHT, 4) });
+        let mut descriptor: sys::CUDA_TEXTURE_DESC = unsafe { mem::zeroed() };
+        descriptor.filterMode = sys::CUfilter_mode::CU_TR_FILTER_MODE_POINT;
+        for (begin, width, pitch, wanted) in [
+            (0, WIDTH, pitch, CUresult::CUDA_SUCCESS),
+            (pitch, WIDTH, 32, CUresult::CUDA_SUCCESS),
+            (16, WIDTH, pitch, invalid),
+            (0, WIDTH, 48, invalid),
+            (0, 9, 32, invalid),
+        ] {
+            let mut resource: sys::CUDA_RESOURCE_DESC = unsafe { mem::zeroed() };
+            resource.resType = sys::CUresourcetype::CU_RESOURCE_TYPE_PITCH2D;
+            let rows = unsafe { &mut resource.res.pitch2D };
+            (rows.devPtr, rows.format, rows.numChannels) = (address + begin as u64, Format::CU_AD_FORMAT_FLOAT, 1);
+            (rows.width, rows.height, rows.pitchInBytes) = (width, HEIGHT, pitch);
+            let mut object = 0;
+            let made = unsafe { sys::cuTexObjectCreate(&mut object, &resource, &descriptor, ptr::null()) };
+            assert_eq!(made, wanted, "{begin} {width} {pitch}");
+            if made == CUresult::CUDA_SUCCESS {
+                ok(unsafe { sys::cuTexObjectDestroy(object) });
+            }
+        }
+        ok(unsafe { sys::cuMemFree_v2(address) });
         ok(unsafe { sys::cuArrayDestroy(array) });
     }
 

@@ -153,6 +153,12 @@ fn addresses_of_other_blocks_are_for_the_window_of_the_cluster() {
         Kind::OutOfBounds,
         "of block 5 of its cluster, which has 2",
     );
+    // A rank beyond all ranks does not begin anew.
+    found(
+        &exchange("", MEET, &LOAD.replace("%other;", "257;"), MEET),
+        Kind::OutOfBounds,
+        "of block 255 of its cluster",
+    );
     found(&exchange("", MEET, &LOAD.replace("[%w2]", "[%w2+4000]"), MEET), Kind::OutOfBounds, "has 2056 bytes");
 }
 
@@ -197,6 +203,14 @@ fn threads_of_one_block_arrive_at_a_barrier_of_another() {
     if needs_the_emulator("threads that wait for ever") {
         return;
     }
+    // Arrivals and waits that tell nothing, but with a fence on their side.
+    let relaxed = ARRIVE.replace("release", "relaxed");
+    found(&gather(&relaxed), Kind::Race, "another block of the cluster");
+    let fence = "fence.acq_rel.cluster;\n ";
+    assert_eq!(sound(&gather(&format!("{fence}{relaxed}"))), expected);
+    let wait = |after: &str| gather(ARRIVE).replace("acquire", "relaxed").replace("@!%p2 bra WAIT;\n ", after);
+    found(&wait("@!%p2 bra WAIT;\n "), Kind::Race, "another block of the cluster");
+    assert_eq!(sound(&wait(&format!("@!%p2 bra WAIT;\n {fence}"))), expected);
     let lost = gather(&format!("setp.ne.or.u32 %p1, %rank, 0, %p1;\n {ARRIVE}"));
     let dead = found(&lost, Kind::Deadlock, "still expects 1 arrivals");
     assert!(
@@ -302,6 +316,35 @@ fn blocks_write_into_each_other_and_say_so_at_a_barrier_there() {
         return;
     }
     found(&copy(""), Kind::Proxy, "no fence.proxy.async");
+    // A barrier counts what is written to its own block.
+    let map = "mapa.shared::cluster.u32 %w6, %bar, %other;";
+    for body in [store, add, copy("fence.proxy.async;\n ")] {
+        let elsewhere = body.replace(map, "mov.u32 %w6, %bar;");
+        found(&elsewhere, Kind::Illegal, "both must be of one");
+    }
+}
+
+#[test]
+fn a_product_of_a_group_ends_with_its_blocks_shared_memory() {
+    if needs_the_emulator("an error that ends the context") {
+        return;
+    }
+    // The second half of A lies 3072 bytes behind the first, where the emulator keeps the next block's memory.
+    let descriptor = |leading: u64, stride: u64| (leading >> 4) << 16 | (stride >> 4) << 32;
+    let body = format!(
+        ".shared .align 1024 .b8 s[2048];\n .reg .b32 %rank; .reg .b32 %s; .reg .b64 %a; .reg .b64 %b; .reg .f32 %f<4>; .reg .pred %p;\n \
+         mov.u32 %rank, %cluster_ctarank;\n mov.u32 %s, s;\n setp.ne.u32 %p, %rank, 0;\n {MEET}@%p bra LAST;\n cvt.u64.u32 %a, %s;\n \
+         shr.u64 %a, %a, 4;\n or.b64 %b, %a, {};\n or.b64 %a, %a, {};\n wgmma.fence.sync.aligned;\n \
+         wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {{%f0, %f1, %f2, %f3}}, %a, %b, 0, 1, 1, 0, 0;\n \
+         wgmma.commit_group.sync.aligned;\n wgmma.wait_group.sync.aligned 0;\nLAST:\n {MEET}",
+        descriptor(128, 256),
+        descriptor(3072, 128),
+    );
+    let bench = Bench::new();
+    let launch = Launch { cluster: [2, 1, 1], ..blocks([2, 1, 1], 128, 0) };
+    let report = bench.launch(&bench.kernel("", &body), "kernel", launch, Arguments::new());
+    let beyond = |finding: &&Finding| finding.kind == Kind::OutOfBounds && finding.note.contains("2048 bytes");
+    assert!(report.findings.iter().any(|finding| beyond(&finding)), "{:?}", report.findings);
 }
 
 #[test]
