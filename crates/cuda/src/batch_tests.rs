@@ -1,10 +1,7 @@
 use std::collections::HashMap;
 
 use yuragi_emulator::{Arguments, Device, Launch, Properties};
-use yuragi_graph::{
-    Builder, DType, Graph, Init,
-    lowering::{Abilities, Halves},
-};
+use yuragi_graph::{Builder, DType, Graph, Init, lowering::Abilities};
 
 use super::*;
 use crate::{
@@ -90,21 +87,13 @@ fn run(graph: &Graph, schedule: &Schedule, order: &[Group]) -> HashMap<launch::H
     memory.into_iter().map(read).collect()
 }
 
+/// Those of the lowering, but everything is among the steps.
+const ABILITIES: Abilities = Abilities { prepares: false, ..crate::lower::ABILITIES };
+
 #[test]
 fn independent_loops_run_at_once_and_change_nothing() {
     let graph = training(40);
-    let schedule = Schedule::new(
-        &graph,
-        Abilities {
-            halves: Halves::Packed,
-            matrices: true,
-            epilogues: true,
-            in_place: false,
-            weights: false,
-            prepares: false,
-        },
-    )
-    .unwrap();
+    let schedule = Schedule::new(&graph, ABILITIES).unwrap();
     let one_by_one: Vec<Group> = (0..schedule.steps.len()).map(|step| vec![step]).collect();
     let together = grouped(&schedule, &loops(&schedule));
     assert!(together.len() * 3 < one_by_one.len(), "{} groups of {} steps", together.len(), one_by_one.len());
@@ -117,18 +106,7 @@ fn independent_loops_run_at_once_and_change_nothing() {
 #[test]
 fn buffers_live_from_their_first_use_to_their_last() {
     let graph = training(7);
-    let schedule = Schedule::new(
-        &graph,
-        Abilities {
-            halves: Halves::Packed,
-            matrices: true,
-            epilogues: true,
-            in_place: false,
-            weights: false,
-            prepares: false,
-        },
-    )
-    .unwrap();
+    let schedule = Schedule::new(&graph, ABILITIES).unwrap();
     let one_by_one: Vec<Group> = (0..schedule.steps.len()).map(|step| vec![step]).collect();
     let known = |b: &yuragi_graph::lowering::Buffer| (b.first < usize::MAX).then_some((b.first, b.last));
     assert_eq!(lives(&schedule, &one_by_one), schedule.buffers.iter().map(known).collect::<Vec<_>>());

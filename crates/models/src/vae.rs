@@ -305,7 +305,7 @@ impl Vae {
         let b = self.builder(samples)?;
         let x = self.input(&b, batch);
         let key = b.input("key", &[2], DType::U32);
-        let terms = self.terms(&Scope::new(&b), x, key, samples, false);
+        let terms = self.terms(&Scope::new(&b), x, key, samples);
         let elbo = terms.log_weights().mean(&[1]).reshape(&[batch]);
         b.finish(&[("elbo", elbo), ("importance", terms.importance())])
     }
@@ -357,11 +357,10 @@ impl Vae {
         b.finish(&[("x", x), ("mean", self.likelihood.mean(parameters))])
     }
 
-    /// ln w of examples x `[B, D]`. `exact`: of the top layer, the divergence of q from the prior in place of the draw's
-    /// ln q − ln p.
+    /// ln w of examples x `[B, D]`.
     #[track_caller]
-    pub fn terms<'g>(&self, s: &Scope<'g>, x: Tensor<'g>, key: Tensor<'g>, samples: usize, exact: bool) -> Terms<'g> {
-        self.weighed(s, x, &self.draws(s, x, key, samples), samples, exact)
+    pub fn terms<'g>(&self, s: &Scope<'g>, x: Tensor<'g>, key: Tensor<'g>, samples: usize) -> Terms<'g> {
+        self.weighed(s, x, &self.draws(s, x, key, samples), samples, false)
     }
 
     /// Latents of examples x `[B, D]`, from the data up: rows are the draws of the first example, then of the second.
@@ -387,7 +386,7 @@ impl Vae {
         draw.collect()
     }
 
-    /// ln w of draws.
+    /// ln w of draws. `exact`: of the top layer, the divergence of q from the prior in place of the draw's ln q − ln p.
     #[track_caller]
     fn weighed<'g>(&self, s: &Scope<'g>, x: Tensor<'g>, draws: &[Draw<'g>], samples: usize, exact: bool) -> Terms<'g> {
         let (batch, top) = (x.dim(0), draws.len() - 1);

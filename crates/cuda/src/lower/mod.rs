@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What the kernels can.
-const ABILITIES: Abilities = Abilities {
+pub(crate) const ABILITIES: Abilities = Abilities {
     halves: Halves::Packed,
     matrices: true,
     epilogues: true,

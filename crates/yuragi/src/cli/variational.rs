@@ -75,7 +75,9 @@ impl Bounded {
             }
             Bounded::Vdm(mut flags) => {
                 if flags.training.estimator.is_some() {
-                    return Err(Failure::new("`--estimator` is for autoencoders; a diffusion model's draws have one"));
+                    return Err(Failure::new(
+                        "`--estimator` is for autoencoders (`train vae|hvae`); a diffusion model's gradient has no choice",
+                    ));
                 }
                 let levels = flags.training.likelihood.is_none_or(|law| law == Likelihood::Logistic);
                 flags.training.likelihood.get_or_insert(Likelihood::Logistic);
