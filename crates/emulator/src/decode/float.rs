@@ -1,5 +1,7 @@
 //! Floating-point arithmetic of every format.
 
+use yuragi_numeric::simd::fuses;
+
 use super::{Found, Operands, decoder::Decoder, words::Words};
 use crate::{
     arithmetic::{
@@ -119,6 +121,7 @@ fn usual<const FTZ: bool>(d: &mut Decoder<'_>, name: &str, o: &Operands<'_>) -> 
         "sub" => d.map2(o, move |a, b| z(if FTZ { flush(x(a) - x(b)) } else { x(a) - x(b) }))?,
         "mul" if FTZ => d.map2(o, move |a, b| y(wide(a) * wide(b)))?,
         "mul" => d.map2(o, move |a, b| z(x(a) * x(b)))?,
+        "fma" | "mad" if !FTZ && fuses() => d.map3(o, move |a, b, c| z(x(a).mul_add(x(b), x(c))))?,
         "fma" | "mad" => d.map3(o, move |a, b, c| y(fused_to_odd(wide(a), wide(b), wide(c))))?,
         "div" if FTZ => d.map2(o, move |a, b| y(quotient_to_odd(wide(a), wide(b))))?,
         "div" => d.map2(o, move |a, b| z(x(a) / x(b)))?,

@@ -5,7 +5,7 @@ use super::{
     block::Block,
     engine::Engine,
     lanes::each,
-    warp::AsyncCopy,
+    warp::{AsyncCopy, Warp},
 };
 use crate::{
     memory::{
@@ -36,6 +36,11 @@ impl Block {
         reach.count(&targets, active, true);
         let threads: u32 = engine.threads.iter().product();
         let most = MOST_COPIES / threads as usize;
+        let whole = given_bytes == [bytes; 32] && targets.iter().all(|target| target.memory == Memory::Shared);
+        if whole && reach.copy_together(warp, &sources, &targets, active) {
+            each(active, |lane| begin(warp, lane, targets[lane], most));
+            return;
+        }
         each(active, |lane| {
             let (given, target) = (given_bytes[lane], targets[lane]);
             let source = Span { bytes: given, ..sources[lane] };
@@ -57,12 +62,7 @@ impl Block {
             }
             reach.write(warp, lane, target, &words, Manner::Pending);
             if target.memory == Memory::Shared {
-                let group = warp.committed[lane];
-                // One that is never waited for is forgotten in the end, and then never over.
-                if warp.copies[lane].len() >= most {
-                    warp.copies[lane].pop_front();
-                }
-                warp.copies[lane].push_back(AsyncCopy { group, offset: target.address as usize, bytes });
+                begin(warp, lane, target, most);
             }
         });
     }
@@ -86,4 +86,14 @@ impl Block {
             }
         });
     }
+}
+
+/// Notes a copy of a lane that is under way, at most so many.
+fn begin(warp: &mut Warp, lane: usize, to: Span, most: usize) {
+    let (group, copies) = (warp.committed[lane], &mut warp.copies[lane]);
+    // One that is never waited for is forgotten in the end, and then never over.
+    if copies.len() >= most {
+        copies.pop_front();
+    }
+    copies.push_back(AsyncCopy { group, offset: to.address as usize, bytes: to.bytes });
 }

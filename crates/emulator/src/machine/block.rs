@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     engine::{Engine, Problem},
+    fragments::Fragments,
     meeting::{Meeting, Visits},
     phase::{Boxed, Phase},
     warp::{Place, Warp},
@@ -25,6 +26,7 @@ pub(crate) struct Block {
     pub(super) begun: u64,
     /// What each instruction of the program did.
     pub profile: Vec<Tally>,
+    pub(super) fragments: Fragments,
     pub(super) arrived: HashMap<u32, Arrived>,
     /// The barrier of the cluster.
     pub(super) meeting: Meeting,
@@ -87,14 +89,14 @@ impl Block {
             workspace: engine.workspace,
             reserved: reserved as u32,
         };
-        let (mut registers, mut shadows, mut bytes, counters, profile) = match spare {
-            Some(Block { warps, memory: Shared { shadows, bytes, .. }, counters, profile, .. }) => {
+        let (mut registers, mut shadows, mut bytes, counters, profile, fragments) = match spare {
+            Some(Block { warps, memory: Shared { shadows, bytes, .. }, counters, profile, fragments, .. }) => {
                 let registers: Vec<_> = warps.into_iter().map(|warp| warp.registers).collect();
-                (registers, shadows, bytes, counters, profile)
+                (registers, shadows, bytes, counters, profile, fragments)
             }
             None => {
                 let profile = vec![Tally::default(); program.code.len()];
-                (Vec::new(), Shadows::default(), Bytes::default(), Counters::default(), profile)
+                (Vec::new(), Shadows::default(), Bytes::default(), Counters::default(), profile, Fragments::default())
             }
         };
         let whole = layout.all_bytes() as usize;
@@ -130,6 +132,7 @@ impl Block {
             begun: counters.warp_instructions,
             counters,
             profile,
+            fragments,
             arrived: HashMap::new(),
             meeting: Meeting::default(),
             events: 0,

@@ -92,16 +92,9 @@ impl Block {
             }
             Op::LoadMatrix { address, d, transposed } => {
                 let rows = self.matrix_rows(engine, number, at, address, d.len(), None);
-                let element = |row: usize, column: usize| rows[row][column / 4] >> (16 * (column % 4)) & 0xffff;
                 let warp = &mut self.warps[number];
-                for (matrix, &slot) in d.iter().enumerate() {
-                    let values = std::array::from_fn(|lane| {
-                        let (row, column) = (lane / 4, 2 * (lane % 4));
-                        match transposed {
-                            true => element(8 * matrix + column, row) | element(8 * matrix + column + 1, row) << 16,
-                            false => rows[8 * matrix + row][column / 4] >> (16 * (column % 4)) & 0xffff_ffff,
-                        }
-                    });
+                for (&slot, rows) in d.iter().zip(rows.as_chunks().0) {
+                    let values = if *transposed { columns(rows) } else { words(rows) };
                     warp.set(slot, active, &values);
                 }
             }
@@ -127,7 +120,7 @@ impl Block {
                 warp.set(*d, active, &values);
             }
             Op::MatrixProduct(product) => {
-                matrix::multiply(warp, product, active);
+                matrix::multiply(warp, &mut self.fragments, product, active);
                 self.counters.matrix_flops += 2 * (product.m * product.n * product.k) as u64;
             }
             Op::Fragment(_) => self.fragment(engine, number, inst, at, active),
@@ -151,6 +144,11 @@ impl Block {
         let all = spans(warp, address, 16);
         let lanes = if count == 4 { u32::MAX } else { (1 << (8 * count)) - 1 };
         reach.count(&all, lanes, stored.is_some());
+        if stored.is_none()
+            && let Some(rows) = reach.rows_together(warp, &all, lanes)
+        {
+            return rows;
+        }
         let mut rows = [[0; 2]; 32];
         each(lanes, |lane| {
             if !reach.may_touch(warp, lane, all[lane], stored.is_some()) {
@@ -169,6 +167,25 @@ impl Block {
         });
         rows
     }
+}
+
+/// The words of eight rows, one behind the other.
+fn words(rows: &[[u64; 2]; 8]) -> Lanes {
+    let mut words = [0; 32];
+    for (words, row) in words.as_chunks_mut().0.iter_mut().zip(rows) {
+        *words = [row[0] & 0xffff_ffff, row[0] >> 32, row[1] & 0xffff_ffff, row[1] >> 32];
+    }
+    words
+}
+
+/// The same of the columns, as rows.
+fn columns(rows: &[[u64; 2]; 8]) -> Lanes {
+    let mut words = [0; 32];
+    for (i, words) in words.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        let of_row = |row: usize| rows[row][i / 4] >> (16 * (i % 4)) & 0xffff;
+        *words = [0, 2, 4, 6].map(|row| of_row(row) | of_row(row + 1) << 16);
+    }
+    words
 }
 
 /// What a shuffle gives: each lane's value, and a bit for each whose source lay in its segment.

@@ -2,11 +2,15 @@
 
 use yuragi_numeric::simd::{Task, vectorize};
 
-use super::warp::Warp;
+use super::{
+    elements::{element, least_exponent, per},
+    fragments::Fragments,
+    warp::Warp,
+};
 use crate::{
     arithmetic::{
-        Rounding, bits_f32, from_f8, half_from_f32, half_to_f32, odd_f32,
-        tensor_core::{self, Columns, Numbers, Row},
+        Rounding, bits_f32, half_from_f32, half_to_f32, odd_f32,
+        tensor_core::{self, Factors, LANES, LEAST_HALF},
         to_f16,
     },
     program::{Element, Lanes, MatrixProduct, Slot},
@@ -16,23 +20,6 @@ use crate::{
 const ROWS: usize = 16;
 const COLUMNS: usize = 8;
 const DEPTH: usize = 32;
-
-/// One element of a register.
-#[inline(always)]
-pub(crate) fn element(register: u64, place: usize, of: Element) -> f64 {
-    let byte = (register >> (8 * place)) as u8;
-    match of {
-        Element::F16 => half_to_f32((register >> (16 * place)) as u16).into(),
-        Element::BF16 => f32::from_bits(((register >> (16 * place)) as u32) << 16).into(),
-        // The hardware reads only the upper 19 bits.
-        Element::TF32 => f32::from_bits(register as u32 & 0xffff_e000).into(),
-        Element::F64 => f64::from_bits(register),
-        Element::S8 => (byte as i8).into(),
-        Element::U8 => byte.into(),
-        Element::E4M3 => from_f8(byte, 4).into(),
-        Element::E5M2 => from_f8(byte, 5).into(),
-    }
-}
 
 /// Calls `put` with a register's number, an element's place in it, and that element of all lanes.
 #[inline(always)]
@@ -68,25 +55,21 @@ fn spread(warp: &Warp, slots: &[Slot], of: Element, mut put: impl FnMut(usize, u
     }
 }
 
-/// Elements of one register.
-fn per(of: Element) -> usize {
-    match of {
-        Element::F16 | Element::BF16 => 2,
-        Element::TF32 | Element::F64 => 1,
-        Element::S8 | Element::U8 | Element::E4M3 | Element::E5M2 => 4,
-    }
-}
-
 /// D = A·B + C. A lane is (group = lane / 4, place = lane % 4): its registers of A hold rows `group`
 /// and `group + 8`, those of B column `group`, and of both the elements of depth that `place` and the
 /// register's number give; its sums are those of rows `group`, `group + 8` and columns `2·place`,
 /// `2·place + 1` (PTX ISA, matrix fragments of `mma`).
-pub(crate) fn multiply(warp: &mut Warp, product: &MatrixProduct, active: u32) {
-    vectorize(Multiply { warp, product, active });
+pub(super) fn multiply(warp: &mut Warp, fragments: &mut Fragments, product: &MatrixProduct, active: u32) {
+    match least_exponent(product.a_of) {
+        Some(_) => vectorize(Multiply { warp, fragments, product, active }),
+        None => multiply_exactly(warp, product, active),
+    }
 }
 
+/// The sums of 16-bit formats and tf32, bit for bit as hardware forms them.
 struct Multiply<'a> {
     warp: &'a mut Warp,
+    fragments: &'a mut Fragments,
     product: &'a MatrixProduct,
     active: u32,
 }
@@ -96,10 +79,42 @@ impl Task for Multiply<'_> {
 
     #[inline(always)]
     fn run(self) {
-        let Multiply { warp, product, active } = self;
-        match least_power(product.a_of) {
-            Some(least) => multiply_as_tensor_cores(warp, product, active, least),
-            None => multiply_exactly(warp, product, active),
+        let Multiply { warp, fragments, product, active } = self;
+        let depth = product.k.min(tensor_core::DEPTH);
+        let (rows, columns) = fragments.of(warp, &product.a, &product.b, product.a_of);
+        let mut values = [[0; 32]; 4];
+        for (number, rows) in rows.iter().enumerate() {
+            let mut before = [0.0; LANES];
+            // The even columns in half of the lanes, the odd ones in the others.
+            let (even, odd) = before.split_at_mut(LANES / 2);
+            if product.half_sum {
+                let register = warp.get(product.c[number]);
+                for (to, shift) in [(even, 0), (odd, 16)] {
+                    to.iter_mut().zip(register).for_each(|(to, from)| *to = half_to_f32((from >> shift) as u16));
+                }
+                let sums = tensor_core::sums(rows, columns, &before, depth, LEAST_HALF);
+                let mut halves = [0; LANES];
+                for lane in 0..LANES {
+                    halves[lane] = half_from_f32(odd_f32(sums[lane])).into();
+                }
+                for lane in 0..32 {
+                    values[number][lane] = halves[lane] | halves[LANES / 2 + lane] << 16;
+                }
+            } else {
+                for (i, to) in [even, odd].into_iter().enumerate() {
+                    let register = warp.get(product.c[2 * number + i]);
+                    for (to, from) in to.as_chunks_mut::<16>().0.iter_mut().zip(register.as_chunks::<16>().0) {
+                        *to = from.map(|bits| f32::from_bits(bits as u32));
+                    }
+                }
+                let sums = tensor_core::single_sums(rows, columns, &before, depth);
+                for (i, sums) in sums.chunks_exact(LANES / 2).enumerate() {
+                    values[2 * number + i].iter_mut().zip(sums).for_each(|(to, sum)| *to = u64::from(*sum));
+                }
+            }
+        }
+        for (&slot, values) in product.d.iter().zip(&values) {
+            warp.set(slot, active, values);
         }
     }
 }
@@ -155,107 +170,16 @@ fn multiply_exactly(warp: &mut Warp, product: &MatrixProduct, active: u32) {
     }
 }
 
-/// The least power of two of a format whose sums are known to the bit.
-pub(super) fn least_power(of: Element) -> Option<f64> {
-    match of {
-        Element::F16 => Some(LEAST_HALF),
-        Element::BF16 | Element::TF32 => Some(LEAST_SINGLE),
-        // Of the 8-bit formats only the exact sum is known, rounded once.
-        Element::E4M3 | Element::E5M2 | Element::F64 | Element::S8 | Element::U8 => None,
-    }
-}
-
-/// The least powers of two of normal numbers in half and single precision.
-pub(super) const LEAST_HALF: f64 = 1.0 / (1_u64 << 14) as f64;
-pub(super) const LEAST_SINGLE: f64 = f32::MIN_POSITIVE as f64;
-
-/// The sums of 16-bit formats and tf32, bit for bit as hardware forms them.
-#[inline(always)]
-fn multiply_as_tensor_cores(warp: &mut Warp, product: &MatrixProduct, active: u32, least: f64) {
-    let (m, k, half_sum) = (product.m, product.k, product.half_sum);
-    // Of each register, of each element in it, those of all lanes; B has half as many as A of 16 rows.
-    let (per, halves) = (per(product.a_of), m / 8);
-    let (mut a, mut b) = ([[Numbers::<32>::default(); 2]; 4], [[Numbers::<32>::default(); 2]; 2]);
-    spread(warp, &product.a, product.a_of, |number, i, all| a[number % 4][i % 2] = Numbers::new(*all, least));
-    spread(warp, &product.b, product.b_of, |number, i, all| b[number % 2][i % 2] = Numbers::new(*all, least));
-    // A register of C holds two columns of a row in half precision, or one; its lanes four columns of eight rows.
-    let mut c = [[0.0_f64; COLUMNS]; ROWS];
-    for (number, &slot) in product.c.iter().enumerate() {
-        let (first, second) = if half_sum { (8 * number, 0) } else { (8 * (number / 2), number % 2) };
-        let register = warp.get(slot);
-        for lane in 0..32 {
-            let to = &mut c[(first + lane / 4) % ROWS];
-            let column = 2 * (lane % 4);
-            if half_sum {
-                to[column] = half_to_f32(register[lane] as u16).into();
-                to[column + 1] = half_to_f32((register[lane] >> 16) as u16).into();
-            } else {
-                to[column + second] = f32::from_bits(register[lane] as u32).into();
-            }
-        }
-    }
-    let c_least = if half_sum { LEAST_HALF } else { LEAST_SINGLE };
-    let mut finite = true;
-    for number in 0..4 {
-        for i in 0..2 {
-            finite &= a[number][i].is_finite();
-            finite &= number >= 2 || b[number % 2][i].is_finite();
-        }
-    }
-    for row in &c {
-        for x in row {
-            finite &= x.is_finite();
-        }
-    }
-    // Depths in the order of registers, elements and lanes: any will do for both factors.
-    let mut columns = [Columns::default(); tensor_core::DEPTH];
-    for depth in 0..k.min(tensor_core::DEPTH) {
-        let b = &b[depth / 4 / per % 2][depth / 4 % per];
-        columns[depth] = Numbers::picked(b, |column| 4 * column + depth % 4);
-    }
-    let columns = &columns[..k.min(tensor_core::DEPTH)];
-    // Two rows at once, of as many bits each as their registers have.
-    let mut bits = [[0_u64; COLUMNS]; ROWS];
-    for first in (0..m.min(ROWS)).step_by(2) {
-        let (mut rows, mut before) = ([Row::default(); 2], [Columns::default(); 2]);
-        for i in 0..2 {
-            let number = first + i;
-            for part in 0..k / 4 {
-                let a = &a[(halves * (part / per) + number / 8) % 4][part % per];
-                rows[i].put(4 * part % tensor_core::DEPTH, a, 4 * (number % 8));
-            }
-            before[i] = Numbers::new(c[number], c_least);
-        }
-        let sums = match finite {
-            true => tensor_core::sums(&rows, columns, &before),
-            false => tensor_core::any_sums(&rows, columns, &before),
-        };
-        for i in 0..2 {
-            for column in 0..COLUMNS {
-                let sum = sums[i][column];
-                bits[first + i][column] = match half_sum {
-                    true => half_from_f32(odd_f32(sum)).into(),
-                    false => tensor_core::to_f32(sum).into(),
-                };
-            }
-        }
-    }
-    put_sums(warp, product, active, |_, row, column| match half_sum {
-        true => bits[row][column] | bits[row][column + 1] << 16,
-        false => bits[row][column],
-    });
-}
-
-/// Adds the products of rows of A and columns of B, of this depth and least power, to sums of another; rows lie one
-/// behind the other, of B those of each depth.
+/// Adds the products of rows of A, of which eight are together, and columns of B, of which so many are, of this depth and
+/// least exponent, to sums of another; rows lie one behind the other, of B those of each depth.
 pub(super) struct AddProducts<'a> {
     pub sums: &'a mut [f64],
     pub a: &'a [f64],
     pub b: &'a [f64],
     pub depth: usize,
-    /// The least powers of two of the factors' format and of the sums'.
-    pub least: f64,
-    pub sums_least: f64,
+    /// The least exponents of the factors' format and of the sums'.
+    pub least: i16,
+    pub sums_least: i16,
 }
 
 impl Task for AddProducts<'_> {
@@ -263,29 +187,33 @@ impl Task for AddProducts<'_> {
 
     #[inline(always)]
     fn run(self) {
+        const TOGETHER: usize = LANES / COLUMNS;
         let AddProducts { sums, a, b, depth: k, least, sums_least } = self;
         let n = b.len() / k;
-        let finite = a.iter().chain(b).chain(&*sums).fold(true, |finite, x| finite & x.is_finite());
-        let mut columns = [Columns::default(); tensor_core::DEPTH];
-        let columns = &mut columns[..k.min(tensor_core::DEPTH)];
-        for first in (0..n).step_by(tensor_core::TOGETHER) {
-            for (columns, b) in columns.iter_mut().zip(b.chunks_exact(n)) {
-                *columns = Numbers::new(std::array::from_fn(|i| b[first + i]), least);
-            }
-            for (a, sums) in a.chunks(2 * k).zip(sums.chunks_mut(2 * n)) {
-                let (mut rows, mut before) = ([Row::default(); 2], [Columns::default(); 2]);
-                for (i, (a, sums)) in a.chunks(k).zip(sums.chunks(n)).enumerate() {
-                    let (mut values, mut earlier) = ([0.0; tensor_core::DEPTH], [0.0; tensor_core::TOGETHER]);
-                    values[..columns.len()].copy_from_slice(&a[..columns.len()]);
-                    earlier.copy_from_slice(&sums[first..][..tensor_core::TOGETHER]);
-                    (rows[i], before[i]) = (Numbers::new(values, least), Numbers::new(earlier, sums_least));
+        let mut rows = vec![Factors::NONE; a.len() / (TOGETHER * k)];
+        for (rows, a) in rows.iter_mut().zip(a.chunks_exact(TOGETHER * k)) {
+            for (row, a) in a.chunks_exact(k).enumerate() {
+                let lanes = COLUMNS * row..COLUMNS * (row + 1);
+                for (depth, &a) in a.iter().enumerate().take(tensor_core::DEPTH) {
+                    let exponent = tensor_core::exponent(a as f32, least);
+                    rows.put(depth, lanes.clone(), [a as f32; COLUMNS], [exponent; COLUMNS]);
                 }
-                let after = match finite {
-                    true => tensor_core::sums(&rows, columns, &before),
-                    false => tensor_core::any_sums(&rows, columns, &before),
-                };
-                for (sums, after) in sums.chunks_mut(n).zip(&after) {
-                    sums[first..][..tensor_core::TOGETHER].copy_from_slice(after);
+            }
+        }
+        for first in (0..n).step_by(COLUMNS) {
+            let mut columns = Factors::NONE;
+            for (depth, b) in b.chunks_exact(n).enumerate().take(tensor_core::DEPTH) {
+                let values: [f32; COLUMNS] = std::array::from_fn(|i| b[first + i] as f32);
+                columns.put(depth, 0..LANES, values, values.map(|x| tensor_core::exponent(x, least)));
+            }
+            for (rows, sums) in rows.iter().zip(sums.chunks_exact_mut(TOGETHER * n)) {
+                let mut before = [0.0; LANES];
+                for (before, sums) in before.chunks_exact_mut(COLUMNS).zip(sums.chunks_exact(n)) {
+                    before.iter_mut().zip(&sums[first..]).for_each(|(to, sum)| *to = *sum as f32);
+                }
+                let after = tensor_core::sums(rows, &columns, &before, k, sums_least);
+                for (sums, after) in sums.chunks_exact_mut(n).zip(after.chunks_exact(COLUMNS)) {
+                    sums[first..][..COLUMNS].copy_from_slice(after);
                 }
             }
         }

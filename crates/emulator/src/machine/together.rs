@@ -16,7 +16,7 @@ use crate::{
         global::Allocation,
         pages::{PAGE, Page},
         quads::{QUAD, Run, Shadows},
-        shadow::{Manner, Record},
+        shadow::{Clocks, Manner, Record},
     },
     program::{Extend, Slot},
 };
@@ -142,12 +142,44 @@ impl<'e> Reach<'_, 'e> {
         d: &[Option<Slot>],
         extend: Extend,
     ) -> bool {
-        let Some((ground, base)) = self.ground(warp.rank, spans, active, false) else { return false };
-        let (check, launch) = (self.engine.check, self.engine.launch);
+        let Some(ground) = self.ground(warp.rank, spans, active, false) else { return false };
+        let bytes = spans[0].bytes / d.len();
         let record = self.record(warp, 0, spans[0], Manner::Weak);
-        let (whole, bytes) = (spans[0].bytes, spans[0].bytes / d.len());
-        let (mut held, mut unwritten, mut races) = (None, 0_u32, Vec::new());
         let Warp { registers, clocks, .. } = warp;
+        self.read_together(clocks, record, ground, spans, active, |lane, found| {
+            for (i, slot) in d.iter().enumerate() {
+                if let Some(slot) = slot {
+                    registers[*slot as usize][lane] = extend.of(element(found, i, bytes), bytes);
+                }
+            }
+        });
+        true
+    }
+
+    /// Reads the rows of a matrix, if the spans of all lanes lie so.
+    pub(super) fn rows_together(&mut self, warp: &Warp, spans: &[Span; 32], active: u32) -> Option<[[u64; 2]; 32]> {
+        let ground = self.ground(warp.rank, spans, active, false)?;
+        let mut rows = [[0; 2]; 32];
+        let record = self.record(warp, 0, spans[0], Manner::Weak);
+        self.read_together(&warp.clocks, record, ground, spans, active, |lane, found| {
+            rows[lane] = [found[0], found[1]]
+        });
+        Some(rows)
+    }
+
+    /// Reads plainly what lanes have in a memory, and calls a function with each of them; the record is that of the first.
+    #[inline(always)]
+    fn read_together(
+        &mut self,
+        clocks: &Clocks,
+        record: Record,
+        (ground, base): (Ground<'e>, u64),
+        spans: &[Span; 32],
+        active: u32,
+        mut f: impl FnMut(usize, &Words),
+    ) {
+        let (check, launch, whole) = (self.engine.check, self.engine.launch, spans[0].bytes);
+        let (mut held, mut unwritten, mut races) = (None, 0_u32, Vec::new());
         let Shared { bytes: near, shadows, .. } = &mut *self.shared;
         each(active, |lane| {
             let offset = (spans[lane].address - base) as usize;
@@ -167,16 +199,11 @@ impl<'e> Reach<'_, 'e> {
                 }
                 races.extend(race.map(|other| (lane, other)));
             }
-            for (i, slot) in d.iter().enumerate() {
-                if let Some(slot) = slot {
-                    registers[*slot as usize][lane] = extend.of(element(&found, i, bytes), bytes);
-                }
-            }
+            f(lane, &found);
         });
         drop(held);
         each(unwritten, |lane| self.nothing_written(lane, spans[lane]));
         self.collide(spans, &races, false);
-        true
     }
 
     /// Stores, if the spans of all lanes lie so; whether they do.
@@ -188,23 +215,58 @@ impl<'e> Reach<'_, 'e> {
         a: &[Slot],
         narrow: bool,
     ) -> bool {
-        let Some((ground, base)) = self.ground(warp.rank, spans, active, true) else { return false };
-        let (check, launch) = (self.engine.check, self.engine.launch);
-        let record = self.record(warp, 0, spans[0], Manner::Weak);
-        let (whole, bytes) = (spans[0].bytes, spans[0].bytes / a.len());
-        let (mut held, mut races) = (None, Vec::new());
-        let known = warp.fenced.as_ref();
-        let Shared { bytes: near, shadows, .. } = &mut *self.shared;
-        each(active, |lane| {
-            let offset = (spans[lane].address - base) as usize;
+        let Some(ground) = self.ground(warp.rank, spans, active, true) else { return false };
+        let bytes = spans[0].bytes / a.len();
+        self.write_together(warp, Manner::Weak, ground, spans, active, |lane| {
             let mut words = [0; 4];
             for (i, &slot) in a.iter().enumerate() {
                 let value = warp.get(slot)[lane];
                 let value = if narrow { (f64::from_bits(value) as f32).to_bits().into() } else { value };
                 put(&mut words, i, bytes, value);
             }
+            words
+        });
+        true
+    }
+
+    /// Copies as many bytes of each lane from one memory to another, asynchronously, if the spans of all lanes lie so;
+    /// whether they do.
+    pub(super) fn copy_together(
+        &mut self,
+        warp: &Warp,
+        sources: &[Span; 32],
+        targets: &[Span; 32],
+        active: u32,
+    ) -> bool {
+        let Some(to) = self.ground(warp.rank, targets, active, true) else { return false };
+        let Some(from) = self.ground(warp.rank, sources, active, false) else { return false };
+        let record = self.record(warp, 0, sources[0], Manner::Weak);
+        let mut all = [[0; 4]; 32];
+        self.read_together(&warp.clocks, record, from, sources, active, |lane, found| all[lane] = *found);
+        self.write_together(warp, Manner::Pending, to, targets, active, |lane| all[lane]);
+        true
+    }
+
+    /// Writes what a function gives of each lane.
+    #[inline(always)]
+    fn write_together(
+        &mut self,
+        warp: &Warp,
+        manner: Manner,
+        (ground, base): (Ground<'e>, u64),
+        spans: &[Span; 32],
+        active: u32,
+        f: impl Fn(usize) -> Words,
+    ) {
+        let (check, launch, whole) = (self.engine.check, self.engine.launch, spans[0].bytes);
+        let record = self.record(warp, 0, spans[0], manner);
+        let (mut held, mut races) = (None, Vec::new());
+        let known = warp.fenced.as_ref();
+        let Shared { bytes: near, shadows, .. } = &mut *self.shared;
+        each(active, |lane| {
+            let offset = (spans[lane].address - base) as usize;
+            let words = f(lane);
             if check {
-                let (old, written) = look(&ground, near, offset, whole);
                 let now = record.of_lane(lane, offset, whole);
                 let (shadows, first) = ground.shadows(shadows, &mut held, launch, offset / 4);
                 let mut race = None;
@@ -212,6 +274,7 @@ impl<'e> Reach<'_, 'e> {
                     if count == QUAD && shadows.write_quad(begin / QUAD, Run::of_lane(now), &warp.clocks) {
                         continue;
                     }
+                    let (old, written) = look(&ground, near, offset, whole);
                     for (i, word) in (begin - first..).zip(shadows.words(begin, count)) {
                         let same = written && ((old[i / 2] ^ words[i / 2]) >> (32 * (i % 2))) as u32 == 0;
                         race = race.or(word.write(now, same, &warp.clocks, known));
@@ -228,7 +291,6 @@ impl<'e> Reach<'_, 'e> {
         });
         drop(held);
         self.collide(spans, &races, true);
-        true
     }
 
     pub(super) fn collide(&mut self, spans: &[Span; 32], races: &[(usize, Record)], write: bool) {

@@ -7,12 +7,17 @@ use yuragi_numeric::simd::vectorize;
 
 use super::{
     block::Block,
+    elements::{element, least_exponent},
     engine::{Engine, Problem},
-    matrix::{AddProducts, LEAST_HALF, LEAST_SINGLE, element, least_power},
+    matrix::AddProducts,
     phase::Boxed,
 };
 use crate::{
-    arithmetic::{Rounding, bits_f32, tensor_core, to_f16},
+    arithmetic::{
+        Rounding, bits_f32,
+        tensor_core::{self, LEAST_HALF, LEAST_SINGLE},
+        to_f16,
+    },
     finding::Kind,
     memory::{Memory, shadow::Manner},
     program::{Element, GroupProduct, Inst, Lanes, Op},
@@ -160,7 +165,7 @@ impl Block {
                 }
             });
         }
-        let exact = least_power(a_of);
+        let exact = least_exponent(a_of);
         match exact {
             Some(least) => {
                 let sums_least = if half_sum { LEAST_HALF } else { LEAST_SINGLE };

@@ -7,13 +7,18 @@ use yuragi_numeric::simd::vectorize;
 use super::{
     access::{Span, put, spans},
     block::Block,
+    elements::{element, least_exponent},
     engine::Engine,
     lanes::each,
-    matrix::{AddProducts, LEAST_HALF, LEAST_SINGLE, element, least_power},
+    matrix::AddProducts,
     warp::Warp,
 };
 use crate::{
-    arithmetic::{Rounding, bits_f32, tensor_core, to_f16},
+    arithmetic::{
+        Rounding, bits_f32,
+        tensor_core::{self, LEAST_HALF, LEAST_SINGLE},
+        to_f16,
+    },
     finding::Kind,
     memory::{Memory, shadow::Manner},
     program::{Element, Fragment, FragmentProduct, Inst, Lanes, Op, Slot},
@@ -123,7 +128,7 @@ impl Block {
             _ if half_from => element(register, i, Element::F16),
             _ => f32::from_bits(register as u32).into(),
         });
-        match least_power(of) {
+        match least_exponent(of) {
             Some(least) => {
                 let sums_least = if half_from { LEAST_HALF } else { LEAST_SINGLE };
                 let products = AddProducts { sums: &mut sums, a: &a, b: &b, depth: k, least, sums_least };

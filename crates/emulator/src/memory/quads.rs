@@ -67,6 +67,7 @@ impl Run {
 
 /// The last accesses to four words.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))] // so that each is one line of the cache
 pub(crate) struct Quad {
     write: Run,
     reads: [Run; 2],
