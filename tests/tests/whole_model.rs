@@ -67,19 +67,26 @@ fn the_threads_of_the_cpu_change_no_bit() {
     assert!(Program::new(&graph).graph().nodes().len() > graph.nodes().len());
 }
 
-/// Residual blocks of norms and convolutions, as in a U-Net's.
+/// Residual blocks of norms and convolutions, as in a U-Net's, and the gradients of their kernels and of the picture.
 #[test]
 fn minimal_filtering_is_as_good_as_plain_single_precision() {
     let b = Builder::new();
     let x = b.input("x", &[1, 16, 16, 64], DType::F32);
     let gain = b.param("gain", &[64], DType::F32, Init::Constant(1.0));
     let bias = b.param("bias", &[64], DType::F32, Init::Constant(0.1));
-    let y = (0..6).fold(x, |x, i| {
-        let weight = b.param(&format!("{i}"), &[3, 3, 64, 64], DType::F32, Init::Normal(1.0 / 24.0));
-        x + x.group_norm(8, gain, bias, 1e-5).silu().conv2d(weight, Window::same(3))
-    });
-    let graph = b.finish(&[("y", y)]).unwrap();
-    assert_eq!(graph.with_winograd(|_, _| true).nodes().iter().filter(|node| node.op.name() == "winograd").count(), 6);
+    let weight = |i| b.param(&format!("{i}"), &[3, 3, 64, 64], DType::F32, Init::Normal(1.0 / 24.0));
+    let weights: [_; 6] = std::array::from_fn(weight);
+    let y = weights
+        .iter()
+        .fold(x, |x, &weight| x + x.group_norm(8, gain, bias, 1e-5).silu().conv2d(weight, Window::same(3)));
+    let gradients = b.grad((y * y).sum_all(), &[&[x][..], &weights].concat());
+    let names: Vec<String> = (0..gradients.len()).map(|i| format!("gradient {i}")).collect();
+    let outputs = names.iter().map(String::as_str).zip(gradients);
+    let graph = b.finish(&[("y", y)].into_iter().chain(outputs).collect::<Vec<_>>()).unwrap();
+    let minimal = graph.with_winograd(|_, _| true);
+    for (name, count) in [("winograd", 6), ("winograd_input_grad", 6), ("winograd_weight_grad", 6)] {
+        assert_eq!(minimal.nodes().iter().filter(|node| node.op.name() == name).count(), count, "{name}");
+    }
     let mut params = Params::new();
     params.initialise(graph.params(), 5);
     let mut picture = vec![0.0; 16 * 16 * 64];

@@ -56,6 +56,9 @@ enum Command {
         /// Steps to add up, after two to warm up
         #[arg(long, default_value_t = 10)]
         steps: usize,
+        /// Tell launches of other sizes apart
+        #[arg(long)]
+        sizes: bool,
     },
     /// Print what each plan is on a GPU: launches of a run, those that are made once for all runs with the same weights,
     /// kernels written for it, bytes of its arena
@@ -88,7 +91,7 @@ enum Command {
 fn main() -> Result<(), Box<dyn Error>> {
     match Arguments::parse().command {
         Command::Time { chosen, seconds } => time(chosen.session()?, seconds),
-        Command::Profile { chosen, steps } => profile(chosen.session()?, steps.max(1)),
+        Command::Profile { chosen, steps, sizes } => profile(chosen.session()?, steps.max(1), sizes),
         Command::Launches { plans, kinds, precision, expand, modules } => {
             let graphs = graphs(&plans, precision);
             launches(graphs, kinds, precision, &expand, modules.as_deref())
@@ -162,7 +165,7 @@ fn launches(
 impl Chosen {
     fn session(&self) -> Result<Session, Box<dyn Error>> {
         let work = Work::ALL.into_iter().find(|work| work.name() == self.work).ok_or("no such plan")?;
-        Ok(Session::new(work.graph()?, &Cpu::with_threads(self.threads))?.stepping(work.optimizer()))
+        Ok(Session::new(work.graph()?, &Cpu::with_threads(self.threads).winograd(true))?.stepping(work.optimizer()))
     }
 }
 
@@ -188,15 +191,17 @@ fn time(mut session: Session, seconds: f64) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn profile(mut session: Session, steps: usize) -> Result<(), Box<dyn Error>> {
+fn profile(mut session: Session, steps: usize, sizes: bool) -> Result<(), Box<dyn Error>> {
     for _ in 0..2 {
         let inputs = session.inputs();
         session.run(&inputs)?;
     }
+    let details = session.launches();
     let (mut kernels, mut all) = (BTreeMap::<&str, (usize, f64)>::new(), 0.0);
     for _ in 0..steps {
         let inputs = session.inputs();
-        for (name, seconds) in session.run_timed(&inputs)? {
+        for ((name, seconds), detail) in session.run_timed(&inputs)?.into_iter().zip(&details) {
+            let name = if sizes { detail } else { name };
             let (launches, sum) = kernels.entry(name).or_default();
             *launches += 1;
             *sum += seconds;
@@ -205,10 +210,11 @@ fn profile(mut session: Session, steps: usize) -> Result<(), Box<dyn Error>> {
     }
     let mut kernels: Vec<_> = kernels.into_iter().collect();
     kernels.sort_by(|a, b| b.1.1.total_cmp(&a.1.1));
-    println!("{:24} {:>8} {:>10} {:>7}", "kernel", "launches", "ms a step", "share");
+    let width = kernels.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    println!("{:width$} {:>8} {:>10} {:>7}", "kernel", "launches", "ms a step", "share");
     for (name, (launches, seconds)) in kernels {
         let (ms, share) = (1e3 * seconds / steps as f64, 100.0 * seconds / all);
-        println!("{name:24} {:8} {ms:10.2} {share:6.1}%", launches / steps);
+        println!("{name:width$} {:8} {ms:10.2} {share:6.1}%", launches / steps);
     }
     Ok(())
 }

@@ -59,7 +59,7 @@ impl Cpu {
         Cpu { level, pool, winograd: false, recompute: true, residency: Residency::default() }
     }
 
-    /// Whether 3×3 convolutions in single precision are computed by minimal filtering where that pays
+    /// Whether 3×3 convolutions in single precision and their gradients are computed by minimal filtering where that pays
     /// ([`Graph::with_winograd`]): two to three times as fast, with larger rounding errors. Without a call, they are not.
     #[must_use]
     pub fn winograd(self, minimal: bool) -> Cpu {
@@ -94,7 +94,7 @@ impl Backend for Cpu {
         match op {
             Fused::Softmax | Fused::LayerNorm { .. } | Fused::GroupNorm { .. } => true,
             Fused::Attention { .. } => node.inputs.len() == 3,
-            Fused::Winograd { .. } => true,
+            Fused::Winograd(_) => true,
             Fused::LayerNormSums { .. }
             | Fused::LayerNormGrad { .. }
             | Fused::GroupMoments { .. }

@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 
 use yuragi_graph::{
-    CompileError, DType, Graph, Op,
+    CompileError, DType, Graph, Op, Shape,
     lowering::{self, Abilities, Chain, End, Halves, Schedule, Step, View},
     memory::{Lifetime, place},
     op::{Conv, Fused},
@@ -168,25 +168,8 @@ impl Lowering<'_> {
                 ))
             }
             Op::Conv(op) => {
-                let (direction, image, kernel) = match op {
-                    Conv::Forward(_) => (Direction::Forward, shape(0), shape(1)),
-                    Conv::InputGrad(_) => (Direction::InputGrad, node.shape, shape(1)),
-                    Conv::WeightGrad(_) => (Direction::WeightGrad, shape(0), node.shape),
-                };
-                let window = op.window();
-                let [top, bottom, left, right] = window.padding;
-                let geometry = Geometry {
-                    batch: image[0],
-                    height: image[1],
-                    width: image[2],
-                    channels: image[3],
-                    filters: kernel[3],
-                    kernel: [kernel[0], kernel[1]],
-                    stride: window.stride,
-                    padding: [[top, bottom], [left, right]],
-                    pairs,
-                    stored,
-                };
+                let (direction, geometry) = convolution(op, shape(0), shape(1), node.shape);
+                let geometry = Geometry { pairs, stored, ..geometry };
                 Box::new(kernels::Conv::new(level, direction, geometry, step.bias.is_some()))
             }
             Op::Gather => {
@@ -242,21 +225,10 @@ impl Lowering<'_> {
                 };
                 Box::new(kernels::Attention::new(level, shape))
             }
-            Fused::Winograd { padding: [top, bottom, left, right] } => {
-                let (image, kernel) = (shape(0), shape(1));
-                let geometry = Geometry {
-                    batch: image[0],
-                    height: image[1],
-                    width: image[2],
-                    channels: image[3],
-                    filters: kernel[3],
-                    kernel: [3, 3],
-                    stride: [1, 1],
-                    padding: [[top, bottom], [left, right]],
-                    pairs: false,
-                    stored,
-                };
-                Box::new(kernels::Winograd::new(level, geometry, step.bias.is_some()))
+            Fused::Winograd(op) => {
+                let (direction, geometry) = convolution(op, shape(0), shape(1), node.shape);
+                let geometry = Geometry { stored, ..geometry };
+                Box::new(kernels::Winograd::new(level, direction, geometry, step.bias.is_some()))
             }
             Fused::LayerNormSums { .. }
             | Fused::LayerNormGrad { .. }
@@ -353,6 +325,30 @@ impl Lowering<'_> {
             ready: schedule.outputs.iter().map(|&(b, _)| written[b]).collect(),
         })
     }
+}
+
+/// What to compute of which convolution, of an operation's operands and result.
+fn convolution(op: Conv, a: Shape, b: Shape, result: Shape) -> (Direction, Geometry) {
+    let (direction, image, kernel) = match op {
+        Conv::Forward(_) => (Direction::Forward, a, b),
+        Conv::InputGrad(_) => (Direction::InputGrad, result, b),
+        Conv::WeightGrad(_) => (Direction::WeightGrad, a, result),
+    };
+    let window = op.window();
+    let [top, bottom, left, right] = window.padding;
+    let geometry = Geometry {
+        batch: image[0],
+        height: image[1],
+        width: image[2],
+        channels: image[3],
+        filters: kernel[3],
+        kernel: [kernel[0], kernel[1]],
+        stride: window.stride,
+        padding: [[top, bottom], [left, right]],
+        pairs: false,
+        stored: Stored::PLAIN,
+    };
+    (direction, geometry)
 }
 
 /// The code of a chain without its end, and where it leaves each value.

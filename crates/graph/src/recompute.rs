@@ -270,7 +270,7 @@ impl Uses {
                 user.is_some_and(|user| user.inputs.iter().any(|input| several[input.index()]))
             };
             let of_few = of_cut[id.index()]
-                && matches!(node.op, Op::MatMul(_) | Op::Conv(_))
+                && matches!(node.op, Op::MatMul(_) | Op::Conv(_) | Op::Fused(Fused::Winograd(_)))
                 && self.places[id.index()].iter().any(waits);
             if worth && (cheap || of_few && bytes(node) >= GAIN * self.kept_for(graph, node, place)) {
                 again[id.index()] = Some(place);

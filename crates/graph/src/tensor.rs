@@ -308,7 +308,7 @@ impl<'g> Tensor<'g> {
     /// filtering: see [`Fused::Winograd`].
     #[track_caller]
     pub fn winograd(self, kernel: Tensor<'g>, padding: [usize; 4]) -> Tensor<'g> {
-        self.fused(Fused::Winograd { padding }, &[kernel])
+        self.fused(Fused::Winograd(Conv::Forward(Window { stride: [1, 1], padding })), &[kernel])
     }
 
     /// Any fused operation on this and other operands, in the operation's order.

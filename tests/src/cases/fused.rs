@@ -80,19 +80,22 @@ pub(super) fn cases(cases: &mut Vec<Case>) {
     }
 }
 
-/// Convolutions by minimal filtering: whole tiles and parts of them, any padding, sums in several steps.
+/// Pictures, filters and zeros around: whole tiles and parts of them, any padding, sums in several steps.
+pub(super) const TILED: [([usize; 4], usize, [usize; 4]); 9] = [
+    ([1, 4, 4, 1], 1, [1; 4]),
+    ([2, 5, 3, 3], 2, [1; 4]),
+    ([1, 3, 3, 2], 3, [0; 4]),
+    ([1, 6, 9, 5], 4, [0, 2, 3, 1]),
+    ([2, 8, 8, 33], 17, [1; 4]),
+    ([1, 17, 9, 130], 50, [1; 4]),
+    ([0, 4, 4, 2], 2, [1; 4]),
+    ([1, 4, 4, 2], 0, [1; 4]),
+    ([1, 4, 4, 0], 2, [1; 4]),
+];
+
+/// Convolutions by minimal filtering.
 fn winograd(cases: &mut Vec<Case>) {
-    for (picture, filters, padding) in [
-        ([1, 4, 4, 1], 1, [1; 4]),
-        ([2, 5, 3, 3], 2, [1; 4]),
-        ([1, 3, 3, 2], 3, [0; 4]),
-        ([1, 6, 9, 5], 4, [0, 2, 3, 1]),
-        ([2, 8, 8, 33], 17, [1; 4]),
-        ([1, 17, 9, 130], 50, [1; 4]),
-        ([0, 4, 4, 2], 2, [1; 4]),
-        ([1, 4, 4, 2], 0, [1; 4]),
-        ([1, 4, 4, 0], 2, [1; 4]),
-    ] {
+    for (picture, filters, padding) in TILED {
         let kernel = [3, 3, picture[3], filters];
         let smooth = if picture.iter().product::<usize>() < 100 { Smooth::Twice } else { Smooth::No };
         for (detail, law) in [("", Law::Normal), (" wide", Law::Wide)] {

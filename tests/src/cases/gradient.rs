@@ -2,10 +2,10 @@
 
 use yuragi_graph::{
     DType,
-    op::{Factor, Fused},
+    op::{Conv, Factor, Fused, Window},
 };
 
-use super::{Case, FLOATS, Law, Smooth};
+use super::{Case, FLOATS, Law, Smooth, fused::TILED};
 
 const EPS: f32 = 1e-5;
 
@@ -19,6 +19,34 @@ pub(super) fn cases(cases: &mut Vec<Case>) {
         layer_norm(dtype, cases);
         group_norm(dtype, cases);
         attention(dtype, cases);
+    }
+    winograd(cases);
+}
+
+/// Gradients of convolutions by minimal filtering.
+fn winograd(cases: &mut Vec<Case>) {
+    for (picture, filters, padding) in TILED {
+        let window = Window { stride: [1, 1], padding };
+        let kernel = [3, 3, picture[3], filters];
+        let [h, w] = window.output([picture[1], picture[2]], [3, 3]).expect("a kernel inside the picture");
+        let result = [picture[0], h, w, filters];
+        for law in [Law::Normal, Law::Wide] {
+            let smooth = if law == Law::Normal { small(&picture) } else { Smooth::No };
+            let of_picture =
+                Some((Conv::InputGrad(window), [result, kernel])).filter(|_| padding.iter().all(|&p| p < 3));
+            for (conv, operands) in [(Conv::WeightGrad(window), [picture, result])].into_iter().chain(of_picture) {
+                let op = Fused::Winograd(conv);
+                let detail = format!("{picture:?} {kernel:?} {padding:?} {law:?}");
+                let case = Case::new(op.name(), DType::F32, detail, move |_, x| vec![x[0].fused(op, &x[1..])]);
+                cases.push(case.input(&operands[0], law).input(&operands[1], law).smooth(smooth));
+            }
+        }
+        // The convolution's own gradients, which a backend may compute directly.
+        let whole = Case::new("winograd", DType::F32, format!("{picture:?} {kernel:?}, its gradients"), move |b, x| {
+            let y = x[0].winograd(x[1], padding);
+            b.grad((y * x[2]).sum_all(), &x[..2])
+        });
+        cases.push(whole.input(&picture, Law::Normal).input(&kernel, Law::Normal).input(&result, Law::Normal));
     }
 }
 

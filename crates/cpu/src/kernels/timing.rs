@@ -88,6 +88,22 @@ fn conv(batch: usize, size: usize, channels: usize, filters: usize, kernel: usiz
     {
         let name = format!("{kernel}×{kernel}/{stride} {batch}×{size}×{size}×{channels}→{filters} {direction:?}");
         report(&name, &Conv::new(level(), direction, geometry, false), flops, &inputs, out);
+        if kernel == 3 && stride == 1 {
+            let minimal = Winograd::new(level(), direction, geometry, false);
+            report(&format!("{name} minimal"), &minimal, flops, &inputs, out);
+        }
+    }
+}
+
+/// The 3×3 convolutions of a U-Net's training step, directly and by minimal filtering.
+#[test]
+#[ignore = "a measurement"]
+fn training() {
+    eprintln!("GFLOP/s of the direct form, on one thread and on two");
+    for (size, channels, filters) in
+        [(32, 96, 96), (32, 192, 96), (32, 288, 96), (16, 192, 192), (16, 384, 192), (8, 192, 192), (8, 384, 192)]
+    {
+        conv(8, size, channels, filters, 3, 1);
     }
 }
 
@@ -152,7 +168,7 @@ fn stable_diffusion() {
         let work = 2 * 9 * channels * y;
         let name = |form: &str| format!("{batch}×{size}×{size}×{channels}→{filters} {form}");
         report(&name("direct"), &Conv::new(level(), Direction::Forward, geometry, false), work, &[x, w], y);
-        report(&name("minimal"), &Winograd::new(level(), geometry, false), work, &[x, w], y);
+        report(&name("minimal"), &Winograd::new(level(), Direction::Forward, geometry, false), work, &[x, w], y);
     }
 }
 

@@ -98,6 +98,11 @@ pub(crate) struct Fusion<'g> {
     pub absorbed: Vec<Option<Absorbed>>,
 }
 
+/// A convolution that takes a bias and reads its kernel as it is stored.
+fn convolves(op: &Op) -> bool {
+    matches!(op, Op::Conv(Conv::Forward(_)) | Op::Fused(Fused::Winograd(Conv::Forward(_))))
+}
+
 /// Whether an operation belongs into a loop.
 fn is_elementwise(op: &Op) -> bool {
     matches!(op, Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Cast)
@@ -209,7 +214,7 @@ impl<'g> Fusion<'g> {
     /// A matrix product or convolution and a vector along its last axis, which becomes part of it.
     fn biased(&self, product: NodeId, row: NodeId) -> Option<Absorbed> {
         let node = self.graph.node(product);
-        let sums = matches!(node.op, Op::MatMul(_) | Op::Conv(Conv::Forward(_)) | Op::Fused(Fused::Winograd { .. }));
+        let sums = matches!(node.op, Op::MatMul(_)) || convolves(&node.op);
         let (base, view) = self.trace_stored(row);
         let columns = node.shape.last().copied().unwrap_or(0);
         let fits = sums && view.is_row(columns) && !matches!(self.graph.node(base).op, Op::Fill(_));
@@ -452,12 +457,12 @@ impl<'g> Fusion<'g> {
 
     /// The parameter that an operation's kernel reads as it lies.
     pub fn weights(&self, node: &Node, place: usize) -> Option<Weights> {
-        let convolves = matches!(node.op, Op::Conv(Conv::Forward(_)) | Op::Fused(Fused::Winograd { .. }));
-        let reads = self.abilities.weights && place == 1 && (convolves || matches!(node.op, Op::MatMul(_)));
+        let convolution = convolves(&node.op);
+        let reads = self.abilities.weights && place == 1 && (convolution || matches!(node.op, Op::MatMul(_)));
         let (base, view) = self.trace_stored(*node.inputs.get(1).filter(|_| reads)?);
         let base = self.graph.node(base);
         let &Op::Param(param) = &base.op else { return None };
-        let filters_first = convolves && !view.is_contiguous() && view.filters_first()?.is_contiguous();
+        let filters_first = convolution && !view.is_contiguous() && view.filters_first()?.is_contiguous();
         let fits = base.dtype.is_float() && (filters_first || view.is_contiguous());
         fits.then_some(Weights { param: param as usize, dtype: base.dtype, offset: view.offset, filters_first })
     }

@@ -298,10 +298,10 @@ pub(crate) fn infer(op: &Op, x: &[(Shape, DType)], want: Shape) -> Result<(Shape
                     };
                     return Ok((x[place].0, alike(4)?));
                 }
-                Fused::Winograd { padding } => {
+                Fused::Winograd(conv) => {
                     count(2)?;
-                    let shape = winograd::infer(x[0].0, x[1].0, padding);
-                    expect(shape.is_some(), "x is [N, H, W, C], w [3, 3, C, O], inside the padded picture")?;
+                    let shape = winograd::infer(conv, x[0].0, x[1].0);
+                    expect(shape.is_some(), "3×3 taps of stride 1, inside the padded picture, with agreeing channels")?;
                     expect(floats()? == DType::F32, "minimal filtering is of f32")?;
                     return Ok((shape.unwrap_or(x[0].0), DType::F32));
                 }

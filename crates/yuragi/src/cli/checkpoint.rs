@@ -7,7 +7,7 @@ use std::{
 
 use yuragi::{
     Failure,
-    cpu::{Cpu, Residency},
+    cpu::Residency,
     diffusion::config::PredictionType,
     graph::{Backend, Memory, Plan},
     io::stable_diffusion as files,
@@ -16,7 +16,7 @@ use yuragi::{
     train::lora,
 };
 
-use super::common::harmless_name;
+use super::common::{harmless_name, processor};
 
 /// Unused tensors that are named.
 const MOST_NAMED: usize = 8;
@@ -73,13 +73,13 @@ fn learning(loaded: &files::Opened) -> Option<usize> {
     let adapter = Adapter { rank: 4, alpha: 4.0, targets: Targets::Attention };
     let graph = adapter_training(model, one, &adapter, &Optimizer::default()).ok()?;
     let graph = graph.with_stored(|spec| Some(loaded.params.get(&spec.name)?.dtype()));
-    Some(Cpu::new().compile(&graph).ok()?.memory().arena)
+    Some(processor(None).compile(&graph).ok()?.memory().arena)
 }
 
 /// The bytes of the network that needs the most, for one guided picture: with the weights of a launch, with all of its
 /// weights, and without any.
 fn memory(loaded: &files::Opened) -> Result<[usize; 3], Failure> {
-    let (model, cpu) = (&loaded.model, Cpu::new().winograd(true).residency(Residency::Launch));
+    let (model, cpu) = (&loaded.model, processor(None).residency(Residency::Launch));
     let one = Batch { pictures: 1, size: [model.size; 2], chunks: 1, skip: 0 };
     let both = Batch { pictures: 2, ..one };
     let mut most = [0; 3];

@@ -168,8 +168,7 @@ impl ModelFlags {
 
     /// The machine that computes.
     pub fn machine(&self, work: Work) -> Result<Machine, Failure> {
-        let cpu = self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into()));
-        self.device.machine(cpu.winograd(true).residency(self.memory.residency()), work)
+        self.device.machine(processor(self.threads).residency(self.memory.residency()), work)
     }
 }
 
@@ -249,6 +248,12 @@ pub fn check_place(path: &Path) -> Result<(), Failure> {
     } else {
         Ok(atomic::check(path)?)
     }
+}
+
+/// The processor, with the threads that were asked for or one for each core; it convolves by minimal filtering where that
+/// pays.
+pub fn processor(threads: Option<u16>) -> Cpu {
+    threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into())).winograd(true)
 }
 
 /// The threads that were asked for, or one for each core.

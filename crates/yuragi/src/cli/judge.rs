@@ -11,7 +11,6 @@ use std::{
 use clap::{Args, value_parser};
 use yuragi::{
     Failure, builtin_file,
-    cpu::Cpu,
     graph::{Alone, Precision},
     io::{checkpoint::Archive, quantize::Groups},
     judge::{Options, learn},
@@ -20,7 +19,7 @@ use yuragi::{
     train::{Source, data},
 };
 
-use super::common::{DeviceFlags, Progress, check_place, flow, interruption, open};
+use super::common::{DeviceFlags, Progress, check_place, flow, interruption, open, processor};
 
 /// Between two lines where there is no terminal for a bar.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -79,7 +78,7 @@ impl JudgeFlags {
             None => Model::read(&Archive::from_static(builtin_file())?)?,
         };
         let dataset = data::load(&self.data, None, model.settings.size, &Alone)?;
-        let cpu = self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into()));
+        let cpu = processor(self.threads);
         let machine = self.device.machine(cpu, Work::MUCH)?;
         if machine.precision() == Precision::F16 {
             return Err(Failure::new("gradients vanish in f16 without a scaled loss: learn with bf16, tf32 or f32"));

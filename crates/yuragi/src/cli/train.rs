@@ -11,7 +11,6 @@ use clap::{ArgGroup, Args, Subcommand, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use yuragi::{
     Failure,
-    cpu::Cpu,
     graph::{Collective, Params},
     io::checkpoint::Archive,
     machine::{Machine, Work},
@@ -23,7 +22,8 @@ use yuragi::{
 use super::{
     INTERRUPTED,
     common::{
-        DeviceFlags, SharingFlags, bits, clock, file_of, flow, interruption, open, speaks, tell_cut, tell_skipped,
+        DeviceFlags, SharingFlags, bits, clock, file_of, flow, interruption, open, processor, speaks, tell_cut,
+        tell_skipped,
     },
     judge::JudgeFlags,
     lora::{LoraFlags, pictures},
@@ -130,7 +130,7 @@ impl Train {
             None => {}
         }
         let interrupted = interruption("saving; once more to stop without")?;
-        let cpu = self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into()));
+        let cpu = processor(self.threads);
         self.device.check()?;
         if let Some(folder) =
             self.resume.as_deref().filter(|folder| self.adapter.names_model() && !lora::is_there(folder))

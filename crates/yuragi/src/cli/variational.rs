@@ -11,7 +11,6 @@ use clap::{Args, Subcommand, value_parser};
 use serde_json::json;
 use yuragi::{
     Failure,
-    cpu::Cpu,
     energy::statistics::Estimate,
     graph::{Collective, Params},
     io::{Picture, Table, folder, table::Values},
@@ -28,7 +27,7 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{DeviceFlags, Progress, SharingFlags, abandonment, clock, file_of, flow, interruption, print},
+    common::{DeviceFlags, Progress, SharingFlags, abandonment, clock, file_of, flow, interruption, print, processor},
     fit::{scale, table::TableFlags},
 };
 
@@ -334,13 +333,9 @@ pub struct MachineFlags {
 }
 
 impl MachineFlags {
-    fn cpu(&self) -> Cpu {
-        self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into()))
-    }
-
     /// The machine asked for.
     pub fn open(&self) -> Result<Machine, Failure> {
-        self.device.machine(self.cpu(), Work::MUCH)
+        self.device.machine(processor(self.threads), Work::MUCH)
     }
 }
 
@@ -390,7 +385,7 @@ impl Training {
         run.exchange = self.sharing.exchange();
         let test = self.test.as_ref().map(|path| self.reading.examples_of(path, &run.model, run.options.scale, ranks));
         let test = test.transpose()?;
-        let machine = self.machine.device.machine(self.machine.cpu(), run.work(examples.len())?)?;
+        let machine = self.machine.device.machine(processor(self.machine.threads), run.work(examples.len())?)?;
         let (folder, file) = (run.folder.clone(), run.file());
         let command = if let Network::Vae(vae) = &run.model.network
             && vae.layers.len() > 1

@@ -3,7 +3,7 @@ mod norm;
 
 use alloc::{vec, vec::Vec};
 
-use super::winograd;
+use super::{Conv, winograd};
 use crate::{Tensor, op::Scalar};
 
 /// An operation that many backends compute at once. Its meaning is its expansion.
@@ -78,12 +78,10 @@ pub enum Fused {
         /// The operand.
         of: Factor,
     },
-    /// `(x [N, H, W, C], w [3, 3, C, O])`, in single precision: the convolution with stride 1 by minimal filtering
-    /// F(4×4, 3×3) (Lavin & Gray 2016): a quarter of the multiplications, with larger rounding errors.
-    Winograd {
-        /// Zeros above, below, left and right.
-        padding: [usize; 4],
-    },
+    /// The convolution or gradient with stride 1 and 3×3 taps, of its operands, by minimal filtering F(4×4, 3×3)
+    /// (Lavin & Gray 2016), in single precision: a quarter of the multiplications, with larger rounding errors. A
+    /// gradient for the picture has at most two zeros on each side.
+    Winograd(Conv),
 }
 
 /// An operand of attention.
@@ -119,7 +117,9 @@ impl Fused {
             Fused::AttentionGrad { of: Factor::Query, .. } => "attention_query_grad",
             Fused::AttentionGrad { of: Factor::Key, .. } => "attention_key_grad",
             Fused::AttentionGrad { of: Factor::Value, .. } => "attention_value_grad",
-            Fused::Winograd { .. } => "winograd",
+            Fused::Winograd(Conv::Forward(_)) => "winograd",
+            Fused::Winograd(Conv::InputGrad(_)) => "winograd_input_grad",
+            Fused::Winograd(Conv::WeightGrad(_)) => "winograd_weight_grad",
         }
     }
 
@@ -144,7 +144,7 @@ impl Fused {
             }
             Fused::AttentionLogSum { scale } => attention::log_sum(x, scale.get()),
             Fused::AttentionGrad { scale, of } => attention::grad(x, scale.get(), of),
-            Fused::Winograd { padding } => winograd::expand(x[0], x[1], padding),
+            Fused::Winograd(conv) => winograd::expand(conv, x[0], x[1]),
         }
     }
 
@@ -155,7 +155,7 @@ impl Fused {
             Fused::LayerNorm { eps } => Some(norm::layer_norm_grads(g, x, eps)),
             Fused::GroupNorm { groups, eps } => Some(norm::group_norm_grads(g, x, groups, eps)),
             Fused::Attention { scale } => Some(attention::grads(g, x, y, scale)),
-            Fused::Winograd { padding } => Some(winograd::grad(g, x[0], x[1], padding).to_vec()),
+            Fused::Winograd(conv) => Some(conv.grad(g, x[0], x[1]).to_vec()),
             Fused::LayerNormSums { .. }
             | Fused::LayerNormGrad { .. }
             | Fused::GroupMoments { .. }

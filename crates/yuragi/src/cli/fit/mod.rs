@@ -25,7 +25,7 @@ use yuragi::{
     io::{ReadError, table::Opened},
 };
 
-use super::common::{Progress, check_place, speaks};
+use super::common::{Progress, check_place, processor, speaks};
 pub use gmm::components;
 use table::TableFlags;
 
@@ -213,7 +213,7 @@ struct Judging {
 impl Judging {
     /// The processor.
     fn cpu(&self) -> Cpu {
-        self.threads.map_or_else(Cpu::new, |threads| Cpu::with_threads(threads.into()))
+        processor(self.threads)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The three matrices of F(4×4, 3×3).
+//! The matrices of F(4×4, 3×3), and two adjoints.
 
 use crate::simd::Vector;
 
@@ -6,12 +6,18 @@ use crate::simd::Vector;
 pub(super) const OUT: usize = 4;
 /// Pixels along a side of an input tile.
 pub(super) const IN: usize = 6;
+/// Taps along a side of a kernel.
+pub(super) const SIDE: usize = 3;
+/// Places of a transformed tile: one matrix product each.
+pub(super) const PLACES: usize = IN * IN;
 
-/// One of the three matrices, which meets the columns of a tile, then its rows.
+/// One of the matrices, which meets the columns of a tile, then its rows.
 pub(super) trait Transform {
     /// Length of a column, before and after.
     const FROM: usize;
     const INTO: usize;
+    /// By what a tile that it met twice is too large, to multiply with.
+    const SCALE: f32 = 1.0;
 
     /// The first `INTO` of what the first `FROM` become.
     fn apply<V: Vector>(x: [V; IN]) -> [V; IN];
@@ -37,9 +43,10 @@ pub(super) trait Transform {
 }
 
 /// A tile, of which a corner may be used.
-type Square<V> = [[V; IN]; IN];
+pub(super) type Square<V> = [[V; IN]; IN];
 
 /// Bᵀ.
+#[derive(Clone, Copy)]
 pub(super) struct OfInput;
 
 impl Transform for OfInput {
@@ -64,11 +71,13 @@ impl Transform for OfInput {
 }
 
 /// 24·G, which has whole numbers.
+#[derive(Clone, Copy)]
 pub(super) struct OfWeights;
 
 impl Transform for OfWeights {
-    const FROM: usize = 3;
+    const FROM: usize = SIDE;
     const INTO: usize = IN;
+    const SCALE: f32 = 1.0 / (24.0 * 24.0);
 
     #[inline(always)]
     fn apply<V: Vector>(g: [V; IN]) -> [V; IN] {
@@ -87,6 +96,7 @@ impl Transform for OfWeights {
 }
 
 /// Aᵀ.
+#[derive(Clone, Copy)]
 pub(super) struct OfOutput;
 
 impl Transform for OfOutput {
@@ -104,6 +114,49 @@ impl Transform for OfOutput {
             V::splat(8.0).mul_add(odd2, odd).add(m[5]),
             V::splat(0.0),
             V::splat(0.0),
+        ]
+    }
+}
+
+/// A: of the gradient of an output tile.
+#[derive(Clone, Copy)]
+pub(super) struct OfGradient;
+
+impl Transform for OfGradient {
+    const FROM: usize = OUT;
+    const INTO: usize = IN;
+
+    #[inline(always)]
+    fn apply<V: Vector>(y: [V; IN]) -> [V; IN] {
+        let (even, odd) = (y[0].add(y[2]), y[1].add(y[3]));
+        let (four, eight) = (V::splat(4.0), V::splat(8.0));
+        let (even2, odd2) = (four.mul_add(y[2], y[0]), eight.mul_add(y[3], y[1].add(y[1])));
+        [y[0], even.add(odd), even.sub(odd), even2.add(odd2), even2.sub(odd2), y[3]]
+    }
+}
+
+/// 24·Gᵀ: of what becomes a kernel's gradient.
+#[derive(Clone, Copy)]
+pub(super) struct OfKernel;
+
+impl Transform for OfKernel {
+    const FROM: usize = IN;
+    const INTO: usize = SIDE;
+    const SCALE: f32 = OfWeights::SCALE;
+
+    #[inline(always)]
+    fn apply<V: Vector>(m: [V; IN]) -> [V; IN] {
+        let (even, odd) = (m[1].add(m[2]), m[1].sub(m[2]));
+        let (even2, odd2) = (m[3].add(m[4]), m[3].sub(m[4]));
+        let (minus, zero) = (V::splat(-4.0), V::splat(0.0));
+        let outer = minus.mul_add(even, even2);
+        [
+            V::splat(6.0).mul_add(m[0], outer),
+            minus.mul_add(odd, odd2.add(odd2)),
+            V::splat(24.0).mul_add(m[5], minus.mul(even.sub(even2))),
+            zero,
+            zero,
+            zero,
         ]
     }
 }
