@@ -75,16 +75,16 @@ impl Executor for Pool {
     }
 }
 
+/// As the program draws: by minimal filtering.
+fn of(cpu: Cpu) -> yuragi_cpu {
+    yuragi_cpu { cpu: cpu.winograd(true) }
+}
+
 /// So many threads of the library's own, the calling one included; 0 for one for each of the processor's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn yuragi_cpu_new(threads: usize, out: *mut *mut yuragi_cpu) -> yuragi_status {
     // SAFETY: the caller's word.
-    guard(|| unsafe {
-        give(out, || {
-            let cpu = if threads == 0 { Cpu::new() } else { Cpu::with_threads(threads) };
-            Ok(yuragi_cpu { cpu })
-        })
-    })
+    guard(|| unsafe { give(out, || Ok(of(if threads == 0 { Cpu::new() } else { Cpu::with_threads(threads) }))) })
 }
 
 /// The caller's threads; the library starts none of its own.
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn yuragi_cpu_on(pool: *const yuragi_pool, out: *mut *mut 
             if threads == 0 {
                 return Err(failure(YURAGI_RANGE, "a pool has at least 1 thread"));
             }
-            Ok(yuragi_cpu { cpu: Cpu::on(Arc::new(Pool { threads, run, user })) })
+            Ok(of(Cpu::on(Arc::new(Pool { threads, run, user }))))
         })
     })
 }
