@@ -57,23 +57,15 @@ impl Block {
         number: usize,
         at: usize,
     ) -> (&'a mut Warp, Reach<'a, 'e>) {
-        let reach = Reach {
-            engine,
-            shared: &mut self.memory,
-            counters: &mut self.counters,
-            tally: &mut self.profile[at],
-            block: self.number,
-            warp: number,
-            at,
-            releases: false,
-            page: None,
-        };
-        (&mut self.warps[number], reach)
+        let Block { warps, memory, counters, profile, number: block, .. } = self;
+        (&mut warps[number], Reach::new(engine, memory, counters, &mut profile[at], (*block, number, at)))
     }
 
     /// Executes a load, a store or an atomic operation.
     pub(super) fn access(&mut self, engine: &Engine<'_>, number: usize, inst: &Inst, at: usize, active: u32) {
-        let (warp, mut reach) = self.reach(engine, number, at);
+        let Block { warps, memory, counters, profile, number: block, .. } = self;
+        let warp = &mut warps[number];
+        let mut reach = Reach::new(engine, memory, counters, &mut profile[at], (*block, number, at));
         match &inst.op {
             Op::Load { address, d, bytes, extend, order } => {
                 if !order.strong && active == u32::MAX && reach.load_in_order(warp, address, d, *bytes, *extend) {
@@ -220,10 +212,17 @@ pub(super) fn part(span: Span, place: usize, bytes: usize) -> Span {
 /// What each lane touches.
 pub(super) fn spans(warp: &Warp, address: &Address, bytes: usize) -> [Span; 32] {
     let base = warp.get(address.base);
-    std::array::from_fn(|lane| {
-        let (memory, address) = located(warp, address, base[lane]);
-        Span { memory, address, bytes }
-    })
+    let mut all = [Span { memory: Memory::Global, address: 0, bytes }; 32];
+    match address.space {
+        Space::Global => {
+            all.iter_mut().zip(base).for_each(|(span, base)| span.address = base.wrapping_add_signed(address.offset));
+        }
+        _ => {
+            let lanes = all.iter_mut().zip(base);
+            lanes.for_each(|(span, &base)| (span.memory, span.address) = located(warp, address, base));
+        }
+    }
+    all
 }
 
 /// The memory that an access goes to where its base is this, and the address there.
@@ -241,6 +240,21 @@ pub(super) fn located(warp: &Warp, address: &Address, base: u64) -> (Memory, u64
         Space::Shared | Space::Cluster => shared(address.space, at & 0xffff_ffff),
         Space::Local => (Memory::Local, at & 0xffff_ffff),
         Space::Param => (Memory::Param, at & 0xffff_ffff),
+    }
+}
+
+impl<'a, 'e> Reach<'a, 'e> {
+    /// That of an instruction of a warp, by their numbers behind that of the block. It is made where it stays: it has
+    /// small parts, which are slow to copy just after they were written.
+    #[inline(always)]
+    pub(super) fn new(
+        engine: &'e Engine<'e>,
+        shared: &'a mut Shared,
+        counters: &'a mut Counters,
+        tally: &'a mut Tally,
+        (block, warp, at): (u32, usize, usize),
+    ) -> Self {
+        Reach { engine, shared, counters, tally, block, warp, at, releases: false, page: None }
     }
 }
 
@@ -294,12 +308,16 @@ impl<'e> Reach<'_, 'e> {
         })
     }
 
-    /// Notes a sector of global memory by its address; whether the launch touches it for the first time.
-    pub(super) fn touch(&mut self, address: u64) -> bool {
-        let sector = Span { memory: Memory::Global, address, bytes: 1 };
-        let Some(place) = self.allocation(sector) else { return false };
+    /// Counts the sectors of global memory that the launch touches for the first time, of so many from an address on, a
+    /// multiple of 32; those that lie in the allocation of the first one, where this has an end among them.
+    pub(super) fn touch(&mut self, address: u64, count: usize) {
+        let first = Span { memory: Memory::Global, address, bytes: 1 };
+        let Some(place) = self.allocation(first) else { return };
         let allocation = &self.engine.allocations[place];
-        allocation.touch((address - allocation.base) as usize, self.engine.launch)
+        let offset = address - allocation.base;
+        let inside = (allocation.bytes - offset).div_ceil(32);
+        self.counters.global_touched +=
+            allocation.touch(offset as usize, count.min(inside as usize), self.engine.launch);
     }
 
     pub(super) fn is_inside(&mut self, warp: &Warp, lane: usize, span: Span, write: bool) -> bool {

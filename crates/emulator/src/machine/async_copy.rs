@@ -1,7 +1,9 @@
 //! Asynchronous copies from global to shared memory (`cp.async`), and waiting for them.
 
+use std::collections::VecDeque;
+
 use super::{
-    access::{Span, part, put, spans},
+    access::{Reach, Span, part, put, spans},
     block::Block,
     engine::Engine,
     lanes::each,
@@ -23,7 +25,9 @@ impl Block {
     pub(super) fn async_copy(&mut self, engine: &Engine<'_>, number: usize, inst: &Inst, at: usize, active: u32) {
         let Op::AsyncCopy { to, from, bytes, given } = &inst.op else { return };
         let bytes = *bytes;
-        let (warp, mut reach) = self.reach(engine, number, at);
+        let Block { warps, memory, counters, profile, number: block, .. } = self;
+        let warp = &mut warps[number];
+        let mut reach = Reach::new(engine, memory, counters, &mut profile[at], (*block, number, at));
         let (targets, sources) = (spans(warp, to, bytes), spans(warp, from, bytes));
         let mut given_bytes = [bytes; 32];
         match given {
@@ -77,8 +81,8 @@ impl Block {
                 Some(most) => warp.committed[lane].saturating_sub(most),
                 None => u32::MAX,
             };
-            while copies[lane].front().is_some_and(|copy| copy.group < end) {
-                let Some(copy) = copies[lane].pop_front() else { break };
+            let Some(copies) = copies.get_mut(lane) else { return };
+            while let Some(copy) = copies.pop_front_if(|copy| copy.group < end) {
                 let thread = (number * 32 + lane) as u16;
                 // From now on it is a plain write of this time.
                 let how = |record| Record { manner: Manner::Weak, clock: time, ..record };
@@ -90,6 +94,9 @@ impl Block {
 
 /// Notes a copy of a lane that is under way, at most so many.
 fn begin(warp: &mut Warp, lane: usize, to: Span, most: usize) {
+    if warp.copies.is_empty() {
+        warp.copies.resize_with(32, VecDeque::new);
+    }
     let (group, copies) = (warp.committed[lane], &mut warp.copies[lane]);
     // One that is never waited for is forgotten in the end, and then never over.
     if copies.len() >= most {

@@ -2,7 +2,14 @@
 
 use yuragi_numeric::simd::{Task, vectorize};
 
-use super::{access::spans, block::Block, engine::Engine, lanes::each, matrix, warp::members};
+use super::{
+    access::{Reach, spans},
+    block::Block,
+    engine::Engine,
+    lanes::each,
+    matrix,
+    warp::members,
+};
 use crate::{
     finding::Kind,
     memory::shadow::Manner,
@@ -140,7 +147,9 @@ impl Block {
         count: usize,
         stored: Option<&dyn Fn(usize) -> [u64; 2]>,
     ) -> [[u64; 2]; 32] {
-        let (warp, mut reach) = self.reach(engine, number, at);
+        let Block { warps, memory, counters, profile, number: block, .. } = self;
+        let warp = &mut warps[number];
+        let mut reach = Reach::new(engine, memory, counters, &mut profile[at], (*block, number, at));
         let all = spans(warp, address, 16);
         let lanes = if count == 4 { u32::MAX } else { (1 << (8 * count)) - 1 };
         reach.count(&all, lanes, stored.is_some());
@@ -180,10 +189,17 @@ fn words(rows: &[[u64; 2]; 8]) -> Lanes {
 
 /// The same of the columns, as rows.
 fn columns(rows: &[[u64; 2]; 8]) -> Lanes {
+    let mut halves = [[0; 8]; 8];
+    for (halves, row) in halves.iter_mut().zip(rows) {
+        for (i, half) in halves.iter_mut().enumerate() {
+            *half = row[i / 4] >> (16 * (i % 4)) & 0xffff;
+        }
+    }
     let mut words = [0; 32];
     for (i, words) in words.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-        let of_row = |row: usize| rows[row][i / 4] >> (16 * (i % 4)) & 0xffff;
-        *words = [0, 2, 4, 6].map(|row| of_row(row) | of_row(row + 1) << 16);
+        for (word, rows) in words.iter_mut().zip(halves.as_chunks::<2>().0) {
+            *word = rows[0][i] | rows[1][i] << 16;
+        }
     }
     words
 }

@@ -75,6 +75,9 @@ impl Block {
         let Op::Call { index, targets } = &inst.op else { return Flow::Next };
         let warp = &mut self.warps[number];
         let addresses = index.map(|slot| *warp.get(slot));
+        if warp.calls.is_empty() {
+            warp.calls.resize_with(32, Vec::new);
+        }
         let mut places = Places::default();
         let (mut lost, mut deep, mut named) = (0, 0, 0);
         each(active, |lane| {
@@ -115,7 +118,7 @@ impl Block {
         let warp = &mut self.warps[number];
         let mut places = Places::default();
         let mut over = 0;
-        each(active, |lane| match warp.calls[lane].pop() {
+        each(active, |lane| match warp.calls.get_mut(lane).and_then(Vec::pop) {
             Some(Frame { at: from, choice, saved, .. }) => {
                 if let Op::Call { targets, .. } = &engine.program.code[from].op {
                     let Target { results, room, .. } = &targets[choice];

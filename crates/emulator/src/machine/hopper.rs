@@ -89,9 +89,10 @@ impl Block {
                 MBarrier::ArriveAfterCopies { counted } => {
                     // The copies' bytes are there already; from here on they belong to the barrier.
                     let thread = (number * 32 + lane) as u16;
-                    if self.memory.ranges + warp.copies[lane].len() <= MOST_RANGES {
-                        self.memory.ranges += warp.copies[lane].len();
-                        phase.copies.extend(warp.copies[lane].drain(..).map(|c| (c.offset, c.bytes, thread)));
+                    let copies = warp.copies.get_mut(lane).filter(|c| self.memory.ranges + c.len() <= MOST_RANGES);
+                    if let Some(copies) = copies {
+                        self.memory.ranges += copies.len();
+                        phase.copies.extend(copies.drain(..).map(|c| (c.offset, c.bytes, thread)));
                     }
                     phase.join(&warp.clocks);
                     if *counted {

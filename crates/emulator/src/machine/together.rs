@@ -56,6 +56,20 @@ impl<'e> Ground<'e> {
         }
     }
 
+    /// Of some lanes, the first and those behind it whose shadows are at hand with its own.
+    #[inline(always)]
+    fn near(&self, lanes: u32, offset: impl Fn(usize) -> usize) -> u32 {
+        if matches!(self, Ground::Shared) {
+            return lanes;
+        }
+        let page = |lanes: u32| offset(lanes.trailing_zeros() as usize & 31) / (4 * PAGE);
+        let (first, mut left) = (page(lanes), lanes);
+        while left != 0 && page(left) == first {
+            left &= left - 1;
+        }
+        lanes & !left
+    }
+
     /// What lies in a sector, and whether all of it was written.
     #[inline(always)]
     pub(super) fn sector(&self, shared: &Bytes, offset: usize) -> ([u32; 8], bool) {
@@ -79,6 +93,27 @@ impl<'e> Ground<'e> {
 fn pieces(first: usize, bytes: usize) -> impl Iterator<Item = (usize, usize)> {
     let (count, step) = (bytes.div_ceil(4), if bytes.is_multiple_of(4 * QUAD) { QUAD } else { bytes.div_ceil(4) });
     (first..first + count).step_by(step).map(move |begin| (begin, step))
+}
+
+/// The lanes from one on that touch a quad as a whole, in a row and each a part of it; none where they do not.
+#[inline(always)]
+fn quad(spans: &[Span; 32], active: u32, lane: usize) -> u32 {
+    let Span { address, bytes, .. } = spans[lane];
+    let count = match bytes {
+        16 => return 1 << lane,
+        4 | 8 if address % 16 == 0 => 16 / bytes,
+        _ => return 0,
+    };
+    let lanes = (((1_u64 << count) - 1) << lane) as u32;
+    let is_next = |i: usize| spans[(lane + i) & 31].address == address + (i * bytes) as u64;
+    let whole = lanes & active == lanes && lanes.count_ones() as usize == count && (1..count).all(is_next);
+    if whole { lanes } else { 0 }
+}
+
+/// The access to a quad by lanes of so many bytes from one on.
+#[inline(always)]
+fn run(record: Record, lane: usize, bytes: usize) -> Run {
+    Run { record: record.of_lane(lane, 0, 4), step: (bytes / 4).trailing_zeros() as u8 }
 }
 
 #[inline(always)]
@@ -178,18 +213,38 @@ impl<'e> Reach<'_, 'e> {
         active: u32,
         mut f: impl FnMut(usize, &Words),
     ) {
-        let (check, launch, whole) = (self.engine.check, self.engine.launch, spans[0].bytes);
+        let (launch, whole) = (self.engine.launch, spans[0].bytes);
+        let offset = |lane: usize| (spans[lane].address - base) as usize;
         let (mut held, mut unwritten, mut races) = (None, 0_u32, Vec::new());
         let Shared { bytes: near, shadows, .. } = &mut *self.shared;
+        // All of the memory first, and of the shadows a line each: what is far comes together.
+        let mut found = [[0; 4]; 32];
         each(active, |lane| {
-            let offset = (spans[lane].address - base) as usize;
-            let (found, written) = look(&ground, near, offset, whole);
-            if check {
-                unwritten |= u32::from(!written) << lane;
-                let now = record.of_lane(lane, offset, whole);
-                let (shadows, first) = ground.shadows(shadows, &mut held, launch, offset / 4);
+            let (words, written) = look(&ground, near, offset(lane), whole);
+            found[lane] = words;
+            unwritten |= u32::from(!written) << lane;
+        });
+        let mut left = if self.engine.check { active } else { 0 };
+        while left != 0 {
+            let lanes = ground.near(left, offset);
+            left &= !lanes;
+            let begin = offset(lanes.trailing_zeros() as usize & 31) / 4;
+            let (shadows, first) = ground.shadows(shadows, &mut held, launch, begin);
+            let word = |lane: usize| offset(lane) / 4 - (begin - first);
+            let mut open = lanes & !shadows.spread(lanes, word);
+            let mut alone = lanes;
+            while open != 0 {
+                let lane = open.trailing_zeros() as usize & 31;
+                let together = quad(spans, lanes, lane);
+                open &= !(together | 1 << lane);
+                if together != 0 && shadows.read_quad(word(lane) / QUAD, run(record, lane, whole), clocks) {
+                    alone &= !together;
+                }
+            }
+            each(alone, |lane| {
+                let now = record.of_lane(lane, offset(lane), whole);
                 let mut race = None;
-                for (begin, count) in pieces(first, whole) {
+                for (begin, count) in pieces(word(lane), whole) {
                     if count == QUAD && shadows.read_quad(begin / QUAD, Run::of_lane(now), clocks) {
                         continue;
                     }
@@ -198,12 +253,14 @@ impl<'e> Reach<'_, 'e> {
                     }
                 }
                 races.extend(race.map(|other| (lane, other)));
-            }
-            f(lane, &found);
-        });
+            });
+        }
         drop(held);
-        each(unwritten, |lane| self.nothing_written(lane, spans[lane]));
-        self.collide(spans, &races, false);
+        each(active, |lane| f(lane, &found[lane]));
+        if self.engine.check {
+            each(unwritten, |lane| self.nothing_written(lane, spans[lane]));
+            self.collide(spans, &races, false);
+        }
     }
 
     /// Stores, if the spans of all lanes lie so; whether they do.
@@ -263,24 +320,31 @@ impl<'e> Reach<'_, 'e> {
         let (mut held, mut races) = (None, Vec::new());
         let known = warp.fenced.as_ref();
         let Shared { bytes: near, shadows, .. } = &mut *self.shared;
+        // Lanes whose quad was noted with that of one before.
+        let mut noted = 0_u32;
         each(active, |lane| {
             let offset = (spans[lane].address - base) as usize;
             let words = f(lane);
-            if check {
+            if check && noted >> lane & 1 == 0 {
                 let now = record.of_lane(lane, offset, whole);
                 let (shadows, first) = ground.shadows(shadows, &mut held, launch, offset / 4);
-                let mut race = None;
-                for (begin, count) in pieces(first, whole) {
-                    if count == QUAD && shadows.write_quad(begin / QUAD, Run::of_lane(now), &warp.clocks) {
-                        continue;
+                let together = quad(spans, active, lane);
+                if together != 0 && shadows.write_quad(first / QUAD, run(record, lane, whole), &warp.clocks) {
+                    noted |= together;
+                } else {
+                    let mut race = None;
+                    for (begin, count) in pieces(first, whole) {
+                        if count == QUAD && shadows.write_quad(begin / QUAD, Run::of_lane(now), &warp.clocks) {
+                            continue;
+                        }
+                        let (old, written) = look(&ground, near, offset, whole);
+                        for (i, word) in (begin - first..).zip(shadows.words(begin, count)) {
+                            let same = written && ((old[i / 2] ^ words[i / 2]) >> (32 * (i % 2))) as u32 == 0;
+                            race = race.or(word.write(now, same, &warp.clocks, known));
+                        }
                     }
-                    let (old, written) = look(&ground, near, offset, whole);
-                    for (i, word) in (begin - first..).zip(shadows.words(begin, count)) {
-                        let same = written && ((old[i / 2] ^ words[i / 2]) >> (32 * (i % 2))) as u32 == 0;
-                        race = race.or(word.write(now, same, &warp.clocks, known));
-                    }
+                    races.extend(race.map(|other| (lane, other)));
                 }
-                races.extend(race.map(|other| (lane, other)));
             }
             for (i, &word) in words.iter().enumerate().take(whole.div_ceil(8)) {
                 match ground {

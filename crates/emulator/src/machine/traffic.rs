@@ -42,7 +42,7 @@ impl Reach<'_, '_> {
                 self.counters.global_sectors += end + 1 - begin;
                 self.tally.sectors += end + 1 - begin;
                 self.tally.least_sectors += bytes.div_ceil(32);
-                (begin..=end).for_each(|sector| self.counters.global_touched += u64::from(self.touch(32 * sector)));
+                self.touch(32 * begin, (end + 1 - begin) as usize);
                 *(if write { &mut self.counters.global_written } else { &mut self.counters.global_read }) += bytes;
             }
             Memory::Shared => {
@@ -107,8 +107,8 @@ impl Reach<'_, '_> {
         self.tally.least_sectors += bytes.div_ceil(32).min(sectors.len() as u64);
         self.counters.global_requests += 1;
         self.counters.global_sectors += sectors.len() as u64;
-        for sector in sectors {
-            self.counters.global_touched += u64::from(self.touch(32 * sector));
+        for row in sectors.chunk_by(|one, next| next.wrapping_sub(*one) == 1) {
+            self.touch(32 * row[0], row.len());
         }
     }
 }

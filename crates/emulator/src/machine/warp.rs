@@ -77,7 +77,7 @@ pub(crate) struct Warp {
     /// Lanes that have not exited.
     pub live: u32,
     pub groups: Vec<Group>,
-    /// Of each lane, the calls that have not returned.
+    /// Of each lane, the calls that have not returned; of none before the first call.
     pub calls: Vec<Vec<Frame>>,
     /// Of each lane.
     pub local: Vec<Bytes>,
@@ -88,7 +88,7 @@ pub(crate) struct Warp {
     pub fenced: Option<Clocks>,
     /// What relaxed waits have seen, and the next fence makes known.
     pub awaited: Option<Clocks>,
-    /// Of each lane, the copies under way and the number of groups committed.
+    /// Of each lane, the copies under way, of none before the first one, and the number of groups committed.
     pub copies: Vec<VecDeque<AsyncCopy>>,
     pub committed: [u32; 32],
     /// Instructions since another group was last preferred.
@@ -212,13 +212,13 @@ impl Warp {
             lanes,
             live: lanes,
             groups: vec![Group { at: program.entry, lanes, state: State::Ready }],
-            calls: vec![Vec::new(); 32],
+            calls: Vec::new(),
             local: if has_local { vec![Bytes::new(program.local as usize); 32] } else { Vec::new() },
             clocks: Clocks::new(first, all),
             met: Vec::new(),
             fenced: None,
             awaited: None,
-            copies: vec![VecDeque::new(); 32],
+            copies: Vec::new(),
             committed: [0; 32],
             patience: 0,
             phase: 0,
@@ -369,6 +369,9 @@ pub(crate) fn members(registers: &[Lanes], op: &Op, lanes: u32) -> (u32, u32) {
         _ => return (u32::MAX, lanes),
     };
     let first = mask[lanes.trailing_zeros().min(31) as usize] as u32;
+    if mask.iter().fold(0, |differs, &mask| differs | (mask as u32 ^ first)) == 0 {
+        return (first, lanes);
+    }
     let alike = mask.iter().zip(0..).fold(0, |all, (&mask, lane)| all | u32::from(mask as u32 == first) << lane);
     (first, lanes & alike)
 }

@@ -138,19 +138,28 @@ impl Allocation {
         }
     }
 
-    /// Notes that a launch touches the sector of 32 bytes at an offset inside; whether it is the first time.
-    pub fn touch(&self, offset: usize, launch: u64) -> bool {
-        let cell = &self.touched_chunk(offset).touched[offset / 1024 % (CHUNK / 256)];
-        let bit = 1 << (offset / 32 % 32);
-        let mine = |old: u64| if old >> 32 == launch & 0xffff_ffff { old } else { launch << 32 };
-        let mut old = cell.load(Relaxed);
-        while mine(old) & bit == 0 {
-            match cell.compare_exchange_weak(old, mine(old) | bit, Relaxed, Relaxed) {
-                Ok(_) => return true,
-                Err(now) => old = now,
+    /// Notes that a launch touches so many sectors of 32 bytes from that of an offset on, all of them inside; how many of
+    /// them it touches for the first time.
+    pub fn touch(&self, offset: usize, count: usize, launch: u64) -> u64 {
+        let (mut sector, end, mut fresh) = (offset / 32, offset / 32 + count, 0);
+        while sector < end {
+            let here = (32 - sector % 32).min(end - sector);
+            let cell = &self.touched_chunk(32 * sector).touched[sector / 32 % (CHUNK / 256)];
+            let bits = u64::from(u32::MAX >> (32 - here)) << (sector % 32);
+            let mine = |old: u64| if old >> 32 == launch & 0xffff_ffff { old } else { launch << 32 };
+            let mut old = cell.load(Relaxed);
+            while mine(old) & bits != bits {
+                match cell.compare_exchange_weak(old, mine(old) | bits, Relaxed, Relaxed) {
+                    Ok(_) => {
+                        fresh += u64::from((bits & !mine(old)).count_ones());
+                        break;
+                    }
+                    Err(now) => old = now,
+                }
             }
+            sector += here;
         }
-        false
+        fresh
     }
 
     /// Whether all of such bytes were written.

@@ -138,14 +138,14 @@ impl Shadows {
         }
         for number in first / QUAD..=(end - 1) / QUAD {
             if !self.quads[number].is_spread {
-                self.spread(number);
+                self.part(number);
             }
         }
         &mut self.words[first..end]
     }
 
     #[cold]
-    fn spread(&mut self, number: usize) {
+    fn part(&mut self, number: usize) {
         if self.words.is_empty() {
             self.words = vec![Word::default(); QUAD * self.quads.len()];
         }
@@ -208,6 +208,18 @@ impl Shadows {
     /// Makes a word such as nobody ever touched.
     pub fn forget(&mut self, number: usize) {
         self.words(number, 1).fill(Word::default());
+    }
+
+    /// Of some lanes those whose word, by a function of the lane, lies in a quad that is spread.
+    #[inline(always)]
+    pub fn spread(&self, lanes: u32, word: impl Fn(usize) -> usize) -> u32 {
+        let (mut left, mut spread) = (lanes, 0);
+        while left != 0 {
+            let lane = left.trailing_zeros();
+            spread |= u32::from(self.quads[word(lane as usize) / QUAD].is_spread) << lane;
+            left &= left - 1;
+        }
+        spread
     }
 
     /// Notes a plain read of a whole quad, by its number, if it surely is no race; otherwise nothing happens.

@@ -61,9 +61,13 @@ fn merge(register: &mut [u64; PART], values: &[u64; PART], lanes: u32) {
         *register = *values;
         return;
     }
-    for lane in 0..PART {
-        register[lane] = if lanes >> lane & 1 == 1 { values[lane] } else { register[lane] };
+    // Taken out whole and put back so: no lane is a branch of its own.
+    let mut merged = *register;
+    for (lane, merged) in merged.iter_mut().enumerate() {
+        let taken = u64::from(lanes >> lane & 1).wrapping_neg();
+        *merged = values[lane] & taken | *merged & !taken;
     }
+    *register = merged;
 }
 
 /// A function of so many numbers as one of all lanes, for what is rare: compiled once.
