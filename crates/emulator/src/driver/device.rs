@@ -10,11 +10,11 @@ use crate::properties::Properties;
 const REGISTERS: i32 = 65_536;
 
 /// The device's UUID and its place on the bus.
-const UUID: [u8; 16] = *b"yuragi-emulator\0";
+pub const UUID: [u8; 16] = *b"yuragi-emulator\0";
 const BUS: &str = "0000:00:00.0";
 
 /// The value of a `CUdevice_attribute`.
-fn attribute(p: &Properties, attribute: i32) -> Option<i32> {
+pub fn attribute(p: &Properties, attribute: i32) -> Option<i32> {
     let (major, minor) = p.capability;
     Some(match attribute {
         // Threads of a block, and its extents; blocks of a grid; a warp.

@@ -16,6 +16,7 @@ mod kernels;
 mod launches;
 mod memory;
 mod modules;
+mod properties;
 mod runtime;
 mod shipped;
 mod tensors;

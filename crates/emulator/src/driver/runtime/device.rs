@@ -7,70 +7,67 @@ use std::sync::{Mutex, OnceLock};
 use super::super::contexts::{
     cuCtxGetLimit, cuCtxGetStreamPriorityRange, cuCtxSetLimit, cuCtxSynchronize, cuDevicePrimaryCtxReset_v2,
 };
-use super::super::device::cuDeviceGetAttribute;
+use super::super::device::{UUID, attribute, cuDeviceGetAttribute};
 use super::super::error::{Code, Outcome, lookup};
 use super::super::lock::lock;
-use super::super::machine::{SHARED_PER_BLOCK, SHARED_RESERVED, VERSION, device, machine};
+use super::super::machine::{VERSION, device, machine};
 use super::super::pointer::{Out, Text};
 use super::error::{OWN, name};
 use super::{done, last};
 
-/// `cudaDeviceProp` of CUDA 13: bytes, of which those that are known are put at their offsets.
+/// `cudaDeviceProp` of CUDA 13.
 type DeviceProperties = [u8; 1008];
+
+/// Its numbers that are attributes of the device and not 0: where they begin, the bytes of each, and the attributes.
+const NUMBERS: &[(usize, usize, &[i32])] = &[
+    // Shared memory and registers of a block, a warp, a pitch; threads and blocks along x, y, z; constant memory.
+    (296, 8, &[8]),
+    (304, 4, &[12, 10]),
+    (312, 8, &[11]),
+    (320, 4, &[1, 2, 3, 4, 5, 6, 7]),
+    (352, 8, &[9]),
+    // The compute capability, alignments of textures, multiprocessors, mapped memory.
+    (360, 4, &[75, 76]),
+    (368, 8, &[14, 51]),
+    (384, 4, &[16, 18, 19]),
+    // Textures and surfaces.
+    (396, 4, &[21]),
+    (404, 4, &[22, 23]),
+    (420, 4, &[70, 71, 72]),
+    (440, 4, &[24, 25, 26]),
+    (496, 4, &[55, 56, 57, 58, 59, 60]),
+    (552, 8, &[30]),
+    // Kernels and copies at the same time, one address space; the memory's bus, the cache, threads, caches.
+    (560, 4, &[31]),
+    (584, 4, &[40, 41, 37, 38]),
+    (604, 4, &[39, 78, 79, 80]),
+    // Of a multiprocessor; managed memory; preemption; cooperative launches.
+    (624, 8, &[81]),
+    (632, 4, &[82, 83]),
+    (656, 4, &[89, 90, 91, 95]),
+    (672, 8, &[97]),
+    (688, 4, &[106]),
+    (696, 8, &[111]),
+    // Registration, pools, clusters, nodes of memory.
+    (704, 4, &[99]),
+    (720, 4, &[115]),
+    (748, 4, &[120]),
+    (760, 4, &[131]),
+    (768, 4, &[134]),
+];
 
 fn properties() -> Outcome<DeviceProperties> {
     let p = machine()?.properties();
     let mut all = [0; 1008];
     let mut put = |at: usize, bytes: &[u8]| all[at..at + bytes.len()].copy_from_slice(bytes);
-    let name = &p.name.as_bytes()[..p.name.len().min(255)];
-    put(0, name);
-    for (at, value) in [
-        (288, p.memory),
-        (296, SHARED_PER_BLOCK.into()),
-        (312, i32::MAX as u64),
-        (352, 65_536),
-        (368, 512),
-        (376, 32),
-        (624, p.shared_per_multiprocessor.into()),
-        (672, p.shared_per_block.into()),
-        (696, SHARED_RESERVED.into()),
-    ] {
-        put(at, &value.to_le_bytes());
-    }
-    let (major, minor) = p.capability;
-    for (at, value) in [
-        // Registers, a warp, threads and blocks along x, y, z.
-        (304, 65_536),
-        (308, 32),
-        (320, 1024),
-        (324, 1024),
-        (328, 1024),
-        (332, 64),
-        (336, i32::MAX as u32),
-        (340, 65_535),
-        (344, 65_535),
-        (360, major),
-        (364, minor),
-        (384, p.multiprocessors),
-        (392, 1),
-        (560, 1),
-        (584, 1),
-        (588, 1),
-        (592, p.memory_bus),
-        (596, p.cache),
-        (604, p.threads_per_multiprocessor),
-        (608, 1),
-        (612, 1),
-        (616, 1),
-        (632, 65_536),
-        (636, 1),
-        (656, 1),
-        (668, 1),
-        (688, p.blocks_per_multiprocessor),
-        (720, 1),
-        (748, u32::from(major >= 9)),
-    ] {
-        put(at, &value.to_le_bytes());
+    put(0, &p.name.as_bytes()[..p.name.len().min(255)]);
+    put(256, &UUID);
+    put(288, &p.memory.to_le_bytes());
+    for &(begin, bytes, attributes) in NUMBERS {
+        for (i, &number) in attributes.iter().enumerate() {
+            let value = i64::from(attribute(p, number).unwrap_or(0));
+            put(begin + i * bytes, &value.to_le_bytes()[..bytes]);
+        }
     }
     Ok(all)
 }
