@@ -119,7 +119,9 @@ impl Sample {
 
     /// Draws of a model with a bound, or walks through its latents.
     fn bounded(&self, model: &Model, tell: &mut dyn FnMut(usize) -> bool) -> Result<Rows, Failure> {
-        let machine = self.machine.open()?;
+        // A walk through latents is one run of as many rows.
+        let rows = self.walk.map_or(self.count as usize, |side| usize::from(side).pow(2));
+        let machine = self.machine.open(variational::drawing(model, rows)?)?;
         let (shape, names) = (model.network.shape().to_vec(), Vec::new());
         if let Some(side) = self.walk {
             let grey = variational::walk(model, side.into(), self.seed, &machine)?;

@@ -22,7 +22,7 @@ use yuragi::{
         vdm::Vdm,
     },
     nn::{optim::averaged, rate::Schedule},
-    variational::{Ending, Examples, Model, Network, News, Options, Run, judge, train},
+    variational::{Ending, Examples, Model, Network, News, Options, Run, judge, judging, train},
 };
 
 use super::{
@@ -334,8 +334,8 @@ pub struct MachineFlags {
 
 impl MachineFlags {
     /// The machine asked for.
-    pub fn open(&self) -> Result<Machine, Failure> {
-        self.device.machine(processor(self.threads), Work::MUCH)
+    pub fn open(&self, work: Work) -> Result<Machine, Failure> {
+        self.device.machine(processor(self.threads), work)
     }
 }
 
@@ -385,7 +385,7 @@ impl Training {
         run.exchange = self.sharing.exchange();
         let test = self.test.as_ref().map(|path| self.reading.examples_of(path, &run.model, run.options.scale, ranks));
         let test = test.transpose()?;
-        let machine = self.machine.device.machine(processor(self.machine.threads), run.work(examples.len())?)?;
+        let machine = self.machine.open(run.work(examples.len())?)?;
         let (folder, file) = (run.folder.clone(), run.file());
         let command = if let Network::Vae(vae) = &run.model.network
             && vae.layers.len() > 1
@@ -473,8 +473,8 @@ impl Bound {
         let (interrupted, _) = abandonment("stopping")?;
         let model = Model::open(&file_of(&self.model))?;
         let examples = self.reading.examples_of(&self.data, &model, self.reading.scale, ranks)?;
-        let machine = self.machine.open()?;
         let (samples, mut bar) = (self.samples as usize, Progress::new("measuring")?);
+        let machine = self.machine.open(judging(&model, examples.len(), samples)?)?;
         let bounds = judge(&model, &examples, (examples.len(), samples), self.seed, &machine, ranks, &mut |share| {
             bar.set(share);
             flow(&interrupted)

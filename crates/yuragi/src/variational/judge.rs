@@ -5,7 +5,10 @@ use yuragi_graph::{Backend, Collective, Plan, Slice, SliceMut};
 use yuragi_nn::optim;
 
 use super::{Examples, Model};
-use crate::{Failure, machine::Machine};
+use crate::{
+    Failure,
+    machine::{Machine, Work},
+};
 
 /// Draws of one run of the graph, and examples times draws of it.
 const DRAWS: usize = 50;
@@ -38,6 +41,22 @@ impl Bounds {
     }
 }
 
+/// Examples and draws of one run, of so many examples with so many draws each.
+fn extents(count: usize, samples: usize) -> (usize, usize) {
+    let draws = samples.clamp(1, DRAWS);
+    ((ROWS / draws).clamp(1, count.max(1)), draws)
+}
+
+/// What [`judge`] asks of a machine.
+///
+/// # Errors
+/// A network without bounds.
+pub fn judging(model: &Model, count: usize, samples: usize) -> Result<Work, Failure> {
+    let (batch, draws) = extents(count, samples);
+    let runs = count.div_ceil(batch) as f64 * samples as f64 / draws as f64;
+    Ok(Work::of(&model.network.bound(batch, draws)?, runs))
+}
+
 /// The bounds of a model on the first `count` examples with `samples` draws each; errors are those of the mean over
 /// examples. Densities of real numbers are those of the data as they came. `tell` hears the share done; `None` if it
 /// breaks. Each of the ranks measures its share of the examples.
@@ -57,8 +76,7 @@ pub fn judge(
         return Err(Failure::new("0 samples: a bound takes at least 1"));
     }
     let (count, columns) = (count.min(examples.len()), examples.columns());
-    let draws = samples.min(DRAWS);
-    let batch = (ROWS / draws).clamp(1, count);
+    let (batch, draws) = extents(count, samples);
     // Draws go in whole runs: the last one may be a smaller one of its own.
     let (runs, rest) = (samples / draws, samples % draws);
     let sizes: Vec<usize> = std::iter::repeat_n(draws, runs).chain((rest > 0).then_some(rest)).collect();
@@ -126,4 +144,27 @@ pub fn judge(
         }
     }
     Ok(Some(bounds))
+}
+
+#[cfg(test)]
+mod tests {
+    use yuragi_graph::Params;
+    use yuragi_models::{
+        likelihood::Likelihood,
+        vae::{Layer, Vae},
+    };
+
+    use super::*;
+    use crate::variational::{Network, drawing};
+
+    #[test]
+    fn few_draws_are_not_worth_a_gpu_and_many_are() {
+        let layers = vec![Layer { hidden: vec![200, 200], latent: 50 }];
+        let vae = Vae { shape: vec![28, 28], likelihood: Likelihood::Bernoulli, layers, convolutional: false };
+        let model = Model { network: Network::Vae(vae), params: Params::new(), moments: Vec::new() };
+        let seconds = |count, samples| judging(&model, count, samples).unwrap().seconds;
+        assert!(seconds(100, 50) < 1.0 && seconds(10_000, 5000) > 100.0);
+        assert!((seconds(1000, 500) / seconds(1000, 50) - 10.0).abs() < 1e-9);
+        assert!(drawing(&model, 64).unwrap().seconds < 0.1);
+    }
 }

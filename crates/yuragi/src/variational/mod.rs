@@ -10,8 +10,8 @@ mod run;
 mod show;
 
 pub use examples::Examples;
-pub use judge::{Bounds, judge};
+pub use judge::{Bounds, judge, judging};
 pub use model::Model;
 pub use network::Network;
 pub use run::{Ending, News, Options, Run, train};
-pub use show::{Drawn, decoded, draw, pictures, progress_sheet, reconstructions, schedule, strips, walk};
+pub use show::{Drawn, decoded, draw, drawing, pictures, progress_sheet, reconstructions, schedule, strips, walk};

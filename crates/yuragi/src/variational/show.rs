@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Failure,
-    machine::{Machine, MachinePlan, State, Store},
+    machine::{Machine, MachinePlan, State, Store, Work},
 };
 
 /// Examples of one run of a drawing.
@@ -84,6 +84,19 @@ pub fn progress_sheet(
     }
     all.extend(pictures(&drawn.grey, shape)?);
     Ok(Some(contact_sheet(&all, ACROSS.min(examples.len()), 2)?))
+}
+
+/// What [`draw`] asks of a machine.
+///
+/// # Errors
+/// A network that does not draw.
+pub fn drawing(model: &Model, count: usize) -> Result<Work, Failure> {
+    let batch = BATCH.min(count.max(1));
+    let (graph, steps) = match &model.network {
+        Network::Vae(vae) => (vae.sample(batch)?, 1),
+        Network::Vdm(vdm) => (vdm.step(batch)?, STEPS),
+    };
+    Ok(Work::of(&graph, count.div_ceil(batch) as f64 * f64::from(steps)))
 }
 
 /// Draws `count` examples; `tell` hears the number done and may end it.
