@@ -1,13 +1,14 @@
-"""Writes weights, an adapter of them by PEFT and in kohya's names, and the weights that PEFT merges. Needs peft:
+"""Writes weights, adapters of them by PEFT and in kohya's names, and the weights that PEFT merges. Needs peft:
 
     python tests/golden/lora_merges.py crates/io/tests/golden
 """
 
+import copy
 import pathlib
 import sys
 
 import torch
-from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+from peft import LoHaConfig, LoKrConfig, LoraConfig, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import save_file
 
 LAYERS = {
@@ -30,6 +31,42 @@ for path, layer in LAYERS.items():
     module.add_module(parts[-1], layer)
 base = {f"unet.{path}.weight": layer.weight.detach().clone() for path, layer in LAYERS.items()}
 
+
+def merged_by(config, kind):
+    """An adapter in kohya's names and what PEFT makes of the weights with it."""
+    tuned = get_peft_model(copy.deepcopy(root), config)
+    tuned.base_model._cast_adapter_dtype("default", autocast_adapter_dtype=False)
+    torch.manual_seed(6)
+    adapter = {}
+    for name, tensor in tuned.named_parameters():
+        if not tensor.requires_grad:
+            continue
+        with torch.no_grad():
+            if "magnitude" in name:
+                tensor.mul_(1 + 0.3 * torch.rand_like(tensor))
+            else:
+                tensor.copy_(torch.randn_like(tensor) * 0.5)
+        path, part = name.removeprefix("base_model.model.").split(f".{kind}_", 1)
+        part = f"{kind}_{part}".replace(".default", "")
+        part = {"lora_A.weight": "lora_down.weight", "lora_B.weight": "lora_up.weight"}.get(part, part)
+        stem = "lora_unet_" + path.replace(".", "_")
+        adapter[f"{stem}.{part}"] = tensor.detach().clone().contiguous()
+        adapter[f"{stem}.alpha"] = torch.tensor(float(getattr(config, "lora_alpha", getattr(config, "alpha", None))))
+    done = tuned.merge_and_unload()
+    return adapter, {f"unet.{path}.weight": done.get_submodule(path).weight.detach().clone() for path in LAYERS}
+
+
+everything = list(LAYERS)
+others = {
+    "loha": merged_by(LoHaConfig(r=3, alpha=2.0, target_modules=everything), "hada"),
+    "loha-core": merged_by(LoHaConfig(r=3, alpha=2.0, target_modules=everything, use_effective_conv2d=True), "hada"),
+    "lokr": merged_by(LoKrConfig(r=1, alpha=2.0, target_modules=everything, decompose_factor=2), "lokr"),
+    "lokr-core": merged_by(
+        LoKrConfig(r=1, alpha=2.0, target_modules=everything, decompose_both=True, use_effective_conv2d=True), "lokr"
+    ),
+    "dora": merged_by(LoraConfig(r=3, lora_alpha=2.0, target_modules=everything, use_dora=True), "lora"),
+}
+
 # Some of them are not adapted by their own name but by a part of it.
 targets = [path for path in LAYERS]
 model = get_peft_model(root, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=targets, init_lora_weights=False))
@@ -50,5 +87,8 @@ save_file(base, folder / "base.safetensors")
 save_file(after, folder / "merged.safetensors")
 save_file(kohya, folder / "kohya.safetensors")
 save_file(adapter, folder / "adapter_model.safetensors")
+for name, (adapter, weights) in others.items():
+    save_file(adapter, folder / f"{name}.safetensors")
+    save_file(weights, folder / f"{name}-merged.safetensors")
 model.peft_config["default"].target_modules = sorted(targets)
 (folder / "adapter_config.json").write_text('{"r": %d, "lora_alpha": %g}\n' % (RANK, ALPHA))

@@ -446,6 +446,63 @@ def xl_single():
     keep("xl-values", evaluate("xl", net, vae, [one, two], 1, False))
 
 
+def xl_lora():
+    """What an adapter of the U-Net and of both text encoders makes of the tiny XL, in each of its spellings."""
+    large = dict(use_linear_projection=True, addition_embed_type="text_time", addition_time_embed_dim=8)
+
+    def pipeline():
+        net = fill(unet("DCC", (8, 16, 32), layers=2, cross_attention_dim=40, attention_head_dim=[1, 2, 4],
+                        transformer_layers_per_block=[1, 2, 3], projection_class_embeddings_input_dim=20 + 6 * 8, **large), "unet")
+        one = fill(clip(16, "quick_gelu"), "text_encoder")
+        two = fill(clip(24, "gelu", projection=20, layers=3), "text_encoder_2")
+        with tempfile.TemporaryDirectory() as folder:
+            tokens = tokenizer(pathlib.Path(folder))
+        return StableDiffusionXLPipeline(autoencoder(), one, two, tokens, tokens, net, EulerDiscreteScheduler())
+
+    def adapter(pipe, spelling):
+        out = {}
+        for part, model in [("unet", pipe.unet), ("text_encoder", pipe.text_encoder), ("text_encoder_2", pipe.text_encoder_2)]:
+            for name, parameter in model.named_parameters():
+                if not is_adapted(part, name):
+                    continue
+                path = name.removesuffix(".weight")
+                key = f"{part}.{path.removeprefix('text_model.')}"
+                outputs, inputs, *window = parameter.shape
+                down, up = weights(f"{key}.down", (2, inputs, *window)), weights(f"{key}.up", (outputs, 2, *[1] * len(window)))
+                if part != "unet":
+                    path = "text_model." + path.removeprefix("text_model.")
+                if spelling == "peft":
+                    # It has no alpha of its own: B says it.
+                    out[f"{part}.{path}.lora_A.weight"], out[f"{part}.{path}.lora_B.weight"] = down, up * 0.75
+                    continue
+                if part == "unet" and spelling == "ldm":
+                    path = names[key] = ldm_unet(name, model.config.layers_per_block).removesuffix(".weight")
+                start = {"unet": "lora_unet_", "text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}[part]
+                stem = start + path.replace(".", "_")
+                out[f"{stem}.lora_down.weight"], out[f"{stem}.lora_up.weight"] = down, up
+                out[f"{stem}.alpha"] = torch.tensor(1.5)
+        return out
+
+    names = {}
+    found = []
+    for spelling in ["kohya", "ldm", "peft"]:
+        pipe = pipeline()
+        pipe.load_lora_weights({key: value.clone() for key, value in adapter(pipe, spelling).items()})
+        found.append(evaluate("sdxl", pipe.unet, None, [pipe.text_encoder, pipe.text_encoder_2], 1, False))
+    for other in found[1:]:
+        for key in ["tokens", "pooled", "prediction"]:
+            assert (other[key] - found[0][key]).abs().max() < 1e-5 * found[0][key].abs().max(), key
+    keep("sdxl-lora-values", {key: found[0][key] for key in ["pooled", "prediction"]})
+    (HERE / "sdxl-lora-names.json").write_text(json.dumps(names, separators=(",", ":")))
+
+
+def is_adapted(part, name):
+    """Maps of attention and what follows them, and two convolutions."""
+    ends = [".to_q.weight", ".to_out.0.weight", ".ff.net.0.proj.weight", ".proj_in.weight", ".conv1.weight",
+            "downsamplers.0.conv.weight"] if part == "unet" else [".q_proj.weight", ".out_proj.weight", ".fc1.weight"]
+    return any(name.endswith(end) for end in ends)
+
+
 def ldm_unet(name, layers):
     for new, old in [("time_embedding.linear_1", "time_embed.0"), ("time_embedding.linear_2", "time_embed.2"),
                      ("conv_in", "input_blocks.0.0"), ("conv_norm_out", "out.0"), ("conv_out", "out.2")]:
@@ -496,4 +553,5 @@ if __name__ == "__main__":
     others()
     single()
     xl_single()
+    xl_lora()
     steps()

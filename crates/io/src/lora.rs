@@ -5,7 +5,8 @@
 //! ```
 //!
 //! with w what the user asks for, and α the file's own (r where it says none). Convolutions are adapted likewise (LoCon),
-//! also in Tucker's form with a core [r, r, h, w].
+//! also in Tucker's form with a core [r, r, h, w]. LoHa has the product of two such changes element by element, LoKr the
+//! Kronecker product of a matrix and a smaller change; DoRA (Liu et al. 2024) gives the vectors of W + (α/r)·B·A lengths.
 //!
 //! | names | as in | written by |
 //! |---|---|---|
@@ -13,6 +14,7 @@
 //! | PEFT's | `unet.down_blocks.0.attentions.0.proj_in.lora_A.weight`, also below `base_model.model.` | diffusers, PEFT |
 //! | diffusers' older | `unet.….attn1.processor.to_q_lora.down.weight` | diffusers before PEFT |
 
+mod change;
 mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +26,8 @@ use yuragi_graph::{HostTensor, Params};
 use yuragi_models::stable_diffusion::ADAPTER;
 
 use crate::checkpoint::{Archive, Checkpoint, CheckpointError, Tensor};
-use names::{Blocks, Role};
+use change::{Factor, Misfit, change};
+use names::{Blocks, Letter, Role};
 
 /// The file of an adapter in PEFT's folder, and in diffusers'.
 const FILES: [&str; 2] = ["adapter_model.safetensors", "pytorch_lora_weights.safetensors"];
@@ -61,6 +64,16 @@ pub enum LoraError {
         /// What is wrong.
         reason: String,
     },
+    /// What is for this model is of a kind that is not known.
+    #[error("{origin}: `{module}` has {part:?}, which is no part of a LoRA, LoCon, LoHa, LoKr or DoRA")]
+    Kind {
+        /// The file.
+        origin: String,
+        /// The first such module.
+        module: String,
+        /// The part that is not known.
+        part: String,
+    },
     /// Nothing in the file is for this model.
     #[error("{origin} is for another model: none of its {count} modules fits, the first is `{first}`")]
     Foreign {
@@ -84,6 +97,8 @@ pub struct Lora {
     alphas: BTreeMap<String, f64>,
     /// Whether α is divided by √r (rank-stabilised).
     rooted: bool,
+    /// The rank that a folder tells.
+    rank: Option<f64>,
 }
 
 /// The tensors of one module, by their roles.
@@ -98,6 +113,8 @@ pub struct Share {
     pub modules: usize,
     /// Its ranks.
     pub ranks: BTreeSet<usize>,
+    /// What it is made of: LoRA, LoHa, LoKr, DoRA, or whole differences.
+    pub kinds: BTreeSet<&'static str>,
 }
 
 /// What became of an adapter.
@@ -123,14 +140,16 @@ impl Lora {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, LoraError> {
         let path = path.as_ref();
         let mut alphas = BTreeMap::new();
-        let mut rooted = false;
+        let (mut rooted, mut rank) = (false, None);
         let file = if path.is_dir() {
             let config = path.join("adapter_config.json");
             if config.is_file() {
                 let wrong = |reason: String| LoraError::Config { path: config.clone(), reason };
                 let text = fs::read_to_string(&config).map_err(|error| wrong(error.to_string()))?;
                 let value: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-                alphas.extend(value["lora_alpha"].as_f64().map(|alpha| (String::new(), alpha)));
+                let alpha = value["lora_alpha"].as_f64().or(value["alpha"].as_f64());
+                alphas.extend(alpha.map(|alpha| (String::new(), alpha)));
+                rank = value["r"].as_f64().filter(|rank| *rank > 0.0);
                 rooted = value["use_rslora"].as_bool() == Some(true);
             }
             FILES.map(|name| path.join(name)).into_iter().find(|file| file.exists()).unwrap_or(path.join(FILES[0]))
@@ -140,6 +159,7 @@ impl Lora {
         let mut lora = Self::new(Archive::open(file)?)?;
         lora.alphas.extend(alphas);
         lora.rooted |= rooted;
+        lora.rank = rank;
         Ok(lora)
     }
 
@@ -157,7 +177,7 @@ impl Lora {
                 None => unknown.push(name.clone()),
             }
         }
-        if !modules.values().any(|module| module.contains_key(&Role::Down)) {
+        if !modules.values().flat_map(BTreeMap::keys).any(Role::is_change) {
             return Err(LoraError::Absent { origin: archive.origin().to_owned(), count: stored.len() });
         }
         // diffusers keeps PEFT's configuration in the header.
@@ -166,7 +186,7 @@ impl Lora {
         let alpha = |part: &str| Some((part.to_owned(), told.get(format!("{part}.lora_alpha"))?.as_f64()?));
         let alphas = names::PARTS.iter().filter_map(|part| alpha(part)).collect();
         let rooted = names::PARTS.iter().any(|part| told[format!("{part}.use_rslora")].as_bool() == Some(true));
-        Ok(Self { archive, modules, unknown, alphas, rooted })
+        Ok(Self { archive, modules, unknown, alphas, rooted, rank: None })
     }
 
     /// What it was opened from, for messages.
@@ -186,10 +206,12 @@ impl Lora {
     pub fn parts(&self) -> Vec<Share> {
         let of = |part: &'static str| {
             let modules = self.modules.iter().filter(|(key, _)| names::part(key) == Some(part));
-            let mut share = Share { part, modules: 0, ranks: BTreeSet::new() };
+            let mut share = Share { part, modules: 0, ranks: BTreeSet::new(), kinds: BTreeSet::new() };
             for (_, module) in modules {
-                let shape = module.get(&Role::Down).and_then(|name| self.archive.shape(name).ok());
-                share.ranks.extend(shape.and_then(|shape| shape.first().copied()));
+                let down = module.iter().filter(|(role, _)| matches!(role, Role::Part(_, Letter::A)));
+                let shapes = down.filter_map(|(_, name)| self.archive.shape(name).ok());
+                share.ranks.extend(shapes.filter_map(|shape| shape.first().copied()));
+                share.kinds.extend(module.keys().filter_map(|role| role.kind()));
                 share.modules += 1;
             }
             share
@@ -217,20 +239,27 @@ impl Lora {
     /// [`LoraError::Foreign`].
     pub fn merge(&self, params: &mut Params, weight: f32) -> Result<Merged, LoraError> {
         let blocks = Blocks::of(params.iter().map(|(name, _)| name));
-        let (mut used, mut changed) = (BTreeSet::new(), Vec::new());
+        let (mut used, mut changed, mut strange) = (BTreeSet::new(), Vec::new(), None);
         for (name, tensor) in params.iter() {
             let Some(path) = name.strip_suffix(".weight") else { continue };
             let keys = [Some(names::key(path)), blocks.ldm(path)].into_iter().flatten();
             for key in keys {
                 let Some(module) = self.modules.get(&key) else { continue };
-                if let Some(merged) = self.adapted(&key, module, tensor, weight)? {
-                    changed.push((name.to_owned(), merged));
-                    used.insert(key);
+                match self.adapted(&key, module, tensor, weight)? {
+                    Some(merged) => {
+                        changed.push((name.to_owned(), merged));
+                        used.insert(key);
+                    }
+                    None => strange = strange.or(module.get(&Role::Other).map(|part| (key, part.clone()))),
                 }
             }
         }
         if changed.is_empty() {
             let (origin, count) = (self.origin().to_owned(), self.modules.len());
+            if let Some((module, part)) = strange {
+                let [module, part] = [module, part].map(|name| crate::read::shown(&name));
+                return Err(LoraError::Kind { origin, module, part });
+            }
             let first = self.modules.keys().next().cloned().unwrap_or_default();
             return Err(LoraError::Foreign { origin, count, first });
         }
@@ -256,45 +285,57 @@ impl Lora {
             let module = crate::read::shown(key);
             LoraError::Module { origin: self.origin().to_owned(), module, reason }
         };
-        let (Some(down), Some(up)) = (module.get(&Role::Down), module.get(&Role::Up)) else { return Ok(None) };
-        if module.contains_key(&Role::Other) {
-            return Ok(None);
-        }
-        let (down, up) = (self.factor(down)?, self.factor(up)?);
-        let core = module.get(&Role::Core).map(|name| self.factor(name)).transpose()?;
+        let read = |role: Role| module.get(&role).map(|name| self.factor(name)).transpose();
         let shape = tensor.shape();
-        let (outputs, rank) = (up.rows, down.rows);
-        let inputs = shape.get(1).copied().unwrap_or(1);
-        let taps: usize = shape.iter().skip(2).product();
-        let columns = if core.is_some() { inputs } else { inputs * taps };
-        let fits = shape.len() >= 2
-            && shape[0] == outputs
-            && up.columns == rank
-            && down.columns == columns
-            && rank > 0
-            && core.as_ref().is_none_or(|core| core.rows == rank && core.columns == rank * taps);
-        if !fits {
-            let parts = [&up.shape, &down.shape];
-            return Err(fault(format!("has parts of shapes {parts:?}, but the model's weight has {:?}", &*shape)));
-        }
-        let alpha = match module.get(&Role::Alpha) {
-            Some(name) => self.factor(name)?.values.first().map(|alpha| f64::from(*alpha)),
-            None => names::part(key).and_then(|part| self.alphas.get(part)).or_else(|| self.alphas.get("")).copied(),
+        let [outputs, inputs] = [0, 1].map(|axis| shape.get(axis).copied().unwrap_or(1));
+        let taps = shape.iter().skip(2).product();
+        let misfit = |parts: &[Vec<usize>]| {
+            fault(format!("has parts of shapes {parts:?}, but the model's weight has {:?}", &*shape))
         };
-        let divisor = if self.rooted { (rank as f64).sqrt() } else { rank as f64 };
-        let scale = (f64::from(weight) * alpha.unwrap_or(rank as f64) / divisor) as f32;
-        let down = match core {
-            Some(core) => through(&core.values, &down.values, [rank, inputs, taps]),
-            None => down.values,
+        let (change, rank) = match change(|role| Ok(read(role)?), [outputs, inputs, taps]) {
+            Ok(Some(found)) if shape.len() >= 2 => found,
+            Ok(Some(_)) => return Err(misfit(&[])),
+            Ok(None) => return Ok(None),
+            Err(Fault::Misfit(Misfit(parts))) => return Err(misfit(&parts)),
+            Err(Fault::Lora(error)) => return Err(error),
         };
-        let mut values = tensor.to_f32();
-        let mut change = vec![0.0; values.len() / outputs.max(1)];
-        for (row, up) in values.chunks_exact_mut(change.len().max(1)).zip(up.values.chunks_exact(rank)) {
-            change.fill(0.0);
-            for (factor, down) in up.iter().zip(down.chunks_exact(row.len())) {
-                change.iter_mut().zip(down).for_each(|(sum, x)| *sum += factor * x);
+        let told =
+            |all: &BTreeMap<String, f64>| names::part(key).and_then(|part| all.get(part)).or(all.get("")).copied();
+        let alpha = match read(Role::Alpha)? {
+            Some(alpha) => alpha.values.first().map(|alpha| f64::from(*alpha)),
+            None => told(&self.alphas),
+        };
+        let scale = match rank {
+            Some(rank) => {
+                let rank = rank as f64;
+                alpha.unwrap_or(rank) / if self.rooted { rank.sqrt() } else { rank }
             }
-            row.iter_mut().zip(&change).for_each(|(x, change)| *x += scale * change);
+            // Of whole factors, only a configuration can say the rank that they stand for.
+            None => told(&self.alphas).zip(self.rank).map_or(1.0, |(alpha, rank)| alpha / rank),
+        };
+        let before = tensor.to_f32();
+        let mut values = before.clone();
+        let row = inputs * taps;
+        let (mut added, mut other) = (vec![0.0; row], vec![0.0; row]);
+        let lengths = match (read(Role::Magnitude)?, read(Role::Lengths)?) {
+            (None, None) => None,
+            (Some(lengths), _) if lengths.values.len() == outputs => Some((lengths.values, true)),
+            (None, Some(lengths)) if lengths.rows == outputs && lengths.columns == 1 => Some((lengths.values, true)),
+            (None, Some(lengths)) if lengths.rows == 1 && lengths.columns == inputs => Some((lengths.values, false)),
+            (lengths, others) => {
+                let parts = [lengths, others].into_iter().flatten().map(|part| part.shape);
+                return Err(misfit(&parts.collect::<Vec<_>>()));
+            }
+        };
+        let factor = if lengths.is_some() { scale as f32 } else { (f64::from(weight) * scale) as f32 };
+        for (number, values) in values.chunks_exact_mut(row.max(1)).enumerate() {
+            change.row(number, &mut added, &mut other);
+            values.iter_mut().zip(&added).for_each(|(x, change)| *x += factor * change);
+        }
+        if let Some((lengths, of_outputs)) = lengths {
+            let place = |i: usize| if of_outputs { i / row } else { i / taps % inputs };
+            stretch(&mut values, &lengths, place);
+            values.iter_mut().zip(&before).for_each(|(x, before)| *x = before + weight * (*x - before));
         }
         if values.iter().any(|x| !x.is_finite()) {
             return Err(fault("makes weights that are not finite".into()));
@@ -308,6 +349,37 @@ impl Lora {
         let rows = tensor.shape().first().copied().unwrap_or(1);
         let columns = tensor.shape().iter().skip(1).product();
         Ok(Factor { rows, columns, shape: tensor.shape().to_vec(), values })
+    }
+}
+
+/// Why a module does not change a weight.
+enum Fault {
+    Lora(LoraError),
+    Misfit(Misfit),
+}
+
+impl From<LoraError> for Fault {
+    fn from(error: LoraError) -> Fault {
+        Fault::Lora(error)
+    }
+}
+
+impl From<Misfit> for Fault {
+    fn from(misfit: Misfit) -> Fault {
+        Fault::Misfit(misfit)
+    }
+}
+
+/// Gives vectors of weights these lengths (DoRA, Liu et al. 2024); `place` tells to which of them a weight belongs.
+fn stretch(values: &mut [f32], lengths: &[f32], place: impl Fn(usize) -> usize) {
+    let mut squares = vec![0.0_f64; lengths.len()];
+    for (i, x) in values.iter().enumerate() {
+        squares[place(i)] += f64::from(*x) * f64::from(*x);
+    }
+    let factors: Vec<f64> =
+        squares.iter().zip(lengths).map(|(square, length)| f64::from(*length) / square.sqrt()).collect();
+    for (i, x) in values.iter_mut().enumerate() {
+        *x = (f64::from(*x) * factors[place(i)]) as f32;
     }
 }
 
@@ -339,28 +411,3 @@ pub fn save<'a>(
     }
     file.save(path)
 }
-
-/// A matrix of a module.
-struct Factor {
-    rows: usize,
-    columns: usize,
-    shape: Vec<usize>,
-    values: Vec<f32>,
-}
-
-/// The core of Tucker's form `[r, r, taps]` taken through A `[r, inputs]`: `[r, inputs, taps]`.
-fn through(core: &[f32], down: &[f32], [rank, inputs, taps]: [usize; 3]) -> Vec<f32> {
-    let mut out = vec![0.0; rank * inputs * taps];
-    for (m, out) in out.chunks_exact_mut((inputs * taps).max(1)).enumerate() {
-        for n in 0..rank {
-            let core = &core[(m * rank + n) * taps..][..taps];
-            for (out, a) in out.chunks_exact_mut(taps.max(1)).zip(&down[n * inputs..]) {
-                out.iter_mut().zip(core).for_each(|(sum, x)| *sum += a * x);
-            }
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests;

@@ -10,38 +10,115 @@ pub(super) const PARTS: [&str; 3] = ["unet", "text_encoder", "text_encoder_2"];
 /// What a tensor is in its module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
-    Down,
-    Up,
-    Core,
+    /// A, B and a core of Tucker's form: of a LoRA, of LoHa's two products, or of LoKr's two factors.
+    Part(Product, Letter),
+    /// A factor of LoKr as a whole.
+    Factor(Product),
+    /// The difference as a whole.
+    Difference,
     Alpha,
+    /// DoRA's length of each output, as PEFT keeps it.
+    Magnitude,
+    /// DoRA's lengths as others keep them: of outputs `[out, 1, ..]` or of inputs `[1, in, ..]`.
+    Lengths,
     /// Part of an adapter of another kind.
     Other,
 }
 
+impl Role {
+    /// Whether it is a part of a change.
+    pub(super) fn is_change(&self) -> bool {
+        matches!(self, Role::Part(..) | Role::Factor(_) | Role::Difference)
+    }
+
+    /// What a module with it is called.
+    pub(super) fn kind(self) -> Option<&'static str> {
+        Some(match self {
+            Role::Part(Product::Plain, _) => "LoRA",
+            Role::Part(Product::Hadamard(_), _) => "LoHa",
+            Role::Part(Product::Kronecker(_), _) | Role::Factor(_) => "LoKr",
+            Role::Difference => "differences",
+            Role::Magnitude | Role::Lengths => "DoRA",
+            Role::Other => "another kind",
+            Role::Alpha => return None,
+        })
+    }
+}
+
+/// A product of matrices in a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Product {
+    Plain,
+    Hadamard(usize),
+    Kronecker(usize),
+}
+
+/// A matrix of a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Letter {
+    /// From the inputs.
+    A,
+    /// To the outputs.
+    B,
+    Core,
+}
+
+const DOWN: Role = Role::Part(Product::Plain, Letter::A);
+const UP: Role = Role::Part(Product::Plain, Letter::B);
+const CORE: Role = Role::Part(Product::Plain, Letter::Core);
+
+/// A part of LoHa. Its authors call A what is B here, and B what is A.
+const fn hadamard(place: usize, letter: Letter) -> Role {
+    Role::Part(Product::Hadamard(place), letter)
+}
+
+/// A part of LoKr, likewise.
+const fn kronecker(place: usize, letter: Letter) -> Role {
+    Role::Part(Product::Kronecker(place), letter)
+}
+
 /// How names end.
-const ENDS: [(&str, Role); 22] = [
-    (".lora_down.weight", Role::Down),
-    (".lora_up.weight", Role::Up),
-    (".lora_mid.weight", Role::Core),
+const ENDS: [(&str, Role); 40] = [
+    (".lora_down.weight", DOWN),
+    (".lora_up.weight", UP),
+    (".lora_mid.weight", CORE),
     (".alpha", Role::Alpha),
-    (".lora_A.weight", Role::Down),
-    (".lora_B.weight", Role::Up),
-    (".lora_A.default.weight", Role::Down),
-    (".lora_B.default.weight", Role::Up),
-    ("_lora.down.weight", Role::Down),
-    ("_lora.up.weight", Role::Up),
-    (".lora_linear_layer.down.weight", Role::Down),
-    (".lora_linear_layer.up.weight", Role::Up),
-    (".lora.down.weight", Role::Down),
-    (".lora.up.weight", Role::Up),
-    (".dora_scale", Role::Other),
-    (".lora_magnitude_vector", Role::Other),
-    (".lora_magnitude_vector.weight", Role::Other),
+    (".lora_A.weight", DOWN),
+    (".lora_B.weight", UP),
+    (".lora_A.default.weight", DOWN),
+    (".lora_B.default.weight", UP),
+    ("_lora.down.weight", DOWN),
+    ("_lora.up.weight", UP),
+    (".lora_linear_layer.down.weight", DOWN),
+    (".lora_linear_layer.up.weight", UP),
+    (".lora.down.weight", DOWN),
+    (".lora.up.weight", UP),
+    (".hada_w1_a", hadamard(0, Letter::B)),
+    (".hada_w1_b", hadamard(0, Letter::A)),
+    (".hada_t1", hadamard(0, Letter::Core)),
+    (".hada_w2_a", hadamard(1, Letter::B)),
+    (".hada_w2_b", hadamard(1, Letter::A)),
+    (".hada_t2", hadamard(1, Letter::Core)),
+    (".lokr_w1", Role::Factor(Product::Kronecker(0))),
+    (".lokr_w1_a", kronecker(0, Letter::B)),
+    (".lokr_w1_b", kronecker(0, Letter::A)),
+    (".lokr_w2", Role::Factor(Product::Kronecker(1))),
+    (".lokr_w2_a", kronecker(1, Letter::B)),
+    (".lokr_w2_b", kronecker(1, Letter::A)),
+    (".lokr_t2", kronecker(1, Letter::Core)),
+    (".diff", Role::Difference),
+    (".dora_scale", Role::Lengths),
+    (".lora_magnitude_vector", Role::Magnitude),
+    (".lora_magnitude_vector.weight", Role::Magnitude),
+    (".lora_magnitude_vector.default.weight", Role::Magnitude),
     (".lora_down.bias", Role::Other),
     (".lora_up.bias", Role::Other),
     (".lora_B.bias", Role::Other),
     (".diff_b", Role::Other),
     (".bias", Role::Other),
+    (".oft_blocks", Role::Other),
+    (".oft_R.weight", Role::Other),
+    (".on_input", Role::Other),
 ];
 
 /// How names begin.
@@ -179,15 +256,15 @@ mod tests {
             "unet.down_blocks.0.attentions.1.transformer_blocks.0.attn1.processor.to_q_lora.down.weight",
             "unet.down_blocks.0.attentions.1.transformer_blocks.0.attn1.to_q.lora.down.weight",
         ] {
-            assert_eq!(key(stored), (q.to_owned(), Role::Down), "{stored}");
+            assert_eq!(key(stored), (q.to_owned(), DOWN), "{stored}");
         }
         let out = key("unet.mid_block.attentions.0.transformer_blocks.0.attn2.processor.to_out_lora.up.weight");
-        assert_eq!(out, ("unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_out_0".into(), Role::Up));
+        assert_eq!(out, ("unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_out_0".into(), UP));
         let text = ("text_encoder_encoder_layers_3_mlp_fc1".to_owned(), Role::Alpha);
         assert_eq!(key("lora_te_text_model_encoder_layers_3_mlp_fc1.alpha"), text);
         assert_eq!(key("text_encoder.text_model.encoder.layers.3.mlp.fc1.alpha"), text);
         let second = key("lora_te2_text_model_encoder_layers_3_mlp_fc1.lora_up.weight");
-        assert_eq!(second, ("text_encoder_2_encoder_layers_3_mlp_fc1".into(), Role::Up));
+        assert_eq!(second, ("text_encoder_2_encoder_layers_3_mlp_fc1".into(), UP));
         assert_eq!(module("model.diffusion_model.out.2.weight"), None);
     }
 

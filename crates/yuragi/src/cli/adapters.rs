@@ -212,7 +212,10 @@ pub fn told(path: &Path) -> Result<Option<String>, Failure> {
         let mut lines = vec![format!("{shown}: a LoRA for Stable Diffusion checkpoints")];
         lines.extend(lora.parts().iter().map(|share| {
             let ranks = share.ranks.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-            format!("  {:16}{} weights, rank {ranks}", share.part, share.modules)
+            let rank = if ranks.is_empty() { String::new() } else { format!(", rank {ranks}") };
+            let kinds = share.kinds.iter().copied().filter(|kind| *kind != "LoRA").collect::<Vec<_>>().join(", ");
+            let kinds = if kinds.is_empty() { kinds } else { format!(" ({kinds})") };
+            format!("  {:16}{} weights{rank}{kinds}", share.part, share.modules)
         }));
         if let [first, ..] = lora.unknown() {
             lines.push(format!(

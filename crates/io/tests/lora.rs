@@ -1,6 +1,13 @@
-use super::*;
-use crate::{Checkpoint, Tensor};
-use yuragi_graph::{DType, Shape};
+//! Adapters merged into weights, against PEFT's (`tests/golden/lora_merges.py`).
+
+use std::path::{Path, PathBuf};
+
+use yuragi_graph::{DType, HostTensor, Params, Shape};
+use yuragi_io::{
+    Checkpoint, Tensor,
+    checkpoint::Archive,
+    lora::{Lora, LoraError},
+};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/lora").join(name)
@@ -124,7 +131,69 @@ fn t33_adapters_that_do_not_fit_change_nothing() {
     let said = refused(&[("lora_unet_odd.lora_down.weight", &[1, 3], &[1.0; 3])], 1.0);
     assert!(said.contains("is for another model: none of its 1 modules fits, the first is `unet_odd`"), "{said}");
     // An adapter of another kind with the same names.
+    let (lora_a, lora_b) = ((a.as_str(), &[1, 3][..], &[1.0; 3][..]), (b.as_str(), &[2, 1][..], &[1.0; 2][..]));
+    let bias = format!("{Q}.lora_B.bias");
+    let said = refused(&[lora_a, lora_b, (&bias, &[2], &[1.0; 2])], 1.0);
+    assert!(said.contains("which is no part of a LoRA, LoCon, LoHa, LoKr or DoRA"), "{said}");
     let scale = format!("{Q}.dora_scale");
-    let said = refused(&[(&a, &[1, 3], &[1.0; 3]), (&b, &[2, 1], &[1.0; 2]), (&scale, &[2], &[1.0; 2])], 1.0);
+    let said = refused(&[lora_a, lora_b, (&scale, &[5], &[1.0; 5])], 1.0);
+    assert!(said.contains("has parts of shapes [[5]]"), "{said}");
+    let said = refused(&[lora_a, lora_b, (&scale, &[2], &[f32::NAN; 2])], 1.0);
+    assert!(said.ends_with("makes weights that are not finite"), "{said}");
+    // Kronecker factors that do not divide the weight, and Hadamard's of which one is missing.
+    let [w1, w2] = ["lokr_w1", "lokr_w2"].map(|end| format!("{Q}.{end}"));
+    let said = refused(&[(&w1, &[2, 2], &[1.0; 4]), (&w2, &[1, 1], &[1.0])], 1.0);
+    assert!(said.contains("has parts of shapes [[2, 2]]"), "{said}");
+    let said = refused(&[(&w1, &[2, 3], &[1.0; 6]), (&w2, &[2, 1], &[1.0; 2])], 1.0);
+    assert!(said.contains("has parts of shapes [[2, 3], [2, 1]]"), "{said}");
+    let [w1a, w1b] = ["hada_w1_a", "hada_w1_b"].map(|end| format!("{Q}.{end}"));
+    let said = refused(&[(&w1a, &[2, 1], &[1.0; 2]), (&w1b, &[1, 3], &[1.0; 3])], 1.0);
     assert!(said.contains("is for another model"), "{said}");
+}
+
+#[test]
+fn t33_whole_differences_factors_and_lengths_of_inputs() {
+    const Q: &str = "lora_unet_down_blocks_1_attentions_0_proj_in";
+    let merged = |tensors: &[(&str, &[usize], &[f32])], weight| {
+        let mut have = model();
+        let named: Vec<(String, _, _)> = tensors.iter().map(|(end, s, v)| (format!("{Q}.{end}"), *s, *v)).collect();
+        let named: Vec<_> = named.iter().map(|(name, shape, values)| (name.as_str(), *shape, *values)).collect();
+        lora(&named).unwrap().merge(&mut have, weight).unwrap();
+        have.get("unet.down_blocks.1.attentions.0.proj_in.weight").unwrap().to_f32()
+    };
+    let difference = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    assert_eq!(merged(&[("diff", &[2, 3], &difference)], 0.5), [1.5, 2.0, 2.5, 3.0, 3.5, 4.0]);
+    // Of whole factors, α says nothing.
+    let whole: [(&str, &[usize], &[f32]); 3] =
+        [("lokr_w1", &[2, 1], &[1.0, -1.0]), ("lokr_w2", &[1, 3], &[1.0, 2.0, 3.0]), ("alpha", &[], &[7.0])];
+    assert_eq!(merged(&whole, 1.0), [2.0, 3.0, 4.0, 0.0, -1.0, -2.0]);
+    // Columns of W + B·A get these lengths, and half of the way is gone.
+    let long: [(&str, &[usize], &[f32]); 3] = [
+        ("lora_down.weight", &[1, 3], &[2.0, 0.0, 1.0]),
+        ("lora_up.weight", &[2, 1], &[1.0, 1.5]),
+        ("dora_scale", &[1, 3], &[10.0, 2.0_f32.sqrt(), 1.0]),
+    ];
+    let have = merged(&long, 0.5);
+    let want = [3.5, 1.0, 0.5 + 0.5 * 2.0 / 10.25_f32.sqrt(), 4.5, 1.0, 0.5 + 0.5 * 2.5 / 10.25_f32.sqrt()];
+    assert!(have.iter().zip(want).all(|(have, want)| (have - want).abs() < 1e-6), "{have:?}");
+}
+
+/// Adapters of other kinds, their goldens made by the same script.
+#[test]
+fn t33_other_kinds_are_merged_as_peft_does() {
+    let base = params("base.safetensors", DType::F32);
+    for (kind, name) in
+        [("loha", "LoHa"), ("loha-core", "LoHa"), ("lokr", "LoKr"), ("lokr-core", "LoKr"), ("dora", "DoRA")]
+    {
+        let want = params(&format!("{kind}-merged.safetensors"), DType::F32);
+        assert!(distance(&base, &want) > 0.1);
+        let lora = Lora::open(golden(&format!("{kind}.safetensors"))).unwrap();
+        assert!(lora.parts()[0].kinds.contains(name), "{:?}", lora.parts());
+        let mut have = base.clone();
+        let merged = lora.merge(&mut have, 1.0).unwrap();
+        assert_eq!((merged.changed, merged.unused), (5, Vec::new()), "{kind}");
+        let distance = distance(&have, &want);
+        println!("{kind}: {distance:.1e}");
+        assert!(distance < 1e-6, "{kind}: {distance}");
+    }
 }
