@@ -56,20 +56,17 @@ pub struct Opened {
     pub unused: Vec<String>,
 }
 
-/// Whether a path looks like a model of this kind: a folder with a U-Net, a pickle, or a file with LDM's names.
+/// Whether a path looks like a model of this kind: a folder with a U-Net, a pickle, a GGUF file, or one with LDM's names.
 #[must_use]
 pub fn is_there(path: &Path) -> bool {
     if path.is_dir() {
         return path.join("model_index.json").exists() || path.join("unet").is_dir();
     }
-    if is_pickle(path) {
+    if is_pickle(path) || is_gguf(path) {
         return true;
     }
-    let begins = |name: &str| name.starts_with("model.diffusion_model.");
-    if is_gguf(path) {
-        return Gguf::open(path).is_ok_and(|file| file.tensors().iter().any(|tensor| begins(&tensor.name)));
-    }
-    Archive::open(path).is_ok_and(|archive| archive.names().iter().any(|name| begins(name)))
+    let begins = |name: &String| name.starts_with("model.diffusion_model.");
+    Archive::open(path).is_ok_and(|archive| archive.names().iter().any(begins))
 }
 
 /// Opens a folder or a file.

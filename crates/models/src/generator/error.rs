@@ -40,6 +40,13 @@ pub enum Error {
         /// The legal ones.
         legal: String,
     },
+    /// More blocks of the text encoders are left out than they have.
+    Skip {
+        /// Blocks to leave out.
+        have: usize,
+        /// The most that can be.
+        most: usize,
+    },
     /// Values to begin with that are too few or too many.
     Length {
         /// What they are.
@@ -68,6 +75,9 @@ impl fmt::Display for Error {
             }
             Error::Size { have: [width, height], legal } => {
                 write!(f, "the model does not draw {width}x{height} pixels; legal is {legal}")
+            }
+            Error::Skip { have, most } => {
+                write!(f, "{have} blocks of the text encoder cannot be left out; legal is 0 to {most}")
             }
             Error::Length { what, have, want } => write!(f, "{what} has {have} values, not {want}"),
             Error::Mixed => {

@@ -148,6 +148,11 @@ impl Pipeline for Drawing {
         if !fits(width) || !fits(height) {
             return Err(Error::Size { have: batch.size, legal: format!("multiples of {step} from {least} to 8192") });
         }
+        let blocks =
+            self.model.text.iter().flatten().map(|clip| clip.layers - clip.layers.min(self.model.depth.skipped));
+        if let Some(most) = blocks.min().map(|blocks| blocks.saturating_sub(1)).filter(|most| batch.skip > *most) {
+            return Err(Error::Skip { have: batch.skip, most });
+        }
         let graph = match network {
             Network::Text => encode_text(&self.model, batch)?,
             Network::Denoise => denoise(&self.model, batch)?,

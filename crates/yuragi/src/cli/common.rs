@@ -210,10 +210,37 @@ pub fn file_of(path: &Path) -> PathBuf {
     }
 }
 
+/// The file of a model of this program at a path, opened.
+///
+/// # Errors
+/// Also a folder without one, and a file of tensors that are of no such model.
+pub fn archive_of(path: &Path) -> Result<(PathBuf, Archive), Failure> {
+    let (file, shown) = (file_of(path), path.display());
+    let folder = if path.is_dir() { Some(path) } else { path.parent() };
+    let part = folder.and_then(Path::parent).filter(|above| above.join("model_index.json").is_file());
+    let part = || part.map(|above| format!("it is a part of a diffusers folder: name {}", above.display()));
+    if path.is_dir() && !file.exists() {
+        let file = file.file_name().unwrap_or_default().display().to_string();
+        let what = part().unwrap_or_else(|| format!("it has neither {file} nor diffusers' `unet`"));
+        return Err(Failure::new(format!("{shown} holds no model: {what}")));
+    }
+    let archive = Archive::open(&file)?;
+    // Whatever this program writes says something of itself.
+    if !archive.settings().keys().any(|key| key != "format") {
+        let names = archive.names();
+        let first = names.iter().take(3).map(|name| harmless_name(name)).collect::<Vec<_>>().join(", ");
+        let what = part().unwrap_or_else(|| match names.len() {
+            0 => "no tensors".to_owned(),
+            count => format!("{count} tensors, the first are {first}"),
+        });
+        return Err(Failure::new(format!("{shown} holds no model that is known here: {what}")));
+    }
+    Ok((file, archive))
+}
+
 /// The model at a path, and its name.
 pub fn open(path: &Path) -> Result<(Model, String), Failure> {
-    let path = file_of(path);
-    let archive = Archive::open(&path)?;
+    let (path, archive) = archive_of(path)?;
     if lora::is_in(&archive) {
         let (path, file) = (path.display(), path.with_file_name(lora::FILE));
         let (model, file) = (archive.setting::<String>("model")?, file.display());

@@ -126,6 +126,9 @@ impl Generate {
             Loaded::StableDiffusion(loaded) => loaded.drawing.model().step(),
         };
         match &loaded {
+            Loaded::Own(_) if self.clip_skip.is_some_and(|skip| skip > 1) => {
+                return Err(Failure::new("`--clip-skip` is for Stable Diffusion checkpoints: name one with `--model`"));
+            }
             Loaded::Own(model) => {
                 let notes = prompt::notes(&model.tokenizer, model.settings.text.length, words, &negative);
                 notes.iter().for_each(|note| say!("note: {note}"));
@@ -138,7 +141,8 @@ impl Generate {
             }
         }
         if let Some(maker) = maker.filter(|maker| *maker != name) {
-            say!("note: the picture was drawn by {maker:?}, and is repeated with {name:?}");
+            let other = if self.model.model.is_none() { ": `--model` names another" } else { "" };
+            say!("note: the picture was drawn by {maker:?}, and is repeated with {name:?}{other}");
         }
         self.preview.apply(&mut loaded)?;
         let (pipeline, params) = loaded.into_parts()?;

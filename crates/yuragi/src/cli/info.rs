@@ -24,7 +24,7 @@ use yuragi::{
 
 use super::{
     adapters, checkpoint,
-    common::{file_of, harmless, print},
+    common::{archive_of, harmless, print},
 };
 
 /// Tell about a model, a training or a picture.
@@ -44,8 +44,8 @@ impl Info {
             Some(path) if let Some(told) = adapters::told(path)? => told,
             Some(path) => {
                 let training = Run::checkpoint(path);
-                let file = if training.exists() { training } else { file_of(path) };
-                let (name, archive) = (file.display().to_string(), Archive::open(&file)?);
+                let (file, archive) = archive_of(if training.exists() { &training } else { path })?;
+                let name = file.display().to_string();
                 if Fitted::is_in(&archive) {
                     of_table(&name, &archive)?
                 } else if variational::Model::is_in(&archive) {

@@ -152,6 +152,8 @@ fn t32_adapters_are_added_to_the_weights() {
     refused(&["--lora", "hat.safetensors"], &["Stable Diffusion", "--model"]);
     refused(&["--model", &model, "--lora", "absent.safetensors"], &["absent.safetensors"]);
     refused(&["--model", &model, "--lora", "x.png"], &["x.png"]);
+    refused(&["--model", &model, "--clip-skip", "3"], &["2 blocks", "legal is 0 to 1"]);
+    refused(&["--clip-skip", "2"], &["`--clip-skip`", "--model"]);
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn what_cannot_be_converted_is_left_alone() {
     let convert = |arguments: &[&'static str]| ["convert"].iter().chain(arguments).copied().collect::<Vec<_>>();
     for (arguments, words) in [
         (&["gone", "--bits", "5"][..], &["cannot read gone"][..]),
-        (&["folder", "--bits", "5"], &["cannot read folder/checkpoint.safetensors"]),
+        (&["folder", "--bits", "5"], &["folder holds no model"]),
         (&["whole.safetensors", "--bits", "5", "--group", "12"], &["12 weights", "multiples of 8 up to 1024"]),
         (&["whole.safetensors", "--bits", "5", "-o", "none/x"], &["there is no folder none"]),
         (&["whole.safetensors", "--bits", "5", "-o", "folder/../whole.safetensors"], &["the model that is read"]),

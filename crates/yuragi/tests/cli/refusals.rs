@@ -14,7 +14,7 @@ fn models_that_are_none() {
     };
     refuse("missing.safetensors", &["cannot read", "No such file"]);
     fs::create_dir(scratch.join("folder")).unwrap();
-    refuse("folder", &["cannot read", "checkpoint.safetensors"]);
+    refuse("folder", &["holds no model", "checkpoint.safetensors", "`unet`"]);
 
     let whole = yuragi::builtin_file();
     for (name, bytes) in [("cut", &whole[..whole.len() / 2]), ("header", &whole[..1000]), ("empty", &[])] {
@@ -24,7 +24,20 @@ fn models_that_are_none() {
     fs::write(scratch.join("noise"), [0xa7; 5000]).unwrap();
     refuse("noise", &["not a safetensors file"]);
     Checkpoint::default().save(scratch.join("other.safetensors")).unwrap();
-    refuse("other.safetensors", &["no model of this program", "`picture.size` is missing"]);
+    refuse("other.safetensors", &["no model that is known here: no tensors"]);
+    let mut other = Checkpoint::default();
+    other.set("format", "pt");
+    other.insert("x.weight", Tensor::from_values(&[1], &[1.0_f32]).unwrap());
+    other.save(scratch.join("tensors.safetensors")).unwrap();
+    refuse("tensors.safetensors", &["no model that is known here: 1 tensors, the first are x.weight"]);
+    // A part of a diffusers folder is none.
+    fs::create_dir(scratch.join("folder/unet")).unwrap();
+    fs::write(scratch.join("folder/model_index.json"), "{}").unwrap();
+    refuse("folder/unet", &["part of a diffusers folder: name folder"]);
+    fs::copy(scratch.join("tensors.safetensors"), scratch.join("folder/unet/x.safetensors")).unwrap();
+    refuse("folder/unet/x.safetensors", &["part of a diffusers folder: name folder"]);
+    fs::write(scratch.join("x.gguf"), b"GGUF\x03\0\0\0").unwrap();
+    refuse("x.gguf", &["x.gguf"]);
     refuse("/dev/null", &["cut short"]);
 }
 
