@@ -14,7 +14,7 @@ use yuragi_benches::Session;
 use yuragi_cpu::{Cpu, Residency};
 use yuragi_graph::Precision;
 use yuragi_io::stable_diffusion;
-use yuragi_models::stable_diffusion::{Batch, decode, denoise, encode, encode_text};
+use yuragi_models::stable_diffusion::{BAND, Batch, decode, decode_in_bands, denoise, encode, encode_text};
 
 /// Times a network of a Stable Diffusion checkpoint on the processor.
 #[derive(Parser)]
@@ -51,6 +51,7 @@ enum Network {
     Text,
     Denoise,
     Decode,
+    DecodeInBands,
     Encode,
 }
 
@@ -70,6 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Network::Text => encode_text(&opened.model, batch)?,
         Network::Denoise => denoise(&opened.model, batch)?,
         Network::Decode => decode(&opened.model, batch)?,
+        Network::DecodeInBands => decode_in_bands(&opened.model, batch, BAND)?,
         Network::Encode => encode(&opened.model, batch)?,
     };
     let graph =

@@ -92,7 +92,11 @@ impl Backend for Cpu {
 
     fn claims(&self, op: &Fused, node: &Node, _operands: &[Shape]) -> bool {
         match op {
-            Fused::Softmax | Fused::LayerNorm { .. } | Fused::GroupNorm { .. } => true,
+            Fused::Softmax
+            | Fused::LayerNorm { .. }
+            | Fused::GroupNorm { .. }
+            | Fused::GroupRunMoments { .. }
+            | Fused::GroupNormPart { .. } => true,
             Fused::Attention { .. } => node.inputs.len() == 3,
             Fused::Winograd(_) => true,
             Fused::LayerNormSums { .. }

@@ -207,6 +207,16 @@ impl Lowering<'_> {
                 let pixels = node.shape[1..node.shape.rank() - 1].iter().product();
                 Box::new(kernels::GroupNorm::new(level, node.shape[0], pixels, n, groups, eps.get(), step.silu))
             }
+            Fused::GroupRunMoments { groups } => {
+                let x = shape(0);
+                let pixels = x[1..x.rank() - 1].iter().product();
+                Box::new(kernels::GroupRunMoments::new(level, x[0], pixels, x[x.rank() - 1], groups))
+            }
+            Fused::GroupNormPart { groups, eps, pixels } => {
+                let part = node.shape[1..node.shape.rank() - 1].iter().product();
+                let size = [node.shape[0], part, n];
+                Box::new(kernels::GroupNormPart::new(level, size, pixels, groups, eps.get(), step.silu))
+            }
             Fused::Attention { scale } => {
                 let (q, k, v) = (shape(0), shape(1), shape(2));
                 let r = q.rank();

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use numbers::formula;
 use yuragi_cpu::Cpu;
 use yuragi_graph::{Backend, Graph, HostTensor, Params, Plan, Slice, SliceMut};
-use yuragi_io::{checkpoint::Archive, stable_diffusion as files};
-use yuragi_models::stable_diffusion::{self as sd, Batch, Checkpoint, TinyAutoencoder};
+use yuragi_io::{checkpoint::Archive, lora::Lora, stable_diffusion as files};
+use yuragi_models::stable_diffusion::{self as sd, Batch, Checkpoint, KlAutoencoder, TinyAutoencoder};
 
 #[path = "../../../tests/golden/stable_diffusion.rs"]
 mod numbers;
@@ -58,7 +58,10 @@ impl Values {
 }
 
 fn run(graph: &Graph, params: &Params, inputs: &[Slice<'_>]) -> Vec<Vec<f32>> {
-    let cpu = Cpu::with_threads(1);
+    run_on(&Cpu::with_threads(1), graph, params, inputs)
+}
+
+fn run_on(cpu: &Cpu, graph: &Graph, params: &Params, inputs: &[Slice<'_>]) -> Vec<Vec<f32>> {
     let graph = graph.with_stored(|spec| params.get(&spec.name).map(HostTensor::dtype));
     let plan = cpu.compile(&graph).unwrap();
     let store = cpu.upload(params.clone()).unwrap();
@@ -416,4 +419,127 @@ fn t32_latents_are_read_and_written_as_diffusers_passes_them() {
     assert_eq!(files::read_latents(&path, [2, 3, 4]).unwrap(), latents);
     let said = files::read_latents(&path, [3, 2, 4]).unwrap_err().to_string();
     assert!(said.contains("[2, 4, 2, 3]") && said.contains("[1, 4, 3, 2]"), "{said}");
+}
+
+#[test]
+fn t32_bands_are_the_bits_of_the_whole() {
+    let mut model = files::open(&golden("sd15")).unwrap().model;
+    model.vae = KlAutoencoder {
+        channels: vec![32, 64, 64],
+        layers: 1,
+        groups: 8,
+        attention: true,
+        quantised: [true; 2],
+        ..model.vae
+    };
+    let cpu = Cpu::with_threads(2).winograd(true);
+    // Of the last, no band of rows is whole runs.
+    for (size, bands) in [([64, 96], true), ([128, 200], true), ([40, 52], false)] {
+        let batch = Batch { pictures: 1, size, chunks: 1, skip: 0 };
+        let whole = sd::decode(&model, batch).unwrap();
+        let latent: Vec<f32> = formula("latent", &[size[1] / 4, size[0] / 4, 4]).iter().map(|x| 4.0 * x).collect();
+        let weights = weights(&whole);
+        let decoded = |graph: &Graph| run_on(&cpu, graph, &weights, &[Slice::F32(&latent)]);
+        let want = decoded(&whole);
+        for pixels in [64, 5000] {
+            let graph = sd::decode_in_bands(&model, batch, pixels).unwrap();
+            assert!(!bands || pixels > 64 || graph.nodes().len() > whole.nodes().len(), "{size:?}");
+            assert!(decoded(&graph) == want, "{size:?} in bands of {pixels} pixels");
+        }
+    }
+    // What large pictures take.
+    model.vae = KlAutoencoder { channels: vec![128, 256, 512, 512], layers: 2, groups: 32, ..model.vae };
+    for side in [512, 1024, 2048] {
+        let batch = Batch { pictures: 1, size: [side; 2], chunks: 1, skip: 0 };
+        let graphs = [sd::decode(&model, batch).unwrap(), sd::decode_in_bands(&model, batch, sd::BAND).unwrap()];
+        let [whole, bands] = graphs.map(|graph| cpu.compile(&graph).unwrap().memory().arena);
+        println!("decoding {side}x{side} takes {} MiB whole, {} in bands", whole >> 20, bands >> 20);
+        assert!(2 * bands < whole, "{bands} of {whole}");
+    }
+}
+
+/// Whether the script adapts a weight.
+fn is_adapted(name: &str) -> bool {
+    const UNET: [&str; 6] = ["to_q", "to_out.0", "ff.net.0.proj", "proj_in", "conv1", "downsamplers.0.conv"];
+    const TEXT: [&str; 3] = ["q_proj", "out_proj", "fc1"];
+    let ends = if name.starts_with("unet.") { &UNET[..] } else { &TEXT };
+    name.strip_suffix(".weight").is_some_and(|path| ends.iter().any(|end| path.ends_with(&format!(".{end}"))))
+}
+
+#[test]
+fn t33_an_adapter_of_all_parts_of_xl_is_diffusers_in_every_spelling() {
+    let model = files::extents(&golden("sdxl")).unwrap();
+    let names = fs::read_to_string(golden("sdxl-lora-names.json")).unwrap();
+    let ldm: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&names).unwrap();
+    let [inputs, values] = ["sdxl", "sdxl-lora"].map(Values::of);
+    let texts = Batch { pictures: 2, size: [0, 0], chunks: 1, skip: 0 };
+    let graphs =
+        [sd::encode_text(&model, texts).unwrap(), sd::denoise(&model, Batch { size: [12, 16], ..texts }).unwrap()];
+    let mut plain = Params::new();
+    for graph in &graphs {
+        weights(graph).iter().for_each(|(name, tensor)| plain.insert(name, tensor.clone()));
+    }
+    for spelling in ["kohya", "ldm", "peft"] {
+        let mut file = yuragi_io::Checkpoint::default();
+        let mut add = |name: String, shape: &[usize], values: Vec<f32>| {
+            file.insert(name, yuragi_io::Tensor::from_values(shape, &values).unwrap());
+        };
+        for (name, tensor) in plain.iter().filter(|(name, _)| is_adapted(name)) {
+            let key = name.strip_suffix(".weight").unwrap();
+            let (part, path) = key.split_once('.').unwrap();
+            let window = &tensor.shape()[2..];
+            let down = [&[2, tensor.shape()[1]], window].concat();
+            let up = [&[tensor.shape()[0], 2], &vec![1; window.len()][..]].concat();
+            let [a, mut b] = [("down", &down), ("up", &up)].map(|(end, shape)| formula(&format!("{key}.{end}"), shape));
+            let inner = if part == "unet" { path.to_owned() } else { format!("text_model.{path}") };
+            if spelling == "peft" {
+                b.iter_mut().for_each(|x| *x *= 0.75);
+                add(format!("{part}.{inner}.lora_A.weight"), &down, a);
+                add(format!("{part}.{inner}.lora_B.weight"), &up, b);
+                continue;
+            }
+            let inner = match part {
+                "unet" if spelling == "ldm" => ldm[key].as_str().unwrap().to_owned(),
+                _ => inner,
+            };
+            let start = match part {
+                "unet" => "unet",
+                "text_encoder" => "te1",
+                _ => "te2",
+            };
+            let stem = format!("lora_{start}_{}", inner.replace('.', "_"));
+            add(format!("{stem}.lora_down.weight"), &down, a);
+            add(format!("{stem}.lora_up.weight"), &up, b);
+            add(format!("{stem}.alpha"), &[], vec![1.5]);
+        }
+        let lora = Lora::new(Archive::from_bytes(file.to_bytes().unwrap()).unwrap()).unwrap();
+        assert_eq!(lora.parts().len(), 3);
+        let mut params = plain.clone();
+        let merged = lora.merge(&mut params, 1.0).unwrap();
+        assert!(merged.unused.is_empty() && merged.changed == lora.count(), "{spelling}: {:?}", merged.unused);
+        let ids = inputs.i32("ids");
+        let ends = model.text[0].unwrap().ends(&ids);
+        let (ids, ends) = (Slice::I32(&ids), Slice::F32(&ends));
+        let text = run(&graphs[0], &params, &[ids, ends, ids, ends]);
+        close(&format!("{spelling}: pooled"), &text[1], &values.f32("pooled"), BOUND);
+        let (x, t, numbers) = (inputs.last("x"), inputs.f32("t"), inputs.f32("numbers"));
+        let fed: Vec<Slice<'_>> = graphs[1]
+            .inputs()
+            .iter()
+            .map(|input| {
+                Slice::F32(match input.name.as_str() {
+                    "x" => &x,
+                    "t" => &t,
+                    "tokens" => &text[0],
+                    "pooled" => &text[1],
+                    "numbers" => &numbers,
+                    other => panic!("{other}"),
+                })
+            })
+            .collect();
+        let prediction = run(&graphs[1], &params, &fed).remove(0);
+        close(&format!("{spelling}: prediction"), &prediction, &values.last("prediction"), BOUND);
+        let apart = prediction.iter().zip(inputs.last("prediction")).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart > 0.1, "{apart}");
+    }
 }

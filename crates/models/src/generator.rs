@@ -95,8 +95,20 @@ impl<B: Backend, S: Borrow<B::Store>, P: Pipeline> Generator<B, S, P> {
     /// As for [`of`](Generator::of): a tile must be a picture that the model can draw.
     pub fn with_tiles(mut self, backend: &B, side: usize) -> Result<Self, Error> {
         let size = self.batch.size.map(|pixels| pixels.min(side));
-        self.plans.decode_tiles(backend, &self.pipeline, Batch { size, ..self.batch })?;
+        self.plans.decode_by(backend, &self.pipeline, (Network::Decode, Batch { size, ..self.batch }))?;
         self.tiles = tiles(&self.pipeline, self.batch.size, size);
+        Ok(self)
+    }
+
+    /// Decodes one picture after another, each with less memory where the pipeline knows how: on the processor to the same
+    /// bits as up to 15 at once.
+    ///
+    /// # Errors
+    /// As for [`of`](Generator::of).
+    pub fn with_bands(mut self, backend: &B) -> Result<Self, Error> {
+        let one = Batch { pictures: 1, ..self.batch };
+        self.plans.decode_by(backend, &self.pipeline, (Network::DecodeInBands, one))?;
+        self.tiles = tiles(&self.pipeline, self.batch.size, self.batch.size).apart(self.batch.pictures);
         Ok(self)
     }
 

@@ -1,6 +1,9 @@
 //! Fused operations, whether the backend has kernels for them or not.
 
-use yuragi_graph::DType;
+use yuragi_graph::{
+    DType,
+    op::{Fused, group_norm_run},
+};
 
 use super::{Case, FLOATS, Law, Smooth, feed::Feed};
 
@@ -66,6 +69,7 @@ pub(super) fn cases(cases: &mut Vec<Case>) {
         attention(dtype, cases);
         if dtype == DType::F32 {
             winograd(cases);
+            parts(cases);
         }
         for feed in Feed::ALL {
             let shape = [2, 3, 4];
@@ -76,6 +80,43 @@ pub(super) fn cases(cases: &mut Vec<Case>) {
                 vec![feed.apply(x[0], &shape).layer_norm(x[1].slice(0, 1, 5), x[1].slice(0, 2, 6), EPS)]
             });
             cases.push(case.input(&feed.before(&shape), Law::Normal).input(&[6], Law::Normal).smooth(Smooth::Twice));
+        }
+    }
+}
+
+/// Moments of runs of pixels, and parts of pictures by them: one run, several, and a rest.
+fn parts(cases: &mut Vec<Case>) {
+    for (shape, groups) in [
+        (&[2, 3, 2, 6][..], 2),
+        (&[1, 2, 3, 6], 6),
+        (&[3, 6], 2),
+        (&[0, 3, 4], 2),
+        (&[2, 0, 4], 2),
+        (&[1, 5, 17000], 17),
+        (&[2, 13, 8000], 5),
+    ] {
+        let (n, c) = (shape[0], shape[shape.len() - 1]);
+        let pixels: usize = shape[1..shape.len() - 1].iter().product();
+        let smooth = if shape.iter().product::<usize>() <= 60 { Smooth::Twice } else { Smooth::No };
+        let name = format!("{shape:?} in {groups}");
+        let moments = Case::new("group_run_moments", DType::F32, name.clone(), move |_, x| {
+            vec![x[0].fused(Fused::GroupRunMoments { groups }, &[])]
+        });
+        cases.push(moments.input(shape, Law::Normal).smooth(smooth));
+        // As a part of a picture of twice the pixels.
+        let (whole, eps) = (2 * pixels.max(1), EPS.into());
+        let op = Fused::GroupNormPart { groups, eps, pixels: whole };
+        let runs = [n, whole.div_ceil(group_norm_run(c)), groups, 2];
+        for silu in [false, true] {
+            let detail = if silu { format!("{name}, silu") } else { name.clone() };
+            let case = Case::new("group_norm_part", DType::F32, detail, move |_, x| {
+                let root = x[3].slice(3, 1, 2);
+                let moments = x[3].slice(3, 0, 1).concat(&[root * root], 3);
+                let y = x[0].fused(op, &[x[1], x[2], moments]);
+                vec![if silu { y.silu() } else { y }]
+            });
+            let case = case.input(shape, Law::Normal).input(&[c], Law::Normal).input(&[c], Law::Normal);
+            cases.push(case.input(&runs, Law::Normal).smooth(if silu { Smooth::No } else { smooth }));
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) use conv::{Conv, Direction, Geometry, Stored, Winograd};
 pub(crate) use decode::Decode;
 pub(crate) use fold::Fold;
 pub(crate) use gemm::{Gemm, Product};
-pub(crate) use norm::{GroupNorm, LayerNorm};
+pub(crate) use norm::{GroupNorm, GroupNormPart, GroupRunMoments, LayerNorm};
 pub(crate) use program::{Instruction, Place, Program};
 pub(crate) use random::Random;
 pub(crate) use rows::{Gather, ScatterAdd};

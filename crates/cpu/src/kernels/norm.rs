@@ -5,13 +5,12 @@
 
 use core::slice;
 
+use yuragi_graph::op::group_norm_run;
+
 use super::lanes::{Sum, steps};
 use super::{Buffers, Kernel, Scratch};
 use super::{gemm::TASKS, softmax::rows_per_task};
 use crate::simd::{Level, Op, Vector, silu};
-
-/// Elements that the group norm of few images takes at a time, about.
-const CHUNK: usize = 1 << 15;
 
 /// Normalisation of rows: inputs x \[rows, n\], γ \[n\], β \[n\]. May work in
 /// place.
@@ -91,20 +90,91 @@ impl Op for Rows {
     }
 }
 
-/// Normalisation of groups of channels over all pixels of an image: inputs
+/// Pictures \[batch, pixels, channels\] whose channels are in groups, in runs of pixels.
+#[derive(Clone, Copy, Debug)]
+struct Runs {
+    batch: usize,
+    pixels: usize,
+    channels: usize,
+    groups: usize,
+    /// Pixels of a run; the last one may have fewer.
+    run: usize,
+}
+
+impl Runs {
+    fn new([batch, pixels, channels]: [usize; 3], groups: usize) -> Self {
+        Self { batch, pixels, channels, groups, run: group_norm_run(channels) }
+    }
+
+    /// Runs of a picture.
+    fn count(&self) -> usize {
+        self.pixels.div_ceil(self.run)
+    }
+
+    /// Runs of all pictures that have elements.
+    fn all(&self) -> usize {
+        if self.channels == 0 { 0 } else { self.batch * self.count() }
+    }
+
+    /// The pixels of a run of a picture.
+    fn pixels(&self, run: usize) -> usize {
+        self.run.min(self.pixels - run * self.run)
+    }
+
+    /// A run of all: its first element, and its pixels.
+    fn locate(&self, index: usize) -> (usize, usize) {
+        let (item, run) = (index / self.count(), index % self.count());
+        ((item * self.pixels + run * self.run) * self.channels, self.pixels(run))
+    }
+
+    /// Numbers for the moments of a picture: of each run and group its mean and its squared distances.
+    fn moments(&self) -> usize {
+        2 * self.count() * self.groups
+    }
+
+    /// Measures a run of all.
+    unsafe fn measure(&self, level: Level, index: usize, x: *const f32, moments: *mut f32, local: *mut f32) {
+        let (first, pixels) = self.locate(index);
+        let (from, to) = (x.wrapping_add(first), moments.wrapping_add(2 * index * self.groups));
+        level.run(Moments { runs: self, from, pixels, to, local });
+    }
+
+    /// Combines a picture's moments to the mean and the scale of each of its channels.
+    unsafe fn combine(&self, moments: *const f32, gamma: *const f32, eps: f32, scales: *mut f32) {
+        let width = self.channels / self.groups;
+        for group in 0..self.groups {
+            let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);
+            for run in 0..self.count() {
+                // SAFETY: the picture's moments are there.
+                let [mean_here, squares_here] =
+                    unsafe { moments.add(2 * (run * self.groups + group)).cast::<[f32; 2]>().read() };
+                let here = (self.pixels(run) * width) as f64;
+                let shift = f64::from(mean_here) - mean;
+                count += here;
+                mean += shift * here / count;
+                squares += f64::from(squares_here) + shift * shift * here * (count - here) / count;
+            }
+            let scale = 1.0 / libm::sqrt(squares / count + f64::from(eps));
+            for channel in group * width..(group + 1) * width {
+                // SAFETY: the picture's scales; γ has all channels.
+                unsafe {
+                    *scales.add(channel) = mean as f32;
+                    *scales.add(self.channels + channel) = (scale * f64::from(*gamma.add(channel))) as f32;
+                }
+            }
+        }
+    }
+}
+
+/// Normalisation of groups of channels over all pixels of a picture: inputs
 /// x \[batch, pixels, channels\], γ \[channels\], β \[channels\]; then perhaps
 /// x · sigmoid(x). May work in place.
 #[derive(Debug)]
 pub(crate) struct GroupNorm {
     level: Level,
-    batch: usize,
-    pixels: usize,
-    channels: usize,
-    groups: usize,
+    runs: Runs,
     eps: f32,
     silu: bool,
-    /// Tasks that an image is divided into.
-    chunks: usize,
 }
 
 impl GroupNorm {
@@ -118,119 +188,164 @@ impl GroupNorm {
         eps: f32,
         silu: bool,
     ) -> Self {
-        // Enough images make enough tasks.
-        let chunks = if batch < TASKS { (pixels * channels).div_ceil(CHUNK).clamp(1, pixels.max(1)) } else { 1 };
-        Self { level, batch, pixels, channels, groups, eps, silu, chunks }
-    }
-
-    fn chunk(&self, index: usize) -> Chunk<'_> {
-        let (item, chunk) = (index / self.chunks, index % self.chunks);
-        let begin = self.pixels * chunk / self.chunks;
-        let pixels = self.pixels * (chunk + 1) / self.chunks - begin;
-        let offset = (item * self.pixels + begin) * self.channels;
-        Chunk { norm: self, item, chunk, pixels, offset }
-    }
-
-    /// Where the mean and the squared distances of a chunk's groups go.
-    fn moments(&self, item: usize, chunk: usize) -> usize {
-        2 * (item * self.chunks + chunk) * self.groups
-    }
-
-    /// Where the mean and the scale of an image's channels go.
-    fn scales(&self, item: usize) -> usize {
-        self.moments(self.batch, 0) + 2 * item * self.channels
-    }
-
-    /// Combines the moments of an image's chunks.
-    unsafe fn combine(&self, item: usize, buffers: Buffers<'_>) {
-        let width = self.channels / self.groups;
-        for group in 0..self.groups {
-            let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);
-            for chunk in 0..self.chunks {
-                let pixels = self.pixels * (chunk + 1) / self.chunks - self.pixels * chunk / self.chunks;
-                let at = self.moments(item, chunk) + 2 * group;
-                // SAFETY: written in the first phase.
-                let [mean_here, squares_here] = unsafe { buffers.shared.add(at).cast::<[f32; 2]>().read() };
-                let here = (pixels * width) as f64;
-                let shift = f64::from(mean_here) - mean;
-                count += here;
-                mean += shift * here / count;
-                squares += f64::from(squares_here) + shift * shift * here * (count - here) / count;
-            }
-            let scale = 1.0 / libm::sqrt(squares / count + f64::from(self.eps));
-            for channel in group * width..(group + 1) * width {
-                // SAFETY: this image's place; γ has all channels.
-                unsafe {
-                    let to = buffers.shared.add(self.scales(item) + channel);
-                    *to = mean as f32;
-                    *to.add(self.channels) = (scale * f64::from(*buffers.inputs[1].add(channel))) as f32;
-                }
-            }
+        let mut runs = Runs::new([batch, pixels, channels], groups);
+        if batch >= TASKS {
+            // Enough pictures make enough tasks.
+            runs.run = pixels.max(1);
         }
+        Self { level, runs, eps, silu }
+    }
+
+    /// Where the mean and the scale of a picture's channels go.
+    fn scales(&self, item: usize) -> usize {
+        self.runs.batch * self.runs.moments() + 2 * item * self.runs.channels
     }
 }
 
 impl Kernel for GroupNorm {
     fn scratch(&self) -> Scratch {
-        Scratch { shared: self.scales(self.batch), local: 2 * self.channels }
+        Scratch { shared: self.scales(self.runs.batch), local: 2 * self.runs.channels }
     }
 
-    /// One chunk is taken at once; more are measured, combined, normalised.
+    /// One run is taken at once; more are measured, combined, normalised.
     fn phases(&self) -> usize {
-        if self.chunks == 1 { 1 } else { 3 }
+        if self.runs.count() == 1 { 1 } else { 3 }
     }
 
     fn tasks(&self, phase: usize) -> usize {
         match phase {
-            _ if self.pixels * self.channels == 0 => 0,
-            1 => self.batch,
-            _ => self.batch * self.chunks,
+            1 if self.runs.all() > 0 => self.runs.batch,
+            _ => self.runs.all(),
         }
     }
 
     unsafe fn task(&self, phase: usize, index: usize, buffers: Buffers<'_>) {
-        let whole = self.chunks == 1;
-        if whole || phase == 0 {
-            self.level.run(Moments(self.chunk(index), buffers));
-        }
-        if whole || phase == 1 {
-            // SAFETY: passed on.
-            unsafe { self.combine(index, buffers) }
-        }
-        if whole || phase == 2 {
-            self.level.run(Normalise(self.chunk(index), buffers));
+        let Self { level, runs, eps, silu } = *self;
+        let Buffers { inputs, outputs, shared, local } = buffers;
+        let whole = runs.count() == 1;
+        // SAFETY: the buffers hold what was asked for; each task has a run or a picture of its own.
+        unsafe {
+            if whole || phase == 0 {
+                runs.measure(level, index, inputs[0], shared, local);
+            }
+            if whole || phase == 1 {
+                let moments = shared.wrapping_add(index * runs.moments());
+                runs.combine(moments, inputs[1], eps, shared.wrapping_add(self.scales(index)));
+            }
+            if whole || phase == 2 {
+                let scales = shared.wrapping_add(self.scales(index / runs.count()));
+                level.run(Normalise::of(&runs, index, [inputs[0], scales, inputs[2]], outputs[0], silu));
+            }
         }
     }
 }
 
-/// Some pixels of one image.
-struct Chunk<'a> {
-    norm: &'a GroupNorm,
-    item: usize,
-    chunk: usize,
-    pixels: usize,
-    /// The first element.
-    offset: usize,
+/// What a group norm measures in each run of pixels: input x \[batch, pixels, channels\], output
+/// \[batch, runs, groups, 2\], means and sums of squared distances.
+#[derive(Debug)]
+pub(crate) struct GroupRunMoments {
+    level: Level,
+    runs: Runs,
 }
 
-/// Means and sums of squared distances of a chunk's groups.
-struct Moments<'a>(Chunk<'a>, Buffers<'a>);
+impl GroupRunMoments {
+    /// `groups` divides `channels`.
+    pub fn new(level: Level, batch: usize, pixels: usize, channels: usize, groups: usize) -> Self {
+        Self { level, runs: Runs::new([batch, pixels, channels], groups) }
+    }
+}
+
+impl Kernel for GroupRunMoments {
+    fn scratch(&self) -> Scratch {
+        Scratch { shared: 0, local: 2 * self.runs.channels }
+    }
+
+    fn tasks(&self, _: usize) -> usize {
+        self.runs.all()
+    }
+
+    unsafe fn task(&self, _: usize, index: usize, buffers: Buffers<'_>) {
+        // SAFETY: passed on; the output holds all moments.
+        unsafe { self.runs.measure(self.level, index, buffers.inputs[0], buffers.outputs[0], buffers.local) }
+    }
+}
+
+/// Normalisation of a part of a picture: inputs x \[batch, pixels, channels\], γ and β \[channels\], and the moments of the
+/// runs of the whole; then perhaps x · sigmoid(x). The bits are those of [`GroupNorm`] of the whole. May work in place.
+#[derive(Debug)]
+pub(crate) struct GroupNormPart {
+    level: Level,
+    part: Runs,
+    whole: Runs,
+    eps: f32,
+    silu: bool,
+}
+
+impl GroupNormPart {
+    /// Of pictures of so many `pixels`, of which x has some; `groups` divides the channels.
+    pub fn new(level: Level, size: [usize; 3], pixels: usize, groups: usize, eps: f32, silu: bool) -> Self {
+        let [batch, _, channels] = size;
+        let [part, whole] = [size, [batch, pixels, channels]].map(|size| Runs::new(size, groups));
+        Self { level, part, whole, eps, silu }
+    }
+}
+
+impl Kernel for GroupNormPart {
+    fn scratch(&self) -> Scratch {
+        Scratch { shared: 2 * self.part.batch * self.part.channels, local: 0 }
+    }
+
+    /// Moments are combined, then pixels normalised.
+    fn phases(&self) -> usize {
+        2
+    }
+
+    fn tasks(&self, phase: usize) -> usize {
+        match phase {
+            0 if self.part.all() > 0 => self.part.batch,
+            _ => self.part.all(),
+        }
+    }
+
+    unsafe fn task(&self, phase: usize, index: usize, buffers: Buffers<'_>) {
+        let Buffers { inputs, outputs, shared, .. } = buffers;
+        let scales = |item: usize| shared.wrapping_add(2 * item * self.part.channels);
+        // SAFETY: the buffers hold what was asked for; each task has a run or a picture of its own.
+        unsafe {
+            if phase == 0 {
+                let moments = inputs[3].wrapping_add(index * self.whole.moments());
+                self.whole.combine(moments, inputs[1], self.eps, scales(index));
+            } else {
+                let scales = scales(index / self.part.count());
+                let from = [inputs[0], scales, inputs[2]];
+                self.level.run(Normalise::of(&self.part, index, from, outputs[0], self.silu));
+            }
+        }
+    }
+}
+
+/// Means and sums of squared distances of a run's groups.
+struct Moments<'a> {
+    runs: &'a Runs,
+    from: *const f32,
+    pixels: usize,
+    to: *mut f32,
+    /// Two numbers a channel.
+    local: *mut f32,
+}
 
 impl Op for Moments<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Self(Chunk { norm, item, chunk, pixels, offset }, buffers) = self;
-        let channels = norm.channels;
-        let width = channels / norm.groups;
-        let (sums, means) = (buffers.local, buffers.local.wrapping_add(channels));
+        let Self { runs: &Runs { channels, groups, .. }, from, pixels, to, local } = self;
+        let width = channels / groups;
+        let (sums, means) = (local, local.wrapping_add(channels));
         let count = (pixels * width) as f64;
-        // SAFETY: the chunk lies in x; sums and means are local; the moments'
+        // SAFETY: the run lies in x; sums and means are local; the moments'
         // place is this task's.
         unsafe {
-            let from = buffers.inputs[0].add(offset);
-            let moments = buffers.shared.add(norm.moments(item, chunk));
             let group = |of: *mut f32, g: usize| {
                 slice::from_raw_parts(of.add(g * width), width).iter().map(|&x| f64::from(x)).sum::<f64>()
             };
@@ -241,9 +356,9 @@ impl Op for Moments<'_> {
                 }
                 sum.lanes().store_first(sums.add(at), wide);
             }
-            for g in 0..norm.groups {
+            for g in 0..groups {
                 let mean = (group(sums, g) / count) as f32;
-                *moments.add(2 * g) = mean;
+                *to.add(2 * g) = mean;
                 slice::from_raw_parts_mut(means.add(g * width), width).fill(mean);
             }
             for (at, wide) in steps::<V>(channels) {
@@ -255,36 +370,51 @@ impl Op for Moments<'_> {
                 }
                 squares.lanes().store_first(sums.add(at), wide);
             }
-            for g in 0..norm.groups {
-                *moments.add(2 * g + 1) = group(sums, g) as f32;
+            for g in 0..groups {
+                *to.add(2 * g + 1) = group(sums, g) as f32;
             }
         }
     }
 }
 
-/// The result for a chunk.
-struct Normalise<'a>(Chunk<'a>, Buffers<'a>);
+/// The result for a run.
+struct Normalise {
+    from: *const f32,
+    /// The mean of each channel, then the scale of each.
+    scales: *const f32,
+    beta: *const f32,
+    to: *mut f32,
+    pixels: usize,
+    channels: usize,
+    silu: bool,
+}
 
-impl Op for Normalise<'_> {
+impl Normalise {
+    /// For a run of all, of x, means and scales, and β.
+    fn of(runs: &Runs, index: usize, [x, scales, beta]: [*const f32; 3], y: *mut f32, silu: bool) -> Self {
+        let (first, pixels) = runs.locate(index);
+        let (from, to) = (x.wrapping_add(first), y.wrapping_add(first));
+        Self { from, scales, beta, to, pixels, channels: runs.channels, silu }
+    }
+}
+
+impl Op for Normalise {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Self(Chunk { norm, item, pixels, offset, .. }, buffers) = self;
-        let channels = norm.channels;
-        // SAFETY: the chunk lies in x and y; the scales were written in the second phase.
+        let Self { from, scales, beta, to, pixels, channels, silu: then_silu } = self;
+        // SAFETY: the run lies in x and y; the scales were written in an earlier phase.
         unsafe {
-            let means = buffers.shared.add(norm.scales(item));
             for (at, count) in steps::<V>(channels) {
-                let mean = V::load_first(means.add(at), count);
-                let scale = V::load_first(means.add(channels + at), count);
-                let beta = V::load_first(buffers.inputs[2].add(at), count);
+                let mean = V::load_first(scales.add(at), count);
+                let scale = V::load_first(scales.add(channels + at), count);
+                let beta = V::load_first(beta.add(at), count);
                 for p in 0..pixels {
-                    let at = offset + p * channels + at;
-                    let x = V::load_first(buffers.inputs[0].add(at), count);
-                    let y = x.sub(mean).mul_add(scale, beta);
-                    let y = if norm.silu { silu(y) } else { y };
-                    y.store_first(buffers.outputs[0].add(at), count);
+                    let at = p * channels + at;
+                    let y = V::load_first(from.add(at), count).sub(mean).mul_add(scale, beta);
+                    let y = if then_silu { silu(y) } else { y };
+                    y.store_first(to.add(at), count);
                 }
             }
         }
@@ -378,6 +508,51 @@ mod tests {
                 }
                 let build = |level| GroupNorm::new(level, batch, pixels, channels, groups, EPS, silu);
                 check(build, &[&x, &gamma, &beta], &expected, &(batch, pixels, channels, groups, silu));
+            }
+        }
+    }
+
+    /// Runs a kernel on one thread, at any level.
+    fn run(kernel: &dyn Kernel, inputs: &[&[f32]], count: usize) -> Vec<f32> {
+        let (mut y, mut scratch) = (alloc::vec![f32::NAN; count], alloc::vec![0.0; kernel.scratch().total(1)]);
+        let inputs: Vec<*const f32> = inputs.iter().map(|input| input.as_ptr()).collect();
+        let pool = crate::threads::Threads::new(1);
+        // SAFETY: buffers of the right sizes.
+        unsafe { super::super::run(kernel, &pool, &inputs, &[y.as_mut_ptr()], scratch.as_mut_ptr()) }
+        y
+    }
+
+    #[test]
+    fn parts_have_the_bits_of_the_whole() {
+        let level = Level::detect();
+        for (batch, pixels, channels, groups) in [(1, 1000, 128, 32), (3, 777, 96, 32), (1, 5, 8, 2), (2, 340, 96, 3)] {
+            let x = shifted(batch * pixels * channels);
+            let (gamma, beta) = (numbers(2, channels), numbers(3, channels));
+            let whole = GroupNorm::new(level, batch, pixels, channels, groups, EPS, true);
+            let whole = run(&whole, &[&x, &gamma, &beta], x.len());
+            // Parts of two runs, of which the last may be shorter, measured by themselves.
+            let length = 2 * group_norm_run(channels);
+            let part = |of: &[f32], item: usize, begin: usize| {
+                let end = pixels.min(begin + length);
+                of[(item * pixels + begin) * channels..(item * pixels + end) * channels].to_vec()
+            };
+            let begins: Vec<usize> = (0..pixels).step_by(length).collect();
+            let moments: Vec<f32> = (0..batch)
+                .flat_map(|item| begins.iter().map(move |begin| (item, *begin)))
+                .flat_map(|(item, begin)| {
+                    let x = part(&x, item, begin);
+                    let moments = GroupRunMoments::new(level, 1, x.len() / channels, channels, groups);
+                    run(&moments, &[&x], moments.runs.moments())
+                })
+                .collect();
+            let of_one = moments.len() / batch;
+            for (item, moments) in moments.chunks_exact(of_one).enumerate() {
+                for &begin in &begins {
+                    let x = part(&x, item, begin);
+                    let size = [1, x.len() / channels, channels];
+                    let kernel = GroupNormPart::new(level, size, pixels, groups, EPS, true);
+                    assert_eq!(run(&kernel, &[&x, &gamma, &beta, moments], x.len()), part(&whole, item, begin));
+                }
             }
         }
     }

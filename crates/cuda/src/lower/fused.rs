@@ -43,7 +43,7 @@ pub fn claims(op: &Fused, node: &Node, operands: &[Shape]) -> bool {
             let fits = values <= DEEPEST && (depth <= DEEPEST || node.dtype == DType::F32);
             depth > 0 && keys > 0 && fits && is_masked(&operands[0], operands.get(3))
         }
-        Fused::Winograd(_) => false,
+        Fused::Winograd(_) | Fused::GroupRunMoments { .. } | Fused::GroupNormPart { .. } => false,
         Fused::AttentionLogSum { .. } => {
             let (depth, keys) = (last(&operands[0]), before_last(&operands[1]));
             (1..=DEEPEST).contains(&depth) && keys > 0 && is_masked(&operands[0], operands.get(2))
@@ -123,7 +123,9 @@ pub(super) fn launches(
             let [q, k] = [0, 1].map(shape);
             attend([&q, &k], scale.get(), dtype, [matrix(0), matrix(1)], None, mask(&q, 2)?, Some(y)).launches(machine)
         }
-        Fused::Winograd(_) => return Err(unsupported()),
+        Fused::Winograd(_) | Fused::GroupRunMoments { .. } | Fused::GroupNormPart { .. } => {
+            return Err(unsupported());
+        }
         Fused::AttentionGrad { scale, of } => {
             let [q, k, v] = [1, 2, 3].map(shape);
             let (heads, outer) = heads(&q);

@@ -201,7 +201,9 @@ impl<'g> Fusion<'g> {
                     [(a, b), (b, a)].into_iter().find_map(|(product, row)| self.biased(sole(product)?, row))
                 }
                 Op::Unary(Unary::Silu) if node.dtype == DType::F32 => sole(node.inputs[0])
-                    .filter(|&norm| matches!(graph.node(norm).op, Op::Fused(Fused::GroupNorm { .. })))
+                    .filter(|&norm| {
+                        matches!(graph.node(norm).op, Op::Fused(Fused::GroupNorm { .. } | Fused::GroupNormPart { .. }))
+                    })
                     .map(|norm| Absorbed::Silu { norm }),
                 Op::Move(Movement::Permute(axes)) if self.abilities.matrices => Some(node.inputs[0])
                     .filter(|id| uses[id.index()] == 1)

@@ -1,6 +1,6 @@
 use alloc::{format, string::String};
 
-use super::{Conv, Factor, Fused, Movement, Op, winograd};
+use super::{Conv, Factor, Fused, Movement, Op, group_norm_run, winograd};
 use crate::{DType, Shape};
 
 /// The shape and element type of an operation's result. `want` is the shape that the caller asks
@@ -265,6 +265,22 @@ pub(crate) fn infer(op: &Op, x: &[(Shape, DType)], want: Shape) -> Result<(Shape
                     let fits = single(x[3], &[2, n, groups]) && single(x[4], &[2, n, c]);
                     expect(fits, "moments are F32 [2, N, groups], sums F32 [2, N, C]")?;
                     return Ok((x[1].0, alike(3)?));
+                }
+                Fused::GroupRunMoments { groups } => {
+                    count(1)?;
+                    let (n, c) = grouped(x[0].0, groups)?;
+                    expect(c > 0 && floats()? == DType::F32, "x is F32 [N, .., C], with channels")?;
+                    let pixels: usize = x[0].0[1..x[0].0.rank() - 1].iter().product();
+                    return summed(&[n, pixels.div_ceil(group_norm_run(c)), groups, 2]);
+                }
+                Fused::GroupNormPart { groups, pixels, .. } => {
+                    count(4)?;
+                    let (n, c) = grouped(x[0].0, groups)?;
+                    let fits = channels(x[0].0, x[1].0) && x[1].0 == x[2].0 && c > 0;
+                    expect(fits && floats()? == DType::F32, "x is F32 [N, .., C], gain and bias are [C]")?;
+                    let runs = pixels.div_ceil(group_norm_run(c));
+                    let fits = pixels > 0 && single(x[3], &[n, runs, groups, 2]);
+                    expect(fits, "moments are F32 [N, R, groups, 2], of the runs of the pixels")?;
                 }
                 Fused::Attention { .. } => {
                     expect(x.len() == 3 || x.len() == 4, "attention takes q, k, v and perhaps a mask")?;

@@ -15,7 +15,7 @@ pub(crate) mod winograd;
 
 pub use binary::Binary;
 pub use conv::{Conv, Window};
-pub use fused::{Factor, Fused};
+pub use fused::{Factor, Fused, group_norm_run};
 pub(crate) use infer::infer;
 pub use matmul::MatMul;
 pub use movement::Movement;

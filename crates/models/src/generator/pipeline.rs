@@ -30,6 +30,8 @@ pub enum Network {
     Denoise,
     /// Latents to pictures `[B, H, W, 3]` in −1..1.
     Decode,
+    /// As [`Decode`](Network::Decode), with less memory where that can be without other bits.
+    DecodeInBands,
     /// Pictures to latents, its first output.
     Encode,
     /// Latents to pictures as [`Decode`](Network::Decode) gives them, roughly and quickly, to be looked at on the way.

@@ -103,9 +103,14 @@ impl<B: Backend> Plans<B> {
         self.preview.as_ref()
     }
 
-    /// Has the decoder take tiles, of the batch's size.
-    pub fn decode_tiles<P: Pipeline>(&mut self, backend: &B, pipeline: &P, batch: Batch) -> Result<(), Error> {
-        self.decode = Compiled::new(backend, &pipeline.graph(Network::Decode, batch)?)?;
+    /// Has another decoder, or one of other pictures.
+    pub fn decode_by<P: Pipeline>(
+        &mut self,
+        backend: &B,
+        pipeline: &P,
+        (network, batch): (Network, Batch),
+    ) -> Result<(), Error> {
+        self.decode = Compiled::new(backend, &pipeline.graph(network, batch)?)?;
         Ok(())
     }
 

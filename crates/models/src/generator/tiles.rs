@@ -11,6 +11,8 @@ pub(super) struct Tiles {
     factor: usize,
     /// Where tiles begin, along either axis.
     starts: [Vec<usize>; 2],
+    /// Pictures that are decoded one after another; 1 if all are at once.
+    pictures: usize,
 }
 
 impl Tiles {
@@ -22,12 +24,27 @@ impl Tiles {
             let gaps = all.saturating_sub(one).div_ceil(step);
             (0..=gaps).map(|i| (i * all.saturating_sub(one)).checked_div(gaps).unwrap_or(0)).collect()
         });
-        Tiles { latent, tile, factor, starts }
+        Tiles { latent, tile, factor, starts, pictures: 1 }
+    }
+
+    /// The tiles of one picture after another.
+    pub fn apart(self, pictures: usize) -> Tiles {
+        Tiles { pictures, ..self }
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
+        self.pictures * self.of_one()
+    }
+
+    /// How many one picture has.
+    fn of_one(&self) -> usize {
         self.starts[0].len() * self.starts[1].len()
+    }
+
+    /// The picture of all, the first of those that are decoded at once, whose tile it is.
+    fn picture(&self, number: usize, of: usize) -> usize {
+        number / self.of_one() * (of / self.pictures)
     }
 
     fn start(&self, number: usize) -> [usize; 2] {
@@ -35,11 +52,12 @@ impl Tiles {
         [rows[number / columns.len() % rows.len()], columns[number % columns.len()]]
     }
 
-    /// Copies a tile of each of `latents [n, h, w, Z]` to `out [n, th, tw, Z]`.
+    /// Copies a tile of each of `latents [n, h, w, Z]`, or of one of them, to `out [.., th, tw, Z]`.
     pub fn cut(&self, number: usize, latents: &[f32], channels: usize, out: &mut [f32]) {
         let ([top, left], [h, w], [th, tw]) = (self.start(number), self.latent, self.tile);
+        let of = latents.len() / (h * w * channels).max(1);
         for (row, out) in out.chunks_exact_mut((tw * channels).max(1)).enumerate() {
-            let (picture, row) = (row / th, row % th);
+            let (picture, row) = (self.picture(number, of) + row / th, row % th);
             let first = ((picture * h + top + row) * w + left) * channels;
             out.copy_from_slice(&latents[first..first + tw * channels]);
         }
@@ -62,7 +80,7 @@ impl Tiles {
         ramp(before, pixel) * ramp(after, one - 1 - pixel)
     }
 
-    /// Adds a tile's pictures `[n, TH, TW, 3]` to the whole ones `[n, H, W, 3]`. Shares of all tiles add up to 1.
+    /// Adds a tile's pictures `[.., TH, TW, 3]` to the whole ones `[n, H, W, 3]`. Shares of all tiles add up to 1.
     pub fn paste(&self, number: usize, tile: &[f32], pictures: &mut [f32]) {
         let [top, left] = self.start(number);
         let [height, width] = self.latent.map(|side| side * self.factor);
@@ -78,8 +96,9 @@ impl Tiles {
             own.enumerate().map(|(pixel, share)| share / sum(pixel)).collect()
         };
         let (rows, columns) = (shares(0, top, th), shares(1, left, tw));
+        let of = pictures.len() / (3 * height * width).max(1);
         for (row, from) in tile.chunks_exact((3 * tw).max(1)).enumerate() {
-            let (picture, row) = (row / th, row % th);
+            let (picture, row) = (self.picture(number, of) + row / th, row % th);
             let first = ((picture * height + top * self.factor + row) * width + left * self.factor) * 3;
             let pixels = pictures[first..first + 3 * tw].chunks_exact_mut(3).zip(from.chunks_exact(3)).zip(&columns);
             for ((to, from), share) in pixels {

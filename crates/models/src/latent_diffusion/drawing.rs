@@ -88,7 +88,7 @@ impl Pipeline for Drawing {
         let graph = match network {
             Network::Text => encode_text,
             Network::Denoise => denoise,
-            Network::Decode => decode,
+            Network::Decode | Network::DecodeInBands => decode,
             Network::Encode => encode,
             Network::Preview => return Err(Error::Lacks("tiny autoencoder for previews")),
         };

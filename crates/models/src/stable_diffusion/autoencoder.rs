@@ -3,9 +3,12 @@
 use alloc::vec::Vec;
 
 use yuragi_graph::Tensor;
-use yuragi_nn::{Scope, upsample};
+use yuragi_nn::Scope;
 
-use super::layers::{Bias, Maps, attention, conv3, convolution, group_norm, halving, pointwise, residual};
+use super::{
+    bands::{Bands, Norm},
+    layers::{Bias, Maps, attention, conv3, convolution, group_norm, halving, pointwise, residual},
+};
 use crate::autoencoder::Posterior;
 
 /// Added to every variance.
@@ -75,23 +78,36 @@ impl KlAutoencoder {
     /// Unscaled latents `[N, H, W, latent]` → pictures `[N, H·factor, W·factor, 3]`, about −1..1.
     #[track_caller]
     pub fn decode<'g>(&self, s: &Scope<'g>, latent: Tensor<'g>) -> Tensor<'g> {
+        self.decoded(s, latent, None)
+    }
+
+    /// [`decode`](KlAutoencoder::decode), its last two levels in bands of about so many pixels: a third of the memory. A
+    /// backend that measures runs of pixels as [`group_norm_run`](yuragi_graph::op::group_norm_run) says gives one picture the
+    /// same bits; others sum its norms in another order.
+    #[track_caller]
+    pub fn decode_in_bands<'g>(&self, s: &Scope<'g>, latent: Tensor<'g>, pixels: usize) -> Tensor<'g> {
+        self.decoded(s, latent, Some(pixels))
+    }
+
+    #[track_caller]
+    fn decoded<'g>(&self, s: &Scope<'g>, latent: Tensor<'g>, pixels: Option<usize>) -> Tensor<'g> {
         let latent =
             if self.quantised[1] { pointwise(&s.enter("post_quant_conv"), latent, self.latent) } else { latent };
         let d = s.enter("decoder");
-        let mut x = conv3(&d.enter("conv_in"), latent, self.channels.last().copied().unwrap_or(1));
-        x = self.middle(&d.enter("mid_block"), x);
-        let last = self.channels.len().saturating_sub(1);
+        let x = conv3(&d.enter("conv_in"), latent, self.channels.last().copied().unwrap_or(1));
+        let mut x = Bands::whole(self.middle(&d.enter("mid_block"), x), Norm { groups: self.groups, eps: EPS });
         for (level, &channels) in self.channels.iter().rev().enumerate() {
             let s = d.enter("up_blocks").enter(level);
             for layer in 0..=self.layers {
-                x = self.residual(&s, layer, x, channels);
+                x = x.residual(&s.enter("resnets").enter(layer), channels);
             }
-            if level < last {
-                x = conv3(&s.enter("upsamplers.0.conv"), upsample(x), channels);
+            if let Some(&next) = self.channels.iter().rev().nth(level + 1) {
+                // A level has a quarter of the next one's pixels, and twice its channels at the most.
+                let pixels = pixels.filter(|_| level + 3 >= self.channels.len());
+                x = x.upsampled(&s.enter("upsamplers.0.conv"), next, pixels);
             }
         }
-        let x = group_norm(&d.enter("conv_norm_out"), x, self.groups, EPS).silu();
-        conv3(&d.enter("conv_out"), x, 3)
+        x.ended(&d.enter("conv_norm_out"), &d.enter("conv_out"), 3).unwrap_or(latent)
     }
 
     /// Latents as the denoiser wants them.

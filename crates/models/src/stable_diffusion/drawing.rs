@@ -9,7 +9,10 @@ use yuragi_diffusion::{
 };
 use yuragi_graph::{DType, Graph, Params};
 
-use super::{Checkpoint, ENCODERS, TinyAutoencoder, decode, denoise, encode, encode_text, guidance_embedding, preview};
+use super::{
+    Checkpoint, ENCODERS, TinyAutoencoder, decode, decode_in_bands, denoise, encode, encode_text, guidance_embedding,
+    preview,
+};
 use crate::{
     generator::{Batch, Error, Network, Pipeline, Sampling, Side, Words},
     prompt::{self, Chunk, Insert},
@@ -34,6 +37,9 @@ const COLOURS_XL: [[f32; 3]; 5] = [
     [-0.3165, -0.2492, -0.2188],
     [0.1084, -0.0175, -0.0011],
 ];
+
+/// Pixels of a band of a decoder.
+pub const BAND: usize = 1 << 14;
 
 /// A checkpoint, its readers of prompts, and the types in which its weights are stored.
 pub struct Drawing {
@@ -157,6 +163,7 @@ impl Pipeline for Drawing {
             Network::Text => encode_text(&self.model, batch)?,
             Network::Denoise => denoise(&self.model, batch)?,
             Network::Decode => decode(&self.model, batch)?,
+            Network::DecodeInBands => decode_in_bands(&self.model, batch, BAND)?,
             Network::Encode => encode(&self.model, batch)?,
             Network::Preview => {
                 let tiny = self.tiny.as_ref().ok_or(Error::Lacks("tiny autoencoder for previews"))?;

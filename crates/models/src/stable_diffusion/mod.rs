@@ -9,7 +9,7 @@
 //! | [`encode_text`] | ids, ends; of a second encoder ids_2, ends_2 | tokens, pooled |
 //! | [`denoise`] | x, t, tokens; as the model wants pooled, numbers; guidance; given | prediction |
 //! | [`encode`] | picture | mean, deviation |
-//! | [`decode`] | latent | picture |
+//! | [`decode`], [`decode_in_bands`] | latent | picture |
 //! | [`preview`] | latent | picture |
 //! | [`adapter_training`] | mean, deviation, key, levels, hyper; tokens, .. | loss, norm |
 //!
@@ -21,6 +21,7 @@
 
 mod adapter;
 mod autoencoder;
+mod bands;
 mod clip;
 mod drawing;
 mod extents;
@@ -38,7 +39,7 @@ pub use self::{
     adapter::{Adapter, Targets, adapter_training, is_adapter},
     autoencoder::KlAutoencoder,
     clip::{Activation, Clip, Depth, TextFeatures},
-    drawing::Drawing,
+    drawing::{BAND, Drawing},
     layers::ADAPTER,
     tiny::TinyAutoencoder,
     unet::{Addition, Level, Told, UNet},
@@ -167,10 +168,28 @@ pub fn encode(model: &Checkpoint, batch: Batch) -> Result<Graph, BuildError> {
 /// As for [`encode_text`].
 #[track_caller]
 pub fn decode(model: &Checkpoint, batch: Batch) -> Result<Graph, BuildError> {
+    decoded(model, batch, |vae, s, latent| vae.decode(s, latent))
+}
+
+/// [`decode`], in bands of about so many pixels, for memory: see [`KlAutoencoder::decode_in_bands`].
+///
+/// # Errors
+/// As for [`encode_text`].
+#[track_caller]
+pub fn decode_in_bands(model: &Checkpoint, batch: Batch, pixels: usize) -> Result<Graph, BuildError> {
+    decoded(model, batch, |vae, s, latent| vae.decode_in_bands(s, latent, pixels))
+}
+
+#[track_caller]
+fn decoded(
+    model: &Checkpoint,
+    batch: Batch,
+    by: impl for<'g> Fn(&KlAutoencoder, &Scope<'g>, Tensor<'g>) -> Tensor<'g>,
+) -> Result<Graph, BuildError> {
     let b = Builder::new();
     let [h, w, z] = model.latent(batch.size);
     let latent = b.input("latent", &[batch.pictures, h, w, z], DType::F32);
-    let picture = model.vae.decode(&Scope::new(&b).enter("vae"), model.vae.unscaled(latent));
+    let picture = by(&model.vae, &Scope::new(&b).enter("vae"), model.vae.unscaled(latent));
     b.finish(&[("picture", picture)])
 }
 

@@ -11,7 +11,9 @@ use yuragi::{
     diffusion::config::PredictionType,
     graph::{Backend, Memory, Plan},
     io::stable_diffusion as files,
-    models::stable_diffusion::{Adapter, Batch, Checkpoint, Targets, adapter_training, decode, denoise, encode_text},
+    models::stable_diffusion::{
+        Adapter, BAND, Batch, Checkpoint, Targets, adapter_training, decode, decode_in_bands, denoise, encode_text,
+    },
     nn::optim::Optimizer,
     train::lora,
 };
@@ -83,13 +85,20 @@ fn memory(loaded: &files::Opened) -> Result<[usize; 3], Failure> {
     let one = Batch { pictures: 1, size: [model.size; 2], chunks: 1, skip: 0 };
     let both = Batch { pictures: 2, ..one };
     let mut most = [0; 3];
-    for graph in [encode_text(model, both)?, denoise(model, both)?, decode(model, one)?] {
+    let all = [true; 3];
+    let [frugal, fast] = [[true, true, false], [false, false, true]];
+    for (graph, of) in [
+        (encode_text(model, both)?, all),
+        (denoise(model, both)?, all),
+        (decode_in_bands(model, one, BAND)?, frugal),
+        (decode(model, one)?, fast),
+    ] {
         let graph = graph.with_stored(|spec| Some(loaded.params.get(&spec.name)?.dtype()));
         let Memory { arena, literals, params, resident } = cpu.compile(&graph)?.memory();
         let own = arena + literals;
-        for (most, bytes) in most.iter_mut().zip([own + resident, own + params, own]) {
-            *most = bytes.max(*most);
-        }
+        let bytes = [own + resident, own + params, own];
+        let told = most.iter_mut().zip(bytes).zip(of).filter(|(_, of)| *of);
+        told.for_each(|((most, bytes), _)| *most = bytes.max(*most));
     }
     Ok(most)
 }

@@ -60,8 +60,8 @@ pub struct ModelFlags {
     /// Threads; the pictures do not depend on them [default: all cores]
     #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// What a mapped checkpoint's weights may take: low gives each back when it was read, balanced with its network, fast
-    /// keeps all
+    /// What a checkpoint may take: low gives each weight back when it was read, balanced with its network, and both decode
+    /// pictures one by one, in bands, to the same bits; fast keeps all
     #[arg(long, default_value = "balanced", value_name = "MODE")]
     memory: Weights,
     #[command(flatten)]
@@ -84,6 +84,11 @@ impl Weights {
             Weights::Balanced => Residency::State,
             Weights::Fast => Residency::Kept,
         }
+    }
+
+    /// Whether pictures are decoded in bands, for memory.
+    fn bands(self) -> bool {
+        !matches!(self, Weights::Fast)
     }
 }
 
@@ -169,6 +174,11 @@ impl ModelFlags {
     /// The machine that computes.
     pub fn machine(&self, work: Work) -> Result<Machine, Failure> {
         self.device.machine(processor(self.threads).residency(self.memory.residency()), work)
+    }
+
+    /// Whether pictures are decoded in bands.
+    pub fn bands(&self, machine: &Machine) -> bool {
+        self.memory.bands() && !machine.is_gpu()
     }
 }
 

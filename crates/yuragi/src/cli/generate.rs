@@ -179,6 +179,9 @@ impl Generate {
             if encodes {
                 generator = generator.with_encoder(&machine)?;
             }
+            if self.model.bands(&machine) {
+                generator = generator.with_bands(&machine)?;
+            }
             if let Some(side) = self.tiles {
                 let named = |error| Failure::new(format!("`--tiles {side}`: {error}"));
                 generator = generator.with_tiles(&machine, side).map_err(named)?;

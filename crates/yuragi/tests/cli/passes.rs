@@ -92,6 +92,33 @@ fn t32_latents_that_are_drawn_go_on_as_the_picture_that_they_are_of() {
 }
 
 #[test]
+fn t32_bands_are_the_bits_of_the_whole() {
+    let loaded = yuragi::stable_diffusion::open(&golden("sd15")).unwrap();
+    let (drawing, cpu) = (loaded.drawing, Cpu::with_threads(2).winograd(true));
+    let store = cpu.upload(loaded.params).unwrap();
+    let batch = Batch { pictures: 3, size: [128, 256], chunks: 1, skip: 0 };
+    let requests = [0, 1].map(|seed| Request { prompt: "a cat", seed, ..Request::default() });
+    let draw = |generator: Generator<Cpu, _, _>| {
+        let generator = generator.frugal(true);
+        let how = Sampling { steps: 1, ..Sampling::default() };
+        let mut job = generator.start(&requests, &how).unwrap();
+        while !job.advance(50).unwrap().is_all() {}
+        [0, 1].map(|place| job.picture(place).unwrap().to_vec())
+    };
+    let whole = || Generator::of(&cpu, &store, &drawing, batch).unwrap();
+    assert!(draw(whole()) == draw(whole().with_bands(&cpu).unwrap()));
+    let scratch = Scratch::new();
+    for (memory, name) in [("fast", "x.png"), ("balanced", "y.png"), ("low", "z.png")] {
+        let flags = ["--width", "64", "--height", "256", "--steps", "1", "--memory", memory, "--seed", "1", "-o", name];
+        scratch.succeed(["generate", "a cat", "-n", "2", "--batch", "2", "--model", &model()].iter().chain(&flags));
+    }
+    for number in ["1", "2"] {
+        let [x, y, z] = ["x", "y", "z"].map(|name| fs::read(scratch.join(format!("{name}-{number}.png"))).unwrap());
+        assert!(x == y && y == z);
+    }
+}
+
+#[test]
 fn t32_pictures_are_decoded_in_tiles() {
     let loaded = yuragi::stable_diffusion::open(&golden("sd15")).unwrap();
     let (drawing, cpu) = (loaded.drawing, Cpu::with_threads(1));

@@ -55,6 +55,23 @@ pub enum Fused {
         /// The number of groups; divides C.
         groups: usize,
     },
+    /// `(x F32 [N, .., C])`: `F32 [N, R, groups, 2]`, the mean and the sum of squared distances from it of each group in each
+    /// of the R runs of [`group_norm_run`] pixels that x has, of which the last may be shorter. It is what a group norm has to
+    /// know of a picture whose parts are not all there at a time.
+    GroupRunMoments {
+        /// The number of groups; divides C.
+        groups: usize,
+    },
+    /// `(x F32 [N, .., C], gain [C], bias [C], moments F32 [N, R, groups, 2])`: the group norm of a part of a picture, from the
+    /// [`GroupRunMoments`](Fused::GroupRunMoments) of the whole.
+    GroupNormPart {
+        /// The number of groups; divides C.
+        groups: usize,
+        /// Added to the variance.
+        eps: Scalar,
+        /// The pixels of the whole.
+        pixels: usize,
+    },
     /// `(q [.., L, D], k [.., S, D], v [.., S, V])` and optionally an additive mask that broadcasts to
     /// `[.., L, S]`: softmax(q·kᵀ·scale + mask)·v (Vaswani et al. 2017).
     Attention {
@@ -82,6 +99,18 @@ pub enum Fused {
     /// (Lavin & Gray 2016), in single precision: a quarter of the multiplications, with larger rounding errors. A
     /// gradient for the picture has at most two zeros on each side.
     Winograd(Conv),
+}
+
+/// Elements of a run of pixels, about.
+const RUN: usize = 1 << 15;
+
+/// Pixels of so many channels whose moments a group norm takes together: a backend that claims
+/// [`GroupNorm`](Fused::GroupNorm), [`GroupRunMoments`](Fused::GroupRunMoments) and
+/// [`GroupNormPart`](Fused::GroupNormPart) gives a picture the same bits as its parts, if it measures runs of so many.
+#[must_use]
+pub const fn group_norm_run(channels: usize) -> usize {
+    let run = RUN / if channels == 0 { 1 } else { channels };
+    if run == 0 { 1 } else { run }
 }
 
 /// An operand of attention.
@@ -112,6 +141,8 @@ impl Fused {
             Fused::GroupMoments { .. } => "group_moments",
             Fused::GroupNormSums { .. } => "group_norm_sums",
             Fused::GroupNormGrad { .. } => "group_norm_grad",
+            Fused::GroupRunMoments { .. } => "group_run_moments",
+            Fused::GroupNormPart { .. } => "group_norm_part",
             Fused::Attention { .. } => "attention",
             Fused::AttentionLogSum { .. } => "attention_log_sum",
             Fused::AttentionGrad { of: Factor::Query, .. } => "attention_query_grad",
@@ -137,6 +168,8 @@ impl Fused {
             Fused::GroupMoments { groups, eps } => norm::group_moments(x[0], groups, eps.get()),
             Fused::GroupNormSums { groups } => norm::group_norm_sums(x, groups),
             Fused::GroupNormGrad { groups } => norm::group_norm_grad(x, groups),
+            Fused::GroupRunMoments { groups } => norm::group_run_moments(x[0], groups),
+            Fused::GroupNormPart { groups, eps, pixels } => norm::group_norm_part(x, groups, eps.get(), pixels),
             Fused::Attention { scale } => {
                 let scores = x[0].matmul(x[1].transpose()) * scale.get();
                 let scores = if let Some(&mask) = x.get(3) { scores + mask } else { scores };
@@ -161,6 +194,8 @@ impl Fused {
             | Fused::GroupMoments { .. }
             | Fused::GroupNormSums { .. }
             | Fused::GroupNormGrad { .. }
+            | Fused::GroupRunMoments { .. }
+            | Fused::GroupNormPart { .. }
             | Fused::AttentionLogSum { .. }
             | Fused::AttentionGrad { .. } => None,
         }

@@ -1,6 +1,6 @@
 use alloc::{vec, vec::Vec};
 
-use super::Fused;
+use super::{Fused, group_norm_run};
 use crate::{DType, Tensor, op::Scalar};
 
 /// `(x - mean) / √(variance + eps)` over these axes, and the reciprocal root.
@@ -128,6 +128,41 @@ pub(super) fn group_norm_grad<'g>(x: &[Tensor<'g>], groups: usize) -> Tensor<'g>
     let [with_normal, alone] =
         parts(x[4], &[of.samples, 1, of.channels]).map(|sums| of.per_channel(of.mean(sums * gain)));
     ((g * gain - alone - normal * with_normal) * rstd).reshape(&x[1].shape()).cast(x[1].dtype())
+}
+
+/// Of x: in each run of pixels.
+pub(super) fn group_run_moments(x: Tensor<'_>, groups: usize) -> Tensor<'_> {
+    let Groups { samples, pixels, channels, .. } = Groups::of(x, groups);
+    let (run, width) = (group_norm_run(channels), channels / groups);
+    let picture = x.reshape(&[samples, pixels, groups, width]);
+    let moments = |first: usize, runs: usize, run: usize| {
+        let part = picture.slice(1, first, first + runs * run).reshape(&[samples, runs, run, groups, width]);
+        let mean = part.mean(&[2, 4]);
+        let distance = part - mean;
+        let extents = [samples, runs, groups, 1];
+        let squares = (distance * distance).sum(&[2, 4]);
+        mean.reshape(&extents).concat(&[squares.reshape(&extents)], -1)
+    };
+    match (pixels / run, pixels % run) {
+        (runs, 0) => moments(0, runs, run),
+        (0, rest) => moments(0, 1, rest),
+        (runs, rest) => moments(0, runs, run).concat(&[moments(runs * run, 1, rest)], 1),
+    }
+}
+
+/// Of (x, gain, bias, moments of the runs of the whole).
+pub(super) fn group_norm_part<'g>(x: &[Tensor<'g>], groups: usize, eps: f32, pixels: usize) -> Tensor<'g> {
+    let Groups { samples, pixels: part, channels, .. } = Groups::of(x[0], groups);
+    let (run, width) = (group_norm_run(channels), channels / groups);
+    let runs = pixels.div_ceil(run);
+    let shares: Vec<f32> = (0..runs).map(|i| run.min(pixels - i * run) as f32 / pixels as f32).collect();
+    let shares = x[0].builder().literal(&[runs, 1, 1], &shares);
+    let [means, squares] = [0, 1].map(|i| x[3].slice(3, i, i + 1));
+    let mean = (means * shares).sum(&[1]);
+    let distance = means - mean;
+    let variance = (squares * (1.0 / (pixels * width) as f32) + distance * distance * shares).sum(&[1]);
+    let normal = (x[0].reshape(&[samples, part, groups, width]) - mean) * (variance + eps).sqrt().recip();
+    normal.reshape(&x[0].shape()) * x[1] + x[2]
 }
 
 /// The gradients of a group norm's operands (x, gain, bias).
