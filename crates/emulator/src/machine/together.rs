@@ -218,11 +218,10 @@ impl<'e> Reach<'_, 'e> {
         let (mut held, mut unwritten, mut races) = (None, 0_u32, Vec::new());
         let Shared { bytes: near, shadows, .. } = &mut *self.shared;
         // All of the memory first, and of the shadows a line each: what is far comes together.
-        let mut found = [[0; 4]; 32];
         each(active, |lane| {
             let (words, written) = look(&ground, near, offset(lane), whole);
-            found[lane] = words;
             unwritten |= u32::from(!written) << lane;
+            f(lane, &words);
         });
         let mut left = if self.engine.check { active } else { 0 };
         while left != 0 {
@@ -256,7 +255,6 @@ impl<'e> Reach<'_, 'e> {
             });
         }
         drop(held);
-        each(active, |lane| f(lane, &found[lane]));
         if self.engine.check {
             each(unwritten, |lane| self.nothing_written(lane, spans[lane]));
             self.collide(spans, &races, false);
@@ -346,10 +344,15 @@ impl<'e> Reach<'_, 'e> {
                     races.extend(race.map(|other| (lane, other)));
                 }
             }
-            for (i, &word) in words.iter().enumerate().take(whole.div_ceil(8)) {
-                match ground {
-                    Ground::Global(allocation) => allocation.write(offset + 8 * i, whole.min(8), word),
-                    Ground::Shared => near.write(offset + 8 * i, whole.min(8), word),
+            match ground {
+                Ground::Shared if whole == 16 => near.write_wide(offset, [words[0], words[1]]),
+                _ => {
+                    for (i, &word) in words.iter().enumerate().take(whole.div_ceil(8)) {
+                        match ground {
+                            Ground::Global(allocation) => allocation.write(offset + 8 * i, whole.min(8), word),
+                            Ground::Shared => near.write(offset + 8 * i, whole.min(8), word),
+                        }
+                    }
                 }
             }
         });

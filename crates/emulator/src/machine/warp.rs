@@ -268,7 +268,7 @@ impl Warp {
     }
 
     /// Executes an instruction that touches nothing but registers; whether it is one.
-    #[inline]
+    #[inline(always)]
     pub fn compute(&mut self, op: &Op, active: u32) -> bool {
         match op {
             Op::Map { f, d, a } => f(&mut self.registers, *d, a, active),

@@ -51,6 +51,15 @@ impl Bytes {
         self.mark(offset, len);
     }
 
+    /// Writes 16 bytes at an offset that is a multiple of 16.
+    #[inline(always)]
+    pub fn write_wide(&mut self, offset: usize, words: [u64; 2]) {
+        for (bytes, word) in self.data[offset..][..16].as_chunks_mut().0.iter_mut().zip(words) {
+            *bytes = word.to_le_bytes();
+        }
+        self.written[offset / 64] |= ones(16) << (offset % 64);
+    }
+
     /// The words of the 32 bytes from an offset inside on that is a multiple of 32, and whether all were written.
     #[inline(always)]
     pub fn sector(&self, offset: usize) -> ([u32; 8], bool) {

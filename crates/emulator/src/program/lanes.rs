@@ -32,6 +32,8 @@ impl<const N: usize, F: Fn([u64; N]) -> u64> Task for Lanewise<'_, F, N> {
     #[inline(always)]
     fn run(self) {
         let Lanewise { f, registers, to, from, lanes } = self;
+        // Asked once, not for each part.
+        assert!(registers.len() > to as usize && from.iter().take(N).all(|&slot| registers.len() > slot as usize));
         for part in 0..PARTS {
             let mut operands = [[0; PART]; N];
             for i in 0..N {
