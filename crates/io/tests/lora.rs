@@ -146,6 +146,11 @@ fn t33_adapters_that_do_not_fit_change_nothing() {
     assert!(said.contains("has parts of shapes [[2, 2]]"), "{said}");
     let said = refused(&[(&w1, &[2, 3], &[1.0; 6]), (&w2, &[2, 1], &[1.0; 2])], 1.0);
     assert!(said.contains("has parts of shapes [[2, 3], [2, 1]]"), "{said}");
+    // Factors whose product would be larger than any memory.
+    let large = vec![1.0; 1 << 20];
+    let [w1a, w1b] = ["lokr_w1_a", "lokr_w1_b"].map(|end| format!("{Q}.{end}"));
+    let said = refused(&[(&w1a, &[1 << 20, 1], &large), (&w1b, &[1, 1 << 20], &large), (&w2, &[1, 1], &[1.0])], 1.0);
+    assert!(said.contains("has parts of shapes [[1048576, 1], [1, 1048576]]"), "{said}");
     let [w1a, w1b] = ["hada_w1_a", "hada_w1_b"].map(|end| format!("{Q}.{end}"));
     let said = refused(&[(&w1a, &[2, 1], &[1.0; 2]), (&w1b, &[1, 3], &[1.0; 3])], 1.0);
     assert!(said.contains("is for another model"), "{said}");

@@ -76,6 +76,9 @@ pub(super) fn change<E: From<Misfit>>(
         let second = matrices(&mut read, Product::Hadamard(1), shape)?;
         return Ok(second.map(|second| (Change::Hadamard([first, second]), Some(rank))));
     }
+    let divides = |rows: usize, columns: usize| {
+        rows > 0 && columns > 0 && outputs.is_multiple_of(rows) && inputs.is_multiple_of(columns)
+    };
     let mut rank = None;
     // Of its first factor the extents are not known beforehand.
     let left = match read(Role::Factor(Product::Kronecker(0)))? {
@@ -84,15 +87,17 @@ pub(super) fn change<E: From<Misfit>>(
             let [a, b] = [Letter::A, Letter::B].map(|letter| Role::Part(Product::Kronecker(0), letter));
             let (Some(down), Some(up)) = (read(a)?, read(b)?) else { return Ok(None) };
             let extents = [up.rows, down.columns, 1];
+            // Before they are multiplied: what divides the weight is no larger than it.
+            if !divides(up.rows, down.columns) {
+                return Err(Misfit(vec![up.shape, down.shape]).into());
+            }
             let shape = vec![up.rows, down.columns];
             let parts = joined(up, down, None, extents)?;
             rank = Some(parts.rank);
             Factor { rows: extents[0], columns: extents[1], shape, values: parts.all(extents[0], extents[1]) }
         }
     };
-    let fits =
-        left.rows > 0 && left.columns > 0 && outputs.is_multiple_of(left.rows) && inputs.is_multiple_of(left.columns);
-    if !fits {
+    if !divides(left.rows, left.columns) {
         return Err(Misfit(vec![left.shape]).into());
     }
     let extents = [outputs / left.rows, inputs / left.columns, taps];
