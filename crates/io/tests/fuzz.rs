@@ -1,8 +1,9 @@
 //! Files and texts of strangers, mutated: whatever they hold, reading them ends in a value or an error.
 //!
-//! `YURAGI_FUZZ=2500000 cargo test --release --package yuragi-io --test fuzz` gives each of the four readers so many
+//! `YURAGI_FUZZ=2500000 cargo test --release --package yuragi-io --test fuzz` gives each of the five readers so many
 //! inputs; without it they get a few thousand. The inputs are the same in every run.
 
+use yuragi_graph::{HostTensor, Params, Shape};
 use yuragi_io::checkpoint::Archive;
 use yuragi_io::gguf::Gguf;
 use yuragi_io::lora::Lora;
@@ -104,6 +105,41 @@ fn safetensors_headers() {
         let _ = Lora::new(archive).map(|lora| lora.count());
         let _ = Archive::from_bytes(bytes.to_vec()).map(read_tiny);
         true
+    });
+}
+
+#[test]
+fn adapters() {
+    let file = |parts: &[(&str, &[usize])]| {
+        let mut file = Checkpoint::default();
+        for (name, shape) in parts {
+            let values: Vec<f32> = (0..shape.iter().product()).map(|i| 0.5 + i as f32).collect();
+            file.insert(format!("lora_unet_q.{name}"), Tensor::from_values(shape, &values).unwrap());
+        }
+        file.to_bytes().unwrap()
+    };
+    let seeds = [
+        file(&[("lora_down.weight", &[1, 2, 3]), ("lora_up.weight", &[4, 1]), ("alpha", &[]), ("dora_scale", &[4, 1])]),
+        file(&[("lora_down.weight", &[1, 2]), ("lora_up.weight", &[4, 1]), ("lora_mid.weight", &[1, 1, 3])]),
+        file(&[("hada_w1_a", &[4, 1]), ("hada_w1_b", &[1, 6]), ("hada_w2_a", &[4, 1]), ("hada_w2_b", &[1, 6])]),
+        file(&[("lokr_w1", &[2, 1]), ("lokr_w2_a", &[2, 1]), ("lokr_w2_b", &[1, 6])]),
+        file(&[("lokr_w1_a", &[2, 1]), ("lokr_w1_b", &[1, 2]), ("lokr_w2", &[2, 1, 3])]),
+        file(&[("diff", &[4, 2, 3])]),
+    ];
+    let shape = Shape::new(&[4, 2, 3]).unwrap();
+    let mut model = Params::new();
+    model.insert("unet.q.weight", HostTensor::new(shape, vec![1.0; shape.count()]).unwrap());
+    let words = ["[1,2]", "[4,1]", "[2,1]", "[0,8]", "_a", "_b", "1", "2", "[", "]", ",", "F16", "[]", "[0]"];
+    run("adapters", &seeds, &words, |bytes| {
+        let Ok(lora) = Archive::from_bytes(bytes.to_vec()).map_err(drop).and_then(|file| Lora::new(file).map_err(drop))
+        else {
+            return false;
+        };
+        let _ = lora.parts();
+        let mut merged = model.clone();
+        let changed = lora.merge(&mut merged, 0.5).is_ok();
+        assert!(merged.iter().all(|(_, tensor)| tensor.to_f32().iter().all(|x| x.is_finite())));
+        changed
     });
 }
 

@@ -6,7 +6,10 @@ use clap::Args;
 use yuragi::{
     Failure,
     graph::Backend,
-    io::{Picture, png},
+    io::{
+        Picture, atomic,
+        export::{self, Format},
+    },
     models::generator::{Job, Pipeline},
     numeric::level,
 };
@@ -16,8 +19,8 @@ use super::common::{Loaded, check_place};
 /// What is seen on the way.
 #[derive(Args)]
 pub struct PreviewFlags {
-    /// A PNG file that shows after each step what the picture becomes; of a batch, the first one. Without `--tae`, it has
-    /// the latent's size
+    /// A file, PNG, JPEG or WebP by its end, that shows after each step what the picture becomes; of a batch, the first one.
+    /// Without `--tae`, it has the latent's size
     #[arg(long, value_name = "FILE")]
     preview: Option<PathBuf>,
     /// The tiny autoencoder (TAESD) that decodes previews of a Stable Diffusion checkpoint: a diffusers folder, or a
@@ -29,7 +32,9 @@ pub struct PreviewFlags {
 impl PreviewFlags {
     /// Refuses what cannot be written, before anything is drawn.
     pub fn check(&self) -> Result<(), Failure> {
-        self.preview.as_deref().map_or(Ok(()), check_place)
+        let Some(path) = &self.preview else { return Ok(()) };
+        Format::of(path)?;
+        check_place(path)
     }
 
     /// Whether a network draws what is shown.
@@ -64,6 +69,8 @@ impl PreviewFlags {
         let Some(draft) = job.draft(0)? else { return Ok(()) };
         let [width, height] = draft.size;
         let rgb = draft.rgb.iter().copied().map(level).collect();
-        Ok(png::save(path, &Picture::new(width, height, rgb)?, &[])?)
+        let picture = Picture::new(width, height, rgb)?;
+        let format = Format::of(path)?.unwrap_or_default();
+        Ok(atomic::write(path, &export::encode(&picture, format, "")?)?)
     }
 }

@@ -219,6 +219,9 @@ fn t32_previews_show_what_comes() {
     refused(&["--tae", "l.safetensors"], &["l.safetensors", "no decoder of TAESD"]);
     refused(&["--tae", "other.safetensors"], &["other.safetensors", "tiny autoencoder's kind"]);
     scratch.refuse(["generate", "x", "--preview", "nowhere/q.png"], &["nowhere"]);
+    scratch.refuse(["generate", "x", "--preview", "q.gif"], &["must end in .png, .jpg, .jpeg or .webp, not in .gif"]);
+    scratch.succeed(["generate", "a cat", "--steps", "2", "--preview", "q.webp", "-o", "z.png"]);
+    assert!(fs::read(scratch.join("q.webp")).unwrap().starts_with(b"RIFF"));
     scratch.refuse(["generate", "x", "--preview", "q.png", "--tae", "tae.safetensors"], &["--tae", "--model"]);
     assert_eq!(scratch.run(["generate", "x", "--tae", "tae.safetensors"]).code, Some(2));
     scratch.succeed(["generate", "a cat", "--seed", "1", "--preview", "q.png", "-o", "z.png"]);
