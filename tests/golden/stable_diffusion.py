@@ -446,19 +446,22 @@ def xl_single():
     keep("xl-values", evaluate("xl", net, vae, [one, two], 1, False))
 
 
+def tiny_xl():
+    """The XL of `others` as a pipeline."""
+    net = fill(unet("DCC", (8, 16, 32), layers=2, cross_attention_dim=40, attention_head_dim=[1, 2, 4],
+                    transformer_layers_per_block=[1, 2, 3], projection_class_embeddings_input_dim=20 + 6 * 8,
+                    use_linear_projection=True, addition_embed_type="text_time", addition_time_embed_dim=8), "unet")
+    one = fill(clip(16, "quick_gelu"), "text_encoder")
+    two = fill(clip(24, "gelu", projection=20, layers=3), "text_encoder_2")
+    vae = fill(autoencoder(scaling_factor=0.13025, force_upcast=True, use_quant_conv=False, use_post_quant_conv=False), "vae")
+    with tempfile.TemporaryDirectory() as folder:
+        tokens = tokenizer(pathlib.Path(folder))
+    scheduler = EulerDiscreteScheduler(**{k: v for k, v in SCHEDULER.items() if k not in ("clip_sample", "set_alpha_to_one")})
+    return StableDiffusionXLPipeline(vae, one, two, tokens, tokens, net, scheduler, add_watermarker=False)
+
+
 def xl_lora():
     """What an adapter of the U-Net and of both text encoders makes of the tiny XL, in each of its spellings."""
-    large = dict(use_linear_projection=True, addition_embed_type="text_time", addition_time_embed_dim=8)
-
-    def pipeline():
-        net = fill(unet("DCC", (8, 16, 32), layers=2, cross_attention_dim=40, attention_head_dim=[1, 2, 4],
-                        transformer_layers_per_block=[1, 2, 3], projection_class_embeddings_input_dim=20 + 6 * 8, **large), "unet")
-        one = fill(clip(16, "quick_gelu"), "text_encoder")
-        two = fill(clip(24, "gelu", projection=20, layers=3), "text_encoder_2")
-        with tempfile.TemporaryDirectory() as folder:
-            tokens = tokenizer(pathlib.Path(folder))
-        return StableDiffusionXLPipeline(autoencoder(), one, two, tokens, tokens, net, EulerDiscreteScheduler())
-
     def adapter(pipe, spelling):
         out = {}
         for part, model in [("unet", pipe.unet), ("text_encoder", pipe.text_encoder), ("text_encoder_2", pipe.text_encoder_2)]:
@@ -486,7 +489,7 @@ def xl_lora():
     names = {}
     found = []
     for spelling in ["kohya", "ldm", "peft"]:
-        pipe = pipeline()
+        pipe = tiny_xl()
         pipe.load_lora_weights({key: value.clone() for key, value in adapter(pipe, spelling).items()})
         found.append(evaluate("sdxl", pipe.unet, None, [pipe.text_encoder, pipe.text_encoder_2], 1, False))
     for other in found[1:]:

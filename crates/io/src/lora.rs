@@ -383,8 +383,9 @@ fn stretch(values: &mut [f32], lengths: &[f32], place: impl Fn(usize) -> usize) 
     }
 }
 
-/// Writes an adapter of a U-Net in kohya's names. Its parameters come under the names of the U-Net's layers, with the ends
-/// of [`ADAPTER`]; matrices of layers that are `pointwise` convolutions in the model's files get the shapes of such.
+/// Writes an adapter of rank and α in kohya's names, for a model of so many text encoders. Its parameters come under the names
+/// of the layers, with the ends of [`ADAPTER`]; matrices of layers that are `pointwise` convolutions in the model's files get
+/// the shapes of such.
 ///
 /// # Errors
 /// A file that cannot be written.
@@ -392,8 +393,8 @@ pub fn save<'a>(
     path: &Path,
     parameters: impl IntoIterator<Item = (&'a str, &'a HostTensor)>,
     pointwise: impl Fn(&str) -> bool,
-    rank: usize,
-    alpha: f32,
+    encoders: usize,
+    [rank, alpha]: [f32; 2],
 ) -> Result<(), CheckpointError> {
     let mut file = Checkpoint::default();
     file.set("ss_network_module", "networks.lora");
@@ -406,8 +407,8 @@ pub fn save<'a>(
         if shape.len() == 2 && pointwise(layer) {
             shape.extend([1, 1]);
         }
-        let module = names::key(layer.strip_prefix("unet.").unwrap_or(layer));
-        file.insert(format!("lora_unet_{module}.{end}"), Tensor::from_values(&shape, &tensor.to_f32())?);
+        let module = names::kohya(layer, encoders);
+        file.insert(format!("{module}.{end}"), Tensor::from_values(&shape, &tensor.to_f32())?);
     }
     file.save(path)
 }

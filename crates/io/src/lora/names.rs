@@ -155,6 +155,18 @@ pub(super) fn key(path: &str) -> String {
     path.replace('.', "_")
 }
 
+/// What kohya's scripts call a layer of a model of so many text encoders.
+pub(super) fn kohya(path: &str, encoders: usize) -> String {
+    let (part, layer) = path.split_once('.').unwrap_or(("unet", path));
+    let start = match (part, encoders) {
+        ("text_encoder_2", _) => "te2_text_model",
+        ("text_encoder", 2) => "te1_text_model",
+        ("text_encoder", _) => "te_text_model",
+        _ => "unet",
+    };
+    format!("lora_{start}_{}", key(layer))
+}
+
 /// How many layers the blocks of a U-Net have, by which LDM numbers them.
 #[derive(Debug, Default)]
 pub(super) struct Blocks {

@@ -1,17 +1,17 @@
-//! Low-rank adapters (Hu et al. 2021) that are learnt on a denoiser whose weights stay as they are.
+//! Low-rank adapters (Hu et al. 2021) that are learnt on a denoiser, and on text encoders, whose weights stay as they are.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{format, string::String, vec, vec::Vec};
 
 use yuragi_diffusion::config::PredictionType;
-use yuragi_graph::{BuildError, Builder, DType, Graph, Init, ParamSpec, op::Distribution};
+use yuragi_graph::{BuildError, Builder, DType, Graph, Init, Op, ParamSpec, Tensor, op::Distribution};
 use yuragi_nn::{
     init,
     optim::{Group, Optimizer},
 };
 
-use super::{Batch, Checkpoint, denoise, denoiser, layers::ADAPTER};
+use super::{Batch, Checkpoint, denoiser, layers::ADAPTER, text};
 
-/// Which maps of a denoiser are adapted.
+/// Which maps are adapted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Targets {
     /// The four maps of each attention.
@@ -24,10 +24,18 @@ pub enum Targets {
 impl Targets {
     /// Whether a layer, by the end of its name, is one of them.
     fn contain(self, layer: &str) -> bool {
-        let attention = [".to_q", ".to_k", ".to_v", ".to_out.0"];
-        let others = [".ff.net.0.proj", ".ff.net.2", ".proj_in", ".proj_out"];
+        let (inside, attention, others) = match layer.starts_with("unet.") {
+            true => (
+                ".attentions.",
+                [".to_q", ".to_k", ".to_v", ".to_out.0"],
+                &[".ff.net.0.proj", ".ff.net.2", ".proj_in", ".proj_out"][..],
+            ),
+            false => {
+                (".encoder.layers.", [".q_proj", ".k_proj", ".v_proj", ".out_proj"], &[".mlp.fc1", ".mlp.fc2"][..])
+            }
+        };
         let ends = |ends: &[&str]| ends.iter().any(|end| layer.ends_with(end));
-        layer.contains(".attentions.") && (ends(&attention) || self == Targets::Transformers && ends(&others))
+        layer.contains(inside) && (ends(&attention) || self == Targets::Transformers && ends(others))
     }
 }
 
@@ -40,10 +48,12 @@ pub struct Adapter {
     pub alpha: f32,
     /// Which maps.
     pub targets: Targets,
+    /// Whether those of the text encoders are adapted, too.
+    pub text: bool,
 }
 
 impl Adapter {
-    /// How many maps of a denoiser it is for: none where the denoiser has no attention.
+    /// How many maps it is for: none where nothing attends.
     ///
     /// # Errors
     /// Extents that cannot be built.
@@ -51,21 +61,38 @@ impl Adapter {
         self.layers(model).map(|layers| layers.len())
     }
 
-    /// The maps of a denoiser, with outputs and inputs.
+    /// The maps that a prediction needs, with outputs and inputs.
     ///
     /// # Errors
     /// Extents that cannot be built.
     fn layers(&self, model: &Checkpoint) -> Result<Vec<(String, [usize; 2])>, BuildError> {
         let size = [model.step() << model.unet.levels.len(); 2];
-        let graph = denoise(model, Batch { pictures: 1, size, chunks: 1, skip: 0 })?;
-        let layer = |spec: &ParamSpec| {
-            let name = spec.name.strip_suffix(".weight").filter(|layer| self.targets.contain(layer))?;
+        let batch = Batch { pictures: 1, size, chunks: 1, skip: 0 };
+        let b = Builder::new();
+        let [h, w, z] = model.latent(size);
+        let (x, t) = (b.input("x", &[1, h, w, z], DType::F32), b.input("t", &[1], DType::F32));
+        let prediction = denoiser(&b, model, batch, [x, t], self.words(&b, model, batch));
+        let graph = b.finish(&[("prediction", prediction)])?;
+        let mut needed = vec![false; graph.params().len()];
+        for node in graph.nodes() {
+            if let Op::Param(place) = node.op {
+                needed[place as usize] = true;
+            }
+        }
+        let layer = |(needed, spec): (bool, &ParamSpec)| {
+            let name = spec.name.strip_suffix(".weight").filter(|layer| needed && self.targets.contain(layer))?;
             Some((name.into(), [*spec.shape.first()?, *spec.shape.get(1)?]))
         };
-        Ok(graph.params().iter().filter_map(layer).collect())
+        Ok(needed.into_iter().zip(graph.params()).filter_map(layer).collect())
     }
 
-    /// Declares the adapter in a graph, before the denoiser that it is for.
+    /// The words as adapted encoders read them; `None` if the encoders stay as they are.
+    #[track_caller]
+    fn words<'g>(&self, b: &'g Builder, model: &Checkpoint, batch: Batch) -> Option<[Tensor<'g>; 2]> {
+        if self.text { text(b, model, batch) } else { None }
+    }
+
+    /// Declares the adapter in a graph, before the networks that it is for.
     #[track_caller]
     fn declare(&self, b: &Builder, layers: &[(String, [usize; 2])]) {
         for (layer, [outputs, inputs]) in layers {
@@ -89,7 +116,8 @@ pub fn is_adapter(name: &str) -> bool {
 /// One step of learning an adapter: the mean square error of what the denoiser predicts, and an update of the adapter.
 ///
 /// Inputs: mean and deviation `[B, h, w, Z]` of pictures' latents, key, `levels [B, 3]` (t, α and σ of each picture's noise),
-/// tokens `[B, C·L, D]`, as the model wants pooled `[B, P]` and numbers `[B, n]`, and hyper. Outputs: loss, norm.
+/// tokens `[B, C·L, D]`, as the model wants pooled `[B, P]` and numbers `[B, n]`, and hyper; of an adapter for text encoders,
+/// ids and ends (ids_2, ends_2) instead of tokens and pooled. Outputs: loss, norm.
 ///
 /// # Errors
 /// Extents that cannot be built; a denoiser that reads more than latents, or guides itself, is refused.
@@ -114,7 +142,8 @@ pub fn adapter_training(
     let noise = normal(1);
     let [signal, sigma] = [1, 2].map(|place| level(place).reshape(&[n, 1, 1, 1]));
     let x = x0 * signal + noise * sigma;
-    let prediction = denoiser(&b, model, batch, x, level(0).reshape(&[n]));
+    let words = adapter.words(&b, model, batch);
+    let prediction = denoiser(&b, model, batch, [x, level(0).reshape(&[n])], words);
     let target = match model.scheduler.prediction_type {
         None | Some(PredictionType::Epsilon) => noise,
         Some(PredictionType::Velocity) => noise * signal - x0 * sigma,

@@ -96,6 +96,15 @@ impl Checkpoint {
 #[track_caller]
 pub fn encode_text(model: &Checkpoint, batch: Batch) -> Result<Graph, BuildError> {
     let b = Builder::new();
+    match text(&b, model, batch) {
+        Some([tokens, pooled]) => b.finish(&[("tokens", tokens), ("pooled", pooled)]),
+        None => b.finish(&[]),
+    }
+}
+
+/// What the text encoders make of inputs for words: tokens and pooled; `None` without an encoder.
+#[track_caller]
+fn text<'g>(b: &'g Builder, model: &Checkpoint, batch: Batch) -> Option<[Tensor<'g>; 2]> {
     let rows = batch.pictures * batch.chunks;
     let depth = Depth { skipped: model.depth.skipped + batch.skip, ..model.depth };
     let mut features: Vec<TextFeatures<'_>> = Vec::new();
@@ -103,18 +112,15 @@ pub fn encode_text(model: &Checkpoint, batch: Batch) -> Result<Graph, BuildError
         let Some(clip) = clip else { continue };
         let ids = b.input(ids, &[rows, clip.length], DType::I32);
         let ends = b.input(ends, &[rows, clip.length], DType::F32);
-        features.push(clip.encode(&Scope::new(&b).enter(name), ids, ends, depth));
+        features.push(clip.encode(&Scope::new(b).enter(name), ids, ends, depth));
     }
-    let Some((first, rest)) = features.split_first() else {
-        return b.finish(&[]);
-    };
+    let (first, rest) = features.split_first()?;
     let others: Vec<Tensor<'_>> = rest.iter().map(|other| other.tokens).collect();
     let tokens = if others.is_empty() { first.tokens } else { first.tokens.concat(&others, -1) };
     let tokens = tokens.reshape(&[batch.pictures, batch.chunks * tokens.dim(1), tokens.dim(2)]);
     let pooled = rest.last().unwrap_or(first).pooled;
     let pooled = pooled.reshape(&[batch.pictures, batch.chunks, pooled.dim(1)]).slice(1, 0, 1);
-    let pooled = pooled.reshape(&[batch.pictures, pooled.dim(2)]);
-    b.finish(&[("tokens", tokens), ("pooled", pooled)])
+    Some([tokens, pooled.reshape(&[batch.pictures, pooled.dim(2)])])
 }
 
 /// Noisy latents, their times and what is told to the U-Net's prediction.
@@ -127,17 +133,28 @@ pub fn denoise(model: &Checkpoint, batch: Batch) -> Result<Graph, BuildError> {
     let (n, [h, w, z]) = (batch.pictures, model.latent(batch.size));
     let x = b.input("x", &[n, h, w, z], DType::F32);
     let time = b.input("t", &[n], DType::F32);
-    let prediction = denoiser(&b, model, batch, x, time);
+    let prediction = denoiser(&b, model, batch, [x, time], None);
     b.finish(&[("prediction", prediction)])
 }
 
-/// The U-Net's prediction from latents `x [B, h, w, Z]` at times `[B]`, and from inputs for what else it is told.
+/// The U-Net's prediction from latents `[B, h, w, Z]` at times `[B]`, from tokens and pooled words or inputs for them, and
+/// from inputs for what else it is told.
 #[track_caller]
-fn denoiser<'g>(b: &'g Builder, model: &Checkpoint, batch: Batch, x: Tensor<'g>, time: Tensor<'g>) -> Tensor<'g> {
+fn denoiser<'g>(
+    b: &'g Builder,
+    model: &Checkpoint,
+    batch: Batch,
+    [x, time]: [Tensor<'g>; 2],
+    words: Option<[Tensor<'g>; 2]>,
+) -> Tensor<'g> {
     let (n, [h, w, z]) = (batch.pictures, model.latent(batch.size));
     let float = |name: &str, extents: &[usize]| b.input(name, extents, DType::F32);
-    let tokens = float("tokens", &[n, batch.chunks * model.length(), model.unet.context]);
-    let addition = model.unet.addition.map(|a| (float("pooled", &[n, a.pooled]), float("numbers", &[n, a.numbers])));
+    let tokens = match words {
+        Some([tokens, _]) => tokens,
+        None => float("tokens", &[n, batch.chunks * model.length(), model.unet.context]),
+    };
+    let pooled = |channels: usize| words.map_or_else(|| float("pooled", &[n, channels]), |[_, pooled]| pooled);
+    let addition = model.unet.addition.map(|a| (pooled(a.pooled), float("numbers", &[n, a.numbers])));
     let guidance = model.unet.guidance.map(|width| float("guidance", &[n, width]));
     let x = match model.unet.inputs.saturating_sub(z) {
         0 => x,

@@ -42,9 +42,12 @@ pub struct LoraFlags {
     /// What its weights are multiplied by, times the rank [default: the rank]
     #[arg(long, requires = "lora")]
     alpha: Option<f32>,
-    /// Which maps of the U-Net it is for: attention, or transformers (all maps in them) [default: attention]
+    /// Which maps it is for: attention, or transformers (all maps in them) [default: attention]
     #[arg(long, requires = "lora", value_parser = targets)]
     targets: Option<Targets>,
+    /// Learn it for the text encoders, too, not for the U-Net alone: more memory, and words come to mean something else
+    #[arg(long, requires = "lora")]
+    text_encoder: bool,
     /// The side to which pictures are cropped and scaled [default: the model's]
     #[arg(long, requires = "lora", value_name = "PIXELS")]
     size: Option<usize>,
@@ -74,8 +77,12 @@ impl LoraFlags {
         let loaded = open(model, self.prediction)?;
         let usual = loaded.drawing.size()[0];
         let rank = usize::from(self.rank.unwrap_or(RANK));
-        let adapter =
-            Adapter { rank, alpha: self.alpha.unwrap_or(rank as f32), targets: self.targets.unwrap_or_default() };
+        let adapter = Adapter {
+            rank,
+            alpha: self.alpha.unwrap_or(rank as f32),
+            targets: self.targets.unwrap_or_default(),
+            text: self.text_encoder,
+        };
         let options = Options {
             model: absolute(model),
             data: absolute(data),

@@ -89,13 +89,14 @@ impl Options {
 
     fn to_pairs(&self) -> Vec<(&'static str, String)> {
         let Options { model, data, column, prediction, adapter, size, steps, batch, rate, seed } = self;
-        let Adapter { rank, alpha, targets } = adapter;
+        let Adapter { rank, alpha, targets, text } = adapter;
         let mut pairs = vec![
             ("model", model.to_string_lossy().into_owned()),
             ("data", data.to_string_lossy().into_owned()),
             ("rank", rank.to_string()),
             ("alpha", alpha.to_string()),
             ("targets", name(*targets).to_owned()),
+            ("text-encoder", text.to_string()),
             ("size", size.to_string()),
             ("steps", steps.to_string()),
             ("batch", batch.to_string()),
@@ -114,6 +115,8 @@ impl Options {
             rank: file.setting("rank")?,
             alpha: file.setting("alpha")?,
             targets: targets(&file.setting::<String>("targets")?).map_err(Failure::new)?,
+            // Trainings from before they could be adapted do not say it.
+            text: file.settings().get("text-encoder").is_some_and(|told| told == "true"),
         };
         Ok(Options {
             model: file.setting("model")?,
@@ -361,7 +364,7 @@ pub fn train(
     training.fits(&loaded.params, dataset)?;
     let Options { adapter, size, steps, batch, rate: peak, seed, .. } = training.options.clone();
     let Loaded { drawing, params: mut weights, .. } = loaded;
-    let Some(examples) = Examples::new(&drawing, &weights, dataset, size, machine, tell)? else {
+    let Some(examples) = Examples::new(&drawing, &weights, dataset, (size, adapter.text), machine, tell)? else {
         training.save()?;
         return Ok(Ending::Interrupted);
     };
@@ -408,7 +411,7 @@ pub fn train(
                 "key" => Slice::U32(&key),
                 "levels" => Slice::F32(&noise),
                 "hyper" => Slice::F32(&hyper),
-                name => Slice::F32(fed.of(name)),
+                name => fed.of(name),
             })
             .collect();
         let [loss, norm] = trainer.step(&inputs)?;
@@ -440,7 +443,8 @@ pub fn train(
         let weight = drawing.model().unet.linear;
         !weight && (layer.ends_with(".proj_in") || layer.ends_with(".proj_out"))
     };
-    lora::save(&training.file(), learnt, is_convolution, adapter.rank, adapter.alpha)?;
+    let encoders = drawing.model().text.iter().flatten().count();
+    lora::save(&training.file(), learnt, is_convolution, encoders, [adapter.rank as f32, adapter.alpha])?;
     Ok(Ending::Complete)
 }
 
@@ -452,7 +456,7 @@ fn levels(drawing: &Drawing) -> Result<Vec<[f32; 3]>, Failure> {
 }
 
 /// A picture as the denoiser learns from it, by the names of the graph's inputs.
-type Example = Vec<(&'static str, Vec<f32>)>;
+type Example = Vec<(String, Words)>;
 
 /// The pictures and captions, encoded once.
 struct Examples {
@@ -461,12 +465,12 @@ struct Examples {
 }
 
 impl Examples {
-    /// Encodes them, unless `tell` breaks.
+    /// Encodes pictures of this side, and captions unless their ids are asked for; `None` if `tell` breaks.
     fn new(
         drawing: &Drawing,
         params: &Params,
         dataset: &Dataset,
-        size: usize,
+        (size, ids): (usize, bool),
         machine: &Machine,
         tell: Tell<'_>,
     ) -> Result<Option<Examples>, Failure> {
@@ -474,8 +478,11 @@ impl Examples {
         let chunks = captions.iter().map(|caption| drawing.chunks(caption)).max().unwrap_or(1).min(MOST_CHUNKS);
         let batch = Batch { pictures: 1, size: [size; 2], chunks, skip: 0 };
         let store = machine.upload(params.clone())?;
-        let network = |network| Running::new(machine, &store, &drawing.graph(network, batch)?);
-        let (mut text, mut encode) = (network(Network::Text)?, network(Network::Encode)?);
+        let graph = |network| drawing.graph(network, batch);
+        let (words_graph, pictures_graph) = (graph(Network::Text)?, graph(Network::Encode)?);
+        let mut text = if ids { None } else { Some(Running::new(machine, &store, &words_graph)?) };
+        let mut encode = Running::new(machine, &store, &pictures_graph)?;
+        let read: Vec<&String> = words_graph.inputs().iter().map(|input| &input.name).collect();
         let numbers = drawing.told("numbers", Side::Prompt, [size; 2], 1.0);
         let (mut items, total) = (Vec::new(), dataset.items.len());
         for (item, caption) in dataset.items.iter().zip(&captions) {
@@ -483,17 +490,26 @@ impl Examples {
                 return Ok(None);
             }
             let words = drawing.read(caption, chunks);
-            let words: Vec<Slice<'_>> = words.iter().map(view).collect();
-            let picture = item.picture.to_f32();
-            let (told, latent) = (text.run(&words)?, encode.run(&[Slice::F32(&picture)])?);
-            let mut example: Example = ["tokens", "pooled"].into_iter().zip(told).collect();
-            example.extend(["mean", "deviation"].into_iter().zip(latent));
-            example.extend(numbers.iter().map(|numbers| ("numbers", numbers.clone())));
+            let mut example: Example = match &mut text {
+                None => read.iter().map(|name| (*name).clone()).zip(words).collect(),
+                Some(text) => {
+                    let told = text.run(&words.iter().map(view).collect::<Vec<_>>())?;
+                    named(["tokens", "pooled"], told).collect()
+                }
+            };
+            let latent = encode.run(&[Slice::F32(&item.picture.to_f32())])?;
+            example.extend(named(["mean", "deviation"], latent));
+            example.extend(numbers.iter().map(|numbers| ("numbers".to_owned(), Words::F32(numbers.clone()))));
             items.push(example);
         }
         let _ = tell(&News::Encoding { done: total, total });
         Ok(Some(Examples { items, chunks }))
     }
+}
+
+/// What a network gave, by its names.
+fn named(names: [&str; 2], values: Vec<Vec<f32>>) -> impl Iterator<Item = (String, Words)> {
+    names.into_iter().map(str::to_owned).zip(values.into_iter().map(Words::F32))
 }
 
 /// A network that runs once for each picture.
@@ -538,21 +554,23 @@ fn literal(caption: &str) -> String {
 
 /// The inputs of a step.
 #[derive(Default)]
-struct Fed(Vec<(&'static str, Vec<f32>)>);
+struct Fed(Vec<(String, Words)>);
 
 impl Fed {
     /// Adds a picture.
     fn add(&mut self, example: &Example) {
         for (name, values) in example {
-            match self.0.iter_mut().find(|(have, _)| have == name) {
-                Some((_, all)) => all.extend(values),
-                None => self.0.push((name, values.clone())),
+            match (self.0.iter_mut().find(|(have, _)| have == name), values) {
+                (Some((_, Words::F32(all))), Words::F32(values)) => all.extend(values),
+                (Some((_, Words::I32(all))), Words::I32(values)) => all.extend(values),
+                (Some(_), _) => {}
+                (None, _) => self.0.push((name.clone(), values.clone())),
             }
         }
     }
 
-    fn of(&self, name: &str) -> &[f32] {
-        self.0.iter().find(|(have, _)| *have == name).map_or(&[], |(_, values)| values)
+    fn of(&self, name: &str) -> Slice<'_> {
+        self.0.iter().find(|(have, _)| have == name).map_or(Slice::F32(&[]), |(_, values)| view(values))
     }
 }
 

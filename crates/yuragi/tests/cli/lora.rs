@@ -45,6 +45,23 @@ fn t32_a_lora_learns_a_fixed_picture_and_draws() {
     assert_eq!(file.shape("lora_unet_mid_block_attentions_0_proj_in.lora_down.weight").unwrap(), [4, 16, 1, 1]);
     assert!(file.names().iter().all(|name| name.starts_with("lora_unet_")), "{:?}", file.names());
 
+    // With the text encoder it learns more, and says so.
+    let words: Vec<String> = train("words", &["--text-encoder"]);
+    let words: Vec<&str> = words.iter().map(|word| if word == "150" { "30" } else { word.as_str() }).collect();
+    scratch.succeed(words);
+    let file = Archive::open(scratch.join("words/lora.safetensors")).unwrap();
+    let layer = "lora_te_text_model_encoder_layers_1_mlp_fc2";
+    assert_eq!(file.shape(&format!("{layer}.lora_down.weight")).unwrap(), [4, 32]);
+    assert!(file.f32(&format!("{layer}.lora_up.weight"), &[16, 4]).unwrap().iter().any(|x| *x != 0.0));
+    let told = scratch.succeed(["info", "words/lora.safetensors"]).out;
+    assert!(told.contains("unet") && told.contains("text_encoder    12 weights, rank 4"), "{told}");
+    let draw = |words: &str, lora| {
+        let flags = ["--model", &model, "--seed", "3", "--steps", "2", "--lora", lora, "-o", "w.png"];
+        scratch.succeed(["generate", words].iter().chain(&flags));
+        fs::read(scratch.join("w.png")).unwrap()
+    };
+    assert!(draw("a red cat", "words/lora.safetensors") != draw("a red cat", "words/lora.safetensors:0"));
+
     let told = scratch.succeed(["info", "whole/lora.safetensors"]).out;
     assert!(told.contains("a LoRA for Stable Diffusion") && told.contains("weights, rank 4"), "{told}");
     for checkpoint in ["whole", "whole/checkpoint.safetensors"] {
