@@ -37,6 +37,9 @@ struct Chosen {
     /// Threads, the main one included
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// 3×3 convolutions by direct sums
+    #[arg(long)]
+    direct: bool,
 }
 
 #[derive(Subcommand)]
@@ -169,7 +172,8 @@ fn launches(
 impl Chosen {
     fn session(&self) -> Result<Session, Box<dyn Error>> {
         let work = Work::ALL.into_iter().find(|work| work.name() == self.work).ok_or("no such plan")?;
-        Ok(Session::new(work.graph()?, &Cpu::with_threads(self.threads).winograd(true))?.stepping(work.optimizer()))
+        let cpu = Cpu::with_threads(self.threads).winograd(!self.direct);
+        Ok(Session::new(work.graph()?, &cpu)?.stepping(work.optimizer()))
     }
 }
 

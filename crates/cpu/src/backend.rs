@@ -99,13 +99,13 @@ impl Backend for Cpu {
             | Fused::GroupNormPart { .. } => true,
             Fused::Attention { .. } => node.inputs.len() == 3,
             Fused::Winograd(_) => true,
+            Fused::AttentionLogSum { .. } => node.inputs.len() == 2,
+            Fused::AttentionGrad { .. } => node.inputs.len() == 6,
             Fused::LayerNormSums { .. }
             | Fused::LayerNormGrad { .. }
             | Fused::GroupMoments { .. }
             | Fused::GroupNormSums { .. }
-            | Fused::GroupNormGrad { .. }
-            | Fused::AttentionLogSum { .. }
-            | Fused::AttentionGrad { .. } => false,
+            | Fused::GroupNormGrad { .. } => false,
         }
     }
 

@@ -218,22 +218,21 @@ impl Lowering<'_> {
                 Box::new(kernels::GroupNormPart::new(level, size, pixels, groups, eps.get(), step.silu))
             }
             Fused::Attention { scale } => {
-                let (q, k, v) = (shape(0), shape(1), shape(2));
-                let r = q.rank();
+                let r = shape(0).rank();
                 let mask = (node.inputs.len() == 4).then(|| {
                     let m = shape(3);
                     kernels::Mask { per_batch: m[..r - 2].iter().product::<usize>() > 1, per_query: m[r - 2] > 1 }
                 });
-                let shape = kernels::AttentionShape {
-                    batch: q[..r - 2].iter().product(),
-                    queries: q[r - 2],
-                    keys: k[r - 2],
-                    depth: q[r - 1],
-                    value_depth: v[r - 1],
-                    scale: scale.get(),
-                    mask,
-                };
+                let shape = attention(shape(0), shape(1), shape(2), scale.get());
+                let shape = kernels::AttentionShape { mask, ..shape };
                 Box::new(kernels::Attention::new(level, shape))
+            }
+            Fused::AttentionLogSum { scale } => {
+                let shape = attention(shape(0), shape(1), shape(1), scale.get());
+                Box::new(kernels::Attention::log_sums(level, shape))
+            }
+            Fused::AttentionGrad { scale, of } => {
+                Box::new(kernels::AttentionGrad::new(level, attention(shape(1), shape(2), shape(3), scale.get()), of))
             }
             Fused::Winograd(op) => {
                 let (direction, geometry) = convolution(op, shape(0), shape(1), node.shape);
@@ -244,9 +243,7 @@ impl Lowering<'_> {
             | Fused::LayerNormGrad { .. }
             | Fused::GroupMoments { .. }
             | Fused::GroupNormSums { .. }
-            | Fused::GroupNormGrad { .. }
-            | Fused::AttentionLogSum { .. }
-            | Fused::AttentionGrad { .. } => return Err(CompileError::Unsupported(step.node, op.name())),
+            | Fused::GroupNormGrad { .. } => return Err(CompileError::Unsupported(step.node, op.name())),
         })
     }
 
@@ -334,6 +331,20 @@ impl Lowering<'_> {
             outputs: schedule.outputs.iter().map(|&(b, offset)| offsets[b] + offset).collect(),
             ready: schedule.outputs.iter().map(|&(b, _)| written[b]).collect(),
         })
+    }
+}
+
+/// Attention of q, k and v without a mask.
+fn attention(q: Shape, k: Shape, v: Shape, scale: f32) -> kernels::AttentionShape {
+    let r = q.rank();
+    kernels::AttentionShape {
+        batch: q[..r - 2].iter().product(),
+        queries: q[r - 2],
+        keys: k[r - 2],
+        depth: q[r - 1],
+        value_depth: v[r - 1],
+        scale,
+        mask: None,
     }
 }
 

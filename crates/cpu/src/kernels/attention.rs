@@ -38,6 +38,8 @@ pub(crate) struct Shape {
 pub(crate) struct Attention {
     level: Level,
     shape: Shape,
+    /// ln Σ e^score of every query is wanted alone; there are no values among the inputs.
+    log_sums: bool,
     /// Panels of queries.
     queries: Panels,
     local: Local,
@@ -75,7 +77,12 @@ impl Local {
 impl Attention {
     pub fn new(level: Level, shape: Shape) -> Self {
         let queries = Panels::new(level, shape.queries);
-        Self { level, shape, queries, local: Local::new(&shape, queries) }
+        Self { level, shape, log_sums: false, queries, local: Local::new(&shape, queries) }
+    }
+
+    /// The logarithms of what the weights are divided by; inputs q and k.
+    pub fn log_sums(level: Level, shape: Shape) -> Self {
+        Self { log_sums: true, ..Self::new(level, Shape { value_depth: 0, mask: None, ..shape }) }
     }
 
     /// Scores of a block of keys for the packed queries.
@@ -146,8 +153,9 @@ impl Kernel for Attention {
         let memory = buffers.local;
         let q = buffers.inputs[0].wrapping_add((item * q_len + columns.start) * depth);
         let k = buffers.inputs[1].wrapping_add(item * k_len * depth);
-        let v = buffers.inputs[2].wrapping_add(item * k_len * value_depth);
-        let out = buffers.outputs[0].wrapping_add((item * q_len + columns.start) * value_depth);
+        let v = if self.log_sums { k } else { buffers.inputs[2].wrapping_add(item * k_len * value_depth) };
+        let row = if self.log_sums { 1 } else { value_depth };
+        let out = buffers.outputs[0].wrapping_add((item * q_len + columns.start) * row);
         let pack = Pack {
             from: q.into(),
             stride: depth,
@@ -187,6 +195,14 @@ impl Kernel for Attention {
                     self.level.run(Scale { rows: value_depth, width, by, at: sums });
                 }
                 self.add(v.add(first * value_depth), keys, width, first == 0, memory);
+            }
+            if self.log_sums {
+                let [maxima, _, weights] =
+                    core::array::from_fn(|i| slice::from_raw_parts(running.add(i * width), queries));
+                for (i, (max, weight)) in maxima.iter().zip(weights).enumerate() {
+                    *out.add(i) = libm::logf(*weight) + max;
+                }
+                return;
             }
             if k_len == 0 {
                 sums.write_bytes(0, value_depth * width);
@@ -302,18 +318,18 @@ impl Op for Invert {
 }
 
 #[derive(Clone, Copy)]
-enum Factor {
+pub(super) enum Factor {
     All(f32),
     /// One for each column.
     Each(*const f32),
 }
 
 /// Multiplies `rows` rows of `width` by factors.
-struct Scale {
-    rows: usize,
-    width: usize,
-    by: Factor,
-    at: *mut f32,
+pub(super) struct Scale {
+    pub rows: usize,
+    pub width: usize,
+    pub by: Factor,
+    pub at: *mut f32,
 }
 
 impl Op for Scale {

@@ -9,6 +9,7 @@
 use crate::threads::Threads;
 
 mod attention;
+mod attention_grad;
 mod conv;
 mod decode;
 mod fold;
@@ -26,6 +27,7 @@ mod testing;
 mod timing;
 
 pub(crate) use attention::{Attention, Mask, Shape as AttentionShape};
+pub(crate) use attention_grad::AttentionGrad;
 pub(crate) use conv::{Conv, Direction, Geometry, Stored, Winograd};
 pub(crate) use decode::Decode;
 pub(crate) use fold::Fold;

@@ -157,8 +157,10 @@ pub(crate) fn infer(conv: Conv, a: Shape, b: Shape) -> Option<Shape> {
         _ => return None,
     };
     let [h, w] = Window { padding, ..window }.output([picture[1], picture[2]], [TAPS; 2])?;
-    let padded = |size: usize, before: usize| size.checked_add(before)?.checked_add(2 * OUT);
-    let tiled = [picture[0], padded(picture[1], 2 * padding[0])?, padded(picture[2], 2 * padding[2])?, picture[3]];
+    let [top, bottom, left, right] = padding;
+    let padded =
+        |size: usize, zeros: [usize; 2]| size.checked_add(zeros[0])?.checked_add(zeros[1])?.checked_add(2 * OUT);
+    let tiled = [picture[0], padded(picture[1], [top, bottom])?, padded(picture[2], [left, right])?, picture[3]];
     // What the tiles of the input and of the products hold must be a shape, too.
     let count = picture[0].checked_mul(h.div_ceil(OUT))?.checked_mul(w.div_ceil(OUT))?;
     let transformed = [count, picture[3]].map(|rows| Shape::new(&[IN * IN, rows, wide]));

@@ -59,6 +59,7 @@ impl Winograd {
 /// The convolution with the turned kernel that gives ∂x from ∂y.
 fn turned(geometry: &Geometry) -> Geometry {
     let [height, width] = geometry.output();
+    debug_assert!(geometry.padding.as_flattened().iter().all(|&zeros| zeros <= 2), "the graph sees to that");
     let padding = core::array::from_fn(|axis| core::array::from_fn(|side| 2 - geometry.padding[axis][side].min(2)));
     let Geometry { channels, filters, .. } = *geometry;
     Geometry { height, width, channels: filters, filters: channels, padding, ..*geometry }

@@ -81,7 +81,7 @@ impl WeightGrad {
         for block in share(part)..share(part + 1) {
             let tiles = block * BLOCK..self.tiles.count().min((block + 1) * BLOCK);
             let base = if block == share(part) { Base::Zero } else { Base::Out };
-            self.transform(&tiles, &rows, &columns, left, right, buffers);
+            self.transform(&tiles, &rows, (&columns, width), left, right, buffers);
             for (place, begin) in
                 (0..PLACES).flat_map(|place| (0..rows.len()).step_by(self.level.tile_rows()).map(move |i| (place, i)))
             {
@@ -128,12 +128,11 @@ impl WeightGrad {
         &self,
         tiles: &Range<usize>,
         rows: &Range<usize>,
-        columns: &Range<usize>,
+        (columns, width): (&Range<usize>, usize),
         left: *mut f32,
         right: *mut f32,
         buffers: Buffers<'_>,
     ) {
-        let width = columns.len().next_multiple_of(self.level.lanes());
         let places = self.places();
         for (i, tile) in tiles.clone().enumerate() {
             self.level.run(Spread {
