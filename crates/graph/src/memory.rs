@@ -22,7 +22,7 @@ const SLACK: usize = 64;
 /// Gives each buffer an offset, so that buffers alive at the same step never overlap: first those alive when most is needed,
 /// of these the largest, each at the lowest place that fits (Pisarchyk & Lee 2020, "greedy by breadth"). As long as the
 /// arena is a 64th larger than what is needed at once, the buffer that ends highest is tried as the first, up to 32
-/// times; the smallest arena stays.
+/// times, and then all of it with the largest first ("greedy by size"); the smallest arena stays.
 /// Offsets and the returned arena size are multiples of `align`; sizes that no memory has saturate.
 ///
 /// ```
@@ -53,26 +53,40 @@ pub fn place(buffers: &[Lifetime], align: usize) -> (Vec<usize>, usize) {
         needs[span(buffer)].iter_mut().for_each(|need| *need = need.saturating_add(size));
     }
     let breadths: Vec<usize> = buffers.iter().map(|b| needs[span(b)].iter().copied().max().unwrap_or(0)).collect();
+    let needed = needs.iter().max().copied().unwrap_or(0);
+    let enough = |arena: usize| arena.saturating_sub(needed) <= needed / SLACK;
     let mut order: Vec<usize> = (0..buffers.len()).collect();
     order.sort_by_key(|&i| (Reverse(breadths[i]), Reverse(sizes[i]), buffers[i].first));
-    let needed = needs.iter().max().copied().unwrap_or(0);
-    let mut best = in_order(buffers, &sizes, &order);
+    let mut best = promoted(buffers, &sizes, &mut order, enough);
+    if !enough(best.arena) {
+        order.sort_by_key(|&i| (Reverse(sizes[i]), buffers[i].first));
+        let by_size = promoted(buffers, &sizes, &mut order, enough);
+        if by_size.arena < best.arena {
+            best = by_size;
+        }
+    }
+    (best.offsets, best.arena)
+}
+
+/// The smallest arena of an order and of those in which the buffer that ended highest became the first, in turn.
+fn promoted(buffers: &[Lifetime], sizes: &[usize], order: &mut [usize], enough: impl Fn(usize) -> bool) -> Placed {
+    let mut best = in_order(buffers, sizes, order);
     let mut highest = best.highest;
     for _ in 0..ROUNDS {
-        if best.arena - needed.min(best.arena) <= needed / SLACK {
+        if enough(best.arena) {
             break;
         }
         match order.iter().position(|&i| i == highest) {
             Some(place @ 1..) => order[..=place].rotate_right(1),
             Some(0) | None => break,
         }
-        let next = in_order(buffers, &sizes, &order);
+        let next = in_order(buffers, sizes, order);
         highest = next.highest;
         if next.arena < best.arena {
             best = next;
         }
     }
-    (best.offsets, best.arena)
+    best
 }
 
 struct Placed {
