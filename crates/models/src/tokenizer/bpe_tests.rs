@@ -253,7 +253,7 @@ fn malformed_storage_is_an_error() {
         ("yuragi-bpe-1 0 2  35 100 35 100", Error::Merge(1)),
         ("yuragi-bpe-1 0 1  35 100 ", Error::Trailing),
         ("yuragi-bpe-1 0 0 x", Error::Trailing),
-        ("yuragi-bpe-1 4000000000 4000000000 ", Error::VocabSize(8_000_000_259)),
+        ("yuragi-bpe-1 2000000000 2000000000 ", Error::VocabSize(4_000_000_259)),
     ] {
         assert_eq!(Bpe::from_text(text), Err(error), "{text:?}");
     }
