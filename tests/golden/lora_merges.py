@@ -20,19 +20,30 @@ LAYERS = {
 }
 RANK, ALPHA = 3, 2.0
 
+
+def tree(layers):
+    """A module of these layers."""
+    root = torch.nn.Module()
+    for path, layer in layers.items():
+        module, *parts = root, *path.split(".")
+        for part in parts[:-1]:
+            if not hasattr(module, part):
+                module.add_module(part, torch.nn.Module())
+            module = getattr(module, part)
+        module.add_module(parts[-1], layer)
+    return root
+
+
+def weights_of(root, layers):
+    return {f"unet.{path}.weight": root.get_submodule(path).weight.detach().clone() for path in layers}
+
+
 torch.manual_seed(5)
-root = torch.nn.Module()
-for path, layer in LAYERS.items():
-    module, *parts = root, *path.split(".")
-    for part in parts[:-1]:
-        if not hasattr(module, part):
-            module.add_module(part, torch.nn.Module())
-        module = getattr(module, part)
-    module.add_module(parts[-1], layer)
-base = {f"unet.{path}.weight": layer.weight.detach().clone() for path, layer in LAYERS.items()}
+root = tree(LAYERS)
+base = weights_of(root, LAYERS)
 
 
-def merged_by(config, kind):
+def merged_by(config, kind, root=root, layers=LAYERS):
     """An adapter in kohya's names and what PEFT makes of the weights with it."""
     tuned = get_peft_model(copy.deepcopy(root), config)
     tuned.base_model._cast_adapter_dtype("default", autocast_adapter_dtype=False)
@@ -53,7 +64,7 @@ def merged_by(config, kind):
         adapter[f"{stem}.{part}"] = tensor.detach().clone().contiguous()
         adapter[f"{stem}.alpha"] = torch.tensor(float(getattr(config, "lora_alpha", getattr(config, "alpha", None))))
     done = tuned.merge_and_unload()
-    return adapter, {f"unet.{path}.weight": done.get_submodule(path).weight.detach().clone() for path in LAYERS}
+    return adapter, weights_of(done, layers)
 
 
 everything = list(LAYERS)
@@ -72,7 +83,7 @@ targets = [path for path in LAYERS]
 model = get_peft_model(root, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=targets, init_lora_weights=False))
 adapter = {name: tensor.detach().clone().contiguous() for name, tensor in get_peft_model_state_dict(model).items()}
 merged = model.merge_and_unload()
-after = {f"unet.{path}.weight": merged.get_submodule(path).weight.detach().clone() for path in LAYERS}
+after = weights_of(merged, LAYERS)
 
 kohya = {}
 for name, tensor in adapter.items():
@@ -90,5 +101,17 @@ save_file(adapter, folder / "adapter_model.safetensors")
 for name, (adapter, weights) in others.items():
     save_file(adapter, folder / f"{name}.safetensors")
     save_file(weights, folder / f"{name}-merged.safetensors")
+# Large enough for both factors of LoKr to be products of rank 2.
+torch.manual_seed(7)
+wide = {
+    "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q": torch.nn.Linear(36, 40, bias=False),
+    "down_blocks.0.resnets.0.conv1": torch.nn.Conv2d(40, 36, (1, 3)),
+}
+wide_root = tree(wide)
+wide_config = LoKrConfig(r=2, alpha=3.0, target_modules=list(wide), decompose_both=True, use_effective_conv2d=True)
+save_file(weights_of(wide_root, wide), folder / "lokr-wide-base.safetensors")
+adapter, weights = merged_by(wide_config, "lokr", wide_root, wide)
+save_file(adapter, folder / "lokr-wide.safetensors")
+save_file(weights, folder / "lokr-wide-merged.safetensors")
 model.peft_config["default"].target_modules = sorted(targets)
 (folder / "adapter_config.json").write_text('{"r": %d, "lora_alpha": %g}\n' % (RANK, ALPHA))

@@ -26,7 +26,7 @@ use yuragi_graph::{HostTensor, Params};
 use yuragi_models::stable_diffusion::ADAPTER;
 
 use crate::checkpoint::{Archive, Checkpoint, CheckpointError, Tensor};
-use change::{Factor, Misfit, change};
+use change::{Change, Factor, Misfit, change};
 use names::{Blocks, Letter, Role};
 
 /// The file of an adapter in PEFT's folder, and in diffusers'.
@@ -241,11 +241,19 @@ impl Lora {
         let blocks = Blocks::of(params.iter().map(|(name, _)| name));
         let (mut used, mut changed, mut strange) = (BTreeSet::new(), Vec::new(), None);
         for (name, tensor) in params.iter() {
-            let Some(path) = name.strip_suffix(".weight") else { continue };
+            let (path, is_bias) = match (name.strip_suffix(".weight"), name.strip_suffix(".bias")) {
+                (Some(path), _) => (path, false),
+                (_, Some(path)) => (path, true),
+                _ => continue,
+            };
             let keys = [Some(names::key(path)), blocks.ldm(path)].into_iter().flatten();
             for key in keys {
                 let Some(module) = self.modules.get(&key) else { continue };
-                match self.adapted(&key, module, tensor, weight)? {
+                let merged = match is_bias {
+                    true => self.shifted(&key, module, tensor, weight)?,
+                    false => self.adapted(&key, module, tensor, weight)?,
+                };
+                match merged {
                     Some(merged) => {
                         changed.push((name.to_owned(), merged));
                         used.insert(key);
@@ -292,10 +300,21 @@ impl Lora {
         let misfit = |parts: &[Vec<usize>]| {
             fault(format!("has parts of shapes {parts:?}, but the model's weight has {:?}", &*shape))
         };
+        let parts = || {
+            let parts = module.iter().filter(|(role, _)| role.is_change() && **role != Role::BiasDifference);
+            parts.map(|(_, name)| name)
+        };
         let (change, rank) = match change(|role| Ok(read(role)?), [outputs, inputs, taps]) {
-            Ok(Some(found)) if shape.len() >= 2 => found,
-            Ok(Some(_)) => return Err(misfit(&[])),
-            Ok(None) => return Ok(None),
+            Ok(Some(found)) if shape.len() >= 2 || matches!(found.0, Change::Whole(_)) => found,
+            Ok(Some(_)) => {
+                let shapes = parts().filter_map(|name| self.archive.shape(name).ok());
+                return Err(misfit(&shapes.collect::<Vec<_>>()));
+            }
+            Ok(None) if module.contains_key(&Role::Other) || parts().next().is_none() => return Ok(None),
+            Ok(None) => {
+                let parts: Vec<&str> = parts().map(|name| names::end(name)).collect();
+                return Err(fault(format!("lacks a factor: it has only {}", parts.join(", "))));
+            }
             Err(Fault::Misfit(Misfit(parts))) => return Err(misfit(&parts)),
             Err(Fault::Lora(error)) => return Err(error),
         };
@@ -306,6 +325,7 @@ impl Lora {
             None => told(&self.alphas),
         };
         let scale = match rank {
+            None if matches!(change, Change::Whole(_)) => 1.0,
             Some(rank) => {
                 let rank = rank as f64;
                 alpha.unwrap_or(rank) / if self.rooted { rank.sqrt() } else { rank }
@@ -343,6 +363,31 @@ impl Lora {
         Ok(HostTensor::rounded(shape, tensor.dtype(), values))
     }
 
+    /// A bias with its module's difference, if there is one.
+    fn shifted(
+        &self,
+        key: &str,
+        module: &Module,
+        tensor: &HostTensor,
+        weight: f32,
+    ) -> Result<Option<HostTensor>, LoraError> {
+        let Some(name) = module.get(&Role::BiasDifference) else { return Ok(None) };
+        let (mut values, difference) = (tensor.to_f32(), self.factor(name)?);
+        let fault = |reason: String| {
+            let module = crate::read::shown(key);
+            LoraError::Module { origin: self.origin().to_owned(), module, reason }
+        };
+        if difference.values.len() != values.len() {
+            let (part, bias) = (difference.shape, tensor.shape());
+            return Err(fault(format!("has a diff_b of shape {part:?}, but the model's bias has {:?}", &*bias)));
+        }
+        values.iter_mut().zip(&difference.values).for_each(|(x, change)| *x += weight * change);
+        if values.iter().any(|x| !x.is_finite()) {
+            return Err(fault("makes biases that are not finite".into()));
+        }
+        Ok(HostTensor::rounded(tensor.shape(), tensor.dtype(), values))
+    }
+
     fn factor(&self, name: &str) -> Result<Factor, LoraError> {
         let tensor = self.archive.tensor(name)?;
         let values = tensor.to_f32();
@@ -376,8 +421,9 @@ fn stretch(values: &mut [f32], lengths: &[f32], place: impl Fn(usize) -> usize) 
     for (i, x) in values.iter().enumerate() {
         squares[place(i)] += f64::from(*x) * f64::from(*x);
     }
-    let factors: Vec<f64> =
-        squares.iter().zip(lengths).map(|(square, length)| f64::from(*length) / square.sqrt()).collect();
+    // Zeros have no direction, and stay.
+    let factor = |square: f64, length: f32| if square > 0.0 { f64::from(length) / square.sqrt() } else { 1.0 };
+    let factors: Vec<f64> = squares.iter().zip(lengths).map(|(square, length)| factor(*square, *length)).collect();
     for (i, x) in values.iter_mut().enumerate() {
         *x = (f64::from(*x) * factors[place(i)]) as f32;
     }

@@ -66,6 +66,8 @@ fn model() -> Params {
         let count = shape.iter().product();
         params.insert(name, HostTensor::new(Shape::new(shape).unwrap(), vec![1.0; count]).unwrap());
     };
+    add("unet.conv_norm_out.weight", &[3]);
+    add("unet.conv_norm_out.bias", &[3]);
     add("unet.down_blocks.0.resnets.0.conv1.weight", &[2, 2, 1, 3]);
     add("unet.down_blocks.1.attentions.0.proj_in.weight", &[2, 3]);
     add("text_encoder.encoder.layers.0.mlp.fc1.weight", &[2, 2]);
@@ -153,7 +155,15 @@ fn t33_adapters_that_do_not_fit_change_nothing() {
     assert!(said.contains("has parts of shapes [[1048576, 1], [1, 1048576]]"), "{said}");
     let [w1a, w1b] = ["hada_w1_a", "hada_w1_b"].map(|end| format!("{Q}.{end}"));
     let said = refused(&[(&w1a, &[2, 1], &[1.0; 2]), (&w1b, &[1, 3], &[1.0; 3])], 1.0);
-    assert!(said.contains("is for another model"), "{said}");
+    assert!(said.ends_with("lacks a factor: it has only hada_w1_b, hada_w1_a"), "{said}");
+    let said = refused(&[lora_a], 1.0);
+    assert!(said.ends_with("lacks a factor: it has only lora_A.weight"), "{said}");
+    // Products of a vector, and a difference of another bias.
+    let [a, b] = ["A", "B"].map(|letter| format!("unet.conv_norm_out.lora_{letter}.weight"));
+    let said = refused(&[(&a, &[1, 1], &[1.0]), (&b, &[3, 1], &[1.0; 3])], 1.0);
+    assert!(said.ends_with("has parts of shapes [[1, 1], [3, 1]], but the model's weight has [3]"), "{said}");
+    let said = refused(&[("unet.conv_norm_out.diff_b", &[2], &[1.0; 2])], 1.0);
+    assert!(said.ends_with("has a diff_b of shape [2], but the model's bias has [3]"), "{said}");
 }
 
 #[test]
@@ -178,9 +188,38 @@ fn t33_whole_differences_factors_and_lengths_of_inputs() {
         ("lora_up.weight", &[2, 1], &[1.0, 1.5]),
         ("dora_scale", &[1, 3], &[10.0, 2.0_f32.sqrt(), 1.0]),
     ];
+    // Weights that are all zero have no direction.
+    let dead: [(&str, &[usize], &[f32]); 3] = [
+        ("lora_down.weight", &[1, 3], &[1.0; 3]),
+        ("lora_up.weight", &[2, 1], &[-1.0, 0.0]),
+        ("dora_scale", &[2, 1], &[1.0, 3.0_f32.sqrt()]),
+    ];
+    let have = merged(&dead, 1.0);
+    assert!(have.iter().zip([0.0, 0.0, 0.0, 1.0, 1.0, 1.0]).all(|(a, b)| (a - b).abs() < 1e-6), "{have:?}");
     let have = merged(&long, 0.5);
     let want = [3.5, 1.0, 0.5 + 0.5 * 2.0 / 10.25_f32.sqrt(), 4.5, 1.0, 0.5 + 0.5 * 2.5 / 10.25_f32.sqrt()];
     assert!(have.iter().zip(want).all(|(have, want)| (have - want).abs() < 1e-6), "{have:?}");
+}
+
+/// As full adapters have them, with a folder's rank and α, which are not theirs.
+#[test]
+fn t33_differences_of_vectors_and_biases() {
+    const N: &str = "lora_unet_conv_norm_out";
+    let folder = std::env::temp_dir().join(format!("yuragi-differences-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("adapter_config.json"), r#"{"r": 4, "lora_alpha": 1}"#).unwrap();
+    let mut file = Checkpoint::default();
+    for end in ["diff", "diff_b"] {
+        file.insert(format!("{N}.{end}"), Tensor::from_values(&[3], &[1.0, 2.0, 3.0]).unwrap());
+    }
+    file.save(folder.join("adapter_model.safetensors")).unwrap();
+    let (mut have, lora) = (model(), Lora::open(&folder).unwrap());
+    std::fs::remove_dir_all(&folder).unwrap();
+    let merged = lora.merge(&mut have, 0.5).unwrap();
+    assert_eq!((merged.changed, merged.unused), (2, Vec::new()));
+    for end in ["weight", "bias"] {
+        assert_eq!(have.get(&format!("unet.conv_norm_out.{end}")).unwrap().to_f32(), [1.5, 2.0, 2.5], "{end}");
+    }
 }
 
 /// Adapters of other kinds, their goldens made by the same script.
@@ -201,4 +240,11 @@ fn t33_other_kinds_are_merged_as_peft_does() {
         println!("{kind}: {distance:.1e}");
         assert!(distance < 1e-6, "{kind}: {distance}");
     }
+    // Both factors of LoKr as products of rank 2, one of them in Tucker's form.
+    let mut have = params("lokr-wide-base.safetensors", DType::F32);
+    let want = params("lokr-wide-merged.safetensors", DType::F32);
+    assert!(distance(&have, &want) > 0.1);
+    let merged = Lora::open(golden("lokr-wide.safetensors")).unwrap().merge(&mut have, 1.0).unwrap();
+    assert_eq!((merged.changed, merged.unused), (2, Vec::new()));
+    assert!(distance(&have, &want) < 1e-6, "{}", distance(&have, &want));
 }

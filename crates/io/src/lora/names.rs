@@ -16,6 +16,8 @@ pub(super) enum Role {
     Factor(Product),
     /// The difference as a whole.
     Difference,
+    /// That of a bias.
+    BiasDifference,
     Alpha,
     /// DoRA's length of each output, as PEFT keeps it.
     Magnitude,
@@ -28,7 +30,7 @@ pub(super) enum Role {
 impl Role {
     /// Whether it is a part of a change.
     pub(super) fn is_change(&self) -> bool {
-        matches!(self, Role::Part(..) | Role::Factor(_) | Role::Difference)
+        matches!(self, Role::Part(..) | Role::Factor(_) | Role::Difference | Role::BiasDifference)
     }
 
     /// What a module with it is called.
@@ -37,7 +39,7 @@ impl Role {
             Role::Part(Product::Plain, _) => "LoRA",
             Role::Part(Product::Hadamard(_), _) => "LoHa",
             Role::Part(Product::Kronecker(_), _) | Role::Factor(_) => "LoKr",
-            Role::Difference => "differences",
+            Role::Difference | Role::BiasDifference => "differences",
             Role::Magnitude | Role::Lengths => "DoRA",
             Role::Other => "another kind",
             Role::Alpha => return None,
@@ -114,7 +116,7 @@ const ENDS: [(&str, Role); 40] = [
     (".lora_down.bias", Role::Other),
     (".lora_up.bias", Role::Other),
     (".lora_B.bias", Role::Other),
-    (".diff_b", Role::Other),
+    (".diff_b", Role::BiasDifference),
     (".bias", Role::Other),
     (".oft_blocks", Role::Other),
     (".oft_R.weight", Role::Other),
@@ -131,6 +133,11 @@ const STARTS: [(&str, &str); 7] = [
     ("text_encoder_2.", "text_encoder_2"),
     ("text_encoder.", "text_encoder"),
 ];
+
+/// How a stored tensor's name ends.
+pub(super) fn end(stored: &str) -> &'static str {
+    ENDS.iter().map(|(end, _)| *end).find(|end| stored.ends_with(end)).map_or("", |end| &end[1..])
+}
 
 /// The module of a stored tensor, and what the tensor is in it.
 pub(super) fn module(stored: &str) -> Option<(String, Role)> {
