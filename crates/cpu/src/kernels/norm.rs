@@ -8,8 +8,8 @@ use core::slice;
 use yuragi_graph::op::group_norm_run;
 
 use super::lanes::{Sum, steps};
+use super::softmax::rows_per_task;
 use super::{Buffers, Kernel, Scratch};
-use super::{gemm::TASKS, softmax::rows_per_task};
 use crate::simd::{Level, Op, Vector, silu};
 
 /// Normalisation of rows: inputs x \[rows, n\], γ \[n\], β \[n\]. May work in
@@ -90,6 +90,9 @@ impl Op for Rows {
     }
 }
 
+/// Groups whose moments are combined together.
+const TOGETHER: usize = 8;
+
 /// Pictures \[batch, pixels, channels\] whose channels are in groups, in runs of pixels.
 #[derive(Clone, Copy, Debug)]
 struct Runs {
@@ -141,19 +144,42 @@ impl Runs {
 
     /// Combines a picture's moments to the mean and the scale of each of its channels.
     unsafe fn combine(&self, moments: *const f32, gamma: *const f32, eps: f32, scales: *mut f32) {
-        let width = self.channels / self.groups;
-        for group in 0..self.groups {
-            let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);
-            for run in 0..self.count() {
-                // SAFETY: the picture's moments are there.
-                let [mean_here, squares_here] =
-                    unsafe { moments.add(2 * (run * self.groups + group)).cast::<[f32; 2]>().read() };
-                let here = (self.pixels(run) * width) as f64;
-                let shift = f64::from(mean_here) - mean;
-                count += here;
-                mean += shift * here / count;
-                squares += f64::from(squares_here) + shift * shift * here * (count - here) / count;
+        for first in (0..self.groups).step_by(TOGETHER) {
+            // SAFETY: passed on; a picture has moments of all groups.
+            unsafe {
+                match self.groups - first {
+                    TOGETHER.. => self.combine_some::<TOGETHER>(first, moments, gamma, eps, scales),
+                    rest => {
+                        (first..first + rest).for_each(|g| self.combine_some::<1>(g, moments, gamma, eps, scales));
+                    }
+                }
             }
+        }
+    }
+
+    /// [`combine`](Runs::combine) for some groups, whose divisions do not wait for each other's.
+    unsafe fn combine_some<const N: usize>(
+        &self,
+        first: usize,
+        moments: *const f32,
+        gamma: *const f32,
+        eps: f32,
+        scales: *mut f32,
+    ) {
+        let width = self.channels / self.groups;
+        let (mut count, mut means, mut squares) = (0.0, [0.0; N], [0.0; N]);
+        for run in 0..self.count() {
+            // SAFETY: the picture's moments are there.
+            let moments = unsafe { moments.add(2 * (run * self.groups + first)).cast::<[[f32; 2]; N]>().read() };
+            let here = (self.pixels(run) * width) as f64;
+            count += here;
+            for ((mean, squares), [mean_here, squares_here]) in means.iter_mut().zip(&mut squares).zip(moments) {
+                let shift = f64::from(mean_here) - *mean;
+                *mean += shift * here / count;
+                *squares += f64::from(squares_here) + shift * shift * here * (count - here) / count;
+            }
+        }
+        for (group, (mean, squares)) in (first..).zip(means.into_iter().zip(squares)) {
             let scale = 1.0 / libm::sqrt(squares / count + f64::from(eps));
             for channel in group * width..(group + 1) * width {
                 // SAFETY: the picture's scales; γ has all channels.
@@ -188,12 +214,7 @@ impl GroupNorm {
         eps: f32,
         silu: bool,
     ) -> Self {
-        let mut runs = Runs::new([batch, pixels, channels], groups);
-        if batch >= TASKS {
-            // Enough pictures make enough tasks.
-            runs.run = pixels.max(1);
-        }
-        Self { level, runs, eps, silu }
+        Self { level, runs: Runs::new([batch, pixels, channels], groups), eps, silu }
     }
 
     /// Where the mean and the scale of a picture's channels go.
@@ -525,7 +546,9 @@ mod tests {
     #[test]
     fn parts_have_the_bits_of_the_whole() {
         let level = Level::detect();
-        for (batch, pixels, channels, groups) in [(1, 1000, 128, 32), (3, 777, 96, 32), (1, 5, 8, 2), (2, 340, 96, 3)] {
+        for (batch, pixels, channels, groups) in
+            [(1, 1000, 128, 32), (3, 777, 96, 32), (1, 5, 8, 2), (2, 340, 96, 3), (17, 400, 220, 10)]
+        {
             let x = shifted(batch * pixels * channels);
             let (gamma, beta) = (numbers(2, channels), numbers(3, channels));
             let whole = GroupNorm::new(level, batch, pixels, channels, groups, EPS, true);

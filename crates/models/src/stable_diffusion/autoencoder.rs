@@ -81,8 +81,8 @@ impl KlAutoencoder {
         self.decoded(s, latent, None)
     }
 
-    /// [`decode`](KlAutoencoder::decode), its last two levels in bands of about so many pixels: a third of the memory. A
-    /// backend that measures runs of pixels as [`group_norm_run`](yuragi_graph::op::group_norm_run) says gives one picture the
+    /// [`decode`](KlAutoencoder::decode), its last two levels in bands of about so many pixels, 64 at the most: half the
+    /// memory. A backend that measures runs of pixels as [`group_norm_run`](yuragi_graph::op::group_norm_run) says gives one picture the
     /// same bits; others sum its norms in another order.
     #[track_caller]
     pub fn decode_in_bands<'g>(&self, s: &Scope<'g>, latent: Tensor<'g>, pixels: usize) -> Tensor<'g> {

@@ -18,6 +18,8 @@ use super::layers::{Bias, convolution, group_norm, pointwise};
 const TILE: usize = 4;
 /// Fewer pixels than these do not pay for minimal filtering.
 const LEAST: usize = 64;
+/// Bands of a picture at the most: each norm of each of them combines what was measured in all.
+const MOST: usize = 64;
 
 /// The norms of a network.
 #[derive(Clone, Copy)]
@@ -178,14 +180,15 @@ impl<'g> Bands<'g> {
     }
 }
 
-/// The heights of the bands of a picture of about so many pixels: whole tiles, and whole runs of norms of these channels.
+/// The heights of the bands of a picture of about so many pixels, or of a 64th of it if that is more: whole tiles, and whole
+/// runs of norms of these channels.
 fn heights([height, width]: [usize; 2], channels: &[usize], pixels: usize) -> Vec<usize> {
     let runs = channels.iter().map(|&channels| {
         let run = group_norm_run(channels);
         run / common(run, width)
     });
     let unit = runs.fold(TILE, |unit, rows| unit / common(unit, rows) * rows);
-    let rows = pixels.max(LEAST).div_ceil(width.max(1)).next_multiple_of(unit);
+    let rows = pixels.max(LEAST).div_ceil(width.max(1)).max(height.div_ceil(MOST)).next_multiple_of(unit);
     let count = (height / rows).max(1);
     // The last one has the rest, too.
     (0..count).map(|band| if band + 1 < count { rows } else { height - rows * (count - 1) }).collect()
@@ -207,7 +210,10 @@ mod tests {
     #[test]
     fn bands_hold_whole_runs_and_tiles() {
         assert_eq!(heights([512, 512], &[256, 128], 1 << 14), [32; 16]);
-        assert_eq!(heights([1024, 1024], &[256, 128], 1 << 14), [32; 32]);
+        assert_eq!(heights([1024, 1024], &[256, 128], 1 << 14), [16; 64]);
+        // Large pictures have no more of them.
+        assert_eq!(heights([8192, 8192], &[256, 128], 1 << 14), [128; 64]);
+        assert!(heights([2056, 264], &[256, 128], 1).len() <= MOST);
         for (size, channels) in
             [([520, 520], [256, 128]), ([260, 260], [512, 256]), ([48, 32], [8, 4]), ([70, 96], [96, 64])]
         {
