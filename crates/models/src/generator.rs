@@ -100,12 +100,15 @@ impl<B: Backend, S: Borrow<B::Store>, P: Pipeline> Generator<B, S, P> {
         Ok(self)
     }
 
-    /// Decodes one picture after another, each with less memory where the pipeline knows how: on the processor to the same
-    /// bits as up to 15 at once.
+    /// Decodes one picture after another, each with less memory, where the pipeline knows how; others go on at once. On the
+    /// processor the bits are the same.
     ///
     /// # Errors
     /// As for [`of`](Generator::of).
     pub fn with_bands(mut self, backend: &B) -> Result<Self, Error> {
+        if !self.pipeline.has_bands() {
+            return Ok(self);
+        }
         let one = Batch { pictures: 1, ..self.batch };
         self.plans.decode_by(backend, &self.pipeline, (Network::DecodeInBands, one))?;
         self.tiles = tiles(&self.pipeline, self.batch.size, self.batch.size).apart(self.batch.pictures);

@@ -139,7 +139,7 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
         if wants_given.is_some() && !from_pictures {
             return Err(Error::Lacks("use for words alone: it paints into pictures, so name one and a mask"));
         }
-        let tiled = generator.tiles.count() > 1;
+        let tiled = generator.tiles.are_parts();
         let decode = generator.plans.get(Stage::Decode, guided);
         let buffer = |count: Option<usize>| vec![0.0; count.filter(|_| tiled).unwrap_or(0)];
         let sampler = plan.sampler(n * latent, latent)?;
@@ -284,7 +284,7 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
         let total = self.readings * launches(Stage::Text)
             + encode
             + denoise
-            + self.generator.tiles.count() * launches(Stage::Decode);
+            + self.generator.tiles.count(self.requests) * launches(Stage::Decode);
         Done { done: self.done, total }
     }
 
@@ -482,7 +482,7 @@ impl<'a, B: Backend, S: Borrow<B::Store>, P: Pipeline> Job<'a, B, S, P> {
                     let tiles = &self.generator.tiles;
                     tiles.paste(self.tile, &self.pasted, &mut self.pictures);
                     self.tile += 1;
-                    if self.tile < tiles.count() {
+                    if self.tile < tiles.count(self.requests) {
                         return Ok(());
                     }
                 }

@@ -97,6 +97,10 @@ pub trait Pipeline {
     /// # Errors
     /// A size that the model does not draw, extents that cannot be built, or a network that the model lacks.
     fn graph(&self, network: Network, batch: Batch) -> Result<Graph, Error>;
+    /// Whether it has [`Network::DecodeInBands`].
+    fn has_bands(&self) -> bool {
+        false
+    }
     /// How many chunks a text fills.
     fn chunks(&self, text: &str) -> usize;
     /// The text network's inputs for one text, in the graph's order.
@@ -138,6 +142,10 @@ macro_rules! delegate {
 
             fn graph(&self, network: Network, batch: Batch) -> Result<Graph, Error> {
                 (**self).graph(network, batch)
+            }
+
+            fn has_bands(&self) -> bool {
+                (**self).has_bands()
             }
 
             fn chunks(&self, text: &str) -> usize {

@@ -32,9 +32,14 @@ impl Tiles {
         Tiles { pictures, ..self }
     }
 
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.pictures * self.of_one()
+    /// How many are decoded for so many pictures that were asked for.
+    pub fn count(&self, pictures: usize) -> usize {
+        self.pictures.min(pictures) * self.of_one()
+    }
+
+    /// Whether they are less than the whole batch.
+    pub fn are_parts(&self) -> bool {
+        self.pictures * self.of_one() > 1
     }
 
     /// How many one picture has.
@@ -115,13 +120,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn of_pictures_one_by_one_only_those_asked_for_are_decoded() {
+        let apart = Tiles::new([8, 8], [8, 8], 2).apart(4);
+        assert_eq!([1, 3, 4].map(|pictures| apart.count(pictures)), [1, 3, 4]);
+        let at_once = Tiles::new([8, 8], [4, 8], 2);
+        assert_eq!([1, 4].map(|pictures| at_once.count(pictures)), [3, 3]);
+        assert!(apart.are_parts() && at_once.are_parts() && !Tiles::new([8, 8], [8, 8], 2).are_parts());
+    }
+
+    #[test]
     fn tiles_cover_all_and_equal_ones_add_up_to_the_whole() {
         for (latent, tile) in [([8, 8], [8, 8]), ([9, 13], [4, 4]), ([5, 20], [5, 8]), ([3, 3], [1, 2])] {
             let tiles = Tiles::new(latent, tile, 2);
             let latents: Vec<f32> = (0..2 * latent[0] * latent[1]).map(|i| i as f32).collect();
             let mut cut = vec![0.0; 2 * tile[0] * tile[1]];
             let mut pictures = vec![0.0; latents.len() * 4 * 3];
-            for number in 0..tiles.count() {
+            for number in 0..tiles.count(2) {
                 tiles.cut(number, &latents, 1, &mut cut);
                 // A decoder that doubles pixels.
                 let pixel = |n: usize, row: usize, column: usize| cut[(n * tile[0] + row / 2) * tile[1] + column / 2];

@@ -88,7 +88,8 @@ impl Pipeline for Drawing {
         let graph = match network {
             Network::Text => encode_text,
             Network::Denoise => denoise,
-            Network::Decode | Network::DecodeInBands => decode,
+            Network::Decode => decode,
+            Network::DecodeInBands => return Err(Error::Lacks("decoder in bands")),
             Network::Encode => encode,
             Network::Preview => return Err(Error::Lacks("tiny autoencoder for previews")),
         };

@@ -38,7 +38,7 @@ const COLOURS_XL: [[f32; 3]; 5] = [
     [0.1084, -0.0175, -0.0011],
 ];
 
-/// Pixels of a band of a decoder.
+/// Pixels of a band of a decoder, about: those of large pictures have a 64th of them.
 pub const BAND: usize = 1 << 14;
 
 /// A checkpoint, its readers of prompts, and the types in which its weights are stored.
@@ -172,6 +172,10 @@ impl Pipeline for Drawing {
             }
         };
         Ok(self.stored(graph))
+    }
+
+    fn has_bands(&self) -> bool {
+        true
     }
 
     fn chunks(&self, text: &str) -> usize {

@@ -230,6 +230,8 @@ pub fn archive_of(path: &Path) -> Result<(PathBuf, Archive), Failure> {
     let (file, shown) = (file_of(path), path.display());
     let folder = if path.is_dir() { Some(path) } else { path.parent() };
     let part = folder.and_then(Path::parent).filter(|above| above.join("model_index.json").is_file());
+    // Beside a relative path of one part lies what is here.
+    let part = part.map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
     let part = || part.map(|above| format!("it is a part of a diffusers folder: name {}", above.display()));
     if path.is_dir() && !file.exists() {
         let file = file.file_name().unwrap_or_default().display().to_string();
@@ -243,6 +245,7 @@ pub fn archive_of(path: &Path) -> Result<(PathBuf, Archive), Failure> {
         let first = names.iter().take(3).map(|name| harmless_name(name)).collect::<Vec<_>>().join(", ");
         let what = part().unwrap_or_else(|| match names.len() {
             0 => "no tensors".to_owned(),
+            1 => format!("1 tensor, {first}"),
             count => format!("{count} tensors, the first are {first}"),
         });
         return Err(Failure::new(format!("{shown} holds no model that is known here: {what}")));

@@ -15,7 +15,7 @@ use yuragi::{
     io::{Picture, export, parameters::Parameters, stable_diffusion, terminal},
     machine::Work,
     models::{
-        generator::{Batch, Generator, Job, Network, Pipeline, Request, Sampling},
+        generator::{Batch, Error, Generator, Job, Network, Pipeline, Request, Sampling},
         prompt,
     },
 };
@@ -166,7 +166,14 @@ impl Generate {
         let pass = |batch: Batch, sampling: &Sampling, share: f64| -> Result<Work, Failure> {
             let evaluations = sampling.steps as f64 * share * if unguided { 1.0 } else { 2.0 };
             let groups = count.div_ceil(batch.pictures) as f64;
-            Ok(Work::of(&pipeline.graph(Network::Denoise, batch)?, groups * evaluations))
+            let graph = pipeline.graph(Network::Denoise, batch).map_err(|error| match (error, self.clip_skip) {
+                (Error::Skip { most, .. }, Some(skip)) => Failure::new(format!(
+                    "`--clip-skip {skip}` leaves nothing of a text encoder; legal is 1 to {}",
+                    most + 1
+                )),
+                (error, _) => error.into(),
+            })?;
+            Ok(Work::of(&graph, groups * evaluations))
         };
         let share = if begin.is_picture() { sampling.strength } else { 1.0 };
         let second = hires
@@ -179,12 +186,11 @@ impl Generate {
             if encodes {
                 generator = generator.with_encoder(&machine)?;
             }
-            if self.model.bands(&machine) {
-                generator = generator.with_bands(&machine)?;
-            }
             if let Some(side) = self.tiles {
                 let named = |error| Failure::new(format!("`--tiles {side}`: {error}"));
                 generator = generator.with_tiles(&machine, side).map_err(named)?;
+            } else if self.model.bands(&machine) {
+                generator = generator.with_bands(&machine)?;
             }
             Ok(if self.preview.draws() { generator.with_preview(&machine)? } else { generator })
         };

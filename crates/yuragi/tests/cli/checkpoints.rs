@@ -152,7 +152,7 @@ fn t32_adapters_are_added_to_the_weights() {
     refused(&["--lora", "hat.safetensors"], &["Stable Diffusion", "--model"]);
     refused(&["--model", &model, "--lora", "absent.safetensors"], &["absent.safetensors"]);
     refused(&["--model", &model, "--lora", "x.png"], &["x.png"]);
-    refused(&["--model", &model, "--clip-skip", "3"], &["2 blocks", "legal is 0 to 1"]);
+    refused(&["--model", &model, "--clip-skip", "3"], &["`--clip-skip 3`", "legal is 1 to 2"]);
     refused(&["--clip-skip", "2"], &["`--clip-skip`", "--model"]);
 }
 

@@ -96,7 +96,7 @@ fn t32_bands_are_the_bits_of_the_whole() {
     let loaded = yuragi::stable_diffusion::open(&golden("sd15")).unwrap();
     let (drawing, cpu) = (loaded.drawing, Cpu::with_threads(2).winograd(true));
     let store = cpu.upload(loaded.params).unwrap();
-    let batch = Batch { pictures: 3, size: [128, 256], chunks: 1, skip: 0 };
+    let batch = Batch { pictures: 16, size: [128, 256], chunks: 1, skip: 0 };
     let requests = [0, 1].map(|seed| Request { prompt: "a cat", seed, ..Request::default() });
     let draw = |generator: Generator<Cpu, _, _>| {
         let generator = generator.frugal(true);

@@ -29,11 +29,16 @@ fn models_that_are_none() {
     other.set("format", "pt");
     other.insert("x.weight", Tensor::from_values(&[1], &[1.0_f32]).unwrap());
     other.save(scratch.join("tensors.safetensors")).unwrap();
-    refuse("tensors.safetensors", &["no model that is known here: 1 tensors, the first are x.weight"]);
+    refuse("tensors.safetensors", &["no model that is known here: 1 tensor, x.weight"]);
     // A part of a diffusers folder is none.
     fs::create_dir(scratch.join("folder/unet")).unwrap();
     fs::write(scratch.join("folder/model_index.json"), "{}").unwrap();
     refuse("folder/unet", &["part of a diffusers folder: name folder"]);
+    fs::create_dir(scratch.join("unet")).unwrap();
+    fs::write(scratch.join("model_index.json"), "{}").unwrap();
+    refuse("unet", &["part of a diffusers folder: name .\n"]);
+    fs::remove_dir(scratch.join("unet")).unwrap();
+    fs::remove_file(scratch.join("model_index.json")).unwrap();
     fs::copy(scratch.join("tensors.safetensors"), scratch.join("folder/unet/x.safetensors")).unwrap();
     refuse("folder/unet/x.safetensors", &["part of a diffusers folder: name folder"]);
     fs::write(scratch.join("x.gguf"), b"GGUF\x03\0\0\0").unwrap();
