@@ -309,15 +309,17 @@ impl<'e> Reach<'_, 'e> {
     }
 
     /// Counts the sectors of global memory that the launch touches for the first time, of so many from an address on, a
-    /// multiple of 32; those that lie in the allocation of the first one, where this has an end among them.
-    pub(super) fn touch(&mut self, address: u64, count: usize) {
-        let first = Span { memory: Memory::Global, address, bytes: 1 };
-        let Some(place) = self.allocation(first) else { return };
-        let allocation = &self.engine.allocations[place];
-        let offset = address - allocation.base;
-        let inside = (allocation.bytes - offset).div_ceil(32);
-        self.counters.global_touched +=
-            allocation.touch(offset as usize, count.min(inside as usize), self.engine.launch);
+    /// multiple of 32; they may lie in several allocations without a gap between them.
+    pub(super) fn touch(&mut self, mut address: u64, mut count: usize) {
+        while count > 0 {
+            let first = Span { memory: Memory::Global, address, bytes: 1 };
+            let Some(place) = self.allocation(first) else { return };
+            let allocation = &self.engine.allocations[place];
+            let offset = address - allocation.base;
+            let inside = count.min((allocation.bytes - offset).div_ceil(32) as usize);
+            self.counters.global_touched += allocation.touch(offset as usize, inside, self.engine.launch);
+            (address, count) = (address + 32 * inside as u64, count - inside);
+        }
     }
 
     pub(super) fn is_inside(&mut self, warp: &Warp, lane: usize, span: Span, write: bool) -> bool {

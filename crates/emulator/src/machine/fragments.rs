@@ -37,6 +37,8 @@ impl<T, const N: usize> Default for Kept<T, N> {
 /// What registers held, and the factors that they are.
 struct Fragment<T, const N: usize> {
     slots: [Slot; N],
+    /// How many of the slots there are: products of fewer depths have fewer.
+    count: usize,
     of: Element,
     registers: [Lanes; N],
     factors: T,
@@ -55,11 +57,17 @@ impl<T, const N: usize> Kept<T, N> {
     ) -> &T {
         let mut own = [0; N];
         own.iter_mut().zip(slots).for_each(|(to, slot)| *to = *slot);
-        let place = match self.all.iter().position(|one| one.slots == own && one.of == of) {
+        let place = match self.all.iter().position(|one| one.slots == own && one.count == slots.len() && one.of == of) {
             Some(place) if self.all[place].holds(warp) => return &self.all[place].factors,
             Some(place) => place,
             None if self.all.len() < MOST => {
-                self.all.push(Fragment { slots: own, of, registers: [[0; 32]; N], factors: none() });
+                self.all.push(Fragment {
+                    slots: own,
+                    count: slots.len(),
+                    of,
+                    registers: [[0; 32]; N],
+                    factors: none(),
+                });
                 self.all.len() - 1
             }
             None => {
@@ -68,7 +76,7 @@ impl<T, const N: usize> Kept<T, N> {
             }
         };
         let fragment = &mut self.all[place];
-        (fragment.slots, fragment.of) = (own, of);
+        (fragment.slots, fragment.count, fragment.of) = (own, slots.len(), of);
         for (held, slot) in fragment.registers.iter_mut().zip(own) {
             *held = *warp.get(slot);
         }
