@@ -62,8 +62,8 @@ pub fn fuses() -> bool {
     return cfg!(any(target_feature = "fma", target_arch = "aarch64"));
 }
 
-/// A number cut toward zero; what is beyond the least or the largest integer in single precision becomes that, and NaN
-/// the least. A loop over it takes three instructions a vector, where `as` takes five.
+/// A number cut toward zero; magnitudes from 2³¹ on become 2³¹ − 128, the largest below it in single precision, and NaN the
+/// negative one. A loop over it takes three instructions a vector, where `as` takes five.
 ///
 /// ```
 /// use yuragi_numeric::simd::truncated;
