@@ -1,7 +1,6 @@
 //! Group and layer normalisation: (x − μ) / √(σ² + ε) · γ + β.
 //!
-//! Variances are means of squared distances from the mean, taken in a second
-//! pass.
+//! Variances are means of squared distances from the mean, taken in a second pass.
 
 use core::slice;
 
