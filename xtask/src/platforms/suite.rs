@@ -85,8 +85,8 @@ impl Machine {
         row
     }
 
-    /// The programs that cargo built.
-    fn built(&self, arguments: &[&str]) -> Outcome<Vec<PathBuf>> {
+    /// The programs that cargo built: tests, or others.
+    fn built(&self, arguments: &[&str], tests: bool) -> Outcome<Vec<PathBuf>> {
         let mut command = shell::cargo_command();
         command.args(arguments).arg("--release").envs(self.variables.iter().copied());
         if let Some((target, flags)) = self.target {
@@ -101,7 +101,10 @@ impl Machine {
         for message in child.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines()) {
             let message = message.map_err(|error| format!("cargo: {error}"))?;
             let message: Value = serde_json::from_str(&message).unwrap_or_default();
-            programs.extend(message["executable"].as_str().map(PathBuf::from));
+            // With the tests of a package come its programs, which are none.
+            if message["profile"]["test"].as_bool() == Some(tests) {
+                programs.extend(message["executable"].as_str().map(PathBuf::from));
+            }
         }
         let status = child.wait().map_err(|error| format!("cargo: {error}"))?;
         if status.success() { Ok(programs) } else { Err(format!("`cargo {line}` failed ({status})")) }
@@ -113,7 +116,7 @@ impl Machine {
         arguments.extend(packages.iter().flat_map(|&package| ["--package", package]));
         let of_these = |feature: &&str| packages.iter().any(|package| feature.starts_with(package));
         arguments.extend(self.features.split(',').filter(of_these).flat_map(|feature| ["--features", feature]));
-        self.built(&arguments)
+        self.built(&arguments, true)
     }
 
     /// A program with arguments, under the runner, which is ended after so much time of a processor as it may take.
@@ -177,7 +180,7 @@ impl Machine {
 
     /// What a program of the workspace prints.
     fn program(&self, build: &[&str], name: &str) -> Outcome<String> {
-        let programs = self.built(build)?;
+        let programs = self.built(build, false)?;
         let is = |path: &&PathBuf| path.file_stem().is_some_and(|stem| stem == name);
         let program = programs.iter().find(is).ok_or_else(|| format!("cargo built no program {name}"))?;
         tools::capture(&mut self.command(program, &[]), LIMIT)
