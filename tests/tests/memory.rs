@@ -1,6 +1,6 @@
 //! A plan says what memory it needs, takes no more, and allocates nothing while it runs.
 //!
-//! One test, for the allocator counts what every thread of the process does.
+//! One test, for the allocator counts what every thread of the process does but the harness's.
 
 use std::sync::Arc;
 
