@@ -23,6 +23,11 @@ const SIZES: [(usize, usize, usize); 13] = [
 
 pub(super) fn cases(cases: &mut Vec<Case>) {
     for dtype in FLOATS {
+        let parts = Case::new("matmul", dtype, "a part of a result, changed, and all of it", |_, x| {
+            let y = x[0].matmul(x[1]);
+            vec![y.slice(1, 0, 8) + 1.0, y]
+        });
+        cases.push(parts.input(&[1, 5], Law::Normal).input(&[5, 16], Law::Normal));
         for flags in 0..4 {
             let op = MatMul { transpose_a: flags & 1 == 1, transpose_b: flags & 2 == 2 };
             let stored =

@@ -147,6 +147,8 @@ fn longer(graph: &Graph, kernel: &Kernel, chain: &Chain) -> Option<Epilogue> {
     }
     let Epilogue { chain: mut all, product } = match &kernel.epilogue {
         Some(epilogue) => epilogue.clone(),
+        // A loop over a part of the result leaves the rest to be stored.
+        None if count != node.shape.count() => return None,
         None => {
             let result = Source { home: kernel.output, dtype: node.dtype };
             let code = vec![Instruction::Load { input: 0, view: View::run(count) }];
