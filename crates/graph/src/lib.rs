@@ -33,7 +33,6 @@ mod join;
 pub mod lowering;
 pub mod memory;
 pub mod op;
-mod pair;
 mod params;
 mod precision;
 mod recompute;

@@ -7,6 +7,7 @@ use super::{
     product::{SHARES, sum_shares},
 };
 use crate::launch::{Address, Argument, Code, Home, Launch, Launches};
+use yuragi_graph::DType;
 
 /// Mean and reciprocal deviation of each group.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -149,7 +150,7 @@ impl GroupNormSums {
         if chunks == 1 {
             return Ok(Launches { launches, scratch: 0 });
         }
-        launches.push(sum_shares(self.y, count, chunks));
+        launches.push(sum_shares((self.y, DType::F32), None, count, 1, chunks));
         Ok(Launches { launches, scratch: chunks * count * size_of::<f32>() })
     }
 }

@@ -56,8 +56,7 @@ shipped! {
     "conv_wgmma_bf16"
     "conv_wgmma_f16"
     "gemm_wgmma_bf16"
-    "gemm_wgmma_f16"
-    "group_norm_cluster";
+    "gemm_wgmma_f16";
 }
 
 /// The text of a shipped file; empty if there is none of this stem, which no driver takes.
