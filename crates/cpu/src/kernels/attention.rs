@@ -88,51 +88,51 @@ impl Attention {
     /// Scores of a block of keys for the packed queries.
     unsafe fn score(&self, k: *const f32, keys: usize, width: usize, memory: *mut f32) {
         let depth = self.shape.depth;
-        for first in (0..keys).step_by(self.level.tile_rows()) {
-            let rows = self.level.tile_rows().min(keys - first);
-            let at: [usize; MAX_ROWS] = core::array::from_fn(|i| first + i.min(rows - 1));
-            let tile = Tile {
-                segments: &[Segment {
-                    a: at.map(|key| k.wrapping_add(key * depth)),
-                    b: memory.wrapping_add(self.local.queries),
-                }],
-                len: depth,
-                step: 1,
-                width,
-                pairs: false,
-                base: Base::Zero,
-                out: at.map(|key| memory.wrapping_add(self.local.scores + key * width)),
-                rows,
-                cols: width,
-            };
-            // SAFETY: the keys lie in k, the scores in the local area.
-            unsafe { self.level.tile(&tile) }
-        }
+        let queries = memory.wrapping_add(self.local.queries);
+        let scores = (memory.wrapping_add(self.local.scores), width);
+        let key = |key| k.wrapping_add(key * depth);
+        // SAFETY: the keys lie in k, the scores in the local area.
+        unsafe { product(self.level, keys, (depth, 1), key, queries, scores, Base::Zero) }
     }
 
     /// Adds a block's weighted values to the sums.
     unsafe fn add(&self, v: *const f32, keys: usize, width: usize, first: bool, memory: *mut f32) {
         let n = self.shape.value_depth;
-        for begin in (0..n).step_by(self.level.tile_rows()) {
-            let rows = self.level.tile_rows().min(n - begin);
-            let at: [usize; MAX_ROWS] = core::array::from_fn(|i| begin + i.min(rows - 1));
-            let tile = Tile {
-                segments: &[Segment {
-                    a: at.map(|column| v.wrapping_add(column)),
-                    b: memory.wrapping_add(self.local.scores),
-                }],
-                len: keys,
-                step: n,
-                width,
-                pairs: false,
-                base: if first { Base::Zero } else { Base::Out },
-                out: at.map(|column| memory.wrapping_add(self.local.sums + column * width)),
-                rows,
-                cols: width,
-            };
-            // SAFETY: the values lie in v, weights and sums in the local area.
-            unsafe { self.level.tile(&tile) }
-        }
+        let weights = memory.wrapping_add(self.local.scores);
+        let sums = (memory.wrapping_add(self.local.sums), width);
+        let base = if first { Base::Zero } else { Base::Out };
+        // SAFETY: the values lie in v, weights and sums in the local area.
+        unsafe { product(self.level, n, (keys, n), |column| v.wrapping_add(column), weights, sums, base) }
+    }
+}
+
+/// Tiles of `rows` rows of `width` columns at `to`, each the sum of `len` terms: elements of a row of `left`, `step` apart,
+/// times rows of `right` \[len, width\].
+pub(super) unsafe fn product(
+    level: Level,
+    rows: usize,
+    (len, step): (usize, usize),
+    left: impl Fn(usize) -> *const f32,
+    right: *const f32,
+    (to, width): (*mut f32, usize),
+    base: Base,
+) {
+    for first in (0..rows).step_by(level.tile_rows()) {
+        let count = level.tile_rows().min(rows - first);
+        let at: [usize; MAX_ROWS] = core::array::from_fn(|i| first + i.min(count - 1));
+        let tile = Tile {
+            segments: &[Segment { a: at.map(&left), b: right }],
+            len,
+            step,
+            width,
+            pairs: false,
+            base,
+            out: at.map(|row| to.wrapping_add(row * width)),
+            rows: count,
+            cols: width,
+        };
+        // SAFETY: passed on.
+        unsafe { level.tile(&tile) }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use yuragi_graph::op::Factor;
 
-use super::attention::{Scale, Shape};
-use super::{Buffers, Kernel, Scratch, align, attention::Factor as By};
-use crate::simd::{Base, Level, MAX_ROWS, Op, Pack, Panels, Segment, Tile, Vector, exp};
+use super::attention::{Factor as By, Scale, Shape, product};
+use super::{Buffers, Kernel, Scratch, align};
+use crate::simd::{Base, Level, Op, Pack, Panels, Vector, exp};
 
 /// Rows of weights that are held at a time.
 const ROWS: usize = 96;
@@ -60,49 +60,6 @@ impl AttentionGrad {
     fn result(&self) -> usize {
         if self.of == Factor::Value { self.shape.value_depth } else { self.shape.depth }
     }
-
-    /// `rows` rows of a matrix with so many columns, times what lies at `right` \[inner, width\].
-    unsafe fn product(
-        &self,
-        left: *const f32,
-        (rows, inner): (usize, usize),
-        right: *const f32,
-        to: *mut f32,
-        width: usize,
-    ) {
-        let by_row = |row: usize| left.wrapping_add(row * inner);
-        // SAFETY: passed on.
-        unsafe { self.tiles(rows, (inner, 1), by_row, right, (to, width), Base::Zero) }
-    }
-
-    /// Tiles of `rows` rows, of products of so many terms.
-    unsafe fn tiles(
-        &self,
-        rows: usize,
-        (len, step): (usize, usize),
-        left: impl Fn(usize) -> *const f32,
-        right: *const f32,
-        (to, width): (*mut f32, usize),
-        base: Base,
-    ) {
-        for first in (0..rows).step_by(self.level.tile_rows()) {
-            let count = self.level.tile_rows().min(rows - first);
-            let at: [usize; MAX_ROWS] = core::array::from_fn(|i| first + i.min(count - 1));
-            let tile = Tile {
-                segments: &[Segment { a: at.map(&left), b: right }],
-                len,
-                step,
-                width,
-                pairs: false,
-                base,
-                out: at.map(|row| to.wrapping_add(row * width)),
-                rows: count,
-                cols: width,
-            };
-            // SAFETY: the rows lie in an operand, all else in the local area.
-            unsafe { self.level.tile(&tile) }
-        }
-    }
 }
 
 impl Kernel for AttentionGrad {
@@ -156,10 +113,12 @@ impl Kernel for AttentionGrad {
             }
             for first in (0..rows).step_by(ROWS) {
                 let count = ROWS.min(rows - first);
-                self.product(row_scored.add(first * depth), (count, depth), place(scored), place(weights), width);
+                let level = self.level;
+                let left = |row: usize| row_scored.wrapping_add((first + row) * depth);
+                product(level, count, (depth, 1), left, place(scored), (place(weights), width), Base::Zero);
                 let of_weights = (self.of != Factor::Value).then(|| {
-                    let left = row_valued.add(first * value_depth);
-                    self.product(left, (count, value_depth), place(valued), place(grads), width);
+                    let left = |row: usize| row_valued.wrapping_add((first + row) * value_depth);
+                    product(level, count, (value_depth, 1), left, place(valued), (place(grads), width), Base::Zero);
                     place(grads).cast_const()
                 });
                 let stats = match of_columns {
@@ -169,7 +128,7 @@ impl Kernel for AttentionGrad {
                 self.level.run(Weigh { at: place(weights), rows: count, width, of_weights, stats });
                 let base = if first == 0 { Base::Zero } else { Base::Out };
                 let left = |column: usize| summed.wrapping_add(first * result + column);
-                self.tiles(result, (count, result), left, place(weights), (place(sums), width), base);
+                product(level, result, (count, result), left, place(weights), (place(sums), width), base);
             }
             if self.of != Factor::Value {
                 self.level.run(Scale { rows: result, width, by: By::All(scale), at: place(sums) });
