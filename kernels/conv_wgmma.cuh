@@ -6,7 +6,7 @@
 //
 //   (TensorMap a, TensorMap b, void* c, const void* bias, u32 samples, u32 height, u32 width, u32 columns, u32 box_h,
 //    u32 box_w, u32 kernel_h, u32 kernel_w, u32 terms, u32 first_y, u32 first_x, u32 shift_h, u32 shift_w, u32 shares,
-//    u64 c_share, u32 wide)
+//    float* sums, u32* arrived, u64 share, u32 wide)
 //
 // c: samples × height × width × columns. a: the picture x (y's gradient), `terms` channels, in boxes of 64 channels and
 // BLOCK_M pixels. Its axes are channels of 2^shift_w neighbouring pixels, columns / 2^shift_w, 2^shift_h rows, rows /
@@ -17,7 +17,7 @@
 //
 //   (TensorMap a, TensorMap b, void* c, const void* bias, u32 samples, u32 height, u32 width, u32 columns, u32 box_h,
 //    u32 box_w, u32 kernel_h, u32 kernel_w, u32 channels, u32 first_y, u32 first_x, u32 shift_h, u32 shift_w, u32 shares,
-//    u64 c_share, u32 wide)
+//    float* sums, u32* arrived, u64 share, u32 wide)
 //
 // c: w's gradient, kernel_h × kernel_w × channels × columns. a: x as above in boxes of 64 channels and 64 pixels. b: y's
 // gradient, samples × height × width × columns, in boxes of 64 columns and 64 pixels, with a third axis of one; height
@@ -101,7 +101,7 @@ template <class Shape, bool BACK> struct Convolution {
     const void* bias;
     u32 wide, columns;
     Division chunks; // of 64 terms of a tap
-    u64 c_share;
+    Shares shares;
     Moving window;
     Boxed boxed;
     Parts<Shape> parts;
@@ -123,10 +123,9 @@ template <class Shape, bool BACK> struct Convolution {
     }
 
     template <class C> Output<C, BoxedPixels<Shape::BLOCK_M>> result(const Work& work) const {
-        const u64 start = work.share * c_share;
-        C* const to = static_cast<C*>(c) + start;
+        C* const to = static_cast<C*>(c);
         const u32 end = min(columns, work.column + Shape::BLOCK_N);
-        return {to, static_cast<const C*>(bias), end, whole(to, columns), start, {boxed, columns}};
+        return {to, static_cast<const C*>(bias), end, whole(to, columns), 0, {boxed, columns}};
     }
 };
 
@@ -136,7 +135,7 @@ template <class Shape> struct WeightGradient {
     void* c;
     const void* bias;
     u32 wide, columns;
-    u64 c_share;
+    Shares shares;
     Moving window;
     Boxed boxed;
     TapRows<Shape::BLOCK_M> rows;
@@ -164,41 +163,41 @@ template <class Shape> struct WeightGradient {
     }
 
     template <class C> Output<C, TapRows<Shape::BLOCK_M>> result(const Work& work) const {
-        const u64 start = work.share * c_share;
-        C* const to = static_cast<C*>(c) + start;
+        C* const to = static_cast<C*>(c);
         const u32 end = min(columns, work.column + Shape::BLOCK_N);
-        return {to, static_cast<const C*>(bias), end, whole(to, columns), start, rows};
+        return {to, static_cast<const C*>(bias), end, whole(to, columns), 0, rows};
     }
 };
 
 template <class T, class Shape, bool BACK>
 void convolution(const TensorMap& a, const TensorMap& b, void* c, const void* bias, const Boxed& boxed, u32 columns,
-                 u32 taps, const Moving& window, u32 shares, u64 c_share, u32 wide) {
+                 u32 taps, const Moving& window, const Shares& shares, u32 wide) {
     const u32 chunks = (window.channels + 63) / 64, rows = boxed.count(Shape::BLOCK_M) * Shape::BLOCK_M;
-    const Parts<Shape> parts = {rows, columns, taps * chunks, 1, shares};
-    const Convolution<Shape, BACK> product = {a,       b,      c,     bias, wide, columns, Division(chunks),
-                                              c_share, window, boxed, parts};
+    const Parts<Shape> parts = {rows, columns, taps * chunks, 1, shares.number};
+    const Convolution<Shape, BACK> product = {a,      b,      c,     bias, wide, columns, Division(chunks),
+                                              shares, window, boxed, parts};
     group_product<Shape, true, BACK, T>(product);
 }
 
 template <class T, class Shape>
 void conv2d(const TensorMap& a, const TensorMap& b, void* c, const void* bias, const Boxed& boxed, u32 columns,
-            u32 taps, const Moving& window, u32 shares, u64 c_share, u32 wide) {
-    convolution<T, Shape, false>(a, b, c, bias, boxed, columns, taps, window, shares, c_share, wide);
+            u32 taps, const Moving& window, const Shares& shares, u32 wide) {
+    convolution<T, Shape, false>(a, b, c, bias, boxed, columns, taps, window, shares, wide);
 }
 
 template <class T, class Shape>
 void conv2d_input_grad(const TensorMap& a, const TensorMap& b, void* c, const void* bias, const Boxed& boxed,
-                       u32 columns, u32 taps, const Moving& window, u32 shares, u64 c_share, u32 wide) {
-    convolution<T, Shape, true>(a, b, c, bias, boxed, columns, taps, window, shares, c_share, wide);
+                       u32 columns, u32 taps, const Moving& window, const Shares& shares, u32 wide) {
+    convolution<T, Shape, true>(a, b, c, bias, boxed, columns, taps, window, shares, wide);
 }
 
 template <class T, class Shape>
 void conv2d_weight_grad(const TensorMap& a, const TensorMap& b, void* c, const void* bias, const Boxed& boxed,
-                        u32 columns, u32 taps, const Moving& window, u32 shares, u64 c_share, u32 wide) {
+                        u32 columns, u32 taps, const Moving& window, const Shares& shares, u32 wide) {
     const TapRows<Shape::BLOCK_M> rows = {window.channels, columns};
-    const Parts<Shape> parts = {taps * rows.of_tap() * Shape::BLOCK_M, columns, boxed.count(Shape::BLOCK_K), 1, shares};
-    const WeightGradient<Shape> product = {a, b, c, bias, wide, columns, c_share, window, boxed, rows, parts};
+    const u32 steps = boxed.count(Shape::BLOCK_K);
+    const Parts<Shape> parts = {taps * rows.of_tap() * Shape::BLOCK_M, columns, steps, 1, shares.number};
+    const WeightGradient<Shape> product = {a, b, c, bias, wide, columns, shares, window, boxed, rows, parts};
     group_product<Shape, false, false, T>(product);
 }
 
@@ -206,8 +205,10 @@ void conv2d_weight_grad(const TensorMap& a, const TensorMap& b, void* c, const v
     extern "C" __global__ void __launch_bounds__(Shape::THREADS, 1) \
         name(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, void* c, const void* bias, \
              u32 samples, u32 height, u32 width, u32 columns, u32 box_h, u32 box_w, u32 kernel_h, u32 kernel_w, \
-             u32 channels, u32 first_y, u32 first_x, u32 shift_h, u32 shift_w, u32 shares, u64 c_share, u32 wide) { \
+             u32 channels, u32 first_y, u32 first_x, u32 shift_h, u32 shift_w, u32 shares, float* sums, \
+             u32* arrived, u64 share, u32 wide) { \
         const Boxed boxed(samples, height, width, box_h, box_w); \
         const Moving window = {kernel_w, channels, first_y, first_x, shift_h, shift_w}; \
-        kind<T, Shape>(a, b, c, bias, boxed, columns, kernel_h * kernel_w, window, shares, c_share, wide); \
+        const Shares several = {sums, arrived, shares, 0, share}; \
+        kind<T, Shape>(a, b, c, bias, boxed, columns, kernel_h * kernel_w, window, several, wide); \
     }

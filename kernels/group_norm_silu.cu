@@ -16,101 +16,27 @@
 // Groups of at most 20 elements a thread are read once. Alignment: that of T.
 // Contract: with t threads in a block, m elements in a group and u = 2^-24, μ is off by at most
 // (⌈m/t⌉ + 11)·u·mean|x|, σ² by a relative (⌈m/t⌉ + 14)·u and by the square of μ's error. The bits depend on w.
-#include "activation.cuh"
-#include "finish.cuh"
-#include "reduce.cuh"
+#include "group.cuh"
 
-// The elements of a group that belong to one thread: its first, then every blockDim.x-th, pixel after pixel.
-struct Walk {
-    u32 pixel, channel; // where it is; the channel within the group
-    u32 pixel_step, channel_step, width;
+// The first element of a block's group.
+u64 start(u32 pixels, u32 channels, u32 groups) {
+    return u64(blockIdx.x / groups) * pixels * channels + blockIdx.x % groups * (channels / groups);
+}
 
-    explicit Walk(u32 width)
-        : pixel(threadIdx.x / width), channel(threadIdx.x % width), pixel_step(blockDim.x / width),
-          channel_step(blockDim.x % width), width(width) {}
-
-    void next() {
-        pixel += pixel_step;
-        channel += channel_step;
-        if (channel >= width) {
-            channel -= width;
-            pixel++;
-        }
-    }
-};
-
-// A block's group.
-template <class T> class Group {
-    enum : u32 { HELD = 20 };
-    u32 pixels, channels;
-    const T* x; // its first element
-    bool holds;
-    float held[HELD]; // the thread's elements, if they are so few
-
-  public:
-    const u32 width;
-
-    Group(const T* x, u32 pixels, u32 channels, u32 groups)
-        : pixels(pixels), channels(channels), width(channels / groups) {
-        this->x = x + start(groups);
-        holds = pixels * width <= HELD * blockDim.x;
-        if (!holds) return;
-        Walk walk(width);
-#pragma unroll
-        for (u32 i = 0; i < HELD; i++) {
-            if (walk.pixel < pixels) held[i] = widen(this->x[at(walk)]);
-            walk.next();
-        }
-    }
-
-    u64 start(u32 groups) const {
-        return u64(blockIdx.x / groups) * pixels * channels + blockIdx.x % groups * width;
-    }
-
-    u64 at(const Walk& walk) const { return u64(walk.pixel) * channels + walk.channel; }
-
-    // Calls f(where, x) for the thread's elements.
-    template <class F> void each(const F& f) const {
-        Walk walk(width);
-        if (holds) {
-#pragma unroll
-            for (u32 i = 0; i < HELD; i++) {
-                if (walk.pixel < pixels) f(walk, held[i]);
-                walk.next();
-            }
-        } else {
-            for (; walk.pixel < pixels; walk.next()) f(walk, widen(x[at(walk)]));
-        }
-    }
-
-    // μ and 1/√(σ² + eps), for every thread.
-    void moments(float eps, float& mean, float& rstd) const {
-        const float count = float(pixels * width);
-        float sum = 0, squares = 0;
-        each([&](const Walk&, float x) { sum += x; });
-        mean = block_reduce<Sum>(sum) / count;
-        each([&](const Walk&, float x) {
-            const float distance = x - mean;
-            squares += distance * distance;
-        });
-        rstd = 1.0f / sqrtf(block_reduce<Sum>(squares) / count + eps);
-    }
-};
+template <class T>
+Group<T> measured(const T* x, u32 pixels, u32 channels, u32 groups, float eps, float& mean, float& rstd) {
+    const u32 width = channels / groups;
+    const Group<T> group(x + start(pixels, channels, groups), pixels, channels, width);
+    group.moments(float(pixels * width), eps, mean, rstd, [](float x) { return block_reduce<Sum>(x); });
+    return group;
+}
 
 template <bool SILU, class T, class Y>
 void group_norm(const T* x, const T* gain, const T* bias, Y* y, u32 pixels, u32 channels, u32 groups, float eps) {
-    const Group<T> group(x, pixels, channels, groups);
-    float mean, scale;
-    group.moments(eps, mean, scale);
-    const u64 start = group.start(groups);
+    float mean, rstd;
+    const Group<T> group = measured(x, pixels, channels, groups, eps, mean, rstd);
     const u32 first = blockIdx.x % groups * group.width;
-    group.each([&](const Walk& walk, float x) {
-        const u32 channel = first + walk.channel;
-        float z = (x - mean) * scale * widen(gain[channel]) + widen(bias[channel]);
-        if (SILU) z = Silu::of(z);
-        const u64 at = start + group.at(walk);
-        finish<1>(y + at, &z, at, channel);
-    });
+    group.template finish<SILU>(mean, rstd, gain, bias, y, start(pixels, channels, groups), first);
 }
 
 #define GROUP_NORM(name, SILU, T, Y) \
@@ -123,7 +49,7 @@ void group_norm(const T* x, const T* gain, const T* bias, Y* y, u32 pixels, u32 
     extern "C" __global__ void __launch_bounds__(1024) \
         name(const T* x, float* moments, u32 pixels, u32 channels, u32 groups, float eps) { \
         float mean, rstd; \
-        Group<T>(x, pixels, channels, groups).moments(eps, mean, rstd); \
+        measured(x, pixels, channels, groups, eps, mean, rstd); \
         if (threadIdx.x == 0) moments[blockIdx.x] = mean, moments[gridDim.x + blockIdx.x] = rstd; \
     }
 

@@ -111,17 +111,43 @@ template <u32 COLUMNS> u32 sum_offset(u32 row, u32 column) {
     return (row * (COLUMNS / 4) + (column / 4 ^ (row & 3) * 2)) * 16 + column % 4 * 4;
 }
 
-template <class Shape, class Out> void store_sums(const Out& out, u32 shared, u32 first_row, u32 first_column) {
+// Gives f the place of a row in the result, a column, and where in shared memory the sums of four neighbours lie, one
+// group after the other.
+template <class Shape, class Out, class F> void each_sums(const Out& out, u32 shared, u32 first_row, u32 column, const F& f) {
     enum : u32 { GROUPS = Shape::BLOCK_N / 4, STEP = Shape::THREADS / GROUPS };
-    const u32 column = threadIdx.x % GROUPS * 4;
-    float biases[4];
-    out.biases(biases, first_column + column);
+    const u32 within = threadIdx.x % GROUPS * 4;
 #pragma unroll 2
     for (u32 row = threadIdx.x / GROUPS; row < Shape::PASS_M; row += STEP) {
-        float sums[4];
-        load_shared(sums, shared + sum_offset<Shape::BLOCK_N>(row, column));
-        out.store(out.rows.at(first_row + row), first_column + column, sums, biases);
+        f(out.rows.at(first_row + row), column + within, shared + sum_offset<Shape::BLOCK_N>(row, within));
     }
+}
+
+template <class Shape, class Out> void store_sums(const Out& out, u32 shared, u32 first_row, u32 first_column) {
+    float biases[4];
+    out.biases(biases, first_column + threadIdx.x % (Shape::BLOCK_N / 4) * 4);
+    each_sums<Shape>(out, shared, first_row, first_column, [&](const auto& row, u32 column, u32 at) {
+        float sums[4];
+        load_shared(sums, at);
+        out.store(row, column, sums, biases);
+    });
+}
+
+// Keeps a block's share of sums, and fetches what all shares add up to.
+template <class Shape, class Out>
+void keep_sums(const Out& out, const Shares& shares, u32 shared, u32 first_row, u32 first_column) {
+    each_sums<Shape>(out, shared, first_row, first_column, [&](const auto& row, u32 column, u32 at) {
+        float sums[4];
+        load_shared(sums, at);
+        out.keep(shares, row, column, sums);
+    });
+}
+template <class Shape, class Out>
+void add_sums(const Out& out, const Shares& shares, u32 shared, u32 first_row, u32 first_column) {
+    each_sums<Shape>(out, shared, first_row, first_column, [&](const auto& row, u32 column, u32 at) {
+        float sums[4] = {-0.0f, -0.0f, -0.0f, -0.0f};
+        for (u32 share = 0; share < shares.number; share++) out.add(shares, share, row, column, sums);
+        store_shared(at, sums);
+    });
 }
 
 // The result of a product: of float if `wide`, otherwise of T.
@@ -131,6 +157,7 @@ template <class T, class Rows> struct Result {
     u32 wide, columns;
     u64 first, pitch; // the first element, and from one row to the next
     Rows rows;
+    Shares shares;
 
     template <class C> Output<C, Rows> of() const {
         C* const to = static_cast<C*>(c) + first;
@@ -222,26 +249,37 @@ void product(const A& a, const B& b, const Result<T, Rows>& c) {
 
     // Eight columns further are two chunks: bits that the number of the lane's first one has not.
     const u32 first = sum_offset<N>(warp_row % Shape::PASS_M + lane / 4, warp_column + lane % 4 * 2);
+    // Once for the block's own sums; if they are shares, the last block goes on with those of all.
+    const Shares& shares = c.shares;
 #pragma unroll 1
-    for (u32 pass = 0; pass < Shape::PASSES; pass++) {
-        __syncthreads();
-        if (Shape::PASSES == 1 || warp_row / Shape::PASS_M == pass) {
+    for (bool own = true;; own = false) {
+#pragma unroll 1
+        for (u32 pass = 0; pass < Shape::PASSES; pass++) {
+            const u32 row = part.row + pass * Shape::PASS_M;
+            if (own) {
+                __syncthreads();
+                if (Shape::PASSES == 1 || warp_row / Shape::PASS_M == pass) {
 #pragma unroll
-            for (u32 i = 0; i < Shape::TILES_M; i++) {
+                    for (u32 i = 0; i < Shape::TILES_M; i++) {
 #pragma unroll
-                for (u32 j = 0; j < Shape::TILES_N; j++) {
+                        for (u32 j = 0; j < Shape::TILES_N; j++) {
 #pragma unroll
-                    for (u32 half = 0; half < 2; half++) {
-                        const u32 to = shared + (first ^ j * 32) + (i * 16 + half * 8) * N * 4;
-                        store_shared(to, sums[i][j][2 * half], sums[i][j][2 * half + 1]);
+                            for (u32 half = 0; half < 2; half++) {
+                                const u32 to = shared + (first ^ j * 32) + (i * 16 + half * 8) * N * 4;
+                                store_shared(to, sums[i][j][2 * half], sums[i][j][2 * half + 1]);
+                            }
+                        }
                     }
                 }
+                __syncthreads();
+            } else {
+                add_sums<Shape>(c.template of<float>(), shares, shared, row, part.column);
             }
+            if (own && shares.exist()) keep_sums<Shape>(c.template of<float>(), shares, shared, row, part.column);
+            else if (c.wide) store_sums<Shape>(c.template of<float>(), shared, row, part.column);
+            else store_sums<Shape>(c.template of<T>(), shared, row, part.column);
         }
-        __syncthreads();
-        const u32 row = part.row + pass * Shape::PASS_M;
-        if (c.wide) store_sums<Shape>(c.template of<float>(), shared, row, part.column);
-        else store_sums<Shape>(c.template of<T>(), shared, row, part.column);
+        if (!own || !shares.exist() || !shares.block_arrives(blockIdx.z * gridDim.x + blockIdx.x)) return;
     }
 }
 

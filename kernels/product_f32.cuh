@@ -46,7 +46,7 @@ template <class Factor, class Shape, u32 EXTENT> struct Slice {
 template <u32 M, u32 N, u32 ROWS, u32 COLUMNS> struct Scalar {
     enum : u32 { BLOCK_M = M, BLOCK_N = N, BLOCK_K = 16, PAD = 4, SHIFT = 0, THREADS = M * N / (ROWS * COLUMNS) };
     enum : u32 { WARP_M = 4 * ROWS, WARP_N = 8 * COLUMNS, WARPS_N = N / WARP_N };
-    enum : u32 { PITCH_A = M + PAD, PITCH_B = N + PAD };
+    enum : u32 { PITCH_A = M + PAD, PITCH_B = N + PAD, TOGETHER = 4, ACROSS = COLUMNS / 4 };
 
     u32 row, column; // of this thread's first sum
     float sums[ROWS][COLUMNS] = {};
@@ -59,7 +59,7 @@ template <u32 M, u32 N, u32 ROWS, u32 COLUMNS> struct Scalar {
 
     void multiply(const float* a, const float* b) {
         a += row, b += column;
-#pragma unroll 4
+#pragma unroll 2
         for (u32 k = 0; k < BLOCK_K; k++) {
             float x[ROWS], y[COLUMNS];
 #pragma unroll
@@ -79,19 +79,24 @@ template <u32 M, u32 N, u32 ROWS, u32 COLUMNS> struct Scalar {
         to[0] = four.x, to[1] = four.y, to[2] = four.z, to[3] = four.w;
     }
 
-    template <class Out> void store(const Out& out, u32 first_row, u32 first_column) const {
-        typename Out::Row places[ROWS];
+    // Gives f which of a thread's columns of neighbours it is, and the first of them.
+    template <class F> void columns(u32 first_column, const F& f) const {
 #pragma unroll
-        for (u32 i = 0; i < ROWS; i++) places[i] = out.rows.at(first_row + row + i / 4 * 16 + i % 4);
+        for (u32 j = 0; j < COLUMNS; j += TOGETHER) f(j / TOGETHER, first_column + column + j * 8);
+    }
+    // Gives f the place of a row in the result, and the same of neighbours and their sums, one group after the other.
+    template <class Out, class F> void each(const Out& out, u32 first_row, u32 first_column, const F& f) {
 #pragma unroll
-        for (u32 j = 0; j < COLUMNS; j += 4) {
-            float biases[4];
-            out.biases(biases, first_column + column + j * 8);
+        for (u32 i = 0; i < ROWS; i++) {
+            const auto place = out.rows.at(first_row + row + i / 4 * 16 + i % 4);
+            columns(first_column, [&](u32 j, u32 at) {
+                float four[TOGETHER];
 #pragma unroll
-            for (u32 i = 0; i < ROWS; i++) {
-                const float four[4] = {sums[i][j], sums[i][j + 1], sums[i][j + 2], sums[i][j + 3]};
-                out.store(places[i], first_column + column + j * 8, four, biases);
-            }
+                for (u32 e = 0; e < TOGETHER; e++) four[e] = sums[i][j * TOGETHER + e];
+                f(place, j, at, four);
+#pragma unroll
+                for (u32 e = 0; e < TOGETHER; e++) sums[i][j * TOGETHER + e] = four[e];
+            });
         }
     }
 };
@@ -101,7 +106,7 @@ template <u32 M, u32 N, u32 ROWS, u32 COLUMNS> struct Scalar {
 template <u32 M, u32 N, u32 TILES_M, u32 TILES_N> struct Tensor {
     enum : u32 { WARP_M = 16 * TILES_M, WARP_N = 8 * TILES_N, WARPS_N = N / WARP_N };
     enum : u32 { BLOCK_M = M, BLOCK_N = N, BLOCK_K = 16, PAD = 8, SHIFT = 4, THREADS = M / WARP_M * WARPS_N * 32 };
-    enum : u32 { PITCH_A = M + PAD, PITCH_B = N + PAD };
+    enum : u32 { PITCH_A = M + PAD, PITCH_B = N + PAD, TOGETHER = 2, ACROSS = TILES_N };
     enum : u32 { LOW_A = 4 * PITCH_A + SHIFT, LOW_B = 4 * PITCH_B + SHIFT }; // from a row to the fourth below
 
     u32 row, column, group, member;
@@ -136,25 +141,27 @@ template <u32 M, u32 N, u32 TILES_M, u32 TILES_N> struct Tensor {
         }
     }
 
-    template <class Out> void store(const Out& out, u32 first_row, u32 first_column) const {
-        typename Out::Row places[2 * TILES_M];
+    // As above, of two neighbours.
+    template <class F> void columns(u32 first_column, const F& f) const {
 #pragma unroll
-        for (u32 i = 0; i < 2 * TILES_M; i++) places[i] = out.rows.at(first_row + row + i * 8 + group);
+        for (u32 j = 0; j < TILES_N; j++) f(j, first_column + column + j * 8 + member * 2);
+    }
+    template <class Out, class F> void each(const Out& out, u32 first_row, u32 first_column, const F& f) {
 #pragma unroll
-        for (u32 j = 0; j < TILES_N; j++) {
-            float biases[2];
-            out.biases(biases, first_column + column + j * 8 + member * 2);
-#pragma unroll
-            for (u32 i = 0; i < 2 * TILES_M; i++) {
-                const float pair[2] = {sums[i / 2][j][i % 2 * 2], sums[i / 2][j][i % 2 * 2 + 1]};
-                out.store(places[i], first_column + column + j * 8 + member * 2, pair, biases);
-            }
+        for (u32 i = 0; i < 2 * TILES_M; i++) {
+            const auto place = out.rows.at(first_row + row + i * 8 + group);
+            columns(first_column, [&](u32 j, u32 at) {
+                float pair[TOGETHER] = {sums[i / 2][j][i % 2 * 2], sums[i / 2][j][i % 2 * 2 + 1]};
+                f(place, j, at, pair);
+                sums[i / 2][j][i % 2 * 2] = pair[0], sums[i / 2][j][i % 2 * 2 + 1] = pair[1];
+            });
         }
     }
 };
 
 // Computes the block's part.
-template <class Shape, class A, class B, class Out> void product(const A& a, const B& b, const Out& out, u32 depth) {
+template <class Shape, class A, class B, class Out>
+void product(const A& a, const B& b, const Out& out, const Shares& shares, u32 depth) {
     using SliceA = Slice<A, Shape, Shape::BLOCK_M>;
     using SliceB = Slice<B, Shape, Shape::BLOCK_N>;
     __shared__ __align__(16) float stages[2][SliceA::SIZE + SliceB::SIZE];
@@ -174,5 +181,26 @@ template <class Shape, class A, class B, class Out> void product(const A& a, con
         copy_commit();
         if (step > part.first) shape.multiply(stages[(step - 1) % 2], stages[(step - 1) % 2] + SliceA::SIZE);
     }
-    shape.store(out, part.row, part.column);
+    // Computed anew, so that the steps have these registers.
+    u32 rows = a.outer.extent;
+    asm volatile("" : "+r"(rows));
+    const auto [row, column, first, last, exists] = ::part<Shape>(rows, b.outer.extent, depth);
+    if (shares.exist()) {
+        shape.each(out, row, column,
+                   [&](const auto& at, u32, u32 column, auto& sums) { out.keep(shares, at, column, sums); });
+        if (!shares.block_arrives(blockIdx.z * gridDim.x + blockIdx.x)) return;
+        shape.each(out, row, column, [](const auto&, u32, u32, auto& sums) {
+            for (float& sum : sums) sum = -0.0f;
+        });
+#pragma unroll 1
+        for (u32 share = 0; share < shares.number; share++) {
+            shape.each(out, row, column,
+                       [&](const auto& at, u32, u32 column, auto& sums) { out.add(shares, share, at, column, sums); });
+        }
+    }
+    float biases[Shape::ACROSS][Shape::TOGETHER];
+    shape.columns(column, [&](u32 j, u32 column) { out.biases(biases[j], column); });
+    shape.each(out, row, column, [&](const auto& at, u32 j, u32 column, const auto& sums) {
+        out.store(at, column, sums, biases[j]);
+    });
 }

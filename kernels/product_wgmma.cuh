@@ -5,8 +5,8 @@
 // `empty` when it has been read. Blocks stay and take part after part of the result; so the next part's factors are on
 // their way while the last one's sums are stored. With TOGETHER = 2 both groups compute halves of a part; with 1 they
 // take parts in turns, and one stores while the other multiplies: a group begins when the other one's last step is under
-// way, as a third barrier tells it (a wait for `full` must not be two phases ahead). Sums go to memory through rooms of shared memory, one a
-// warp, so that neighbours are stored together.
+// way, as a third barrier tells it (a wait for `full` must not be two phases ahead). Sums go to memory through rooms of
+// shared memory, one a warp, so that neighbours are stored together.
 #pragma once
 
 #include "ring.cuh"
@@ -20,12 +20,13 @@ template <u32 M, u32 N, u32 G, u32 S> struct GroupTiling {
     enum : u32 { BYTES_A = M * 128, STAGE_BYTES = BYTES_A + ACROSS * Boxes::BYTES, ROOM_BYTES = 16 * 64 * 4 };
     enum : u32 { ROOMS = S * STAGE_BYTES, FULL = ROOMS + WARPS * ROOM_BYTES, EMPTY = FULL + S * 8 };
     enum : u32 { ORDER = EMPTY + S * 8, BYTES = ORDER + GROUPS * 8 };
+    enum : u32 { PIECES = M / 16 * ACROSS }; // of a part, as warps store it
     static_assert(GROUP_M % 64 == 0 && N % 16 == 0 && BYTES <= 227 * 1024, "whole boxes that fit");
 };
 
 // A part of the result and its steps along the sums.
 struct Work {
-    u32 row, column, first, last, batch, share;
+    u32 row, column, first, last, batch, share, number; // `number` is that of the part among all without shares
 };
 
 // The parts of a product of rows × columns in tiles, times matrices of a batch, times shares of their sums.
@@ -51,7 +52,8 @@ template <class Shape> struct Parts {
                 first,
                 min(first + each, steps),
                 z,
-                share};
+                share,
+                z * tiles + tile};
     }
 };
 
@@ -69,8 +71,42 @@ template <class C, class Rows> void store_room(const Output<C, Rows>& out, u32 r
     }
 }
 
-// Product: the parts (`parts`), what all steps of one begin with (`origin`), the copies of a step (`fetch`) and where a
-// part's sums go (`result`).
+// Keeps a share of sums, which is in a warp's room, and fetches what all shares add up to.
+template <class Out> void keep_room(const Out& out, const Shares& shares, u32 room, u32 first_row, u32 first_column) {
+    const u32 lane = threadIdx.x % 32, within = lane % 16 * 4;
+    if (first_column + within >= out.columns) return;
+#pragma unroll 1
+    for (u32 row = lane / 16; row < 16; row += 2) {
+        float sums[4];
+        load_shared(sums, room + room_offset(row, within));
+        out.keep(shares, out.rows.at(first_row + row), first_column + within, sums);
+    }
+}
+template <class Out> void add_room(const Out& out, const Shares& shares, u32 room, u32 first_row, u32 first_column) {
+    enum : u32 { TOGETHER = 4 }; // rows, so that loads wait together
+    const u32 lane = threadIdx.x % 32, within = lane % 16 * 4;
+    if (first_column + within >= out.columns) return;
+#pragma unroll 1
+    for (u32 row = lane / 16; row < 16; row += 2 * TOGETHER) {
+        float sums[TOGETHER][4];
+        typename Out::Row places[TOGETHER];
+#pragma unroll
+        for (u32 i = 0; i < TOGETHER; i++) {
+            places[i] = out.rows.at(first_row + row + 2 * i);
+            for (float& sum : sums[i]) sum = -0.0f;
+        }
+#pragma unroll 1
+        for (u32 share = 0; share < shares.number; share++) {
+#pragma unroll
+            for (u32 i = 0; i < TOGETHER; i++) out.add(shares, share, places[i], first_column + within, sums[i]);
+        }
+#pragma unroll
+        for (u32 i = 0; i < TOGETHER; i++) store_shared(room + room_offset(row + 2 * i, within), sums[i]);
+    }
+}
+
+// Product: the parts (`parts`), what all steps of one begin with (`origin`), the copies of a step (`fetch`), where a
+// part's sums go (`result`) and, if they are shared, where shares do (`shares`).
 template <class Shape, bool DEEP_A, bool DEEP_B, class T, class Product> void group_product(const Product& product) {
     enum : u32 { STAGES = Shape::STAGES, HEIGHT = Shape::HEIGHT, N = Shape::BLOCK_N };
     extern __shared__ __align__(1024) uint4 memory[];
@@ -154,18 +190,28 @@ template <class Shape, bool DEEP_A, bool DEEP_B, class T, class Product> void gr
         for (u32 i = 0; i < HEIGHT; i++) hold(sums[i]);
         if (work.last > work.first && lane == 0) barrier_arrive(before);
 
-        // Piece by piece of 64 columns, so that there is one copy of what stores them.
+        // Piece by piece of 64 columns, so that there is one copy of what stores them. Blocks that share sums begin with
+        // different pieces: so none of them comes last with all.
         enum : u32 { ACROSS = Shape::ACROSS };
+        Shares shares = product.shares;
+        shares.own = work.share;
 #pragma unroll 1
-        for (u32 piece = 0; piece < HEIGHT * ACROSS; piece++) {
+        for (u32 turn = 0; turn < HEIGHT * ACROSS; turn++) {
+            const u32 piece = (turn + work.share) % (HEIGHT * ACROSS);
             __syncwarp();
 #pragma unroll
             for (u32 i = 0; i < HEIGHT * ACROSS; i++) {
                 if (i == piece) fill_room(room, sums[i / ACROSS], i % ACROSS * 32);
             }
             __syncwarp();
-            const u32 row = work.row + below + piece / ACROSS * 64 + warp % 4 * 16;
+            const u32 within = below + piece / ACROSS * 64 + warp % 4 * 16, row = work.row + within;
             const u32 column = work.column + piece % ACROSS * 64;
+            if (shares.exist()) {
+                const auto out = product.template result<float>(work);
+                keep_room(out, shares, room, row, column);
+                if (!shares.warp_arrives(work.number * Shape::PIECES + within / 16 * ACROSS + piece % ACROSS)) continue;
+                add_room(out, shares, room, row, column);
+            }
             if (product.wide) store_room(product.template result<float>(work), room, row, column);
             else store_room(product.template result<T>(work), room, row, column);
         }

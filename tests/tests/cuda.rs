@@ -4,7 +4,8 @@
 use yuragi_cpu::Cpu;
 use yuragi_cuda::{Cuda, CudaStore};
 use yuragi_graph::{
-    Backend, Builder, DType, Graph, Init, Params, Plan, Precision, Progress, RunError, Slice, SliceMut,
+    Backend, Builder, DType, Graph, HostTensor, Init, Params, Plan, Precision, Progress, RunError, Shape, Slice,
+    SliceMut,
 };
 use yuragi_nn::{
     Scope, mlp,
@@ -148,6 +149,82 @@ on_a_driver! {
             let ((together, have), (apart, want)) = (run(false), run(true));
             assert!(together < apart, "{together} {apart}");
             assert_eq!(have, want, "{dtype:?}, {n} columns");
+        }
+    }
+
+    /// The columns of weights that do not change stand in pairs, so that the product's kernel has value and gate.
+    fn what_a_products_kernel_makes_of_gates_is_what_a_loop_would_make() {
+        let cuda = Cuda::new().expect("a driver");
+        for (precision, half) in [(Precision::F32, 12), (Precision::F16, 16), (Precision::BF16, 72)] {
+            let run = |fixed: bool| {
+                let b = Builder::new();
+                let x = b.input("x", &[70, 72], DType::F32);
+                let weight = |name: &str, shape: &[usize]| match fixed {
+                    true => b.param(name, shape, DType::F32, Init::Constant(0.0)),
+                    false => b.input(name, shape, DType::F32),
+                };
+                let both = x.matmul(weight("w", &[72, 2 * half])) + weight("row", &[2 * half]);
+                let y = both.slice(1, 0, half) * both.slice(1, half, 2 * half).gelu();
+                let graph = b.finish(&[("y", y)]).expect("a graph").in_precision(precision);
+                let plan = cuda.compile(&graph).expect("a plan");
+                let noise = |seed: usize, count: usize| -> Vec<f32> {
+                    (0..count).map(|i| ((i * 29 + seed) % 31) as f32 / 15.0 - 1.0).collect()
+                };
+                let (x, w, row) = (noise(3, 70 * 72), noise(5, 144 * half), noise(7, 2 * half));
+                let mut params = Params::new();
+                if fixed {
+                    let tensor = |shape: &[usize], values: &[f32]| {
+                        HostTensor::new(Shape::new(shape).expect("a shape"), values.to_vec()).expect("a tensor")
+                    };
+                    params.insert("w", tensor(&[72, 2 * half], &w));
+                    params.insert("row", tensor(&[2 * half], &row));
+                }
+                let store = cuda.upload(params).expect("a store");
+                let mut state = plan.state(&store).expect("a state");
+                let inputs = [Slice::F32(&x), Slice::F32(&w), Slice::F32(&row)];
+                let mut y = vec![0.0; 70 * half];
+                let given = if fixed { &inputs[..1] } else { &inputs };
+                plan.run(&mut state, &store, given, &mut [SliceMut::F32(&mut y)]).expect("a run");
+                (plan.launch_names().collect::<Vec<_>>(), y.iter().map(|y| y.to_bits()).collect::<Vec<u32>>())
+            };
+            let ((together, have), (apart, want)) = (run(true), run(false));
+            assert!(together.ends_with(&["gemm"]) && apart.ends_with(&["gemm", "loop"]), "{together:?} {apart:?}");
+            assert_eq!(have, want, "{precision}, {half} columns");
+        }
+    }
+
+    /// A product's kernel stores it in parts of other buffers, too, and in other types.
+    fn what_a_products_kernel_stores_elsewhere_is_the_same() {
+        let cuda = Cuda::new().expect("a driver");
+        for precision in [Precision::F32, Precision::F16] {
+            let b = Builder::new();
+            let [x, w] = [("x", [70, 24]), ("w", [24, 20])].map(|(name, shape)| b.input(name, &shape, DType::F32));
+            let z = b.input("z", &[70, 8], DType::F32);
+            let y = x.matmul(w).silu();
+            let both = z.concat(&[y], 1);
+            let half = y.concat(&[z], 1).cast(DType::F16);
+            let padded = y.pad(1, 4, 3);
+            let outputs = [("y", y), ("both", both), ("half", half), ("padded", padded)];
+            let graph = b.finish(&outputs).expect("a graph").in_precision(precision);
+            let plan = cuda.compile(&graph).expect("a plan");
+            let store = cuda.upload(Params::new()).expect("a store");
+            let mut state = plan.state(&store).expect("a state");
+            let noise = |seed: usize, count: usize| -> Vec<f32> {
+                (0..count).map(|i| ((i * 29 + seed) % 31) as f32 / 15.0 - 1.0).collect()
+            };
+            let (x, w, z) = (noise(3, 70 * 24), noise(5, 24 * 20), noise(7, 70 * 8));
+            let inputs = [Slice::F32(&x), Slice::F32(&w), Slice::F32(&z)];
+            let (mut y, [mut both, mut half, mut padded]) = (vec![0.0; 1400], [28, 28, 27].map(|n| vec![0.0; 70 * n]));
+            let mut outputs = [&mut y, &mut both, &mut half, &mut padded].map(|values| SliceMut::F32(values));
+            plan.run(&mut state, &store, &inputs, &mut outputs).expect("a run");
+            let rounded = |x: f32| DType::F16.round(f64::from(x)) as f32;
+            for (row, y) in y.chunks(20).enumerate() {
+                let (both, half, z) = (&both[row * 28..][..28], &half[row * 28..][..28], &z[row * 8..][..8]);
+                assert_eq!((&both[..8], &both[8..]), (z, y));
+                let padded = &padded[row * 27..][..27];
+                assert_eq!((&padded[..4], &padded[4..24], &padded[24..]), (&[0.0; 4][..], y, &[0.0; 3][..]));
+                assert!(half.iter().zip(y.iter().chain(z)).all(|(half, x)| *half == rounded(*x)), "{half:?}");
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use yuragi_cpu::Cpu;
 use yuragi_cuda::{
     kernels::product::Machine,
     launch::Code,
-    lower::{Target, claims, lower},
+    lower::{Target, arranged, lower},
 };
 use yuragi_graph::{BuildError, Graph, Params, Precision, op::Fused};
 use yuragi_io::{Checkpoint, Tensor};
@@ -78,6 +78,9 @@ enum Command {
         /// With the operations of this name replaced by their expansions, such as group_norm_grad
         #[arg(long)]
         expand: Vec<String>,
+        /// Without what is kept of weights from run to run
+        #[arg(long)]
+        low: bool,
         /// Write the PTX of each plan into this folder
         #[arg(long)]
         modules: Option<PathBuf>,
@@ -95,9 +98,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     match Arguments::parse().command {
         Command::Time { chosen, seconds } => time(chosen.session()?, seconds),
         Command::Profile { chosen, steps, sizes } => profile(chosen.session()?, steps.max(1), sizes),
-        Command::Launches { plans, kinds, precision, expand, modules } => {
+        Command::Launches { plans, kinds, precision, expand, low, modules } => {
             let graphs = graphs(&plans, precision);
-            launches(graphs, kinds, precision, &expand, modules.as_deref())
+            launches(graphs, (kinds, low), precision, &expand, modules.as_deref())
         }
         Command::Export { chosen, file } => export(chosen.session()?, &file),
     }
@@ -123,19 +126,20 @@ fn graphs(chosen: &[String], precision: Precision) -> Vec<Named> {
 /// No GPU is needed: an H100's number of multiprocessors is taken.
 fn launches(
     graphs: Vec<Named>,
-    kinds: bool,
+    (kinds, low): (bool, bool),
     precision: Precision,
     expand: &[String],
     modules: Option<&Path>,
 ) -> Result<(), Box<dyn Error>> {
-    let target = Target { machine: Machine { multiprocessors: 132, hopper: true }, tf32: precision == Precision::Tf32 };
+    let machine = Machine { multiprocessors: 132, hopper: true };
+    let target = Target { tf32: precision == Precision::Tf32, prepares: !low, ..Target::new(machine) };
     println!(
         "{:<22} {:>8} {:>8} {:>8} {:>8} {:>10} {:>8} {:>8} {:>10} {:>12}",
         "plan", "launches", "once", "written", "entries", "PTX bytes", "spliced", "entries", "PTX bytes", "arena bytes"
     );
     for (name, graph) in graphs {
         let expanded = |op: &Fused| expand.iter().any(|name| op.name() == name);
-        let graph = graph()?.expanded(|op, node, operands| !expanded(op) && claims(op, node, operands)).joined();
+        let graph = arranged(&graph()?.expanded(|op, _, _| !expanded(op)), target);
         let lowered = lower(&graph, target)?;
         if let Some(folder) = modules {
             std::fs::write(folder.join(name).with_extension("ptx"), &lowered.module)?;

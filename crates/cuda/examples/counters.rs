@@ -123,10 +123,10 @@ fn table(text: &str) -> Option<()> {
         ("attention", sizes) => attention(&mut bench, numbers(sizes)?)?,
         _ => return None,
     };
-    let shares = |launches: &Launches| launches.launches.len();
+    let shares = |launches: &Launches| launches.scratch;
     let name = |launches: &Launches| launches.launches[0].function.clone();
     let is_chosen = |one: &Launches| (name(one), shares(one)) == (name(&work.chosen), shares(&work.chosen));
-    let others = work.variants.iter().filter(|one| shares(one) == 1 && !is_chosen(one) && !name(one).contains("any"));
+    let others = work.variants.iter().filter(|one| shares(one) == 0 && !is_chosen(one) && !name(one).contains("any"));
     for launches in [&work.chosen].into_iter().chain(others) {
         let all = bench.run(launches).into_iter().fold(Counters::default(), |mut sum, one| {
             sum.add(&one);

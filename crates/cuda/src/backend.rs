@@ -6,7 +6,7 @@ use yuragi_graph::{Backend, CompileError, Graph, Node, Params, RunError, Shape, 
 use crate::{
     CudaError, CudaPlan, CudaStore, Device,
     kernels::product::Machine,
-    lower::{Target, claims, lower},
+    lower::{Target, arranged, claims, lower},
 };
 
 /// An NVIDIA GPU.
@@ -32,6 +32,7 @@ pub struct Cuda {
     device: Arc<Device>,
     tf32: bool,
     portable: bool,
+    prepares: bool,
 }
 
 impl Cuda {
@@ -42,12 +43,16 @@ impl Cuda {
 
     /// A device by its number, from 0 on.
     pub fn open(ordinal: usize) -> Result<Cuda, CudaError> {
-        Ok(Cuda { device: Device::open(ordinal)?, tf32: false, portable: false })
+        Ok(Cuda::on(Device::open(ordinal)?))
     }
 
     /// A caller's context and stream: all that this backend does is ordered in that stream.
     pub fn with_context(context: Arc<CudaContext>, stream: Arc<CudaStream>) -> Result<Cuda, CudaError> {
-        Ok(Cuda { device: Device::within(context, stream)?, tf32: false, portable: false })
+        Ok(Cuda::on(Device::within(context, stream)?))
+    }
+
+    const fn on(device: Arc<Device>) -> Cuda {
+        Cuda { device, tf32: false, portable: false, prepares: true }
     }
 
     /// Whether products of single precision may round their factors to 11 significant bits, as tensor cores take them;
@@ -62,6 +67,14 @@ impl Cuda {
     #[must_use]
     pub fn portable(self, portable: bool) -> Cuda {
         Cuda { portable, ..self }
+    }
+
+    /// Whether plans keep weights as their kernels read them, laid out and cast once for all runs, beside those of the
+    /// store; at first they do. Without it a plan of half precision takes up to half the memory, and lays them out at every
+    /// run.
+    #[must_use]
+    pub fn prepares(self, kept: bool) -> Cuda {
+        Cuda { prepares: kept, ..self }
     }
 
     /// The parameters whose names are wanted, as they are now.
@@ -99,10 +112,11 @@ impl Backend for Cuda {
     }
 
     fn compile(&self, graph: &Graph) -> Result<CudaPlan, CompileError> {
-        let graph = graph.expanded(claims).joined();
         let hopper = self.device.is_hopper() && !self.portable;
         let machine = Machine { multiprocessors: self.device.processors() as usize, hopper };
-        let lowered = lower(&graph, Target { machine, tf32: self.tf32 })?;
+        let target = Target { machine, tf32: self.tf32, prepares: self.prepares };
+        let graph = arranged(graph, target);
+        let lowered = lower(&graph, target)?;
         Ok(CudaPlan::new(&self.device, graph, lowered)?)
     }
 

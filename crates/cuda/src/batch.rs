@@ -34,10 +34,14 @@ impl Touched {
             touched.reads.extend((!written).then_some(home));
             touched.writes.extend(written.then_some(home));
         });
-        let is_part = |home: &Home| match (step, *home) {
-            (Step::Chain(chain), Home::Buffer(number)) => {
-                matches!(chain.end, End::Stores(_)) && chain.count < schedule.buffers[number].count
-            }
+        let chain = match step {
+            Step::Chain(chain) => Some(chain),
+            Step::Kernel(kernel) => kernel.epilogue.as_ref().map(|epilogue| &epilogue.chain),
+            Step::Decode { .. } => None,
+        };
+        let stores = chain.filter(|chain| matches!(chain.end, End::Stores(_)));
+        let is_part = |home: &Home| match (stores, *home) {
+            (Some(chain), Home::Buffer(number)) => chain.count < schedule.buffers[number].count,
             _ => false,
         };
         touched.whole = touched.writes.iter().copied().filter(|home| !is_part(home)).collect();

@@ -106,6 +106,8 @@ pub enum Argument {
     Pointer(Address),
     /// A pointer to nothing: an operand that is left out.
     Null,
+    /// A pointer to so many counters of 32 bits, which are 0 before a launch and after it.
+    Counters(usize),
     /// A 32-bit integer.
     U32(u32),
     /// A 64-bit integer.
@@ -130,7 +132,7 @@ impl Argument {
         match self {
             Argument::Pointer(address) => Some(*address),
             Argument::Tensor(tensor) => Some(tensor.at),
-            Argument::Null | Argument::U32(_) | Argument::U64(_) | Argument::F32(_) => None,
+            Argument::Null | Argument::Counters(_) | Argument::U32(_) | Argument::U64(_) | Argument::F32(_) => None,
         }
     }
 
@@ -139,7 +141,7 @@ impl Argument {
         match self {
             Argument::Pointer(address) => Some(address),
             Argument::Tensor(tensor) => Some(&mut tensor.at),
-            Argument::Null | Argument::U32(_) | Argument::U64(_) | Argument::F32(_) => None,
+            Argument::Null | Argument::Counters(_) | Argument::U32(_) | Argument::U64(_) | Argument::F32(_) => None,
         }
     }
 }

@@ -44,6 +44,8 @@ impl fmt::Debug for CudaPlan {
 /// The arena of one run at a time, and what the device is to do with it.
 pub struct CudaState {
     arena: Block,
+    /// Counters of launches, 0 between them.
+    counters: Block,
     staging: Pinned,
     /// The store's place of each parameter of the graph.
     params: Vec<usize>,
@@ -61,6 +63,9 @@ pub struct CudaState {
     next: usize,
     stage: Stage,
 }
+
+/// Bytes of a counter.
+const COUNTER: usize = size_of::<u32>();
 
 /// How far a run is on the host's side.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -191,7 +196,7 @@ impl CudaPlan {
                 };
                 start + address.offset as u64
             };
-            let parameters = parameters(launch, &at)?;
+            let parameters = parameters(launch, &at, state.counters.pointer())?;
             let to = if number < self.lowered.prepared { &mut preparation } else { &mut recording };
             to.launch(*function, launch.grid, launch.block, launch.shared, parameters);
         }
@@ -270,13 +275,14 @@ impl CudaPlan {
     }
 }
 
-/// What a kernel is given, with these addresses.
-fn parameters(launch: &Launch, at: &dyn Fn(Address) -> u64) -> Result<Parameters, CudaError> {
+/// What a kernel is given, with these addresses, and that of counters.
+fn parameters(launch: &Launch, at: &dyn Fn(Address) -> u64, counters: u64) -> Result<Parameters, CudaError> {
     let (mut parameters, mut table) = (Parameters::default(), Vec::new());
     for argument in &launch.arguments {
         let word = match *argument {
             Argument::Pointer(address) => at(address),
             Argument::Null => 0,
+            Argument::Counters(_) => counters,
             Argument::U32(value) => value.into(),
             Argument::U64(value) => value,
             Argument::F32(value) => value.to_bits().into(),
@@ -302,7 +308,8 @@ impl Plan for CudaPlan {
 
     fn memory(&self) -> Memory {
         let params = self.graph.params().iter().map(|p| p.shape.count() * p.dtype.size()).sum();
-        Memory { arena: self.lowered.arena, literals: self.literals.bytes(), params, resident: params }
+        let arena = self.lowered.arena + self.lowered.counters * COUNTER;
+        Memory { arena, literals: self.literals.bytes(), params, resident: params }
     }
 
     fn launches(&self) -> usize {
@@ -311,7 +318,11 @@ impl Plan for CudaPlan {
 
     fn state(&self, store: &CudaStore) -> Result<CudaState, RunError> {
         let params = self.graph.params().iter().map(|spec| store.place(spec)).collect::<Result<_, _>>()?;
+        let zeros = vec![0; self.lowered.counters * COUNTER];
+        let mut counters = Block::new(&self.device, zeros.len(), "counters")?;
+        counters.write(&zeros)?;
         Ok(CudaState {
+            counters,
             arena: Block::new(&self.device, self.lowered.arena, "intermediate values")?,
             staging: Pinned::new(&self.device, self.staging.bytes)?,
             params,

@@ -7,7 +7,7 @@ use yuragi_graph::DType;
 use crate::{
     kernels,
     launch::{Code, Launch},
-    ptx::epilogue::{COLUMN, Epilogue, PLACE, SUMS},
+    ptx::epilogue::{COLUMN, Epilogue, PLACE, STORES, SUMS},
 };
 
 /// How a place for code begins.
@@ -33,7 +33,8 @@ impl Insertion {
     fn new(epilogue: &Epilogue<'_>, dtype: DType, columns: usize) -> Insertion {
         // Groups of neighbours are whole where four divide the columns; elsewhere kernels go by single sums.
         let whole = columns.is_multiple_of(4);
-        let codes = [1, 2, 4].map(|lanes| (whole || lanes == 1).then(|| epilogue.text(lanes)));
+        let is_met = |lanes: usize| (whole || lanes == 1) && lanes.is_multiple_of(epilogue.each());
+        let codes = [1, 2, 4].map(|lanes| is_met(lanes).then(|| epilogue.text(lanes)));
         let dtype = match dtype {
             DType::F16 => "f16",
             DType::BF16 => "bf16",
@@ -42,10 +43,11 @@ impl Insertion {
         Insertion { dtype, codes, params: epilogue.arguments().len() }
     }
 
-    /// The code in place of a mark that names a type, the registers of sums, a place and a column.
+    /// The code in place of a mark that names a type, the registers of sums, whether they are to be stored, a place and a
+    /// column.
     fn at(&self, mark: &str) -> String {
         let words: Vec<&str> = mark.trim_end_matches(';').split(' ').collect();
-        let [dtype, sums @ .., place, column] = &words[..] else { return String::new() };
+        let [dtype, sums @ .., stores, place, column] = &words[..] else { return String::new() };
         let code = match sums.len() {
             1 => &self.codes[0],
             2 => &self.codes[1],
@@ -58,7 +60,8 @@ impl Insertion {
         }
         let _ = writeln!(
             text,
-            "\t.reg .b64 {PLACE}, {COLUMN};\n\tmov.b64 {PLACE}, {place};\n\tmov.b64 {COLUMN}, {column};"
+            "\t.reg .b32 {STORES};\n\t.reg .b64 {PLACE}, {COLUMN};\n\tmov.b32 {STORES}, {stores};\n\tmov.b64 {PLACE}, \
+             {place};\n\tmov.b64 {COLUMN}, {column};"
         );
         for (name, sum) in SUMS.iter().zip(sums) {
             let _ = writeln!(text, "\t.reg .b32 {name};\n\tmov.b32 {name}, {sum};");
@@ -67,7 +70,7 @@ impl Insertion {
         for (name, sum) in SUMS.iter().zip(sums) {
             let _ = writeln!(text, "\tmov.b32 {sum}, {name};");
         }
-        text + "\t}\n"
+        text + &format!("\tmov.b32 {stores}, {STORES};\n\t}}\n")
     }
 
     /// The kernel of this name with the code in it, under another name.

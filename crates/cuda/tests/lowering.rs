@@ -3,12 +3,12 @@
 use yuragi_cuda::{
     kernels::{product::Machine, ptx},
     launch::{Argument, Code, Home},
-    lower::{Lowered, Target, claims, lower},
+    lower::{Lowered, Target, arranged, claims, lower},
 };
 use yuragi_graph::{Builder, DType, Graph, Init, Precision, Tensor, op::Window};
 
 fn target() -> Target {
-    Target { machine: Machine { multiprocessors: 132, hopper: false }, tf32: false }
+    Target::new(Machine { multiprocessors: 132, hopper: false })
 }
 
 fn lowered(graph: &Graph) -> Lowered {
@@ -132,7 +132,7 @@ fn what_parameters_alone_decide_is_prepared_once() {
     let head = |name: &str| h.matmul(param(name, &[16, 16])).reshape(&[2, 64, 2, 8]).permute(&[0, 2, 1, 3]);
     let y = head("q").attention(head("k"), head("v"), None, 0.25);
     let graph = b.finish(&[("y", y)]).unwrap().expanded(claims).joined();
-    let small = Target { machine: Machine { multiprocessors: 1, hopper: false }, tf32: false };
+    let small = Target::new(Machine { multiprocessors: 1, hopper: false });
     let lowered = lower(&graph, small).unwrap();
     let names: Vec<_> = lowered.launches.iter().map(|launch| launch.name).collect();
     // The kernel permuted and the three matrices put side by side; a product for all three.
@@ -161,7 +161,7 @@ fn following(follow: impl for<'g> Fn(Tensor<'g>, Tensor<'g>) -> Tensor<'g>) -> V
     let y = follow(x.conv2d(kernel, Window::same(3)), x);
     let graph = b.finish(&[("y", y)]).unwrap().expanded(claims);
     // So small a machine that blocks share no sums.
-    let small = Target { machine: Machine { multiprocessors: 1, hopper: false }, tf32: false };
+    let small = Target::new(Machine { multiprocessors: 1, hopper: false });
     lower(&graph, small).unwrap().launches.iter().map(|launch| launch.name).collect()
 }
 
@@ -169,6 +169,52 @@ fn following(follow: impl for<'g> Fn(Tensor<'g>, Tensor<'g>) -> Tensor<'g>) -> V
 fn products_do_what_follows_element_by_element() {
     assert_eq!(following(|y, x| (y.silu() + x) * x.gelu()), ["conv2d"]);
     assert_eq!(following(|y, x| y + x.slice(1, 0, 1).slice(2, 0, 1)), ["conv2d"]);
+}
+
+#[test]
+fn products_store_what_else_follows_from_them() {
+    // A picture of its own, cast, and as a part of another in both types.
+    let names = following(|y, x| {
+        let both = y.silu().concat(&[x], 3);
+        both.cast(DType::F16).cast(DType::F32).exp().sum(&[3]) + both.sum(&[3])
+    });
+    assert_eq!(names.iter().filter(|name| **name != "reduce").collect::<Vec<_>>(), [&"conv2d", &"copy", &"loop"]);
+}
+
+#[test]
+fn gates_are_what_products_end_with() {
+    let gated = |half: usize| {
+        let b = Builder::new();
+        let x = b.input("x", &[2, 5, 16], DType::F32);
+        let w = b.param("w", &[2 * half, 16], DType::F32, Init::Normal(0.1));
+        let row = b.param("row", &[2 * half], DType::F32, Init::Normal(0.1));
+        let both = x.reshape(&[10, 16]).matmul(w.transpose()).reshape(&[2, 5, 2 * half]) + row;
+        let y = both.slice(2, 0, half) * both.slice(2, half, 2 * half).gelu();
+        let graph = b.finish(&[("y", y.reshape(&[10, half]).exp())]).unwrap();
+        let target = Target::new(Machine { multiprocessors: 1, hopper: false });
+        let lowered = lower(&arranged(&graph, target), target).unwrap();
+        lowered.launches[lowered.prepared..].iter().map(|launch| launch.name).collect::<Vec<_>>()
+    };
+    assert_eq!(gated(12), ["gemm"]);
+    // Kernels hold four columns together.
+    assert_eq!(gated(9), ["gemm", "loop"]);
+}
+
+#[test]
+fn what_parameters_decide_can_be_left_out_of_memory() {
+    let b = Builder::new();
+    let x = b.input("x", &[64, 256], DType::F32);
+    let weights = |n: usize| b.param(&format!("w{n}"), &[256, 256], DType::F32, Init::Normal(0.1));
+    let y = (0..8).fold(x, |y, n| y.matmul(weights(n)).tanh());
+    let graph = b.finish(&[("y", y)]).unwrap().in_precision(Precision::F16);
+    let arena = |prepares| {
+        let target = Target { prepares, ..target() };
+        let lowered = lower(&arranged(&graph, target), target).unwrap();
+        (lowered.arena, lowered.prepared)
+    };
+    let ((kept, once), (low, none)) = (arena(true), arena(false));
+    assert!(once > 0 && none == 0, "{once} {none}");
+    assert!(kept > 8 * 2 * 256 * 256 && low < kept / 2, "{kept} {low}");
 }
 
 #[test]
@@ -186,4 +232,20 @@ fn a_product_of_many_launches_is_followed_by_a_loop() {
     let lowered = lowered(&b.finish(&[("y", y)]).unwrap());
     let names: Vec<_> = lowered.launches.iter().map(|launch| launch.name).filter(|name| *name != "zero").collect();
     assert!(names.ends_with(&["gemm", "gemm", "loop"]), "{names:?}");
+}
+
+#[test]
+fn a_product_of_many_launches_is_stored_where_it_belongs_and_elsewhere() {
+    let b = Builder::new();
+    let x = b.input("x", &[70_000, 4, 4], DType::F32);
+    let y = x.matmul(x);
+    let graph = b.finish(&[("y", y), ("half", y.cast(DType::F16))]).unwrap();
+    let lowered = lowered(&graph);
+    let mut written = Vec::new();
+    for launch in lowered.launches.iter().filter(|launch| launch.name != "zero") {
+        written.extend(launch.arguments.iter().filter_map(Argument::address).map(|address| address.home));
+    }
+    for (output, &at) in graph.outputs().iter().zip(&lowered.outputs) {
+        assert!(written.contains(&Home::Arena(at)), "{} at {at}: {written:?}", output.name);
+    }
 }

@@ -70,7 +70,7 @@ fn products_on_tensor_cores_meet_their_bound() {
         let (pa, pb, pc) = (bench.put(&a), bench.put(&b), bench.room::<f32>(batch * sc));
         let arguments = Arguments::new().u64(pa).u64(pb).u64(pc).u64(0);
         let arguments = [m, n, k].iter().fold(arguments, |list, &x| list.u32(x as u32));
-        let steps = [lda, 1, ldb, 1, ldc, sa, sb, sc, 0];
+        let steps = [lda, 1, ldb, 1, ldc, sa, sb, sc, 0, 0, 0];
         let arguments = steps.iter().fold(arguments, |list, &x| list.u64(x as u64)).u32(1);
         let grid = [(m.div_ceil(256) * n.div_ceil(128)) as u32, 1, batch as u32];
         let report = bench.run(&module, "gemm_f16_nn_256x128", blocks(grid, 256, 98_304), arguments);

@@ -25,7 +25,7 @@ impl Joint {
 
 impl Graph {
     /// By node: whether constants and parameters alone decide it, none of which the graph replaces.
-    fn fixed(&self) -> Vec<bool> {
+    pub(crate) fn fixed(&self) -> Vec<bool> {
         let mut fixed: Vec<bool> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
             fixed.push(match node.op {

@@ -33,6 +33,7 @@ mod join;
 pub mod lowering;
 pub mod memory;
 pub mod op;
+mod pair;
 mod params;
 mod precision;
 mod recompute;

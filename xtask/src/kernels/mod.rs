@@ -21,11 +21,12 @@
 //!
 //! With 32 registers a multiprocessor holds its 2,048 threads, with 128 a quarter of them.
 //!
-//! Headers (`*.cuh`): `storage` is the element types; above it stand `reduce` (warps and blocks), `row` (rows held by
-//! teams of threads) and `layer_norm` (their moments), `picture` (pictures shared by blocks), `activation`, `mma` (matrix
-//! instructions, asynchronous copies), `hopper` and `ring` (what sm_90a has of these, and who waits for whom), `attention`
-//! and its kin (operands, steps along the keys), `place` and `window` (where the elements of a product lie; convolutions as
-//! products), `epilogue` (places for a plan's own code), `product` and its kin (main loops and results of products),
+//! Headers (`*.cuh`): `storage` is the element types; above it stand `reduce` (warps and blocks), `cluster` (blocks that run
+//! together), `row` (rows held by teams of threads) and `layer_norm` (their moments), `picture` (pictures shared by blocks),
+//! `group` (their groups of channels), `activation`, `mma` (matrix instructions, asynchronous copies), `hopper` and `ring`
+//! (what sm_90a has of these, and who waits for whom), `attention` and its kin (operands, steps along the keys), `place` and
+//! `window` (where the elements of a product lie; convolutions as products), `epilogue` (places for a plan's own code),
+//! `product` and its kin (main loops and results of products),
 //! `philox` (random words) and `elementary` (functions that give the
 //! same bits as on a CPU).
 

@@ -230,7 +230,8 @@ impl Conv2d {
             Conv::Forward(_) | Conv::InputGrad(_) => number(boxes, self.samples, pixels),
             Conv::WeightGrad(_) => taps * terms.div_ceil(m),
         };
-        let work = product::extent("the number of tiles", rows * columns.div_ceil(n) * shares)?;
+        let tiles = rows * columns.div_ceil(n);
+        let work = product::extent("the number of tiles", tiles * shares)?;
         let blocks = work.min(product::extent("the number of multiprocessors", machine.multiprocessors)?.max(1));
         let mut arguments = Vec::from(tensors.map(|tensor| Argument::Tensor(Box::new(tensor))));
         arguments.extend([Argument::Pointer(self.c), self.bias.map_or(Argument::Null, Argument::Pointer)]);
@@ -239,7 +240,7 @@ impl Conv2d {
         let moves = [self.kernel[0] as u32, self.kernel[1] as u32, terms as u32, first[0], first[1]];
         let all = [&sizes[..], &[box_h, box_w], &moves, &shifts, &[shares as u32]].concat();
         arguments.extend(all.into_iter().map(Argument::U32));
-        arguments.push(Argument::U64(count as u64));
+        arguments.extend(choice.shared(count, tiles, 0));
         arguments.extend(product::wide(self.factors, self.result));
         let stem = if self.factors == Factors::F16 { "conv_wgmma_f16" } else { "conv_wgmma_bf16" };
         let function = format!("{}_{}_{name}", self.op.name(), self.factors.name());
@@ -248,7 +249,6 @@ impl Conv2d {
     }
 
     fn launch(&self, machine: Machine, output: [usize; 2], choice: Choice) -> Result<Launches, ProductError> {
-        let Choice { tile, shares } = choice;
         let Sizes { batch, m, n, .. } = self.sizes(output);
         let count = match self.op {
             Conv::Forward(_) => m * n,
@@ -262,20 +262,11 @@ impl Conv2d {
             let what = "the product of the strides of an input gradient";
             return Err(ProductError::TooLarge { what, extent: batch, most: MOST_BLOCKS });
         }
-        let stored = match shares {
-            1 => *self,
-            _ => Conv2d { c: product::SHARES, bias: None, result: DType::F32, ..*self },
+        let launch = match self.boxed(output, choice.tile.extents) {
+            Some(boxed) if choice.tile.fetch == Fetch::Boxes => self.staying(machine, choice, boxed, count)?,
+            _ => self.blocks(output, choice, count)?,
         };
-        let launch = match stored.boxed(output, tile.extents) {
-            Some(boxed) if tile.fetch == Fetch::Boxes => stored.staying(machine, choice, boxed, count)?,
-            _ => stored.blocks(output, choice, count)?,
-        };
-        let mut launches = Launches { launches: vec![launch], scratch: 0 };
-        if shares > 1 {
-            launches.scratch = shares * count * size_of::<f32>();
-            launches.launches.push(product::sum_shares((self.c, self.result), self.bias, count, n as u32, shares));
-        }
-        Ok(launches)
+        Ok(Launches { launches: vec![launch], scratch: choice.scratch(count) })
     }
 
     /// A launch of a block for each tile and each share.
@@ -301,7 +292,8 @@ impl Conv2d {
         let mut arguments = vec![Argument::Pointer(self.a), Argument::Pointer(self.b), Argument::Pointer(self.c)];
         arguments.push(self.bias.map_or(Argument::Null, Argument::Pointer));
         arguments.extend(sizes.map(|size| Argument::U32(size as u32)));
-        arguments.push(Argument::U64(count as u64));
+        let tiles = m.div_ceil(tile.extents[0]) * n.div_ceil(tile.extents[1]);
+        arguments.extend(choice.shared(count, tiles * batch, 0));
         arguments.extend(product::wide(self.factors, self.result));
         let file = match (self.factors, tile.fetch) {
             (Factors::F32, _) => "conv_f32",
@@ -315,11 +307,7 @@ impl Conv2d {
             name: self.op.name(),
             code: Code::Shipped(file),
             function: format!("{}_{}_{}", self.op.name(), self.factors.name(), tile.name),
-            grid: [
-                product::extent("the number of tiles", m.div_ceil(tile.extents[0]) * n.div_ceil(tile.extents[1]))?,
-                shares as u32,
-                batch as u32,
-            ],
+            grid: [product::extent("the number of tiles", tiles)?, shares as u32, batch as u32],
             block: [tile.threads, 1, 1],
             shared: tile.shared,
             arguments,

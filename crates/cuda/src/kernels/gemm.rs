@@ -157,31 +157,16 @@ impl Gemm {
             product::extent("the number of terms of a matrix product", self.k)?,
         ];
         let tiles = self.m.div_ceil(tile.extents[0]) * self.n.div_ceil(tile.extents[1]);
-        let stored = match shares {
-            1 => *self,
-            _ => Gemm {
-                c: Matrices::contiguous(product::SHARES, self.m, self.n),
-                bias: None,
-                result: DType::F32,
-                ..*self
-            },
-        };
-        let product = match stored.tensors(tile.extents) {
+        let launches = match self.tensors(tile.extents) {
             Some(tensors) if tile.fetch == Fetch::Boxes => {
                 let work = product::extent("the number of tiles of a batch", tiles * self.batch * shares)?;
                 let blocks =
                     work.min(product::extent("the number of multiprocessors", machine.multiprocessors)?.max(1));
-                vec![stored.staying(choice, tensors, sizes, blocks)]
+                vec![self.staying(choice, tensors, sizes, blocks)]
             }
-            _ => stored.blocks(choice, sizes, product::extent("the number of tiles of a matrix product", tiles)?),
+            _ => self.blocks(choice, sizes, product::extent("the number of tiles of a matrix product", tiles)?),
         };
-        let mut launches = Launches { launches: product, scratch: 0 };
-        if shares > 1 {
-            launches.scratch = shares * count * size_of::<f32>();
-            let sum = product::sum_shares((self.c.at, self.result), self.bias, count, sizes[1], shares);
-            launches.launches.push(sum);
-        }
-        Ok(launches)
+        Ok(Launches { launches, scratch: choice.scratch(count) })
     }
 
     /// A launch of so many blocks that take tiles of all matrices and shares.
@@ -194,8 +179,9 @@ impl Gemm {
         arguments.extend(sizes.map(Argument::U32));
         let more = [self.batch as u32, shares as u32, step(self.a), step(self.b)];
         arguments.extend(more.map(Argument::U32));
-        let strides = [self.c.pitch, self.c.stride, self.batch * self.m * self.n];
-        arguments.extend(strides.map(|stride| Argument::U64(stride as u64)));
+        arguments.extend([self.c.pitch, self.c.stride].map(|stride| Argument::U64(stride as u64)));
+        let tiles = self.m.div_ceil(tile.extents[0]) * self.n.div_ceil(tile.extents[1]) * self.batch;
+        arguments.extend(choice.shared(self.batch * self.m * self.n, tiles, 0));
         arguments.extend(product::wide(self.factors, self.result));
         let (grid, block) = ([blocks, 1, 1], [tile.threads, 1, 1]);
         Launch { name: "gemm", code: Code::Shipped(file), function, grid, block, shared: tile.shared, arguments }
@@ -217,15 +203,17 @@ impl Gemm {
             arguments.push(self.bias.map_or(Argument::Null, Argument::Pointer));
             arguments.extend(sizes.map(Argument::U32));
             let [a, b] = [columns(self.a, self.op.transpose_a), columns(self.b, self.op.transpose_b)];
-            let count = self.batch * self.m * self.n;
-            let strides = [a[0], a[1], b[0], b[1], self.c.pitch, self.a.stride, self.b.stride, self.c.stride, count];
+            let strides = [a[0], a[1], b[0], b[1], self.c.pitch, self.a.stride, self.b.stride, self.c.stride];
             arguments.extend(strides.map(|stride| Argument::U64(stride as u64)));
+            let (sums, matrices) = (self.m * self.n, (self.batch - first).min(MOST_BLOCKS));
+            let kept = first * sums * size_of::<f32>();
+            arguments.extend(choice.shared(self.batch * sums, matrices * tiles as usize, kept));
             arguments.extend(product::wide(self.factors, self.result));
             Launch {
                 name: "gemm",
                 code: Code::Shipped(file),
                 function: function.clone(),
-                grid: [tiles, shares as u32, (self.batch - first).min(MOST_BLOCKS) as u32],
+                grid: [tiles, shares as u32, matrices as u32],
                 block: [tile.threads, 1, 1],
                 shared: tile.shared,
                 arguments,

@@ -1,10 +1,11 @@
-//! Group norm: `kernels/group_norm_silu.cu` in one launch, `kernels/group_norm.cu` in two or three.
+//! Group norm: `kernels/group_norm_silu.cu` and `group_norm_cluster.cu` in one launch, `group_norm.cu` in two or three.
 
 use yuragi_graph::DType;
 
 use super::{
     operand::{KernelError, function, function_into},
     picture::{Cut, Picture},
+    product::Machine,
 };
 use crate::launch::{Address, Argument, Code, Home, Launch, Launches};
 
@@ -39,15 +40,22 @@ pub struct GroupNorm {
 
 /// Elements of a group up to which a block holds it and normalises it alone.
 const ALONE: usize = 20 * 1024;
+/// Blocks of a cluster, which hold as many more.
+const CLUSTER: usize = 8;
+/// Clusters of a grid.
+const MOST_CLUSTERS: usize = i32::MAX as usize / CLUSTER;
 /// Bytes of x up to which every block joins the moments of a whole sample's chunks itself, as a launch would take longer.
 const JOINED: usize = 1 << 26;
+/// Bytes that are read together.
+const SECTOR: usize = 32;
 /// Elements of x up to which it matters little how they are read.
 const FEW: usize = 1 << 18;
 
 /// Whether three launches are better than a block for each group.
 pub(super) fn is_large(picture: &Picture) -> bool {
     let elements = picture.elements();
-    let sectors = picture.width() * picture.dtype.size() >= 32 || picture.samples * picture.groups * elements <= FEW;
+    let sectors =
+        picture.width() * picture.dtype.size() >= SECTOR || picture.samples * picture.groups * elements <= FEW;
     elements > ALONE || !sectors
 }
 
@@ -111,16 +119,22 @@ pub(super) fn moments(
 }
 
 impl GroupNorm {
-    /// The launches: one where a block can well have a group, else two, or three for the largest pictures.
+    /// The launches: one where a block, or a cluster of them, can well have a group, else two, or three for the largest
+    /// pictures.
     ///
     /// # Errors
     ///
     /// Integers; an extent of 2^31 or more; groups that do not divide the channels.
-    pub fn launches(&self) -> Result<Launches, KernelError> {
+    pub fn launches(&self, machine: Machine) -> Result<Launches, KernelError> {
         let picture = self.picture();
         picture.check()?;
         if picture.is_empty() {
             return Ok(Launches::default());
+        }
+        let fills = (ALONE + 1..=CLUSTER * ALONE).contains(&picture.elements());
+        let sectors = picture.width() * self.dtype.size() >= SECTOR;
+        if machine.hopper && fills && sectors && picture.samples * picture.groups <= MOST_CLUSTERS {
+            return self.cluster();
         }
         match picture.cut() {
             Some(cut) if is_large(&picture) => match picture.samples * picture.pixels * picture.channels {
@@ -136,11 +150,13 @@ impl GroupNorm {
     /// # Errors
     ///
     /// As for [`GroupNorm::launches`].
-    pub fn variants(&self) -> Result<Vec<Launches>, KernelError> {
+    pub fn variants(&self, machine: Machine) -> Result<Vec<Launches>, KernelError> {
         self.picture().check()?;
         let cut = self.picture().cut();
         let more = cut.map(|cut| [self.two(cut), self.two(self.picture().joined(cut)), self.three(cut)]);
-        [self.one()].into_iter().chain(more.into_iter().flatten()).collect()
+        let few = self.samples * self.groups <= MOST_CLUSTERS;
+        let cluster = (machine.hopper && few).then(|| self.cluster());
+        [self.one()].into_iter().chain(cluster).chain(more.into_iter().flatten()).collect()
     }
 
     const fn picture(&self) -> Picture {
@@ -152,6 +168,25 @@ impl GroupNorm {
         let arguments = [self.x, self.gain, self.bias, self.y].map(Argument::Pointer).into();
         let function = function_into(self.name(), self.dtype, self.result)?;
         let launch = alone(&self.picture(), self.name(), function, arguments, self.eps);
+        Ok(Launches { launches: vec![launch], scratch: 0 })
+    }
+
+    fn cluster(&self) -> Result<Launches, KernelError> {
+        let picture = self.picture();
+        let mut arguments: Vec<Argument> = [self.x, self.gain, self.bias, self.y].map(Argument::Pointer).into();
+        arguments.extend(picture.sizes());
+        arguments.push(Argument::F32(self.eps));
+        let name = if self.silu { "group_norm_cluster_silu" } else { "group_norm_cluster" };
+        let threads = picture.elements().div_ceil(8 * CLUSTER).clamp(32, 1024).next_multiple_of(32) as u32;
+        let launch = Launch {
+            name: self.name(),
+            code: Code::Shipped("group_norm_cluster"),
+            function: function_into(name, self.dtype, self.result)?,
+            grid: [(CLUSTER * picture.samples * picture.groups) as u32, 1, 1],
+            block: [threads, 1, 1],
+            shared: 0,
+            arguments,
+        };
         Ok(Launches { launches: vec![launch], scratch: 0 })
     }
 
@@ -195,6 +230,8 @@ impl GroupNorm {
 mod tests {
     use super::*;
 
+    const AMPERE: Machine = Machine { multiprocessors: 108, hopper: false };
+
     fn norm([samples, pixels, channels, groups]: [usize; 4], dtype: DType) -> GroupNorm {
         let at = Address::start(Home::Arena(0));
         let (eps, silu, result) = (1e-5, true, dtype);
@@ -203,7 +240,7 @@ mod tests {
 
     #[test]
     fn small_groups_take_one_launch_and_large_ones_more() {
-        let count = |extents| norm(extents, DType::F16).launches().unwrap().launches.len();
+        let count = |extents| norm(extents, DType::F16).launches(AMPERE).unwrap().launches.len();
         assert_eq!(count([2, 64, 1280, 32]), 1);
         assert_eq!(count([2, 256, 1280, 32]), 1);
         assert_eq!(count([2, 4096, 320, 32]), 2);
@@ -214,13 +251,27 @@ mod tests {
     }
 
     #[test]
+    fn clusters_hold_what_blocks_cannot() {
+        let hopper = Machine { multiprocessors: 132, hopper: true };
+        let code = |extents| norm(extents, DType::F32).launches(hopper).unwrap().launches[0].code;
+        assert_eq!(code([2, 1024, 640, 32]), Code::Shipped("group_norm_silu"));
+        assert_eq!(code([2, 4096, 320, 32]), Code::Shipped("group_norm_cluster"));
+        assert_eq!(code([2, 16384, 320, 32]), Code::Shipped("group_norm_cluster"));
+        assert_eq!(code([2, 16384, 640, 32]), Code::Shipped("group_norm"));
+        assert_eq!(code([2, 16384, 128, 32]), Code::Shipped("group_norm"));
+        // A grid has so many blocks at most.
+        assert_eq!(code([MOST_CLUSTERS, 4096, 8, 1]), Code::Shipped("group_norm_cluster"));
+        assert_eq!(code([MOST_CLUSTERS + 1, 4096, 8, 1]), Code::Shipped("group_norm"));
+    }
+
+    #[test]
     fn what_cannot_be_computed_is_refused() {
-        let error = |extents, dtype| norm(extents, dtype).launches().unwrap_err().to_string();
+        let error = |extents, dtype| norm(extents, dtype).launches(AMPERE).unwrap_err().to_string();
         assert!(error([1, 1, 4, 0], DType::F32).contains("number of groups of a group norm is 0"));
         assert!(error([1, 1, 4, 2], DType::U32).contains("U32"));
         assert!(error([1, 1 << 31, 4, 2], DType::F32).contains("number of pixels"));
         let into = GroupNorm { result: DType::F32, ..norm([1, 1, 4, 2], DType::F16) };
-        let error = into.launches().unwrap_err().to_string();
+        let error = into.launches(AMPERE).unwrap_err().to_string();
         assert_eq!(error, "group_norm_silu of F16 cannot be stored as F32");
     }
 }

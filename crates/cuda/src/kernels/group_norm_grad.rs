@@ -7,7 +7,6 @@ use super::{
     product::{SHARES, sum_shares},
 };
 use crate::launch::{Address, Argument, Code, Home, Launch, Launches};
-use yuragi_graph::DType;
 
 /// Mean and reciprocal deviation of each group.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -150,7 +149,7 @@ impl GroupNormSums {
         if chunks == 1 {
             return Ok(Launches { launches, scratch: 0 });
         }
-        launches.push(sum_shares((self.y, DType::F32), None, count, 1, chunks));
+        launches.push(sum_shares(self.y, count, chunks));
         Ok(Launches { launches, scratch: chunks * count * size_of::<f32>() })
     }
 }

@@ -56,7 +56,8 @@ shipped! {
     "conv_wgmma_bf16"
     "conv_wgmma_f16"
     "gemm_wgmma_bf16"
-    "gemm_wgmma_f16";
+    "gemm_wgmma_f16"
+    "group_norm_cluster";
 }
 
 /// The text of a shipped file; empty if there is none of this stem, which no driver takes.

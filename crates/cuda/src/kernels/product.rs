@@ -230,16 +230,21 @@ pub(super) fn choose(machine: Machine, factors: Factors, ways: &[Fetch], sizes: 
             Fetch::Boxes => busy * (steps * step + tile.between) + START,
             Fetch::Elements | Fetch::Chunks => steps * (busy * step + step / 3) + turns * START,
         };
-        let sums = (sizes.batch * sizes.m * sizes.n) as u64;
-        let add = if shares == 1 { 0 } else { LAUNCH + sums * (8 * shares as u64 + 4) / BYTES / multiprocessors };
+        // Blocks keep their shares, and the last to come adds them all; of tiles in pieces, several are last somewhere.
+        let bytes = (m * n * size_of::<f32>()) as u64;
+        let last = match tile.fetch {
+            Fetch::Boxes => shares.min(m.div_ceil(128) * n.div_ceil(64)),
+            Fetch::Elements | Fetch::Chunks => 1,
+        };
+        let add = if shares == 1 { 0 } else { MEET + (busy + (shares / last) as u64) * bytes / BYTES };
         multiply + add
     };
     /// Cycles until a block multiplies, and to store what it has.
     const START: u64 = 1500;
-    /// Cycles that one more launch takes.
-    const LAUNCH: u64 = 2500;
-    /// Bytes that a multiprocessor moves in a cycle.
-    const BYTES: u64 = 16;
+    /// Cycles until a block knows that it is the last, and until what others have kept is there.
+    const MEET: u64 = 1500;
+    /// Bytes that a multiprocessor moves in a cycle, to the cache and back.
+    const BYTES: u64 = 32;
     let choices = tiles(factors, ways).flat_map(|tile| SHARES.map(|shares| Choice { tile, shares }));
     // A share has at least four steps, and there are none where there are blocks enough.
     let sensible = choices.filter(|Choice { tile, shares }| {
@@ -279,33 +284,43 @@ pub(super) fn wide(factors: Factors, result: DType) -> Option<Argument> {
 /// Where the shares of sums are kept until they are added.
 pub(super) const SHARES: Address = Address::start(Home::Scratch(0));
 
-/// Adds the shares of `count` sums in rows of `columns`.
-pub(super) fn sum_shares(
-    result: (Address, DType),
-    bias: Option<Address>,
-    count: usize,
-    columns: u32,
-    shares: usize,
-) -> Launch {
+impl Choice {
+    /// What a kernel is told of the shares of `count` sums, that lie in so many tiles and from this byte on: where they
+    /// are kept, counters of how many have come, and their size.
+    pub fn shared(&self, count: usize, tiles: usize, first: usize) -> [Argument; 3] {
+        let [m, n, _] = self.tile.extents;
+        let pieces = match self.tile.fetch {
+            Fetch::Boxes => m.div_ceil(16) * n.div_ceil(64),
+            Fetch::Elements | Fetch::Chunks => 1,
+        };
+        match self.shares {
+            1 => [Argument::Null, Argument::Null, Argument::U64(0)],
+            _ => {
+                [Argument::Pointer(SHARES.plus(first)), Argument::Counters(tiles * pieces), Argument::U64(count as u64)]
+            }
+        }
+    }
+
+    /// Bytes of the shares of so many sums.
+    pub fn scratch(&self, count: usize) -> usize {
+        if self.shares == 1 { 0 } else { self.shares * count * size_of::<f32>() }
+    }
+}
+
+/// Adds partial sums, `count` in each share.
+pub(super) fn sum_shares(result: Address, count: usize, shares: usize) -> Launch {
     const THREADS: u32 = 256;
-    let dtype = match result.1 {
-        DType::F16 => "f16",
-        DType::BF16 => "bf16",
-        DType::F32 | DType::I32 | DType::U32 => "f32",
-    };
     Launch {
         name: "sum_shares",
         code: Code::Shipped("shares"),
-        function: format!("sum_shares_{dtype}"),
+        function: "sum_shares".into(),
         grid: [count.div_ceil(THREADS as usize).min(1 << 15) as u32, 1, 1],
         block: [THREADS, 1, 1],
         shared: 0,
         arguments: vec![
             Argument::Pointer(SHARES),
-            Argument::Pointer(result.0),
-            bias.map_or(Argument::Null, Argument::Pointer),
+            Argument::Pointer(result),
             Argument::U64(count as u64),
-            Argument::U32(columns),
             Argument::U32(shares as u32),
         ],
     }

@@ -250,7 +250,7 @@ impl LayerNormSums {
         if chunks == 1 {
             return Ok(Launches { launches, scratch: 0 });
         }
-        launches.push(sum_shares((y, DType::F32), None, 2 * width, 1, chunks));
+        launches.push(sum_shares(y, 2 * width, chunks));
         Ok(Launches { launches, scratch: chunks * 2 * width * size_of::<f32>() })
     }
 }

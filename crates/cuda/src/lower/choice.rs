@@ -26,6 +26,15 @@ pub struct Target {
     pub machine: Machine,
     /// Whether factors of single precision may be rounded for tensor cores.
     pub tf32: bool,
+    /// Whether what parameters alone decide is kept from run to run.
+    pub prepares: bool,
+}
+
+impl Target {
+    /// Exact single precision, and everything kept that saves time.
+    pub const fn new(machine: Machine) -> Target {
+        Target { machine, tf32: false, prepares: true }
+    }
 }
 
 /// The launches of a step that is no chain. What follows a product or a norm is put into a copy of its kernel or, where
@@ -44,9 +53,14 @@ pub(super) fn launches(
     };
     let (shape, y) = (graph.node(step.node).shape, Address::start(unplaced(step.output)));
     let (chain, columns) = (&epilogue.chain, last(&shape));
-    let stored = chain.outputs[0].dtype;
+    let code = ptx::epilogue::Epilogue::new(epilogue, (shape.count(), columns, dtype), bias, unplaced);
+    // Where the code stores, the kernel is to round nothing.
+    let stored = match graph.node(step.node).op {
+        _ if !code.stores() => chain.outputs[0].dtype,
+        Op::MatMul(_) | Op::Conv(_) => DType::F32,
+        _ => dtype,
+    };
     let mut product = kernel(graph, target, step, Output { at: y, bias: None, dtype: stored })?;
-    let code = ptx::epilogue::Epilogue::new(epilogue, (columns, dtype), bias, unplaced);
     let writes = |argument: &Argument| matches!(argument, Argument::Pointer(address) if address.home == y.home);
     let writers = product.launches.iter().filter(|launch| launch.arguments.iter().any(writes)).count();
     if let Some(last) = product.launches.last_mut()
@@ -58,8 +72,12 @@ pub(super) fn launches(
     let first = product.scratch.next_multiple_of(ALIGNMENT);
     let at = Home::Scratch(first);
     let mut product = kernel(graph, target, step, Output { at: Address::start(at), bias, dtype })?;
-    let place = |home| if home == chain.inputs[epilogue.product].home { at } else { unplaced(home) };
-    product.launches.extend(module.chain(chain, place).launches);
+    // The chain may store the product itself, too, where it belongs.
+    let mut chain = chain.clone();
+    let apart = lowering::Home::Buffer(usize::MAX);
+    chain.inputs[epilogue.product].home = apart;
+    let place = |home| if home == apart { at } else { unplaced(home) };
+    product.launches.extend(module.chain(&chain, place).launches);
     product.scratch = first + shape.count() * dtype.size();
     Ok(product)
 }

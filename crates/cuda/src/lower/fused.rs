@@ -99,7 +99,8 @@ pub(super) fn launches(
             let Picture { samples, pixels, channels, .. } = picture(&node.shape, groups, dtype);
             let (eps, silu) = (eps.get(), step.silu);
             let (x, gain, bias) = (at(0), at(1), at(2));
-            GroupNorm { samples, pixels, channels, groups, eps, silu, dtype, result, x, gain, bias, y }.launches()
+            GroupNorm { samples, pixels, channels, groups, eps, silu, dtype, result, x, gain, bias, y }
+                .launches(machine)
         }
         Fused::GroupMoments { groups, eps } => {
             GroupMoments { picture: picture(&shape(0), groups, dtype), eps: eps.get(), x: at(0), y }.launches()

@@ -16,7 +16,7 @@ use operand::unplaced;
 
 use crate::{
     batch,
-    launch::{ALIGNMENT, Home, Launch, Launches},
+    launch::{ALIGNMENT, Argument, Home, Launch, Launches},
     ptx,
     splice::Splices,
 };
@@ -44,15 +44,24 @@ pub struct Lowered {
     pub spliced: Vec<String>,
     /// Bytes.
     pub arena: usize,
+    /// The most counters of a launch.
+    pub counters: usize,
     /// The first byte of each input of the graph.
     pub inputs: Vec<usize>,
     /// The first byte of each output of the graph.
     pub outputs: Vec<usize>,
 }
 
+/// A graph as it is lowered: without fused operations that have no kernels, and with products side by side where their
+/// weights are laid out once.
+pub fn arranged(graph: &Graph, target: Target) -> Graph {
+    let graph = graph.expanded(claims);
+    if target.prepares { graph.joined().paired() } else { graph }
+}
+
 /// Chooses kernels and places every buffer. Fused operations must be claimed or expanded before.
 pub fn lower(graph: &Graph, target: Target) -> Result<Lowered, CompileError> {
-    let schedule = Schedule::new(graph, ABILITIES)?;
+    let schedule = Schedule::new(graph, Abilities { prepares: target.prepares, ..ABILITIES })?;
     let of_chain = |step: &Step| match step {
         Step::Chain(chain) => Some(ptx::Loop::new(chain, unplaced)),
         Step::Kernel(_) | Step::Decode { .. } => None,
@@ -122,6 +131,8 @@ fn placed(
             launches.push(launch);
         }
     }
+    let of = |argument: &Argument| if let Argument::Counters(count) = argument { *count } else { 0 };
+    let counters = launches.iter().flat_map(|launch| &launch.arguments).map(of).max().unwrap_or(0);
     let element = |buffer: usize| schedule.buffers[buffer].dtype.size();
     Ok(Lowered {
         launches,
@@ -129,6 +140,7 @@ fn placed(
         module,
         spliced,
         arena,
+        counters,
         inputs: schedule.inputs.iter().map(|&b| offsets[b]).collect(),
         outputs: schedule.outputs.iter().map(|&(b, offset)| offsets[b] + offset * element(b)).collect(),
     })

@@ -2,7 +2,7 @@
 
 use yuragi_graph::{
     DType,
-    lowering::{self, End, Home, Instruction, View},
+    lowering::{self, End, Home, Instruction, Value as Result, View, of_pair},
 };
 
 use super::{
@@ -17,6 +17,8 @@ use crate::launch::{self, Address, Argument};
 
 /// The registers in which the code finds sums and leaves what is to be stored.
 pub const SUMS: [&str; 4] = ["%x0", "%x1", "%x2", "%x3"];
+/// The register that says whether it is to be stored: 0 if the code has done so.
+pub const STORES: &str = "%stores";
 /// The register of the first sum's place in the result.
 pub const PLACE: &str = "%place";
 /// The register of the first sum's column.
@@ -25,10 +27,14 @@ pub const COLUMN: &str = "%column";
 /// A chain that follows a product.
 pub struct Epilogue<'a> {
     code: &'a [Instruction],
-    /// The value that is stored.
-    stored: usize,
+    /// The value that the kernel stores.
+    left: Option<Result>,
+    /// The values that the code stores, if that is not for the kernel to do.
+    stored: Vec<(Result, Walk)>,
     /// The input that stands for the product, and its type.
     product: (usize, DType),
+    /// Neighbours of the product for each element of the chain: 1 or 2.
+    each: usize,
     /// The place of a bias, of the product's type.
     bias: Option<Walk>,
     /// By instruction.
@@ -47,34 +53,57 @@ enum Load {
 }
 
 impl<'a> Epilogue<'a> {
-    /// The epilogue of a product of so many columns and this type, with a row of biases that is added before.
+    /// The epilogue of a product of so many elements in rows of so many columns and of this type, with a row of biases that
+    /// is added before.
     pub fn new(
         epilogue: &'a lowering::Epilogue,
-        (columns, dtype): (usize, DType),
+        (count, columns, dtype): (usize, usize, DType),
         bias: Option<Address>,
         place: impl Fn(Home) -> launch::Home,
     ) -> Epilogue<'a> {
         let chain = &epilogue.chain;
+        let each = if chain.count < count { 2 } else { 1 };
         let mut params = Params::default();
         let bias = bias.map(|at| Walk::new(&mut params, (at, dtype), &View::run(columns)));
         let load = |instruction: &Instruction| match instruction {
             Instruction::Load { input, view } if *input != epilogue.product => {
                 let source = chain.inputs[*input];
                 let walk = Walk::new(&mut params, (Address::start(place(source.home)), source.dtype), view);
-                Some(if view.is_row(columns) { Load::Column(walk) } else { Load::Place(walk) })
+                Some(if view.is_row(columns / each) { Load::Column(walk) } else { Load::Place(walk) })
             }
             _ => None,
         };
         let loaded: Vec<Option<Load>> = chain.code.iter().map(load).collect();
-        let stored = match &chain.end {
-            End::Stores(stores) => stores.first().map_or(0, |store| store.value.0),
-            End::Fold(fold) => fold.value.0,
-        };
+        let (mut left, mut stored) = (None, Vec::new());
+        if let End::Stores(stores) = &chain.end {
+            if epilogue.is_simple(count) {
+                left = stores.first().map(|store| store.value);
+            } else {
+                stored.extend(stores.iter().map(|store| {
+                    let output = chain.outputs[store.output];
+                    let at = (Address::start(place(output.home)), output.dtype);
+                    (store.value, Walk::new(&mut params, at, &store.view))
+                }));
+            }
+        }
         let reach = |load: &Load| match load {
             Load::Place(walk) | Load::Column(walk) => walk.reach() < 1 << 32,
         };
-        let small = chain.count < 1 << 31 && loaded.iter().flatten().all(reach);
-        Epilogue { code: &chain.code, stored, product: (epilogue.product, dtype), bias, loaded, params, small }
+        let small = count < 1 << 31
+            && loaded.iter().flatten().all(reach)
+            && stored.iter().all(|(_, walk)| walk.reach() < 1 << 32);
+        let product = (epilogue.product, dtype);
+        Epilogue { code: &chain.code, left, stored, product, each, bias, loaded, params, small }
+    }
+
+    /// Neighbours of the product for each element that is stored.
+    pub fn each(&self) -> usize {
+        self.each
+    }
+
+    /// Whether the code stores what results.
+    pub fn stores(&self) -> bool {
+        self.left.is_none()
     }
 
     /// The places that the code asks for, as 64-bit arguments `%a0`, `%a1`, ….
@@ -82,8 +111,8 @@ impl<'a> Epilogue<'a> {
         self.params.arguments()
     }
 
-    /// The code for so many neighbours in a row, a power of two up to 4 that divides the number of columns; without
-    /// loops and labels.
+    /// The code for so many neighbours of the product in a row, a power of two up to 4 that divides the number of columns and
+    /// is a multiple of [`Epilogue::each`]; without loops and labels.
     pub fn text(&self, lanes: usize) -> String {
         let tape = Tape::new();
         if self.small {
@@ -97,29 +126,44 @@ impl<'a> Epilogue<'a> {
     fn record<I: Index>(&self, tape: &Tape, lanes: usize) {
         let counter =
             |name| I::from_double(Value(tape, tape.result("mov.b64", Class::Double, vec![Operand::Name(name)])));
+        let (items, column) = (lanes / self.each, || counter(COLUMN) / self.each);
+        let place = || counter(PLACE) / self.each;
         let load = |load: &Load| match load {
-            Load::Place(walk) => neighbours::<I>(tape, walk, counter(PLACE), lanes),
-            Load::Column(walk) => row::<I>(tape, walk, counter(COLUMN), lanes),
+            Load::Place(walk) => neighbours::<I>(tape, walk, place(), items),
+            Load::Column(walk) => row::<I>(tape, walk, column(), items),
         };
         let loaded: Vec<Vec<_>> = self.loaded.iter().map(|walk| walk.as_ref().map_or_else(Vec::new, load)).collect();
         let (product, dtype) = self.product;
         let bias = self.bias.as_ref().map(|walk| row::<I>(tape, walk, counter(COLUMN), lanes));
-        let value = |lane: usize| {
+        let sum = |lane: usize| {
             let sum = Value(tape, tape.result("mov.b32", Class::Word, vec![Operand::Name(SUMS[lane])]));
-            let mut sum = convert(sum, DType::F32, dtype);
-            if let Some(bias) = &bias {
-                sum = convert(sum + bias[lane], DType::F32, dtype);
+            let sum = convert(sum, DType::F32, dtype);
+            match &bias {
+                Some(bias) => convert(sum + bias[lane], DType::F32, dtype),
+                None => sum,
             }
-            let values = evaluate(self.code, |number| match self.code[number] {
-                Instruction::Load { input, .. } if input == product => sum,
-                _ => loaded[number][lane],
-            });
-            values[self.stored]
         };
-        let values: Vec<Traced<'_, f32>> = (0..lanes).map(value).collect();
-        for (name, value) in SUMS.into_iter().zip(values) {
-            tape.effect("mov.b32", vec![Operand::Name(name), value.operand()]);
+        let sums: Vec<Traced<'_, f32>> = (0..lanes).map(sum).collect();
+        let values = |item: usize| {
+            evaluate(self.code, |number| match &self.code[number] {
+                Instruction::Load { input, view } if *input == product => {
+                    sums[item * self.each + if self.each == 2 { of_pair(view, view.count()).unwrap_or(0) } else { 0 }]
+                }
+                _ => loaded[number][item],
+            })
+        };
+        let values: Vec<Vec<Traced<'_, f32>>> = (0..items).map(values).collect();
+        if let Some(left) = self.left {
+            for (name, values) in SUMS.into_iter().zip(&values) {
+                tape.effect("mov.b32", vec![Operand::Name(name), values[left.0].operand()]);
+            }
+            return;
         }
+        for (value, walk) in &self.stored {
+            let stored: Vec<Traced<'_, f32>> = values.iter().map(|item| item[value.0]).collect();
+            put::<I>(tape, walk, place(), &stored);
+        }
+        tape.effect("mov.b32", vec![Operand::Name(STORES), Operand::Integer(0)]);
     }
 }
 
@@ -134,5 +178,14 @@ fn neighbours<'t, I: Index>(tape: &'t Tape, walk: &Walk, place: Traced<'t, I>, l
     match walk.allows(lanes) {
         true => from(place, lanes),
         false => (0..lanes).map(|lane| from(place + index(lane), 1)[0]).collect(),
+    }
+}
+
+/// Stores the elements that belong to a place in the result and those after it.
+fn put<'t, I: Index>(tape: &'t Tape, walk: &Walk, place: Traced<'t, I>, values: &[Traced<'t, f32>]) {
+    let at = |place: Traced<'t, I>| tape.address(walk.pointer, walk.place(place, 1));
+    match walk.allows(values.len()) {
+        true => walk.access(values.len()).store(tape, at(place), values),
+        false => (0..values.len()).for_each(|n| walk.access(1).store(tape, at(place + index(n)), &values[n..=n])),
     }
 }

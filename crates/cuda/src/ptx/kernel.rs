@@ -55,7 +55,9 @@ impl Params {
         let types = self.list.iter().map(|argument| match argument {
             Argument::U32(_) | Argument::F32(_) => Class::Word,
             // Loops take the address of a tensor.
-            Argument::Pointer(_) | Argument::Tensor(_) | Argument::Null | Argument::U64(_) => Class::Double,
+            Argument::Pointer(_) | Argument::Tensor(_) | Argument::Null | Argument::Counters(_) | Argument::U64(_) => {
+                Class::Double
+            }
         });
         let text = Text { params: types.collect(), shared, body: tape.to_string() };
         Emitted { text, arguments: self.list, grid }

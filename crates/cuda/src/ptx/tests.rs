@@ -25,7 +25,7 @@ fn run(kernel: Emitted, input: &[u8], output: usize) -> Vec<u8> {
         Argument::Pointer(address) => list.u64(if address.home == Home::Param(0) { from } else { to }),
         Argument::U32(x) => list.u32(*x),
         Argument::U64(x) => list.u64(*x),
-        Argument::Null | Argument::F32(_) | Argument::Tensor(_) => panic!("{argument:?}"),
+        Argument::Null | Argument::Counters(_) | Argument::F32(_) | Argument::Tensor(_) => panic!("{argument:?}"),
     });
     let blocks = kernel.grid.map(|n| n as u32);
     let launch = Launch { grid: [blocks[0], blocks[1], 1], ..Launch::linear(1, 256) };

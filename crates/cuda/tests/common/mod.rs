@@ -54,7 +54,12 @@ impl Bench {
         let mut counters = Vec::new();
         for launch in &launches.launches {
             let Code::Shipped(stem) = launch.code else { panic!("{}: no shipped kernel", launch.name) };
+            let of = |argument: &Argument| if let Argument::Counters(count) = argument { 4 * count } else { 0 };
+            let zeros = vec![0; launch.arguments.iter().map(of).max().unwrap_or(0)];
+            let arrivals = self.device.allocate(zeros.len().max(1) as u64).unwrap();
+            self.device.write(arrivals, &zeros).unwrap();
             let arguments = launch.arguments.iter().fold(Arguments::new(), |list, argument| match argument {
+                Argument::Counters(_) => list.u64(arrivals),
                 Argument::Pointer(at) => list.u64(self.resolve(*at, scratch)),
                 Argument::Null => list.u64(0),
                 Argument::U32(x) => list.u32(*x),
@@ -70,6 +75,10 @@ impl Bench {
             let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
             assert!(findings.is_empty(), "{}: {}", launch.function, findings.join("\n"));
             counters.push(report.counters);
+            let mut left = vec![1; zeros.len()];
+            self.device.read(arrivals, &mut left).unwrap();
+            assert_eq!(left, zeros, "{}: counters", launch.function);
+            self.device.free(arrivals).unwrap();
         }
         self.device.free(scratch).unwrap();
         counters

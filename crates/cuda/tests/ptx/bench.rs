@@ -96,7 +96,7 @@ pub fn emulate(chain: &Chain, buffers: &mut [Buffer]) -> Vec<Report> {
             Argument::U32(x) => list.u32(*x),
             Argument::U64(x) => list.u64(*x),
             Argument::F32(x) => list.f32(*x),
-            Argument::Tensor(_) => panic!("{argument:?}"),
+            Argument::Tensor(_) | Argument::Counters(_) => panic!("{argument:?}"),
         });
         let extents = Launch { grid: launch.grid, block: launch.block, shared_bytes: launch.shared, cluster: [1; 3] };
         let kernel = loaded.kernel(&launch.function).unwrap();

@@ -75,7 +75,7 @@ fn more_operands_than_a_kernel_takes_are_refused() {
     let inputs: Vec<_> = (0..5000).map(|i| b.input(&format!("x{i}"), &[2], DType::F32)).collect();
     let sum = inputs.into_iter().reduce(|a, b| a + b).unwrap();
     let graph = b.finish(&[("sum", sum)]).unwrap();
-    let target = Target { machine: Machine { multiprocessors: 132, hopper: false }, tf32: false };
+    let target = Target::new(Machine { multiprocessors: 132, hopper: false });
     let error = lower(&graph, target).unwrap_err();
     assert_eq!(error.to_string(), "a loop over elements has 5002 operands; legal are at most 4095");
 }

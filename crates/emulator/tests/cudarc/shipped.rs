@@ -81,7 +81,7 @@ on_a_driver! {
         both_agree("sm_80/gemm_f16.ptx", "gemm_f16_nn_64x64", launch, &factors, 4 * m * ldb, |x, y| {
             let list = Arguments::new().u64(x[0]).u64(x[1]).u64(y).u64(0);
             let list = [m, n, k].iter().fold(list, |list, &extent| list.u32(extent as u32));
-            [lda, 1, ldb, 1, ldb, 0, 0, 0, 0].iter().fold(list, |list, &step| list.u64(step as u64)).u32(1)
+            [lda, 1, ldb, 1, ldb, 0, 0, 0, 0, 0, 0].iter().fold(list, |list, &step| list.u64(step as u64)).u32(1)
         });
         both_agree("sm_80/philox_normal.ptx", "philox_normal_f32", blocks([2, 1, 1], 96, 0), &[], 4 * 1001, |_, y| {
             Arguments::new().u64(y).u64(1001).u32(11).u32(22).u32(33).u64(1 << 40)

@@ -49,6 +49,17 @@ pub enum Instruction {
 }
 
 impl Instruction {
+    /// The instruction with other values in place of those that it uses.
+    pub(super) fn map(&self, f: impl Fn(Value) -> Value) -> Instruction {
+        match *self {
+            Instruction::Unary(op, x) => Instruction::Unary(op, f(x)),
+            Instruction::Binary(op, a, b) => Instruction::Binary(op, f(a), f(b)),
+            Instruction::Select(condition, a, b) => Instruction::Select(f(condition), f(a), f(b)),
+            Instruction::Convert { from, into, x } => Instruction::Convert { from, into, x: f(x) },
+            Instruction::Number(_) | Instruction::Load { .. } => self.clone(),
+        }
+    }
+
     /// The values that the instruction uses.
     pub fn operands(&self) -> impl Iterator<Item = Value> + use<> {
         let operands = match *self {

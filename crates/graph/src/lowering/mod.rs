@@ -15,7 +15,7 @@ mod schedule;
 mod view;
 
 pub use chain::{Chain, End, Fold, Instruction, Source, Store, Value};
-pub use epilogue::Epilogue;
+pub use epilogue::{Epilogue, of_pair};
 pub use schedule::{Buffer, Home, Kernel, Operand, Schedule, Step};
 pub use view::{Matrices, View};
 

@@ -63,7 +63,7 @@ pub struct Kernel {
     pub silu: bool,
     /// What becomes of the result of a product before it is stored.
     pub epilogue: Option<Epilogue>,
-    /// Where the result goes.
+    /// Where the result goes, or the first of what an epilogue stores.
     pub output: Home,
     /// Where the matrices of the result go, if not one after the other.
     pub matrices: Option<Matrices>,
@@ -345,6 +345,7 @@ impl<'a> Scheduler<'a> {
         if abilities.epilogues {
             let kept: Vec<usize> = outputs.iter().map(|(buffer, _)| *buffer).collect();
             steps = epilogue::absorb(self.graph, steps, &buffers, &kept);
+            steps = epilogue::extend(self.graph, steps, &buffers, &kept);
         }
         let mut prepared = 0;
         if abilities.prepares {
@@ -384,7 +385,10 @@ impl Step {
             Step::Kernel(kernel) => {
                 kernel.operands.iter().chain(&kernel.bias).for_each(|o| visit(o.home, false));
                 kernel.epilogue.iter().flat_map(Epilogue::reads).for_each(|home| visit(home, false));
-                visit(kernel.output, true);
+                match &kernel.epilogue {
+                    Some(epilogue) => epilogue.chain.outputs.iter().for_each(|output| visit(output.home, true)),
+                    None => visit(kernel.output, true),
+                }
             }
             Step::Decode { param, output } => {
                 visit(Home::Param(*param), false);
