@@ -6,7 +6,11 @@ use std::{fmt, str::FromStr};
 
 use yuragi_cpu::{Cpu, CpuPlan, CpuState};
 #[cfg(feature = "cuda")]
-use yuragi_cuda::{Cuda, CudaError, CudaPlan, CudaState, CudaStore, Device, replicas::CudaReplicas};
+use yuragi_cuda::{
+    Cuda, CudaError, CudaPlan, CudaState, CudaStore, Device,
+    lower::{Target, arranged, lower},
+    replicas::CudaReplicas,
+};
 use yuragi_energy::{
     Error, Problem, Variables,
     dynamics::{Dynamics, TwoState},
@@ -65,26 +69,37 @@ pub struct Work {
     pub seconds: f64,
     /// Memory that it takes on a GPU.
     pub bytes: f64,
+    /// Weights of products, of which a GPU may keep copies in the products' precision.
+    pub weights: f64,
+    /// Whether such copies are made again at every run instead, as memory counts for more than time.
+    pub frugal: bool,
 }
 
 impl Work {
     /// Work that is worth any machine.
-    pub const MUCH: Work = Work { seconds: f64::INFINITY, bytes: 0.0 };
+    pub const MUCH: Work = Work { seconds: f64::INFINITY, ..Work::NONE };
     /// None.
-    pub const NONE: Work = Work { seconds: 0.0, bytes: 0.0 };
+    pub const NONE: Work = Work { seconds: 0.0, bytes: 0.0, weights: 0.0, frugal: false };
     /// Operations of products in a second of the processor.
     pub const SPEED: f64 = 3e10;
 
     /// So many runs of a graph: its products, and its parameters.
     pub fn of(graph: &Graph, runs: f64) -> Work {
         let values = graph.params().iter().map(|spec| (spec.shape.count() * spec.dtype.size()) as f64);
-        Work { seconds: 2.0 * products(graph) * runs / Work::SPEED, bytes: values.sum() }
+        let weights = if graph.updates().is_empty() { weights(graph) } else { 0.0 };
+        Work { seconds: 2.0 * products(graph) * runs / Work::SPEED, bytes: values.sum(), weights, frugal: false }
+    }
+
+    /// The memory that it takes on a GPU, copies in this precision included.
+    fn room(&self, precision: Precision) -> f64 {
+        self.bytes + if self.frugal { 0.0 } else { self.weights * precision.factors().size() as f64 }
     }
 
     /// Two, one after the other.
     #[must_use]
     pub fn and(self, other: Work) -> Work {
-        Work { seconds: self.seconds + other.seconds, bytes: self.bytes.max(other.bytes) }
+        let (bytes, weights) = (self.bytes.max(other.bytes), self.weights.max(other.weights));
+        Work { seconds: self.seconds + other.seconds, bytes, weights, frugal: self.frugal || other.frugal }
     }
 }
 
@@ -103,6 +118,21 @@ pub fn products(graph: &Graph) -> f64 {
         })
     };
     graph.nodes().iter().filter_map(of).sum()
+}
+
+/// The elements of parameters that products and convolutions take as their second factor.
+fn weights(graph: &Graph) -> f64 {
+    let mut of = vec![false; graph.params().len()];
+    for node in graph.nodes().iter().filter(|node| matches!(node.op, Op::MatMul(_) | Op::Conv(_))) {
+        let mut operand = graph.node(node.inputs[1]);
+        while let (Op::Cast | Op::Move(_), [input, ..]) = (operand.op, &operand.inputs[..]) {
+            operand = graph.node(*input);
+        }
+        if let Op::Param(param) = operand.op {
+            of[param as usize] = true;
+        }
+    }
+    graph.params().iter().zip(of).filter(|(_, is)| *is).map(|(spec, _)| spec.shape.count() as f64).sum()
 }
 
 /// Seconds of the processor below which `auto` does not look for a GPU: opening one and loading kernels takes about as
@@ -143,15 +173,17 @@ impl Machine {
         let kind = match choice {
             Choice::Cpu => Kind::Cpu(cpu),
             Choice::Auto if work.seconds < START || !may_take_gpus() => Kind::Cpu(cpu),
-            Choice::Auto => match Kind::gpu(None, precision).and_then(|gpu| gpu.with_room(work.bytes)) {
-                Ok(gpu) => gpu,
-                Err(unusable) if launched().is_some() => return Err(unusable.into()),
-                Err(Unusable { reason, absent }) => {
-                    unused = Some(reason).filter(|_| !absent);
-                    Kind::Cpu(cpu)
+            Choice::Auto => {
+                match Kind::gpu(None, precision, work).and_then(|gpu| gpu.with_room(work.room(precision))) {
+                    Ok(gpu) => gpu,
+                    Err(unusable) if launched().is_some() => return Err(unusable.into()),
+                    Err(Unusable { reason, absent }) => {
+                        unused = Some(reason).filter(|_| !absent);
+                        Kind::Cpu(cpu)
+                    }
                 }
-            },
-            Choice::Cuda(ordinal) => Kind::gpu(ordinal, precision)?,
+            }
+            Choice::Cuda(ordinal) => Kind::gpu(ordinal, precision, work)?,
         };
         Ok(Machine { kind, precision, unused })
     }
@@ -296,14 +328,14 @@ const PORTABLE: &str = "YURAGI_CUDA_PORTABLE";
 
 impl Kind {
     #[cfg(feature = "cuda")]
-    fn gpu(ordinal: Option<usize>, precision: Precision) -> Result<Kind, Unusable> {
+    fn gpu(ordinal: Option<usize>, precision: Precision, work: Work) -> Result<Kind, Unusable> {
         let unusable = |error: CudaError| {
             let absent = matches!(error, CudaError::NoDriver | CudaError::NoDevice { .. });
             Unusable { reason: error.to_string(), absent }
         };
         let cuda = ordinal.map_or_else(own_gpu, Ok).and_then(Cuda::open).map_err(unusable)?;
         let portable = std::env::var_os(PORTABLE).is_some_and(|value| !value.is_empty() && value != "0");
-        Ok(Kind::Cuda(cuda.tf32(precision == Precision::Tf32).portable(portable)))
+        Ok(Kind::Cuda(cuda.tf32(precision == Precision::Tf32).portable(portable).prepares(!work.frugal)))
     }
 
     /// This GPU, if it has so many bytes free.
@@ -325,10 +357,22 @@ impl Kind {
     }
 
     #[cfg(not(feature = "cuda"))]
-    fn gpu(_ordinal: Option<usize>, _precision: Precision) -> Result<Kind, Unusable> {
+    fn gpu(_ordinal: Option<usize>, _precision: Precision, _work: Work) -> Result<Kind, Unusable> {
         let reason = "this program was built without its CUDA backend (feature `cuda`)".into();
         Err(Unusable { reason, absent: true })
     }
+}
+
+/// The bytes of a plan's intermediate values on a GPU (compute capability 9.0), with weights as its kernels read them, or
+/// `frugal` without: known without one.
+///
+/// # Errors
+/// A graph that cannot be lowered.
+#[cfg(feature = "cuda")]
+pub fn gpu_arena(graph: &Graph, precision: Precision, frugal: bool) -> Result<usize, CompileError> {
+    let machine = yuragi_cuda::kernels::product::Machine { multiprocessors: 132, hopper: true };
+    let target = Target { tf32: precision == Precision::Tf32, prepares: !frugal, ..Target::new(machine) };
+    Ok(lower(&arranged(&graph.in_precision(precision), target), target)?.arena)
 }
 
 /// A line for each GPU that `cuda:N` can name, or one that says why there is none.

@@ -18,6 +18,12 @@ use yuragi::{
     train::lora,
 };
 
+#[cfg(feature = "cuda")]
+use yuragi::{
+    graph::{Graph, Precision},
+    machine::gpu_arena,
+};
+
 use super::common::{harmless_name, processor};
 
 /// Unused tensors that are named.
@@ -59,12 +65,26 @@ pub fn told(path: &Path) -> Result<String, Failure> {
     lines.push(format!(
         "  a guided picture takes {low} MiB (--memory low), {balanced} (balanced) or {fast} (fast), with what is read of the file"
     ));
+    #[cfg(feature = "cuda")]
+    lines.push(on_a_gpu(&loaded, all.1)?);
     if let Some(bytes) = learning(&loaded) {
         let mebibytes = bytes.div_ceil(1 << 20);
         let what = "learning a LoRA of rank 4 on the processor, from one picture of that size a step,";
         lines.push(format!("  {what} takes {mebibytes} MiB beside the weights"));
     }
     Ok(lines.join("\n") + "\n")
+}
+
+/// What a guided picture takes on a GPU in half precision: all weights, and the network that needs the most beside them.
+#[cfg(feature = "cuda")]
+fn on_a_gpu(loaded: &files::Opened, weights: usize) -> Result<String, Failure> {
+    let graphs = graphs(loaded)?;
+    let most = |frugal| -> Result<usize, Failure> {
+        let arenas = graphs.iter().map(|graph| gpu_arena(graph, Precision::F16, frugal));
+        Ok(weights + arenas.collect::<Result<Vec<usize>, _>>()?.into_iter().max().unwrap_or(0))
+    };
+    let [low, kept] = [most(true)?, most(false)?].map(|bytes| bytes.div_ceil(1 << 20));
+    Ok(format!("  on a GPU, with --precision f16, it takes {kept} MiB, or {low} with --memory low"))
 }
 
 /// The bytes that a step of learning a LoRA needs, if one can be learnt.
@@ -101,6 +121,16 @@ fn memory(loaded: &files::Opened) -> Result<[usize; 3], Failure> {
         told.for_each(|((most, bytes), _)| *most = bytes.max(*most));
     }
     Ok(most)
+}
+
+/// The networks of one guided picture on a GPU, with weights as they are stored.
+#[cfg(feature = "cuda")]
+fn graphs(loaded: &files::Opened) -> Result<[Graph; 3], Failure> {
+    let model = &loaded.model;
+    let one = Batch { pictures: 1, size: [model.size; 2], chunks: 1, skip: 0 };
+    let both = Batch { pictures: 2, ..one };
+    let graphs = [encode_text(model, both)?, denoise(model, both)?, decode(model, one)?];
+    Ok(graphs.map(|graph| graph.with_stored(|spec| Some(loaded.params.get(&spec.name)?.dtype()))))
 }
 
 fn family(model: &Checkpoint) -> String {

@@ -61,7 +61,8 @@ pub struct ModelFlags {
     #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// What a checkpoint may take: low gives each weight back when it was read, balanced with its network, and both decode
-    /// pictures one by one, in bands, to the same bits; fast keeps all
+    /// pictures one by one, in bands, to the same bits; fast keeps all. On a GPU all weights stay, and low keeps no copies of
+    /// them as its kernels read them
     #[arg(long, default_value = "balanced", value_name = "MODE")]
     memory: Weights,
     #[command(flatten)]
@@ -173,6 +174,7 @@ impl ModelFlags {
 
     /// The machine that computes.
     pub fn machine(&self, work: Work) -> Result<Machine, Failure> {
+        let work = Work { frugal: matches!(self.memory, Weights::Low), ..work };
         self.device.machine(processor(self.threads).residency(self.memory.residency()), work)
     }
 

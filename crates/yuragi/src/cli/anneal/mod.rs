@@ -236,7 +236,7 @@ fn work<D: Dynamics>(problem: &Problem, dynamics: &D, replicas: u32, sweeps: u32
         true => n * (12.0 * n + 10.0 * replicas),
         false => n * (80.0 + 0.25 * replicas) + 24.0 * problem.couplings().count() as f64,
     };
-    Demand { seconds, bytes }
+    Demand { seconds, bytes, ..Demand::NONE }
 }
 
 /// Quantum annealing with the reads shared out among ranks.

@@ -227,6 +227,7 @@ impl Task {
         let work = Work {
             seconds: 2.0 * products * weights * all / Work::SPEED,
             bytes: 4.0 * (4.0 * weights + 8.0 * batch * sizes.iter().sum::<f64>()),
+            ..Work::NONE
         };
         Machine::choose(self.device, self.judging.cpu(), Precision::F32, work).map(told)
     }

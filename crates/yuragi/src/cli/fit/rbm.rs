@@ -126,6 +126,7 @@ impl Rbm {
         let work = Work {
             seconds: 2.0 * products * visible * hidden * all / Work::SPEED,
             bytes: 4.0 * (4.0 * visible * hidden + 8.0 * batch * (visible + hidden)),
+            ..Work::NONE
         };
         Machine::choose(self.device, self.judging.cpu(), Precision::F32, work).map(told)
     }
