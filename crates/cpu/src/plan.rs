@@ -1,7 +1,9 @@
 //! Compiled graphs and their runs.
 #![allow(unsafe_code)] // launches read and write one arena through pointers
 
-use alloc::{vec, vec::Vec};
+mod arena;
+
+use alloc::vec::Vec;
 use core::fmt;
 
 use yuragi_graph::{
@@ -13,6 +15,7 @@ use crate::{
     lower::{Home, Launch, Lowered},
     threads::Threads,
 };
+use arena::Arena;
 
 /// When the pages of borrowed parameters, as those of a mapped file, are [given back](yuragi_graph::Bytes::release).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,11 +31,6 @@ pub enum Residency {
 
 /// Parameters of fewer bytes are not given back after a launch: pages are shared with their neighbours.
 const SMALL: usize = 1 << 16;
-
-/// A cache line of the arena.
-#[derive(Clone, Copy, Default)]
-#[repr(align(64))]
-struct Line(#[allow(dead_code)] [f32; 16]);
 
 /// A graph compiled for this machine.
 pub struct CpuPlan {
@@ -52,7 +50,7 @@ impl fmt::Debug for CpuPlan {
 
 /// The arena of one run at a time.
 pub struct CpuState {
-    arena: Vec<Line>,
+    arena: Arena,
     /// The store's place of each parameter of the graph.
     params: Vec<usize>,
     /// The next launch; all done when it is their number.
@@ -78,10 +76,7 @@ unsafe impl Sync for CpuState {}
 
 impl fmt::Debug for CpuState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CpuState")
-            .field("bytes", &(self.arena.len() * size_of::<Line>()))
-            .field("next", &self.next)
-            .finish()
+        f.debug_struct("CpuState").field("bytes", &self.arena.size()).field("next", &self.next).finish()
     }
 }
 
@@ -140,7 +135,7 @@ impl CpuPlan {
 
     /// Copies an output, whose view was checked.
     fn read(&self, state: &CpuState, output: usize, view: &mut ViewMut<'_>) {
-        let words = state.arena.as_ptr().cast::<f32>().wrapping_add(self.lowered.outputs[output]);
+        let words = state.arena.as_ptr().wrapping_add(self.lowered.outputs[output]);
         // SAFETY: the planner keeps every element of an output from when it is there until the end.
         let values = unsafe { core::slice::from_raw_parts(words, view.as_slice().len()) };
         match view {
@@ -174,7 +169,7 @@ impl CpuPlan {
     /// The state's pointers belong to a store that fits the graph.
     unsafe fn launch(&self, state: &mut CpuState) {
         let launch = &self.lowered.launches[state.next];
-        let arena = state.arena.as_mut_ptr().cast::<f32>();
+        let arena = state.arena.as_mut_ptr();
         let at = |(home, offset): &(Home, usize)| match *home {
             Home::Arena(place) => arena.wrapping_add(place + offset),
             Home::Param(param) => {
@@ -201,19 +196,13 @@ fn elements(storage: &Storage) -> *const f32 {
     }
 }
 
-impl CpuState {
-    fn words(&mut self) -> *mut f32 {
-        self.arena.as_mut_ptr().cast()
-    }
-}
-
 impl Plan for CpuPlan {
     type Store = Params;
     type State = CpuState;
 
     fn memory(&self) -> Memory {
         let words = self.graph.literals().iter().map(Vec::len).sum::<usize>();
-        let arena = self.lowered.arena.div_ceil(16) * size_of::<Line>();
+        let arena = Arena::bytes(self.lowered.arena);
         let bytes = |param: usize| {
             let spec = &self.graph.params()[param];
             spec.shape.count() * spec.dtype.size()
@@ -241,7 +230,7 @@ impl Plan for CpuPlan {
         let kept = self.residency == Residency::Kept;
         Ok(CpuState {
             borrowed: if kept { Vec::new() } else { params.iter().filter_map(borrowed).collect() },
-            arena: vec![Line::default(); self.lowered.arena.div_ceil(16)],
+            arena: Arena::new(self.lowered.arena),
             pointers: Vec::with_capacity(params.len()),
             params,
             next: 0,
@@ -254,7 +243,7 @@ impl Plan for CpuPlan {
         self.graph.check_inputs(inputs)?;
         state.next = 0;
         for ((spec, view), &place) in self.graph.inputs().iter().zip(inputs).zip(&self.lowered.inputs) {
-            let to = state.words().wrapping_add(place);
+            let to = state.arena.as_mut_ptr().wrapping_add(place);
             let write = |i: usize, bits: u32| {
                 // SAFETY: the planner keeps room for every element of an input.
                 unsafe { *to.add(i) = f32::from_bits(bits) }
