@@ -12,8 +12,27 @@ use yuragi_graph::DType;
 use super::*;
 use crate::simd::Level;
 
+/// What this thread had of a processor, which others do not slow down.
+#[cfg(target_os = "linux")]
+fn processor_seconds() -> f64 {
+    const THREAD: i32 = 3;
+    unsafe extern "C" {
+        fn clock_gettime(clock: i32, time: *mut [core::ffi::c_long; 2]) -> i32;
+    }
+    let mut time = [0; 2];
+    // SAFETY: a timespec is two such numbers.
+    unsafe { clock_gettime(THREAD, &mut time) };
+    time[0] as f64 + 1e-9 * time[1] as f64
+}
+
+#[cfg(not(target_os = "linux"))]
+fn processor_seconds() -> f64 {
+    static BEGIN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    BEGIN.get_or_init(Instant::now).elapsed().as_secs_f64()
+}
+
 /// Prints the best GFLOP/s (or, where `work` counts bytes, GB/s) of several
-/// runs on one thread and on all.
+/// runs on one thread, in time that it had of a processor, and on all.
 fn report(name: &str, kernel: &dyn Kernel, work: usize, sizes: &[usize], out: usize) {
     if std::env::var("ONLY").is_ok_and(|only| !name.contains(&only)) {
         return;
@@ -30,11 +49,14 @@ fn report(name: &str, kernel: &dyn Kernel, work: usize, sizes: &[usize], out: us
         let scratch = aligned(scratch.as_mut_ptr()).cast_mut();
         let mut best = f64::INFINITY;
         let begin = Instant::now();
-        while begin.elapsed().as_secs_f64() < 0.3 {
-            let start = Instant::now();
+        let clock = |processor: bool| if processor { processor_seconds() } else { begin.elapsed().as_secs_f64() };
+        let mut runs = 0;
+        while runs < 5 || begin.elapsed().as_secs_f64() < 0.3 {
+            runs += 1;
+            let start = clock(threads == 1);
             // SAFETY: buffers of the kernel's sizes.
             unsafe { run(kernel, &pool, &inputs, &[out], scratch) };
-            best = best.min(start.elapsed().as_secs_f64());
+            best = best.min(clock(threads == 1) - start);
         }
         line += &format!("{:8.1} ({:7.1} µs)", work as f64 / best / 1e9, best * 1e6);
     }
@@ -204,7 +226,7 @@ fn timing() {
     gemm(64, [256, 256, 32], false, true);
     gemm(64, [256, 32, 256], false, false);
     gemm(64, [256, 32, 256], true, false);
-    for (batch, length, depth) in [(64, 256, 32), (8, 1024, 64)] {
+    for (batch, length, depth) in [(64, 256, 32), (8, 1024, 64), (8, 1024, 80), (8, 4096, 40)] {
         let shape =
             AttentionShape { batch, queries: length, keys: length, depth, value_depth: depth, scale: 0.1, mask: None };
         let len = batch * length * depth;
@@ -218,4 +240,74 @@ fn timing() {
     report("group norm silu", &GroupNorm::new(level, 16, 256, 96, 32, 1e-5, true), 8 * len, &[len, 96, 96], len);
     report("layer norm 4096×96", &LayerNorm::new(level, 4096, 96, 1e-5), 8 * len, &[len, 96, 96], len);
     report("softmax 1536×256", &Softmax::new(level, 1536, 256), 8 * len, &[len], len);
+}
+
+/// A register tile whose operands stay in the first cache.
+#[test]
+#[ignore = "a measurement"]
+fn tile() {
+    use crate::simd::{Base, MAX_ROWS, Segment, Tile};
+    let level = level();
+    let (rows, width) = (level.tile_rows(), level.tile_vectors() * level.lanes());
+    for len in [32, 64, 96, 128, 192, 256] {
+        for base in [Base::Zero, Base::Out] {
+            let (a, b) = (vec![0.5_f32; rows * len], vec![0.5_f32; len * width]);
+            let mut out = vec![0.0_f32; rows * width];
+            let mut best = f64::INFINITY;
+            for _ in 0..50 {
+                let start = processor_seconds();
+                for _ in 0..2000 {
+                    let at: [usize; MAX_ROWS] = core::array::from_fn(|i| core::hint::black_box(i.min(rows - 1)));
+                    let tile = Tile {
+                        segments: &[Segment { a: at.map(|i| a[i * len..].as_ptr()), b: b.as_ptr() }],
+                        len,
+                        step: 1,
+                        width,
+                        pairs: false,
+                        base,
+                        out: at.map(|i| out[i * width..].as_mut_ptr()),
+                        rows,
+                        cols: width,
+                    };
+                    // SAFETY: the operands' sizes.
+                    unsafe { level.tile(&tile) }
+                }
+                best = best.min(processor_seconds() - start);
+            }
+            let from = if matches!(base, Base::Zero) { "0" } else { "the result" };
+            let (cycle, flops) = (1e9 * best / 2000.0, (2 * rows * width * len) as f64 * 2000.0);
+            eprintln!("{rows}×{width}×{len} from {from:12} {:8.1} ({cycle:7.1} ns)", flops / best / 1e9);
+        }
+    }
+}
+
+/// Panels of weights in the order of PyTorch, `[filters, channels]`, or `[channels, filters]`, as products pack them.
+#[test]
+#[ignore = "a measurement"]
+fn packing() {
+    use crate::simd::{Pack, Source};
+    let level = level();
+    let (rows, width) = (192, level.tile_vectors() * level.lanes());
+    for dtype in [DType::F32, DType::F16, DType::BF16] {
+        for transposed in [false, true] {
+            let stride = if transposed { 1280 } else { width };
+            let from = vec![0.0_f32; 1280 * width];
+            let mut to = vec![0.0_f32; rows * width + 16];
+            let to = to.as_mut_ptr();
+            let to = to.wrapping_add(to.align_offset(64));
+            let mut best = f64::INFINITY;
+            for _ in 0..50 {
+                let start = processor_seconds();
+                for _ in 0..1000 {
+                    let from = Source::new(dtype, core::hint::black_box(from.as_ptr()));
+                    let pack = Pack { from, stride, transposed, rows, cols: width, to, width, turns: (1, 0) };
+                    // SAFETY: the sizes of both.
+                    unsafe { pack.run(level) };
+                }
+                best = best.min(processor_seconds() - start);
+            }
+            let order = if transposed { "columns" } else { "rows" };
+            eprintln!("{dtype} {order:8} {:6.3} ns an element", 1e6 * best / (rows * width) as f64);
+        }
+    }
 }

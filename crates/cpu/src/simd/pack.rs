@@ -192,31 +192,58 @@ impl Pack {
     /// As [`Pack::run`].
     #[inline(always)]
     unsafe fn transpose<V: Vector, T: Element>(&self, from: *const T) {
-        let Self { stride, rows, cols, to, width, turns: (turns, apart), .. } = *self;
-        let matrix = rows / turns;
+        let Self { stride, rows, cols, width, .. } = *self;
         for first in (0..cols).step_by(width) {
             for j in (0..width).step_by(V::LANES) {
                 let filled = V::LANES.min(cols.saturating_sub(first + j));
+                let whole = filled == V::LANES && j + V::LANES <= width;
                 for k in (0..rows).step_by(V::LANES) {
-                    let height = V::LANES.min(rows - k);
-                    let mut block = [V::splat(0.0); MAX_LANES];
+                    let from = from.wrapping_add((first + j) * stride + k);
                     // SAFETY: within the source's columns and the panel's rows.
                     unsafe {
-                        for (i, column) in block[..filled].iter_mut().enumerate() {
-                            *column = T::load_first(from.add((first + j + i) * stride + k), height);
-                        }
-                        V::transpose(&mut block);
-                        let (mut turn, mut at) = (k % turns, k / turns);
-                        for row in &block[..height] {
-                            let to = to.add(turn * apart + first * matrix + at * width + j);
-                            row.store_first(to, V::LANES.min(width - j));
-                            turn += 1;
-                            if turn == turns {
-                                (turn, at) = (0, at + 1);
-                            }
+                        if whole && k + V::LANES <= rows {
+                            self.block::<V, T, true>(from, [first, j, k], V::LANES);
+                        } else {
+                            self.block::<V, T, false>(from, [first, j, k], filled);
                         }
                     }
                 }
+            }
+        }
+    }
+
+    /// Copies a block of the panel that begins with a column, from a column and a row of it on: a `WHOLE` one, or what of it
+    /// is there.
+    ///
+    /// # Safety
+    /// As [`Pack::run`].
+    #[inline(always)]
+    unsafe fn block<V: Vector, T: Element, const WHOLE: bool>(
+        &self,
+        from: *const T,
+        [first, j, k]: [usize; 3],
+        filled: usize,
+    ) {
+        let Self { stride, rows, to, width, turns: (turns, apart), .. } = *self;
+        let (filled, height, across) = if WHOLE {
+            (V::LANES, V::LANES, V::LANES)
+        } else {
+            (filled, V::LANES.min(rows - k), V::LANES.min(width - j))
+        };
+        let mut block = [V::splat(0.0); MAX_LANES];
+        for (i, column) in block.iter_mut().enumerate().take(filled) {
+            // SAFETY: a column's rows.
+            *column = unsafe { T::load_first(from.wrapping_add(i * stride), height) };
+        }
+        V::transpose(&mut block);
+        let (mut turn, mut at) = (k % turns, k / turns);
+        for row in block.iter().take(height) {
+            let to = to.wrapping_add(turn * apart + first * (rows / turns) + at * width + j);
+            // SAFETY: a row of the panel.
+            unsafe { row.store_first(to, across) };
+            turn += 1;
+            if turn == turns {
+                (turn, at) = (0, at + 1);
             }
         }
     }

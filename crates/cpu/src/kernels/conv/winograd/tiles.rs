@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 
 use super::super::Geometry;
 use super::transform::{IN, OUT, OfWeights, PLACES, SIDE, Transform};
-use crate::simd::{Op, Vector};
+use crate::simd::{MAX_LANES, Op, Vector};
 
 /// The tiles that cover a convolution's output.
 #[derive(Clone, Copy, Debug)]
@@ -84,20 +84,50 @@ impl<T: Transform> Op for Spread<T> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        for c in (0..self.room).step_by(V::LANES) {
-            let count = V::LANES.min(self.channels.saturating_sub(c));
-            let mut tile = [[V::splat(0.0); IN]; IN];
-            for i in 0..PLACES {
-                if !self.pixels[i].is_null() {
-                    // SAFETY: channels of a pixel inside.
-                    tile[i / IN][i % IN] = unsafe { V::load_first(self.pixels[i].wrapping_add(c), count) };
-                }
+        // Where a pixel's channels are read: of null ones always the same zeros.
+        let zeros = [0.0; MAX_LANES];
+        let mut pixels = [(zeros.as_ptr(), 0); PLACES];
+        for (pixel, &from) in pixels.iter_mut().zip(&self.pixels) {
+            if !from.is_null() {
+                *pixel = (from, usize::MAX);
             }
-            let tile = T::twice(&tile);
-            let count = V::LANES.min(self.room - c);
-            for i in 0..PLACES {
+        }
+        let whole = self.channels.min(self.room) / V::LANES * V::LANES;
+        // SAFETY: channels of pixels inside, or the zeros; the tile's channels at each place.
+        unsafe {
+            for c in (0..whole).step_by(V::LANES) {
+                self.vector::<V, true>(&pixels, c);
+            }
+            for c in (whole..self.room).step_by(V::LANES) {
+                self.vector::<V, false>(&pixels, c);
+            }
+        }
+    }
+}
+
+impl<T: Transform> Spread<T> {
+    /// The channels from one on: a `WHOLE` vector of them, or what is there.
+    ///
+    /// # Safety
+    /// Channels can be read of each pixel, from `c` on where its mask is all ones.
+    #[inline(always)]
+    unsafe fn vector<V: Vector, const WHOLE: bool>(&self, pixels: &[(*const f32, usize); PLACES], c: usize) {
+        let [filled, room] = [self.channels, self.room].map(|end| V::LANES.min(end.saturating_sub(c)));
+        let mut tile = [[V::splat(0.0); IN]; IN];
+        for (i, row) in tile.iter_mut().enumerate() {
+            for (j, value) in row.iter_mut().enumerate() {
+                let (pixel, mask) = pixels[i * IN + j];
+                let from = pixel.wrapping_add(c & mask);
+                // SAFETY: the caller's promise.
+                *value = unsafe { if WHOLE { V::load(from) } else { V::load_first(from, filled) } };
+            }
+        }
+        let tile = T::twice(&tile);
+        for (i, row) in tile.iter().enumerate() {
+            for (j, value) in row.iter().enumerate() {
+                let to = self.to.wrapping_add((i * IN + j) * self.place + c);
                 // SAFETY: the tile's channels at this place.
-                unsafe { tile[i / IN][i % IN].store_first(self.to.add(i * self.place + c), count) }
+                unsafe { if WHOLE { value.store(to) } else { value.store_first(to, room) } }
             }
         }
     }
@@ -123,31 +153,47 @@ impl Op for Weights {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let scale = V::splat(OfWeights::SCALE);
         for row in 0..self.rows {
             for at in (0..self.width).step_by(V::LANES) {
-                let count = V::LANES.min(self.cols.saturating_sub(at));
-                let zero = V::splat(0.0);
-                let mut lines = [[zero; IN]; IN];
-                for i in 0..SIDE {
-                    let mut taps = [zero; IN];
-                    for (line, tap) in taps.iter_mut().enumerate().take(SIDE) {
-                        let from = self.from.wrapping_add((SIDE * line + i) * self.tap + row * self.row + at);
-                        // SAFETY: columns of a row of a tap.
-                        *tap = unsafe { V::load_first(from, count) }.mul(scale);
-                    }
-                    for (line, value) in lines.iter_mut().zip(OfWeights::apply(taps)) {
-                        line[i] = value;
+                // SAFETY: columns of a row of each tap, and a vector of it at each place.
+                unsafe {
+                    if at + V::LANES <= self.cols {
+                        self.vector::<V, true>(row, at);
+                    } else {
+                        self.vector::<V, false>(row, at);
                     }
                 }
-                for (line, values) in lines.into_iter().enumerate() {
-                    let values = OfWeights::apply(values);
-                    for (i, value) in values.into_iter().enumerate() {
-                        let to = self.to.wrapping_add((line * IN + i) * self.place + row * self.width + at);
-                        // SAFETY: a whole vector of the row at this place.
-                        unsafe { value.store(to) }
-                    }
-                }
+            }
+        }
+    }
+}
+
+impl Weights {
+    /// The columns of a row from one on: a `WHOLE` vector of them, or what is there.
+    ///
+    /// # Safety
+    /// Taps have these columns, and places a vector.
+    #[inline(always)]
+    unsafe fn vector<V: Vector, const WHOLE: bool>(&self, row: usize, at: usize) {
+        let (scale, zero) = (V::splat(OfWeights::SCALE), V::splat(0.0));
+        let count = V::LANES.min(self.cols.saturating_sub(at));
+        let mut lines = [[zero; IN]; IN];
+        for i in 0..SIDE {
+            let mut taps = [zero; IN];
+            for (line, tap) in taps.iter_mut().enumerate().take(SIDE) {
+                let from = self.from.wrapping_add((SIDE * line + i) * self.tap + row * self.row + at);
+                // SAFETY: the caller's promise.
+                *tap = unsafe { if WHOLE { V::load(from) } else { V::load_first(from, count) } }.mul(scale);
+            }
+            for (line, value) in lines.iter_mut().zip(OfWeights::apply(taps)) {
+                line[i] = value;
+            }
+        }
+        for (line, values) in lines.into_iter().enumerate() {
+            for (i, value) in OfWeights::apply(values).into_iter().enumerate() {
+                let to = self.to.wrapping_add((line * IN + i) * self.place + row * self.width + at);
+                // SAFETY: the caller's promise.
+                unsafe { value.store(to) }
             }
         }
     }
@@ -174,27 +220,48 @@ impl<T: Transform> Op for Gather<T> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        for at in (0..self.cols).step_by(V::LANES) {
-            let count = V::LANES.min(self.cols - at);
-            let mut tile = [[V::splat(0.0); IN]; IN];
-            for i in 0..PLACES {
-                // SAFETY: columns of the products.
-                tile[i / IN][i % IN] = unsafe { V::load_first(self.from.add(i * self.place + at), count) };
+        let whole = self.cols / V::LANES * V::LANES;
+        // SAFETY: columns of the products, of the bias and of pixels inside.
+        unsafe {
+            for at in (0..whole).step_by(V::LANES) {
+                self.vector::<V, true>(at);
             }
-            let tile = T::twice(&tile);
-            let bias = match self.bias {
-                // SAFETY: columns of the bias.
-                Some(bias) => unsafe { V::load_first(bias.add(at), count) },
-                None => V::splat(0.0),
-            };
-            let scale = V::splat(T::SCALE);
-            for (i, row) in tile.iter().enumerate().take(self.inside[0]) {
-                for (j, &value) in row.iter().enumerate().take(self.inside[1]) {
-                    let value = if T::SCALE == 1.0 { value } else { value.mul(scale) };
-                    let to = self.to.wrapping_add(i * self.line + j * self.pixel + at);
-                    // SAFETY: columns of a pixel inside.
-                    unsafe { bias.add(value).store_first(to, count) }
-                }
+            if whole < self.cols {
+                self.vector::<V, false>(whole);
+            }
+        }
+    }
+}
+
+impl<T: Transform> Gather<T> {
+    /// The columns from one on: a `WHOLE` vector of them, or what is there.
+    ///
+    /// # Safety
+    /// Places, bias and pixels have these columns.
+    #[inline(always)]
+    unsafe fn vector<V: Vector, const WHOLE: bool>(&self, at: usize) {
+        let count = if WHOLE { V::LANES } else { self.cols - at };
+        let mut tile = [[V::splat(0.0); IN]; IN];
+        for (i, row) in tile.iter_mut().enumerate() {
+            for (j, value) in row.iter_mut().enumerate() {
+                let from = self.from.wrapping_add((i * IN + j) * self.place + at);
+                // SAFETY: columns of the products.
+                *value = unsafe { if WHOLE { V::load(from) } else { V::load_first(from, count) } };
+            }
+        }
+        let tile = T::twice(&tile);
+        let bias = match self.bias {
+            // SAFETY: columns of the bias.
+            Some(bias) => unsafe { V::load_first(bias.wrapping_add(at), count) },
+            None => V::splat(0.0),
+        };
+        let scale = V::splat(T::SCALE);
+        for (i, row) in tile.iter().enumerate().take(self.inside[0]) {
+            for (j, &value) in row.iter().enumerate().take(self.inside[1]) {
+                let value = if T::SCALE == 1.0 { value } else { value.mul(scale) };
+                let to = self.to.wrapping_add(i * self.line + j * self.pixel + at);
+                // SAFETY: columns of a pixel inside.
+                unsafe { bias.add(value).store_first(to, count) }
             }
         }
     }
