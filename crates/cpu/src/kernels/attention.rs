@@ -3,7 +3,7 @@
 use core::slice;
 
 use super::{Buffers, Kernel, Scratch, align};
-use crate::simd::{Base, Level, MAX_ROWS, Op, Pack, Panels, Segment, Tile, Vector, exp};
+use crate::simd::{Base, Left, Level, Op, Pack, Panels, Strip, Vector, exp};
 
 /// Keys whose scores are held at a time.
 const KEYS: usize = 96;
@@ -90,9 +90,8 @@ impl Attention {
         let depth = self.shape.depth;
         let queries = memory.wrapping_add(self.local.queries);
         let scores = (memory.wrapping_add(self.local.scores), width);
-        let key = |key| k.wrapping_add(key * depth);
         // SAFETY: the keys lie in k, the scores in the local area.
-        unsafe { product(self.level, keys, (depth, 1), key, queries, scores, Base::Zero) }
+        unsafe { product(self.level, keys, depth, (k, depth, 1), queries, scores, Base::Zero) }
     }
 
     /// Adds a block's weighted values to the sums.
@@ -102,38 +101,35 @@ impl Attention {
         let sums = (memory.wrapping_add(self.local.sums), width);
         let base = if first { Base::Zero } else { Base::Out };
         // SAFETY: the values lie in v, weights and sums in the local area.
-        unsafe { product(self.level, n, (keys, n), |column| v.wrapping_add(column), weights, sums, base) }
+        unsafe { product(self.level, n, keys, (v, 1, n), weights, sums, base) }
     }
 }
 
-/// Tiles of `rows` rows of `width` columns at `to`, each the sum of `len` terms: elements of a row of `left`, `step` apart,
-/// times rows of `right` \[len, width\].
+/// `rows` rows of `width` columns at `to`, each the sum of `len` terms: elements of a row of `left`, whose rows and elements
+/// are so far apart, times rows of `right` \[len, width\].
 pub(super) unsafe fn product(
     level: Level,
     rows: usize,
-    (len, step): (usize, usize),
-    left: impl Fn(usize) -> *const f32,
+    len: usize,
+    (from, row, step): (*const f32, usize, usize),
     right: *const f32,
     (to, width): (*mut f32, usize),
     base: Base,
 ) {
-    for first in (0..rows).step_by(level.tile_rows()) {
-        let count = level.tile_rows().min(rows - first);
-        let at: [usize; MAX_ROWS] = core::array::from_fn(|i| first + i.min(count - 1));
-        let tile = Tile {
-            segments: &[Segment { a: at.map(&left), b: right }],
-            len,
-            step,
-            width,
-            pairs: false,
-            base,
-            out: at.map(|row| to.wrapping_add(row * width)),
-            rows: count,
-            cols: width,
-        };
-        // SAFETY: passed on.
-        unsafe { level.tile(&tile) }
-    }
+    let strip = Strip {
+        left: Left { from, row, tile: level.tile_rows() * row, step },
+        right,
+        len,
+        width,
+        pairs: false,
+        base,
+        out: (to, width),
+        rows,
+        cols: width,
+        ahead: None,
+    };
+    // SAFETY: passed on.
+    unsafe { level.strip(&strip) }
 }
 
 impl Kernel for Attention {

@@ -114,11 +114,11 @@ impl Kernel for AttentionGrad {
             for first in (0..rows).step_by(ROWS) {
                 let count = ROWS.min(rows - first);
                 let level = self.level;
-                let left = |row: usize| row_scored.wrapping_add((first + row) * depth);
-                product(level, count, (depth, 1), left, place(scored), (place(weights), width), Base::Zero);
+                let left = (row_scored.wrapping_add(first * depth), depth, 1);
+                product(level, count, depth, left, place(scored), (place(weights), width), Base::Zero);
                 let of_weights = (self.of != Factor::Value).then(|| {
-                    let left = |row: usize| row_valued.wrapping_add((first + row) * value_depth);
-                    product(level, count, (value_depth, 1), left, place(valued), (place(grads), width), Base::Zero);
+                    let left = (row_valued.wrapping_add(first * value_depth), value_depth, 1);
+                    product(level, count, value_depth, left, place(valued), (place(grads), width), Base::Zero);
                     place(grads).cast_const()
                 });
                 let stats = match of_columns {
@@ -127,8 +127,8 @@ impl Kernel for AttentionGrad {
                 };
                 self.level.run(Weigh { at: place(weights), rows: count, width, of_weights, stats });
                 let base = if first == 0 { Base::Zero } else { Base::Out };
-                let left = |column: usize| summed.wrapping_add(first * result + column);
-                product(level, result, (count, result), left, place(weights), (place(sums), width), base);
+                let left = (summed.wrapping_add(first * result), 1, result);
+                product(level, result, count, left, place(weights), (place(sums), width), base);
             }
             if self.of != Factor::Value {
                 self.level.run(Scale { rows: result, width, by: By::All(scale), at: place(sums) });

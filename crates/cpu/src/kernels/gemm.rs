@@ -5,7 +5,7 @@ use core::ops::Range;
 use yuragi_graph::DType;
 
 use super::{Buffers, Kernel, Scratch, align, reduce::SumParts};
-use crate::simd::{Base, Level, Narrow, Pack, Panels, Segment, Source, Tile};
+use crate::simd::{Ahead, Base, Left, Level, Narrow, Pack, Panels, Source, Strip};
 
 /// Rows of the left operand that share a panel of the right one in cache.
 const BLOCK: usize = 128;
@@ -269,7 +269,7 @@ impl Gemm {
 
     /// Multiplies one block of rows with some panels, over one part of the sum.
     unsafe fn multiply(&self, index: usize, buffers: Buffers<'_>) {
-        let Product { m, n, a_stride, b_stride, bias, batch, stored, .. } = self.product;
+        let Product { m, n, a_stride, b_stride, bias, batch, pairs, stored, .. } = self.product;
         let work = self.work(index);
         let [a, b] = self.operands.map(|operand| buffers.inputs[operand]);
         let a = a.wrapping_add(work.item * a_stride);
@@ -306,21 +306,25 @@ impl Gemm {
                         (true, false) => Base::Zero,
                         (false, _) => Base::Out,
                     };
-                    let out = out.wrapping_add(columns.start);
                     let next = if panel + 1 < cluster.end { panel + 1 } else { cluster.start };
+                    let next = if self.packed { self.packed_at(packed, next, &terms) } else { right };
+                    let tiles = work.rows.len().div_ceil(self.level.tile_rows());
+                    let share = (terms.len() * width).div_ceil(tiles.max(1));
+                    let ahead = Ahead { from: next, rows: 1, len: share, row: 0, tile: share };
                     let strip = Strip {
                         left,
                         right,
-                        next: if self.packed { self.packed_at(packed, next, &terms) } else { right },
+                        len: terms.len(),
                         width,
-                        terms: terms.len(),
+                        pairs,
                         base,
-                        out,
+                        out: (out.wrapping_add(columns.start), n),
                         rows: work.rows.len(),
-                        columns: columns.len(),
+                        cols: columns.len(),
+                        ahead: (next != right).then_some(ahead),
                     };
                     // SAFETY: its tiles lie within A, the packed panel and C.
-                    unsafe { self.strip(strip) }
+                    unsafe { self.level.strip(&strip) }
                 }
             }
         }
@@ -331,62 +335,6 @@ impl Gemm {
         let first = self.panels.columns(panel).start * self.terms;
         packed.wrapping_add(first + terms.start * self.panels.padded(panel))
     }
-
-    /// Multiplies a block of rows with a panel.
-    unsafe fn strip(&self, strip: Strip) {
-        let Product { n, pairs, .. } = self.product;
-        let Strip { left, right, next, width, terms, base, out, rows, columns } = strip;
-        let height = self.level.tile_rows();
-        let ahead = (terms * width).div_ceil(rows.div_ceil(height));
-        for (tile, first) in (0..rows).step_by(height).enumerate() {
-            let rows = height.min(rows - first);
-            let a = left.from.wrapping_add(tile * left.tile);
-            let row = |i: usize| i.min(rows - 1);
-            let tile = Tile {
-                segments: &[Segment { a: core::array::from_fn(|i| a.wrapping_add(row(i) * left.row)), b: right }],
-                len: terms,
-                step: left.step,
-                width,
-                pairs,
-                base,
-                out: core::array::from_fn(|i| out.wrapping_add((first + row(i)) * n)),
-                rows,
-                cols: columns,
-            };
-            // SAFETY: passed on.
-            unsafe { self.level.tile(&tile) }
-            if next != right {
-                self.level.prefetch(next.wrapping_add(first / height * ahead), ahead);
-            }
-        }
-    }
-}
-
-/// A block of rows times a panel, over some terms.
-struct Strip {
-    left: Left,
-    right: *const f32,
-    /// The panel after it.
-    next: *const f32,
-    /// Distance between the panel's rows.
-    width: usize,
-    terms: usize,
-    base: Base,
-    out: *mut f32,
-    rows: usize,
-    columns: usize,
-}
-
-/// A block of the left operand.
-#[derive(Clone, Copy)]
-struct Left {
-    from: *const f32,
-    /// Distance between the rows of a tile.
-    row: usize,
-    /// Distance between tiles.
-    tile: usize,
-    /// Distance between the terms.
-    step: usize,
 }
 
 impl Kernel for Gemm {

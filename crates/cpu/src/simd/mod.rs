@@ -18,7 +18,7 @@ mod x86;
 
 pub(crate) use functions::{exp, silu};
 pub(crate) use pack::{Narrow, Pack, Panels, Source};
-pub(crate) use tile::{Base, MAX_ROWS, Segment, Tile};
+pub(crate) use tile::{Ahead, Base, Left, MAX_ROWS, Segment, Strip, Tile};
 
 use half::f16;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
@@ -160,16 +160,6 @@ impl Level {
         }
     }
 
-    /// Asks for `len` elements to be in the second-level cache soon, where the instruction set has a word for it.
-    pub fn prefetch(self, from: *const f32, len: usize) {
-        #[cfg(target_arch = "x86_64")]
-        if self != Self::Portable {
-            x86::prefetch(from, len);
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = (from, len);
-    }
-
     /// Runs an operation compiled for this level.
     pub fn run<O: Op>(self, op: O) -> O::Output {
         match self {
@@ -186,6 +176,15 @@ impl Level {
             Self::Avx512 | Self::Avx512Bf16 => unsafe { x86::run_avx512(op) },
         }
     }
+}
+
+/// Asks for `len` elements to be in the second-level cache soon, where the instruction set has a word for it.
+#[inline(always)]
+fn prefetch(from: *const f32, len: usize) {
+    #[cfg(target_arch = "x86_64")]
+    x86::prefetch(from, len);
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (from, len);
 }
 
 /// One copy for all that runs it, as of the other levels.

@@ -6,7 +6,7 @@ use super::neon::Neon;
 use super::wasm::Simd128;
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
-use super::{Level, UPPER, Vector, portable::Portable};
+use super::{Level, UPPER, Vector, portable::Portable, prefetch};
 
 /// The most rows of a tile at any level.
 pub(crate) const MAX_ROWS: usize = 8;
@@ -39,6 +39,54 @@ pub(crate) struct Tile<'a> {
     pub rows: usize,
     /// At most [`Level::tile_vectors`] vectors; only these are written.
     pub cols: usize,
+}
+
+/// Tiles of one segment each, one below the other, of which the left operand's rows are evenly apart, for any number of
+/// rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Strip {
+    pub left: Left,
+    /// Where the right operand begins.
+    pub right: *const f32,
+    /// Terms of the sum.
+    pub len: usize,
+    /// Distance between the right operand's rows, which are read in whole
+    /// vectors.
+    pub width: usize,
+    /// Both operands hold pairs.
+    pub pairs: bool,
+    pub base: Base,
+    /// Where the result begins, and the distance between its rows.
+    pub out: (*mut f32, usize),
+    pub rows: usize,
+    /// At most [`Level::tile_vectors`] vectors, at least 1; only these are written.
+    pub cols: usize,
+    /// What is needed soon, if anything.
+    pub ahead: Option<Ahead>,
+}
+
+/// A left operand.
+#[derive(Clone, Copy)]
+pub(crate) struct Left {
+    pub from: *const f32,
+    /// Distance between the rows of a tile.
+    pub row: usize,
+    /// Distance between tiles of [`Level::tile_rows`].
+    pub tile: usize,
+    /// Distance between the terms.
+    pub step: usize,
+}
+
+/// What is asked into the second-level cache with each tile: some rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Ahead {
+    pub from: *const f32,
+    pub rows: usize,
+    pub len: usize,
+    /// Distance between rows.
+    pub row: usize,
+    /// Distance between what belongs to one tile and to the next.
+    pub tile: usize,
 }
 
 /// A part of a tile's sum.
@@ -98,6 +146,62 @@ impl Level {
         };
         // SAFETY: the caller's promise; the level is available.
         unsafe { function(tile) }
+    }
+}
+
+impl Level {
+    /// Computes a strip.
+    ///
+    /// # Safety
+    /// All pointers are valid for what the formula reads and writes, and `cols` is within its limits.
+    pub unsafe fn strip(self, strip: &Strip) {
+        let vectors = strip.cols.div_ceil(self.lanes());
+        debug_assert!((1..=self.tile_vectors()).contains(&vectors));
+        let function: unsafe fn(&Strip) = match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 if strip.pairs => {
+                [avx512_bf16_strip::<1>, avx512_bf16_strip::<2>, avx512_bf16_strip::<3>][vectors - 1]
+            }
+            // SAFETY: the caller's promise.
+            _ if strip.pairs => return unsafe { self.tile_by_tile(strip) },
+            Self::Portable => [plain_strip::<Portable, 1>, plain_strip::<Portable, 2>][vectors - 1],
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+            Self::Neon => [plain_strip::<Neon, 1>, plain_strip::<Neon, 2>, plain_strip::<Neon, 3>][vectors - 1],
+            #[cfg(target_feature = "simd128")]
+            Self::Simd128 => [plain_strip::<Simd128, 1>, plain_strip::<Simd128, 2>][vectors - 1],
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => [avx2_strip::<1>, avx2_strip::<2>][vectors - 1],
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 | Self::Avx512Bf16 => [avx512_strip::<1>, avx512_strip::<2>, avx512_strip::<3>][vectors - 1],
+        };
+        // SAFETY: the caller's promise; the level is available.
+        unsafe { function(strip) }
+    }
+
+    /// A strip of pairs where no instruction multiplies them.
+    unsafe fn tile_by_tile(self, strip: &Strip) {
+        let height = self.tile_rows();
+        for (tile, first) in (0..strip.rows).step_by(height).enumerate() {
+            let rows = height.min(strip.rows - first);
+            let row = |i: usize| i.min(rows - 1);
+            let a = strip.left.from.wrapping_add(tile * strip.left.tile);
+            let tile = Tile {
+                segments: &[Segment {
+                    a: core::array::from_fn(|i| a.wrapping_add(row(i) * strip.left.row)),
+                    b: strip.right,
+                }],
+                len: strip.len,
+                step: strip.left.step,
+                width: strip.width,
+                pairs: strip.pairs,
+                base: strip.base,
+                out: core::array::from_fn(|i| strip.out.0.wrapping_add((first + row(i)) * strip.out.1)),
+                rows,
+                cols: strip.cols,
+            };
+            // SAFETY: the caller's promise.
+            unsafe { self.tile(&tile) }
+        }
     }
 }
 
@@ -175,6 +279,33 @@ unsafe fn avx512_bf16<const ROWS: usize, const VECTORS: usize>(tile: &Tile<'_>) 
     unsafe { compute::<Avx512, ROWS, VECTORS>(tile, Avx512::add_pairs) }
 }
 
+/// A strip of instructions that all of the compilation target have.
+unsafe fn plain_strip<V: Vector, const VECTORS: usize>(strip: &Strip) {
+    // SAFETY: the caller's promise.
+    unsafe { compute_strip::<V, VECTORS>(strip, Vector::mul_add) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn avx2_strip<const VECTORS: usize>(strip: &Strip) {
+    // SAFETY: the caller's promise.
+    unsafe { compute_strip::<Avx2, VECTORS>(strip, Vector::mul_add) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+unsafe fn avx512_strip<const VECTORS: usize>(strip: &Strip) {
+    // SAFETY: the caller's promise.
+    unsafe { compute_strip::<Avx512, VECTORS>(strip, Vector::mul_add) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
+unsafe fn avx512_bf16_strip<const VECTORS: usize>(strip: &Strip) {
+    // SAFETY: the caller's promise.
+    unsafe { compute_strip::<Avx512, VECTORS>(strip, Avx512::add_pairs) }
+}
+
 /// A tile of pairs where no instruction multiplies them.
 unsafe fn one_by_one(tile: &Tile<'_>) {
     let half = |x: f32, shift: u32| f32::from_bits((x.to_bits() << shift) & UPPER);
@@ -205,37 +336,128 @@ unsafe fn one_by_one(tile: &Tile<'_>) {
 #[inline(always)]
 unsafe fn compute<V: Vector, const ROWS: usize, const VECTORS: usize>(tile: &Tile<'_>, add: impl Fn(V, V, V) -> V) {
     let mut sum = [[V::splat(0.0); VECTORS]; ROWS];
-    // SAFETY: reads what the formula names; rows beyond `tile.rows` repeat the last.
+    // SAFETY: reads what the formula names; rows beyond `tile.rows` repeat the last. Then `cols` elements of each of the
+    // first `rows` rows are written.
     unsafe {
         for segment in tile.segments {
             let rows: [*const f32; ROWS] = core::array::from_fn(|i| segment.a[i]);
-            let mut b = segment.b;
-            let mut k = 0;
-            for _ in 0..tile.len {
-                let mut right = [V::splat(0.0); VECTORS];
-                for (j, right) in right.iter_mut().enumerate() {
-                    *right = V::load(b.add(j * V::LANES));
-                }
-                for i in 0..ROWS {
-                    let left = V::splat(*rows[i].wrapping_add(k));
-                    for j in 0..VECTORS {
-                        sum[i][j] = add(left, right[j], sum[i][j]);
-                    }
-                }
-                k += tile.step;
-                b = b.wrapping_add(tile.width);
+            accumulate(&mut sum, rows, tile.step, segment.b, tile.width, tile.len, &add);
+        }
+        let out: [*mut f32; ROWS] = core::array::from_fn(|i| tile.out[i]);
+        finish::<V, ROWS, VECTORS, false>(&sum, tile.base, out, tile.rows, tile.cols);
+    }
+}
+
+#[inline(always)]
+unsafe fn compute_strip<V: Vector, const VECTORS: usize>(strip: &Strip, add: impl Fn(V, V, V) -> V) {
+    for (number, first) in (0..strip.rows).step_by(V::ROWS).enumerate() {
+        let rows = V::ROWS.min(strip.rows - first);
+        let from = strip.left.from.wrapping_add(number * strip.left.tile);
+        let out = strip.out.0.wrapping_add(first * strip.out.1);
+        // SAFETY: the caller's promise.
+        unsafe {
+            // The smallest height that holds the rows, as of a tile.
+            match rows {
+                8 => compute_rows::<V, 8, VECTORS, true>(strip, from, out, rows, &add),
+                6 if V::ROWS == 6 => compute_rows::<V, 6, VECTORS, true>(strip, from, out, rows, &add),
+                5.. if V::ROWS == 6 => compute_rows::<V, 6, VECTORS, false>(strip, from, out, rows, &add),
+                5.. => compute_rows::<V, 8, VECTORS, false>(strip, from, out, rows, &add),
+                4 => compute_rows::<V, 4, VECTORS, true>(strip, from, out, rows, &add),
+                3 => compute_rows::<V, 4, VECTORS, false>(strip, from, out, rows, &add),
+                2 => compute_rows::<V, 2, VECTORS, true>(strip, from, out, rows, &add),
+                _ => compute_rows::<V, 1, VECTORS, true>(strip, from, out, rows, &add),
+            }
+        }
+        if let Some(ahead) = strip.ahead {
+            for row in 0..ahead.rows {
+                prefetch(ahead.from.wrapping_add(number * ahead.tile + row * ahead.row), ahead.len);
             }
         }
     }
-    let last = VECTORS - 1;
-    let rest = tile.cols - last * V::LANES;
-    for (i, sum) in sum.iter().enumerate().take(tile.rows) {
-        let out = tile.out[i];
-        // SAFETY: `cols` elements of each of the first `rows` rows.
+}
+
+/// Some rows of a strip: as many as the tile has where it is a `WHOLE` one.
+#[inline(always)]
+unsafe fn compute_rows<V: Vector, const ROWS: usize, const VECTORS: usize, const WHOLE: bool>(
+    strip: &Strip,
+    from: *const f32,
+    out: *mut f32,
+    rows: usize,
+    add: &impl Fn(V, V, V) -> V,
+) {
+    let row = |i: usize| if WHOLE { i } else { i.min(rows - 1) };
+    let left: [*const f32; ROWS] = core::array::from_fn(|i| from.wrapping_add(row(i) * strip.left.row));
+    let mut sum = [[V::splat(0.0); VECTORS]; ROWS];
+    // SAFETY: passed on; rows beyond the last repeat it.
+    unsafe {
+        accumulate(&mut sum, left, strip.left.step, strip.right, strip.width, strip.len, add);
+        let out: [*mut f32; ROWS] = core::array::from_fn(|i| out.wrapping_add(row(i) * strip.out.1));
+        finish::<V, ROWS, VECTORS, WHOLE>(&sum, strip.base, out, rows, strip.cols);
+    }
+}
+
+/// Adds `len` terms to a tile's sums.
+#[inline(always)]
+unsafe fn accumulate<V: Vector, const ROWS: usize, const VECTORS: usize>(
+    sum: &mut [[V; VECTORS]; ROWS],
+    rows: [*const f32; ROWS],
+    step: usize,
+    mut b: *const f32,
+    width: usize,
+    len: usize,
+    add: &impl Fn(V, V, V) -> V,
+) {
+    let mut k = 0;
+    for _ in 0..len {
+        // SAFETY: the terms of each row, and whole vectors of the right operand's.
         unsafe {
+            let mut right = [V::splat(0.0); VECTORS];
+            for (j, right) in right.iter_mut().enumerate() {
+                *right = V::load(b.add(j * V::LANES));
+            }
+            for i in 0..ROWS {
+                let left = V::splat(*rows[i].wrapping_add(k));
+                for j in 0..VECTORS {
+                    sum[i][j] = add(left, right[j], sum[i][j]);
+                }
+            }
+        }
+        k += step;
+        b = b.wrapping_add(width);
+    }
+}
+
+/// Writes the first rows and columns of what a base and a tile's sums are together; all rows where they are `WHOLE`.
+#[inline(always)]
+unsafe fn finish<V: Vector, const ROWS: usize, const VECTORS: usize, const WHOLE: bool>(
+    sum: &[[V; VECTORS]; ROWS],
+    base: Base,
+    out: [*mut f32; ROWS],
+    rows: usize,
+    cols: usize,
+) {
+    let last = VECTORS - 1;
+    let rest = cols - last * V::LANES;
+    // SAFETY: `cols` elements of each of the first `rows` rows.
+    unsafe {
+        if WHOLE && rest == V::LANES {
+            for (sum, &out) in sum.iter().zip(&out) {
+                for (j, &sum) in sum.iter().enumerate() {
+                    let at = out.add(j * V::LANES);
+                    let sum = match base {
+                        Base::Zero => sum,
+                        Base::Row(row) => V::load(row.add(j * V::LANES)).add(sum),
+                        Base::Out => V::load(at).add(sum),
+                    };
+                    sum.store(at);
+                }
+            }
+            return;
+        }
+        for (sum, &out) in sum.iter().zip(&out).take(rows) {
             for (j, &sum) in sum[..last].iter().enumerate() {
                 let at = j * V::LANES;
-                let sum = match tile.base {
+                let sum = match base {
                     Base::Zero => sum,
                     Base::Row(row) => V::load(row.add(at)).add(sum),
                     Base::Out => V::load(out.add(at)).add(sum),
@@ -243,7 +465,7 @@ unsafe fn compute<V: Vector, const ROWS: usize, const VECTORS: usize>(tile: &Til
                 sum.store(out.add(at));
             }
             let (at, sum) = (last * V::LANES, sum[last]);
-            let sum = match tile.base {
+            let sum = match base {
                 Base::Zero => sum,
                 Base::Row(row) => V::load_first(row.add(at), rest).add(sum),
                 Base::Out => V::load_first(out.add(at), rest).add(sum),

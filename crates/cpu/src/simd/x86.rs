@@ -21,6 +21,7 @@ pub(super) unsafe fn run_avx512<O: Op>(op: O) -> O::Output {
 }
 
 /// Asks for the lines of `len` elements to be in the second-level cache.
+#[inline(always)]
 pub(super) fn prefetch(from: *const f32, len: usize) {
     const LINE: usize = 16;
     for at in (0..len).step_by(LINE) {

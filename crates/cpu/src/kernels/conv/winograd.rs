@@ -22,6 +22,9 @@ use weights::WeightGrad;
 
 /// Tiles that share transformed weights in cache.
 const BLOCK: usize = 64;
+/// Filters of a task, which share transformed tiles in the first cache: so many panels as are no wider together, at least
+/// one.
+const FILTERS: usize = 48;
 /// Elements between the places of transformed tiles that are not used: places whole pages apart would share a few
 /// sets of a cache.
 const GAP: usize = 16;

@@ -6,11 +6,13 @@ use super::super::super::{Buffers, Kernel, Scratch, align};
 use super::super::{Geometry, Stored};
 use super::tiles::{Gather, Spread, Tiles, Weights};
 use super::transform::{OfInput, OfOutput, PLACES};
-use super::{BLOCK, GAP};
-use crate::simd::{Base, Level, MAX_ROWS, Pack, Panels, Segment, Source, Tile};
+use super::{BLOCK, FILTERS, GAP};
+use crate::simd::{Ahead, Base, Left, Level, Pack, Panels, Source, Strip};
 
 /// Channels whose weights are transformed at a time.
 const DEPTH: usize = 64;
+/// Filters of a task that transforms weights on the spot, which lie in the second cache together.
+const FILTERS_ON_THE_SPOT: usize = 32;
 /// Tiles of a task that transforms the input.
 const RUN: usize = 8;
 /// Elements of the transformed input that are held at a time: as many as a cache shared by all cores has, and fewer where
@@ -39,6 +41,8 @@ pub(crate) struct Correlation {
     slab: usize,
     /// Weights are transformed before.
     before: bool,
+    /// Panels of a task.
+    group: usize,
 }
 
 impl Correlation {
@@ -47,8 +51,10 @@ impl Correlation {
         let tiles = Tiles::new(geometry);
         let count = tiles.count();
         let panels = Panels::new(level, geometry.filters);
-        let mut form = Self { level, geometry, panels, bias, turned, tiles, slab: BLOCK, before: false };
+        let mut form = Self { level, geometry, panels, bias, turned, tiles, slab: BLOCK, before: false, group: 1 };
         form.before = count.div_ceil(BLOCK) >= MANY && panels.count() * form.panel_len() <= KEPT;
+        let filters = if form.before { FILTERS } else { FILTERS_ON_THE_SPOT };
+        form.group = (filters / panels.widest().max(1)).min(panels.count()).max(1);
         let held = if form.before { HELD_BESIDE } else { HELD };
         let held = held / (PLACES * geometry.channels.max(1)) / BLOCK * BLOCK;
         form.slab = held.clamp(BLOCK, count.max(1).next_multiple_of(BLOCK));
@@ -167,78 +173,129 @@ impl Correlation {
         self.level.run(Weights { from, tap, row, rows, cols, to, width, place: self.weight_place() });
     }
 
-    /// Multiplies a block of tiles with a panel of filters.
+    /// Multiplies a block of tiles with some panels of filters: where there is one, with some channels at all places, and
+    /// so on; where they are several, at one place with all channels.
     unsafe fn multiply(&self, slab: &Range<usize>, index: usize, buffers: Buffers<'_>) {
-        let Geometry { channels, filters, .. } = self.geometry;
-        let (block, panel) = (index / self.panels.count(), index % self.panels.count());
+        let groups = self.panels.count().div_ceil(self.group);
+        let (block, group) = (index / groups, index % groups);
         let tiles = block * BLOCK..slab.len().min((block + 1) * BLOCK);
-        let columns = self.panels.columns(panel);
-        let width = self.panels.padded(panel);
-        let products = buffers.local;
-        let own = buffers.local.wrapping_add(self.products());
-        let height = self.level.tile_rows();
-        if channels == 0 {
-            // SAFETY: the products' place in the local area.
-            unsafe { products.write_bytes(0, PLACES * self.product_place()) }
-        }
-        for first in (0..channels).step_by(DEPTH) {
-            let (len, depth) = (DEPTH.min(channels - first), first / DEPTH);
-            let weights = if self.before {
-                buffers.shared.wrapping_add(self.kept() + self.weights(panel, depth))
-            } else {
-                let staged = own.wrapping_add(align(PLACES * self.weight_place()));
-                // SAFETY: passed on.
-                unsafe { self.weigh(panel, depth, buffers.inputs[1], staged, own) };
-                own
+        let panels = group * self.group..self.panels.count().min((group + 1) * self.group);
+        let own = buffers.local.wrapping_add(self.group * self.products());
+        let depths = self.depths();
+        // SAFETY: passed on; the products' place is in the local area.
+        unsafe {
+            if depths == 0 {
+                buffers.local.write_bytes(0, self.group * self.products());
+            }
+            // At one place with all channels, then the next, or with some channels at all places, and so on: what is
+            // transformed on the spot, or what one panel alone would look for far apart.
+            let by_place = self.before && self.group > 1;
+            let [outer, inner] = if by_place { [PLACES, depths] } else { [depths, PLACES] };
+            let step = |number: usize| {
+                let (outer, inner) = (number / inner, number % inner);
+                if by_place { (outer, inner) } else { (inner, outer) }
             };
-            for place in 0..PLACES {
-                let left = buffers.shared.wrapping_add(place * self.input_place() + tiles.start * channels + first);
-                let out = products.wrapping_add(place * self.product_place());
-                for begin in (0..tiles.len()).step_by(height) {
-                    let rows = height.min(tiles.len() - begin);
-                    let at: [usize; MAX_ROWS] = core::array::from_fn(|i| begin + i.min(rows - 1));
-                    let tile = Tile {
-                        segments: &[Segment {
-                            a: at.map(|row| left.wrapping_add(row * channels).cast_const()),
-                            b: weights.wrapping_add(place * self.weight_place()),
-                        }],
-                        len,
-                        step: 1,
-                        width,
-                        pairs: false,
-                        base: if first == 0 { Base::Zero } else { Base::Out },
-                        out: at.map(|row| out.wrapping_add(row * width)),
-                        rows,
-                        cols: columns.len(),
+            for number in 0..outer * inner {
+                let (place, depth) = step(number);
+                let next = (number + 1 < outer * inner).then(|| step(number + 1));
+                for (i, panel) in panels.clone().enumerate() {
+                    let weights = if self.before {
+                        self.weighed(panel, depth, buffers)
+                    } else {
+                        let weights = own.wrapping_add(i * align(PLACES * self.weight_place()));
+                        if place == 0 {
+                            let staged = own.wrapping_add(self.group * align(PLACES * self.weight_place()));
+                            self.weigh(panel, depth, buffers.inputs[1], staged, weights);
+                        }
+                        weights
                     };
-                    // SAFETY: transformed tiles lie in the shared area, weights and products in the local one.
-                    unsafe { self.level.tile(&tile) }
+                    let products = buffers.local.wrapping_add(i * self.products());
+                    self.add(
+                        &tiles,
+                        [place, depth],
+                        panel,
+                        weights,
+                        products,
+                        next.filter(|_| i == 0 && self.group > 1),
+                        buffers,
+                    );
                 }
             }
         }
         let across = self.geometry.output()[1];
-        for tile in 0..tiles.len() {
-            let number = slab.start + tiles.start + tile;
-            self.level.run(Gather {
-                from: products.wrapping_add(tile * width),
-                place: self.product_place(),
-                bias: self.bias.then(|| buffers.inputs[2].wrapping_add(columns.start)),
-                to: buffers.outputs[0].wrapping_add(self.tiles.first(number) + columns.start),
-                pixel: filters,
-                line: across * filters,
-                inside: self.tiles.inside(number),
-                cols: columns.len(),
-                by: PhantomData::<OfOutput>,
-            });
+        for (i, panel) in panels.enumerate() {
+            let (columns, width) = (self.panels.columns(panel), self.panels.padded(panel));
+            for tile in 0..tiles.len() {
+                let number = slab.start + tiles.start + tile;
+                self.level.run(Gather {
+                    from: buffers.local.wrapping_add(i * self.products() + tile * width),
+                    place: self.product_place(),
+                    bias: self.bias.then(|| buffers.inputs[2].wrapping_add(columns.start)),
+                    to: buffers.outputs[0].wrapping_add(self.tiles.first(number) + columns.start),
+                    pixel: self.geometry.filters,
+                    line: across * self.geometry.filters,
+                    inside: self.tiles.inside(number),
+                    cols: columns.len(),
+                    by: PhantomData::<OfOutput>,
+                });
+            }
         }
+    }
+
+    /// Weights of a panel and some channels that were transformed before.
+    fn weighed(&self, panel: usize, depth: usize, buffers: Buffers<'_>) -> *const f32 {
+        buffers.shared.wrapping_add(self.kept() + self.weights(panel, depth)).cast_const()
+    }
+
+    /// Adds to a block's products at one place those of some channels with a panel's transformed weights.
+    #[allow(clippy::too_many_arguments)]
+    unsafe fn add(
+        &self,
+        tiles: &Range<usize>,
+        [place, depth]: [usize; 2],
+        panel: usize,
+        weights: *const f32,
+        products: *mut f32,
+        next: Option<(usize, usize)>,
+        buffers: Buffers<'_>,
+    ) {
+        let channels = self.geometry.channels;
+        let (cols, width) = (self.panels.columns(panel).len(), self.panels.padded(panel));
+        let height = self.level.tile_rows();
+        let left = |place: usize, depth: usize| {
+            let from = place * self.input_place() + tiles.start * channels + depth * DEPTH;
+            buffers.shared.wrapping_add(from).cast_const()
+        };
+        let len = |depth: usize| DEPTH.min(channels - depth * DEPTH);
+        let strip = Strip {
+            left: Left { from: left(place, depth), row: channels, tile: height * channels, step: 1 },
+            right: weights.wrapping_add(place * self.weight_place()),
+            len: len(depth),
+            width,
+            pairs: false,
+            base: if depth == 0 { Base::Zero } else { Base::Out },
+            out: (products.wrapping_add(place * self.product_place()), width),
+            rows: tiles.len(),
+            cols,
+            ahead: next.map(|(place, depth)| Ahead {
+                from: left(place, depth),
+                rows: height,
+                len: len(depth),
+                row: channels,
+                tile: height * channels,
+            }),
+        };
+        // SAFETY: transformed tiles lie in the shared area, weights there or in the local one, products in the local one.
+        unsafe { self.level.strip(&strip) }
     }
 }
 
 impl Kernel for Correlation {
     fn scratch(&self) -> Scratch {
         let kept = if self.before { self.panels.count() * self.panel_len() } else { 0 };
-        let own = align(PLACES * self.weight_place()) + self.staged();
-        Scratch { shared: self.kept() + kept, local: self.products() + own }
+        let weights = if self.before { 1 } else { self.group };
+        let own = weights * align(PLACES * self.weight_place()) + self.staged();
+        Scratch { shared: self.kept() + kept, local: self.group * self.products() + own }
     }
 
     fn phases(&self) -> usize {
@@ -250,7 +307,7 @@ impl Kernel for Correlation {
         if phase.is_multiple_of(2) {
             self.weighings(phase) + tiles.div_ceil(RUN)
         } else {
-            tiles.div_ceil(BLOCK) * self.panels.count()
+            tiles.div_ceil(BLOCK) * self.panels.count().div_ceil(self.group)
         }
     }
 
