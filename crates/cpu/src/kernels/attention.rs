@@ -3,7 +3,7 @@
 use core::slice;
 
 use super::{Buffers, Kernel, Scratch, align};
-use crate::simd::{Base, Left, Level, Op, Pack, Panels, Strip, Vector, exp};
+use crate::simd::{Base, Left, Level, Op, Pack, Panels, Strip, Vector, weight};
 
 /// Keys whose scores are held at a time.
 const KEYS: usize = 96;
@@ -280,12 +280,12 @@ impl Op for Weigh {
                 max.store(maxima.add(at));
                 // Where all scores are −∞, any finite shift gives weights 0.
                 let shift = max.max(V::splat(f32::MIN));
-                let factor = exp(old.sub(shift));
+                let factor = weight(old.sub(shift));
                 factor.store(factors.add(at));
                 let mut sum = V::load(sums.add(at)).mul(factor);
                 for key in 0..keys {
                     let place = scores.add(key * width + at);
-                    let weight = exp(V::load(place).sub(shift));
+                    let weight = weight(V::load(place).sub(shift));
                     weight.store(place);
                     sum = sum.add(weight);
                 }

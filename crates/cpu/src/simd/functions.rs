@@ -16,7 +16,20 @@ const TAIL: [f32; 5] = [0.5, 0.166_665_45, 0.041_666_403, 0.008_366_398, 0.001_3
 #[inline(always)]
 pub(crate) fn exp<V: Vector>(x: V) -> V {
     // The constants come first: NaN passes.
-    let x = V::splat(89.0).min(V::splat(-104.0).max(x));
+    let (fraction, n) = parts(V::splat(89.0).min(V::splat(-104.0).max(x)));
+    fraction.scale(n)
+}
+
+/// The same of x ≤ 88; what is less than the least normal number may be 0.
+#[inline(always)]
+pub(crate) fn weight<V: Vector>(x: V) -> V {
+    let (fraction, n) = parts(V::splat(-104.0).max(x));
+    fraction.scale_down(n)
+}
+
+/// y and n of eˣ = y · 2ⁿ, 1/√2 ≤ y ≤ √2.
+#[inline(always)]
+fn parts<V: Vector>(x: V) -> (V, V) {
     let round = V::splat(ROUND);
     let n = x.mul_add(V::splat(core::f32::consts::LOG2_E), round).sub(round);
     let r = n.mul_add(V::splat(-LN_2.1), n.mul_add(V::splat(-LN_2.0), x));
@@ -25,7 +38,7 @@ pub(crate) fn exp<V: Vector>(x: V) -> V {
         tail = tail.mul_add(r, V::splat(a));
     }
     let expm1 = r.mul(r).mul_add(tail, r);
-    expm1.add(V::splat(1.0)).scale(n)
+    (expm1.add(V::splat(1.0)), n)
 }
 
 /// x · sigmoid(x).
@@ -43,18 +56,29 @@ mod tests {
     use super::super::{Level, Op};
     use super::*;
 
-    struct Map<'a, const SILU: bool>(&'a mut [f32]);
+    #[derive(Clone, Copy)]
+    enum Function {
+        Exp,
+        Weight,
+        Silu,
+    }
 
-    impl<const SILU: bool> Op for Map<'_, SILU> {
+    struct Map<'a>(Function, &'a mut [f32]);
+
+    impl Op for Map<'_> {
         type Output = ();
 
         #[inline(always)]
         fn run<V: Vector>(self) {
-            for chunk in self.0.chunks_mut(V::LANES) {
+            for chunk in self.1.chunks_mut(V::LANES) {
                 // SAFETY: the chunk's elements.
                 unsafe {
                     let x = V::load_first(chunk.as_ptr(), chunk.len());
-                    let y = if SILU { silu(x) } else { exp(x) };
+                    let y = match self.0 {
+                        Function::Exp => exp(x),
+                        Function::Weight => weight(x),
+                        Function::Silu => silu(x),
+                    };
                     y.store_first(chunk.as_mut_ptr(), chunk.len());
                 }
             }
@@ -72,11 +96,18 @@ mod tests {
         let x: alloc::vec::Vec<f32> = (0..200_003).map(|i| -103.0 + 191.5 / 200_003.0 * i as f32).collect();
         for level in Level::available() {
             let mut y = x.clone();
-            level.run(Map::<false>(&mut y));
+            level.run(Map(Function::Exp, &mut y));
             let worst = x.iter().zip(&y).map(|(&x, &y)| ulps(y, libm::exp(x.into()))).fold(0.0, f64::max);
             assert!(worst < 1.5, "{level:?}: exp errs by {worst} ulp");
             let mut y = x.clone();
-            level.run(Map::<true>(&mut y));
+            level.run(Map(Function::Weight, &mut y));
+            let pairs = || x.iter().zip(&y).filter(|(x, _)| **x <= 88.0);
+            let normal = pairs().filter(|(x, _)| **x > -87.3);
+            let worst = normal.map(|(&x, &y)| ulps(y, libm::exp(x.into()))).fold(0.0, f64::max);
+            assert!(worst < 1.5, "{level:?}: a weight errs by {worst} ulp");
+            assert!(pairs().all(|(x, y)| *x > -87.3 || (0.0..=1.3e-38).contains(y)), "{level:?}");
+            let mut y = x.clone();
+            level.run(Map(Function::Silu, &mut y));
             let silu = |x: f64| x / (1.0 + libm::exp(-x));
             // Where eˣ is subnormal, x carries its error on.
             let normal = x.iter().zip(&y).filter(|(x, _)| **x > -87.0);
@@ -89,8 +120,12 @@ mod tests {
     fn exp_at_the_ends() {
         for level in Level::available() {
             let mut y = [f32::NEG_INFINITY, f32::MIN, -0.0, 0.0, f32::INFINITY, 100.0, f32::NAN, 88.7, -103.9];
-            level.run(Map::<false>(&mut y));
+            level.run(Map(Function::Exp, &mut y));
             assert_eq!(y[..6], [0.0, 0.0, 1.0, 1.0, f32::INFINITY, f32::INFINITY]);
+            let mut weights = [f32::NEG_INFINITY, f32::MIN, -0.0, 0.0, -104.0, f32::NAN];
+            level.run(Map(Function::Weight, &mut weights));
+            assert_eq!(weights[..5], [0.0, 0.0, 1.0, 1.0, 0.0]);
+            assert!(weights[5].is_nan());
             assert!(y[6].is_nan() && y[7].is_finite() && y[8] == f32::from_bits(1), "{level:?}: {y:?}");
         }
     }

@@ -16,7 +16,7 @@ mod wasm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(crate) use functions::{exp, silu};
+pub(crate) use functions::{exp, silu, weight};
 pub(crate) use pack::{Narrow, Pack, Panels, Source};
 pub(crate) use tile::{Ahead, Base, Left, MAX_ROWS, Segment, Strip, Tile};
 
@@ -235,6 +235,11 @@ pub(crate) trait Vector: Copy {
     fn sqrt(self) -> Self;
     /// self · 2ⁿ for whole numbers −150 ≤ n ≤ 129.
     fn scale(self, n: Self) -> Self;
+    /// The same of n ≤ 127, where results below the least normal number may be 0.
+    #[inline(always)]
+    fn scale_down(self, n: Self) -> Self {
+        self.scale(n)
+    }
     /// In each lane `negative` or `positive`, as the sign of `self` is.
     fn by_sign(self, negative: Self, positive: Self) -> Self;
     /// self · a + b, rounded once where the machine can.

@@ -74,7 +74,7 @@ const UPPER_HALVES: [u16; 32] = {
 };
 
 impl Avx2 {
-    /// 2ⁿ for −126 ≤ n ≤ 127.
+    /// 2ⁿ for −126 ≤ n ≤ 127, and 0 for −127.
     #[inline(always)]
     fn pow2(n: __m256i) -> __m256 {
         // SAFETY: see `vector`.
@@ -193,6 +193,15 @@ impl Vector for Avx2 {
             let n = _mm256_cvtps_epi32(n.0);
             let half = _mm256_srai_epi32::<1>(n);
             Self(_mm256_mul_ps(_mm256_mul_ps(self.0, Self::pow2(half)), Self::pow2(_mm256_sub_epi32(n, half))))
+        }
+    }
+
+    #[inline(always)]
+    fn scale_down(self, n: Self) -> Self {
+        // SAFETY: see `vector`.
+        unsafe {
+            let n = _mm256_max_epi32(_mm256_cvtps_epi32(n.0), _mm256_set1_epi32(-127));
+            Self(_mm256_mul_ps(self.0, Self::pow2(n)))
         }
     }
 
