@@ -171,6 +171,52 @@ const WORN: [&str; 13] = [
 ];
 const JAPANESE_WORN: [&str; 7] = ["帽", "メガネ", "眼鏡", "めがね", "サングラス", "冠", "ハット"];
 
+/// Words of moods, and of ages, tastes and heat: what a thing may be said to be only if its captions say nothing of them.
+const MOODS: [&str; 38] = [
+    "smiling",
+    "smile",
+    "grinning",
+    "grin",
+    "laugh",
+    "laughing",
+    "happy",
+    "joy",
+    "sad",
+    "cry",
+    "crying",
+    "tears",
+    "tear",
+    "angry",
+    "mad",
+    "rage",
+    "fear",
+    "scared",
+    "scream",
+    "worried",
+    "sick",
+    "sleepy",
+    "tired",
+    "dead",
+    "skull",
+    "old",
+    "young",
+    "hot",
+    "cold",
+    "ice",
+    "fire",
+    "person",
+    "woman",
+    "man",
+    "love",
+    "kiss",
+    "broken",
+    "disappointed",
+];
+const JAPANESE_MOODS: [&str; 22] = [
+    "笑", "ニコ", "泣", "涙", "悲", "怒", "怖", "恐", "驚", "困", "病", "眠", "疲", "死", "老", "若", "暑", "熱", "寒",
+    "氷", "女", "男",
+];
+
 fn names(caption: &str, words: &[&str], parts: &[&str]) -> bool {
     let text = normal(caption);
     text.split(|c: char| !c.is_alphanumeric()).any(|word| words.contains(&word))
@@ -196,6 +242,11 @@ pub fn names_time(caption: &str) -> bool {
 /// Whether a caption says what is worn on a head.
 pub fn names_worn(caption: &str) -> bool {
     names(caption, &WORN, &JAPANESE_WORN)
+}
+
+/// Whether a caption says what mood, age or heat a thing is of, or that it is a person.
+pub fn names_mood(caption: &str) -> bool {
+    names(caption, &MOODS, &JAPANESE_MOODS)
 }
 
 /// Whether an item is an animal, which Japanese counts by another word than things.
@@ -290,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_numbers_times_and_hats_are_found() {
+    fn sizes_numbers_times_moods_and_hats_are_found() {
         for (names, yes, no) in [
             (
                 names_size as fn(&str) -> bool,
@@ -299,6 +350,7 @@ mod tests {
             ),
             (names_number, ["Two hearts", "２つのハート", "three-thirty"], ["twofold", "ハート", "none"]),
             (names_time, ["night with stars", "三日月", "Sun"], ["nightingale", "リンゴ", "sunk"]),
+            (names_mood, ["Crying cat", "泣き顔", "old man"], ["cat", "ネコの顔", "manifold"]),
             (names_worn, ["cowboy hat face", "メガネの顔", "top-hat"], ["that", "イヌの顔", "capital"]),
         ] {
             assert!(yes.iter().all(|text| names(text)), "{yes:?}");

@@ -1,6 +1,6 @@
 //! Pictures made of the data's pictures, with captions that say how: in another colour, on a coloured background, at
-//! night, big or small, two or three of it, two things side by side or one above the other, wearing something. They
-//! teach words that the data alone never separates from the thing named.
+//! night, big or small, two or three of it, two things side by side or one above the other, wearing something; and as they are, with
+//! words that no picture shows. They teach words that the data alone never separates from the thing named.
 
 pub(crate) mod canvas;
 pub(crate) mod colour;
@@ -37,6 +37,7 @@ const BIG: f64 = 1.3;
 /// What is composed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
+    Described,
     Coloured,
     Background,
     Night,
@@ -47,14 +48,15 @@ enum Form {
 }
 
 /// How often each form is drawn, where the data has what it takes.
-const SHARES: [(Form, f64); 7] = [
-    (Form::Coloured, 0.22),
-    (Form::Background, 0.1),
+const SHARES: [(Form, f64); 8] = [
+    (Form::Described, 0.16),
+    (Form::Coloured, 0.14),
+    (Form::Background, 0.08),
     (Form::Night, 0.05),
-    (Form::Sized, 0.07),
-    (Form::Counted, 0.18),
-    (Form::Both, 0.3),
-    (Form::Worn, 0.08),
+    (Form::Sized, 0.08),
+    (Form::Counted, 0.14),
+    (Form::Both, 0.28),
+    (Form::Worn, 0.07),
 ];
 
 /// A source of composed pictures.
@@ -66,6 +68,8 @@ const SHARES: [(Form, f64); 7] = [
 pub struct Composer<'a> {
     /// Items that are put beside each other, things with a short name, by [`Tongue`].
     things: [Pool<'a>; 2],
+    /// Those with a short name that words may be said of.
+    described: Pool<'a>,
     /// Items with white around them.
     bare: Vec<&'a Item>,
     /// Those that can be at night.
@@ -116,6 +120,8 @@ impl<'a> Composer<'a> {
         let combination = |item: &Item| item.emoji.as_ref().is_some_and(|e| e.is_combination());
         let short_english = |item: &Item| english(item).is_some_and(|name| name.split(' ').count() <= SHORT);
         let short_japanese = |item: &Item| japanese(item).is_some_and(|name| name.chars().count() <= SHORT_JAPANESE);
+        let short = |item: &Item| short_english(item) || english(item).is_none() && short_japanese(item);
+        let thing = |item: &Item| !combination(item) && !wording::is_sign(item);
         let things = |tongue: Tongue| {
             let short = |item: &Item| match tongue {
                 Tongue::English => short_english(item),
@@ -126,11 +132,7 @@ impl<'a> Composer<'a> {
                 Tongue::Japanese => english(item).is_none(),
             };
             let all: Vec<&Item> = items.iter().filter(spoken).copied().collect();
-            let short: Vec<&Item> = all
-                .iter()
-                .filter(|item| !combination(item) && !wording::is_sign(item) && short(item))
-                .copied()
-                .collect();
+            let short: Vec<&Item> = all.iter().filter(|item| thing(item) && short(item)).copied().collect();
             Pool::new(if short.len() < 2 { all } else { short })
         };
         let says = |item: &Item, of: fn(&str) -> bool| item.captions.iter().any(|caption| of(&caption.text));
@@ -145,24 +147,22 @@ impl<'a> Composer<'a> {
         let bare: Vec<&Item> = items.iter().filter(is_bare).copied().collect();
         let dark = bare.iter().filter(|item| !says(item, wording::names_time)).copied().collect();
         let one = |item: &&&Item| {
-            let short = short_english(item) || english(item).is_none() && short_japanese(item);
-            short
-                && !combination(item)
-                && !wording::is_sign(item)
-                && !names(item, wording::names_size)
-                && !names(item, wording::names_number)
+            short(item) && thing(item) && !names(item, wording::names_size) && !names(item, wording::names_number)
         };
         let single = Pool::new(bare.iter().filter(one).copied().collect());
+        let mild = |item: &&&Item| short(item) && thing(item) && !says(item, wording::names_mood);
+        let described = Pool::new(items.iter().filter(mild).copied().collect());
         let head = |item: &&'a Item| Some((*item, wear::head(item)?)).filter(|_| !says(item, wording::names_worn));
         let heads = items.iter().filter_map(head).collect();
         let worn = WORN.iter().filter_map(|worn| Some((worn, worn.of(&items)?))).collect();
         let things = [Tongue::English, Tongue::Japanese].map(things);
-        Composer { things, bare, dark, single, coloured, heads, worn, seed }
+        Composer { things, described, bare, dark, single, coloured, heads, worn, seed }
     }
 
     /// Whether the data has what a form takes.
     fn has(&self, form: Form) -> bool {
         match form {
+            Form::Described => !self.described.items.is_empty(),
             Form::Coloured => !self.coloured.is_empty(),
             Form::Background => !self.bare.is_empty(),
             Form::Night => !self.dark.is_empty(),
@@ -194,6 +194,10 @@ impl<'a> Composer<'a> {
         let word = draws.uniform(WORDING);
         let among = |items: &[&'a Item]| items[draws.below(FIRST, items.len())];
         Ok(match form {
+            Form::Described => {
+                let item = self.described.draw(draws, FIRST);
+                (item.picture.clone(), say::described(item, word))
+            }
             Form::Coloured => {
                 let (item, main) = self.coloured[draws.below(FIRST, self.coloured.len())];
                 let colour = &COLOURS[draws.below(COLOUR, COLOURS.len())];
@@ -332,6 +336,7 @@ mod tests {
             ["two cat face", "2匹のネコの顔"],
             ["three apple", "三つのりんご"],
             ["big fox", "大きなキツネ"],
+            ["cute fox", "かわいいキツネ"],
             ["crown at night", "夜の王冠"],
             ["blue fox", "青いキツネ"],
             ["apple on a blue background", "青い背景のりんご"],

@@ -101,6 +101,63 @@ pub fn coloured(item: &Item, colour: &Colour) -> Vec<Caption> {
     )
 }
 
+/// What people say of things that no picture shows.
+const ENGLISH_WORDS: [&str; 20] = [
+    "cute",
+    "pretty",
+    "beautiful",
+    "lovely",
+    "nice",
+    "cool",
+    "funny",
+    "happy",
+    "friendly",
+    "scary",
+    "old",
+    "new",
+    "fresh",
+    "delicious",
+    "hot",
+    "sweet",
+    "simple",
+    "wild",
+    "real",
+    "my",
+];
+const JAPANESE_WORDS: [&str; 16] = [
+    "かわいい",
+    "可愛い",
+    "きれいな",
+    "美しい",
+    "すてきな",
+    "かっこいい",
+    "おもしろい",
+    "楽しい",
+    "怖い",
+    "古い",
+    "新しい",
+    "おいしい",
+    "熱い",
+    "甘い",
+    "普通の",
+    "私の",
+];
+/// The share of things of which nothing is said.
+const UNSAID: f64 = 0.3;
+
+/// "a cute cat", or the cat alone, in the words that people would use; `word`, from 0 to 1, chooses among words.
+pub fn described(item: &Item, word: f64) -> Vec<Caption> {
+    let choice = (word - UNSAID) / (1.0 - UNSAID);
+    let said = |name: &str, words: &[&str], between: &str| match choice {
+        0.0.. => format!("{}{between}{name}", words[((choice * words.len() as f64) as usize).min(words.len() - 1)]),
+        _ => name.to_owned(),
+    };
+    captions(
+        english(item).map(|name| said(name, &ENGLISH_WORDS, " ")),
+        japanese(item).map(|name| said(name, &JAPANESE_WORDS, "")),
+    )
+}
+
 /// "a cat on a red background".
 pub fn on_background(item: &Item, colour: &Colour) -> Vec<Caption> {
     captions(
