@@ -14,7 +14,8 @@ impl Shape {
     /// A scalar.
     pub const SCALAR: Shape = Shape { dims: [0; MAX_RANK], rank: 0 };
 
-    /// The shape with these extents; `None` beyond [`MAX_RANK`] axes or 2⁴⁸ elements.
+    /// The shape with these extents; `None` beyond [`MAX_RANK`] axes or 2⁴⁷ elements (2²⁸ where an address has 32
+    /// bits).
     pub fn new(extents: &[usize]) -> Option<Shape> {
         const MOST: usize = if usize::BITS > 48 { 1 << 47 } else { isize::MAX as usize / 8 };
         let product = extents.iter().try_fold(1usize, |n, &d| n.checked_mul(d.max(1)));
