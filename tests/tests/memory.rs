@@ -19,6 +19,7 @@ static ALLOCATOR: Counting = Counting::new();
 
 #[test]
 fn what_runs_allocates_nothing_and_takes_the_memory_it_said() {
+    ALLOCATOR.count_here();
     a_training_step();
     two_pictures_on_a_callers_threads();
 }

@@ -2,7 +2,8 @@
 //!
 //! A [`Level`] is an instruction set that this machine has. Loops over
 //! [`Vector`]s are written once, as an [`Op`], and compiled for every level;
-//! the register tile of the matrix kernels is [`Level::tile`].
+//! the matrix kernels' register tile is [`Level::tile`], and
+//! [`Level::strip`] runs tiles one below the other.
 #![allow(unsafe_code)] // intrinsics, and raw pointers to overlapping tiles
 
 mod functions;

@@ -2,7 +2,7 @@
 
 use core::{marker::PhantomData, ops::Range};
 
-use super::super::super::{Buffers, Kernel, Scratch, align};
+use super::super::super::{Buffers, Kernel, Scratch, align, gemm::TASKS};
 use super::super::{Geometry, Stored};
 use super::tiles::{Gather, Spread, Tiles, Weights};
 use super::transform::{OfInput, OfOutput, PLACES};
@@ -55,6 +55,10 @@ impl Correlation {
         form.before = count.div_ceil(BLOCK) >= MANY && panels.count() * form.panel_len() <= KEPT;
         let filters = if form.before { FILTERS } else { FILTERS_ON_THE_SPOT };
         form.group = (filters / panels.widest().max(1)).min(panels.count()).max(1);
+        let blocks = count.div_ceil(BLOCK);
+        while form.group > 1 && blocks * panels.count().div_ceil(form.group) < TASKS {
+            form.group -= 1;
+        }
         let held = if form.before { HELD_BESIDE } else { HELD };
         let held = held / (PLACES * geometry.channels.max(1)) / BLOCK * BLOCK;
         form.slab = held.clamp(BLOCK, count.max(1).next_multiple_of(BLOCK));
@@ -173,8 +177,8 @@ impl Correlation {
         self.level.run(Weights { from, tap, row, rows, cols, to, width, place: self.weight_place() });
     }
 
-    /// Multiplies a block of tiles with some panels of filters: where there is one, with some channels at all places, and
-    /// so on; where they are several, at one place with all channels.
+    /// Multiplies a block of tiles with some panels of filters: where they are several whose weights are transformed before, at
+    /// one place with all channels, and so on; else with some channels at all places.
     unsafe fn multiply(&self, slab: &Range<usize>, index: usize, buffers: Buffers<'_>) {
         let groups = self.panels.count().div_ceil(self.group);
         let (block, group) = (index / groups, index % groups);
