@@ -3,17 +3,19 @@
 //
 //   ising_start(u32* words, const u32* sites, u32 n, u32 pitch, u32 key0, u32 key1, u32 first_group)
 //     word of each position: bit r is +1 with probability 1/2; then one word of ones
-//   ising_metropolis_2, ising_metropolis_4, ising_heat_bath_8
+//   ising_metropolis_2, ising_metropolis_4, ising_heat_bath_8, and each with _wide
 //     (u32* words, const u32* totals, const u32* bonds, float unit, const u32* sites, const u32* levels, u32 n,
 //      u32 pitch, u32 first_level, u32 last_level, u32 key0, u32 key1, u32 first_group, const u32* sweeps,
 //      const float* betas, u32 count)
-//     sweeps of multi-spin coding (Jacobs & Rebbi 1981; Isakov et al. 2015), all reads at one temperature
+//     sweeps of multi-spin coding, all reads at one temperature; a thread of a wide one has a site in two groups
 //   ising_metropolis, ising_heat_bath
 //     (u32* words, const u32* rows, const u32* columns, const float* weights, const float* fields, .. from sites on the
 //      same, betas of each read)
 //     sweeps of any couplings, a temperature for each read
 //   ising_energies(const u32* words, const u32* rows, const u32* columns, const double* weights, const double* fields,
 //                  const u32* positions, u32 n, u32 pitch, double offset, double* energies)
+//   ising_satisfied(const u32* words, const u32* totals, const u32* bonds, u32 n, u32 pitch, u64* counts)
+//     adds the satisfied units of couplings, each from both of its ends, and of fields
 //   ising_resample(const u32* words, u32* to, const u32* parents, u32 n, u32 pitch)
 //     bit r of `to` is that of read parents[r]
 //   ising_values(const u32* words, const u32* positions, u8* values, u32 n, u32 pitch, u32 read)
@@ -27,106 +29,26 @@
 // the coupling is negative. ising_metropolis_C: M ≤ 2·C.
 // Any couplings: rows [n+1] says where a position's neighbours begin in columns (positions) and weights, in the order of
 // the sites; fields [n].
-// sweeps [count]: their numbers; betas: [count], or [count, G, 32]. energies: [G, 32]. parents: [G, 32], of all reads.
-// Launch: sweeps: grid (G, s, 1), block (32·w, 1, 1), w ≤ 32; a block visits levels first_level .. last_level - 1 in
-// turn, so with s > 1 it must be one level of one sweep. energies: grid (G, 1, 1), block (256, 1, 1). The others: grid
-// (any, G, 1), or (any, 1, 1) for values; block up to 256 threads. No dynamic shared memory.
+// sweeps [count]: their numbers; betas: [count], or [count, G, 32]. energies: [G, 32]; counts: [2, G, 32]; parents: [G, 32],
+// of all reads.
+// Launch: sweeps: grid (G, s, 1), wide ones (G/2, s, 1), block (32·w, 1, 1), w ≤ 16; a block visits levels first_level ..
+// last_level - 1 in turn, so with s > 1 it must be one level of one sweep. energies: grid (G, 1, 1), block (256, 1, 1).
+// The others: grid (any, G, 1), or (any, 1, 1) for values; block up to 256 threads.
+// Dynamic shared memory: multi-spin coding of 2, 4, 8 classes: w·256·(3, 4, 5) bytes, twice that in wide kernels; the others
+// none.
 // Alignment: that of the elements.
 // Contract: bits.
 // options: --fmad=false
-#include "ising.cuh"
+#include "multi_spin.cuh"
+#include "spin_counts.cuh"
 
 using u8 = unsigned char;
-
-
-// Sites of levels, and what is drawn for them.
-struct Schedule {
-    const u32 *sites, *levels;
-    u32 n, pitch, first_level, last_level;
-    Key key;
-    u32 first_group;
-    const u32* sweeps;
-    const float* betas;
-    u32 count;
-
-    u32 group() const { return first_group + blockIdx.x; }
-};
 
 #define SCHEDULE_PARAMETERS \
     const u32 *sites, const u32 *levels, u32 n, u32 pitch, u32 first_level, u32 last_level, u32 key0, u32 key1, \
         u32 first_group, const u32 *sweeps, const float *betas, u32 count
 #define SCHEDULE \
     Schedule { sites, levels, n, pitch, first_level, last_level, {key0, key1}, first_group, sweeps, betas, count }
-
-// A thread has a site and 32 reads. Two spins and the sign of their coupling tell by exclusive or which reads satisfy
-// the bond; S of the M units are satisfied, and each S has its own threshold: with which u is compared bit by bit, until
-// no read is undecided. Only `CLASSES` values of S need a draw.
-template <bool HEAT_BATH, u32 CLASSES>
-void multi_spin(u32* words, const u32* totals, const u32* bonds, float unit, const Schedule& at) {
-    enum : u32 { LARGEST = 7 };
-    __shared__ u32 values[2 * LARGEST + 1], kinds[2 * LARGEST + 1]; // of 2S - M + LARGEST
-    enum : u32 { NEVER, DRAWN, CERTAIN };
-    words += u64(blockIdx.x) * at.pitch;
-    for (u32 s = 0; s < at.count; s++) {
-        const u32 sweep = at.sweeps[s];
-        if (threadIdx.x < 2 * LARGEST + 1) {
-            const float field = unit * float(int(threadIdx.x) - int(LARGEST));
-            const Threshold t = threshold<HEAT_BATH>(field, field, at.betas[s]);
-            values[threadIdx.x] = t.value;
-            kinds[threadIdx.x] = t.certain ? CERTAIN : t.value > 0 ? DRAWN : NEVER;
-        }
-        __syncthreads();
-        for (u32 level = at.first_level; level < at.last_level; level++) {
-            const u32 end = at.levels[level + 1], step = gridDim.y * blockDim.x;
-            for (u32 p = at.levels[level] + blockIdx.y * blockDim.x + threadIdx.x; p < end; p += step) {
-                const u32 total = totals[p], own = words[p], base = HEAT_BATH ? ~0u : own;
-                u32 sums[3] = {};
-                for (u32 i = 0; i < total; i++) {
-                    const u32 bond = bonds[u64(i) * at.n + p];
-                    const u32 satisfied = base ^ words[bond & 0x7fffffff] ^ ((bond >> 31) - 1);
-                    const u32 two = sums[0] & satisfied, four = sums[1] & two;
-                    sums[0] ^= satisfied, sums[1] ^= two, sums[2] ^= four;
-                }
-                u32 below = HEAT_BATH ? 0 : ~0u, undecided = 0, reads[CLASSES], bits[CLASSES];
-#pragma unroll
-                for (u32 c = 0; c < CLASSES; c++) {
-                    const u32 sum = c + (HEAT_BATH ? 0 : total / 2 + 1);
-                    reads[c] = bits[c] = 0;
-                    if (sum > total) continue;
-                    u32 equal = ~0u;
-#pragma unroll
-                    for (u32 b = 0; b < 3; b++) equal &= sums[b] ^ ((sum >> b & 1) - 1);
-                    const u32 index = LARGEST + 2 * sum - total, kind = kinds[index];
-                    if (!HEAT_BATH) below &= ~equal;
-                    if (kind == CERTAIN) below |= equal;
-                    if (kind == DRAWN) {
-                        undecided |= equal;
-                        reads[c] = equal;
-                        bits[c] = values[index];
-                    }
-                }
-                const u32 site = at.sites[p];
-#pragma unroll 1
-                for (u32 quad = 0; quad < 8 && undecided != 0; quad++) {
-                    const Words drawn = planes(at.key, sweep, site, ACCEPT, quad, at.group());
-#pragma unroll
-                    for (u32 plane = 0; plane < 4; plane++) {
-                        u32 wanted = 0;
-#pragma unroll
-                        for (u32 c = 0; c < CLASSES; c++) {
-                            wanted |= reads[c] & u32(int(bits[c]) >> 31);
-                            bits[c] <<= 1;
-                        }
-                        below |= undecided & wanted & ~drawn.word[plane];
-                        undecided &= ~(wanted ^ drawn.word[plane]);
-                    }
-                }
-                words[p] = HEAT_BATH ? below : own ^ below;
-            }
-            __syncthreads();
-        }
-    }
-}
 
 // A lane has a read. Each draws the first eight bits for a site of its own, of all reads, before the warp visits the 32
 // sites in turn.
@@ -135,7 +57,7 @@ void lanes(u32* words, const u32* rows, const u32* columns, const float* weights
            const Schedule& at) {
     words += u64(blockIdx.x) * at.pitch;
     const u32 lane = threadIdx.x % 32, warp = (blockIdx.y * blockDim.x + threadIdx.x) / 32;
-    const u32 step = gridDim.y * blockDim.x;
+    const u32 step = gridDim.y * blockDim.x, group = at.first_group + blockIdx.x;
     for (u32 s = 0; s < at.count; s++) {
         const u32 sweep = at.sweeps[s];
         const float beta = at.betas[(u64(s) * gridDim.x + blockIdx.x) * 32 + lane];
@@ -143,8 +65,8 @@ void lanes(u32* words, const u32* rows, const u32* columns, const float* weights
             const u32 end = at.levels[level + 1];
             for (u32 first = at.levels[level] + warp * 32; first < end; first += step) {
                 const u32 mine = min(first + lane, end - 1), site = at.sites[mine];
-                const Words high = planes(at.key, sweep, site, ACCEPT, 0, at.group());
-                const Words low = planes(at.key, sweep, site, ACCEPT, 1, at.group());
+                const Words high = planes(at.key, sweep, site, ACCEPT, 0, group);
+                const Words low = planes(at.key, sweep, site, ACCEPT, 1, group);
 #pragma unroll 1
                 for (u32 j = 0; j < min(32u, end - first); j++) {
                     Words one, two;
@@ -160,7 +82,7 @@ void lanes(u32* words, const u32* rows, const u32* columns, const float* weights
                         const float weight = weights[e];
                         field += words[columns[e]] >> lane & 1 ? weight : -weight;
                     }
-                    const Draw draw{at.key, sweep, __shfl_sync(~0u, site, j), at.group(), lane,
+                    const Draw draw{at.key, sweep, __shfl_sync(~0u, site, j), group, lane,
                                     nibble(one, lane) << 4 | nibble(two, lane)};
                     const bool below = draw.below(threshold<HEAT_BATH>(own ? field : -field, field, beta));
                     const u32 word = __ballot_sync(~0u, HEAT_BATH ? below : below != own);
@@ -173,10 +95,10 @@ void lanes(u32* words, const u32* rows, const u32* columns, const float* weights
     }
 }
 
-#define MULTI_SPIN(name, HEAT_BATH, CLASSES) \
-    extern "C" __global__ void __launch_bounds__(1024) \
+#define MULTI_SPIN(name, HEAT_BATH, DIGITS, GROUPS) \
+    extern "C" __global__ void __launch_bounds__(512) \
         name(u32* words, const u32* totals, const u32* bonds, float unit, SCHEDULE_PARAMETERS) { \
-        multi_spin<HEAT_BATH, CLASSES>(words, totals, bonds, unit, SCHEDULE); \
+        multi_spin<HEAT_BATH, DIGITS, GROUPS>(words, totals, bonds, unit, SCHEDULE); \
     }
 #define LANES(name, HEAT_BATH) \
     extern "C" __global__ void __launch_bounds__(1024) \
@@ -186,11 +108,16 @@ void lanes(u32* words, const u32* rows, const u32* columns, const float* weights
     }
 
 // budget: 64 registers
-MULTI_SPIN(ising_metropolis_2, false, 2)
-MULTI_SPIN(ising_metropolis_4, false, 4)
-MULTI_SPIN(ising_heat_bath_8, true, 8)
+MULTI_SPIN(ising_metropolis_2, false, 1, 1)
+MULTI_SPIN(ising_metropolis_4, false, 2, 1)
+MULTI_SPIN(ising_heat_bath_8, true, 3, 1)
+MULTI_SPIN(ising_metropolis_2_wide, false, 1, 2)
+MULTI_SPIN(ising_metropolis_4_wide, false, 2, 2)
 LANES(ising_metropolis, false)
 LANES(ising_heat_bath, true)
+
+// budget: 80 registers
+MULTI_SPIN(ising_heat_bath_8_wide, true, 3, 2)
 
 // budget: 40 registers
 extern "C" __global__ void __launch_bounds__(256)
@@ -233,6 +160,29 @@ extern "C" __global__ void __launch_bounds__(256)
     if (warp < 2) terms[warp][0][lane] = sum;
     __syncthreads();
     if (warp == 0) energies[blockIdx.x * 32 + lane] = offset - 0.5 * terms[0][0][lane] - terms[1][0][lane];
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    ising_satisfied(const u32* words, const u32* totals, const u32* bonds, u32 n, u32 pitch, u64* counts) {
+    words += u64(blockIdx.y) * pitch, counts += blockIdx.y * 32;
+    u64* of_fields = counts + gridDim.y * 32;
+    const u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32, step = gridDim.x * blockDim.x;
+    Sums couplings, fields;
+    u32 visited = 0;
+    for (u32 first = blockIdx.x * blockDim.x + warp * 32; first < n; first += step) {
+        const u32 p = first + lane;
+        if (p < n) {
+            const u32 own = words[p], total = totals[p];
+            for (u32 i = 0; i < total; i++) {
+                const u32 bond = bonds[u64(i) * n + p], other = bond & 0x7fffffff;
+                const u32 satisfied = own ^ words[other] ^ ((bond >> 31) - 1);
+                if (other == n) fields.add(satisfied);
+                else couplings.add(satisfied);
+            }
+        }
+        if (++visited % (Sums::MOST / LARGEST) == 0) couplings.flush(counts, lane), fields.flush(of_fields, lane);
+    }
+    couplings.flush(counts, lane), fields.flush(of_fields, lane);
 }
 
 extern "C" __global__ void __launch_bounds__(256)

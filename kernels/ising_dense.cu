@@ -8,6 +8,13 @@
 //     (u8* spins, float* fields, const float* weights, const float* biases, const u32* visits, u32 n, u32 key0, u32 key1,
 //      u32 first_read, const u32* sweeps, const float* betas, u32 count)
 //     sweeps in the order of the visits
+//   ising_dense_step_metropolis, ising_dense_step_heat_bath
+//     (u8* spins, float* fields, const float* weights, const Flips* before, Flips* flips, u32 n, u32 key0, u32 key1,
+//      u32 first_read, u32 reads, u32 tile, u32 tile_before, u32 sweep, const float* betas)
+//     a part of a sweep in the order of the sites: visits a tile of 128 and tells what flipped, and adds what flipped in
+//     the tile before to all fields but those of the two, whose own flips are in them; a tile of 2^32 - 1 is none
+//   ising_dense_sum(const u8* spins, float* fields, const float* weights, const float* biases, u32 n, u32 reads)
+//     the local fields, summed anew, of many reads
 //   ising_dense_energies(const u8* spins, const double* weights, const double* biases, u32 n, double offset,
 //                        double* energies)
 //   ising_dense_kept_energies(const u8* spins, const float* fields, const double* biases, u32 n, double offset,
@@ -16,16 +23,18 @@
 //   ising_dense_resample(const u8* spins, const float* fields, u8* to_spins, float* to_fields, const u32* parents, u32 n)
 //   ising_dense_copy(const u8* from, u8* to, u32 n)    n bytes, by one block
 //
-// R reads. spins: [R, n], 0 for -1 and 1 for +1; fields: [R, n]; weights: J, [n, n], symmetric, 0 on its diagonal; biases:
-// h, [n]; visits: [n], each site once; sweeps: [count], their numbers; betas: [count, R]; parents: [R].
-// Launch: grid (R, 1, 1). Block (32·w, 1, 1), w ≤ 32; energies: w = 8. kept_energies: 8·R threads or more.
-// Dynamic shared memory: sweeps: 5·n bytes, rounded up to a multiple of 4; energies: n bytes; the others none.
+// R reads; T = ⌈n/128⌉ tiles. spins: [R, n], 0 for -1 and 1 for +1; fields: [R, n]; weights: J, [n, n], symmetric, 0 on its
+// diagonal; biases: h, [n]; visits: [n], each site once; sweeps: [count], their numbers; betas: [count, R], of a step [R];
+// before, flips: [R]; parents: [R].
+// Launch: steps: grid (V + A, 1, 1), with V the number of groups of 32 that the reads are in where a tile is visited, and
+// A = T·⌈R/128⌉ where there is another tile before; sum: grid (T·⌈R/128⌉, 1, 1); both: block (512, 1, 1). The others: grid
+// (R, 1, 1), block (32·w, 1, 1), w ≤ 32; energies: w = 8. kept_energies: 8·R threads or more.
+// Dynamic shared memory: steps and sum: 69888 bytes; sweeps: 5·n bytes, rounded up to a multiple of 4; energies: n bytes;
+// the others none.
 // Alignment: that of the elements.
 // Contract: bits. Local fields are summed anew before every sweep whose number is a multiple of 128.
 // options: --fmad=false
-#include "ising.cuh"
-
-using u8 = unsigned char;
+#include "spin_tiles.cuh"
 
 enum : u32 { REFRESH = 128 };
 
@@ -107,6 +116,65 @@ void sweep_dense(u8* spins, float* fields, const float* weights, const float* bi
 // budget: 64 registers
 SWEEP(ising_dense_metropolis, false)
 SWEEP(ising_dense_heat_bath, true)
+
+template <bool HEAT_BATH>
+void step(u8* spins, float* fields, const Couplings& couplings, const Flips* before, Flips* flips, Visit at,
+          u32 first_read, u32 reads, const float* betas) {
+    VisitRoom& room = shared_room();
+    const u32 first_group = first_read / 32, tiles = (couplings.n + SIDE - 1) / SIDE;
+    const u32 visiting = at.tile == NONE ? 0 : (first_read + reads - 1) / 32 + 1 - first_group;
+    if (blockIdx.x < visiting) {
+        at.group = first_group + blockIdx.x;
+        const u32 slot = 32 * at.group + threadIdx.x % 32 - first_read;
+        const bool there = slot < reads;
+        visit_tile<HEAT_BATH>(room, spins, fields, couplings, before, flips, at, slot, there, there ? betas[slot] : 0);
+        return;
+    }
+    const u32 number = blockIdx.x - visiting, others = number % tiles, first = number / tiles * SIDE;
+    if (others == at.before || others == at.tile) return;
+    couplings.copy(room.weights, at.before, others);
+    __syncthreads();
+    add_flips(fields, before, room.weights, 2.0f, others, first, reads, couplings.n);
+}
+
+#define STEP(name, HEAT_BATH) \
+    extern "C" __global__ void __launch_bounds__(512, 2) \
+        name(u8* spins, float* fields, const float* weights, const Flips* before, Flips* flips, u32 n, u32 key0, u32 key1, \
+             u32 first_read, u32 reads, u32 tile, u32 tile_before, u32 sweep, const float* betas) { \
+        step<HEAT_BATH>(spins, fields, {weights, n}, before, flips, {{key0, key1}, sweep, 0, tile, tile_before}, \
+                        first_read, reads, betas); \
+    }
+
+STEP(ising_dense_step_metropolis, false)
+STEP(ising_dense_step_heat_bath, true)
+
+// A block has 128 reads and a tile of fields: sums from its first tile of spins on.
+extern "C" __global__ void __launch_bounds__(512, 2)
+    ising_dense_sum(const u8* spins, float* fields, const float* weights, const float* biases, u32 n, u32 reads) {
+    VisitRoom& room = shared_room();
+    __shared__ Flips flips[SIDE];
+    const u32 tiles = (n + SIDE - 1) / SIDE, others = blockIdx.x % tiles, first = blockIdx.x / tiles * SIDE;
+    const u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32, count = min(reads - first, u32(SIDE));
+    for (u32 i = threadIdx.x; i < count * SIDE; i += blockDim.x) {
+        const u32 l = others * SIDE + i % SIDE;
+        if (l < n) fields[u64(first + i / SIDE) * n + l] = biases[l];
+    }
+    for (u32 tile = 0; tile < tiles; tile++) {
+        __syncthreads();
+        Couplings{weights, n}.copy(room.weights, tile, others);
+        for (u32 i = warp; i < count * (SIDE / 32); i += WARPS) {
+            const u32 k = tile * SIDE + i % (SIDE / 32) * 32 + lane;
+            const bool up = k < n && spins[u64(first + i / (SIDE / 32)) * n + k];
+            const u32 there = __ballot_sync(~0u, k < n), ups = __ballot_sync(~0u, up);
+            if (lane == 0) {
+                flips[i / (SIDE / 32)].flipped[i % (SIDE / 32)] = there;
+                flips[i / (SIDE / 32)].up[i % (SIDE / 32)] = ups;
+            }
+        }
+        __syncthreads();
+        add_flips(fields + u64(first) * n, flips, room.weights, 1.0f, others, 0, count, n);
+    }
+}
 
 // budget: 40 registers
 extern "C" __global__ void __launch_bounds__(1024)

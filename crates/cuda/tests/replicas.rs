@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::HashMap, fs, path::Path};
 
 use yuragi_cuda::replicas::{Argument, CudaReplicas, Executor, Kernel};
-use yuragi_emulator::{Arguments, Device, Launch, Module, Properties};
+use yuragi_emulator::{Arguments, Device, Launch, Module, Properties, counters::Counters};
 use yuragi_energy::{
     Bonds, Error, Problem,
     dynamics::{Dynamics, HeatBath, Kernel as Rule, Metropolis, Order, SingleSite},
@@ -17,6 +17,8 @@ struct Emulated {
     modules: RefCell<HashMap<&'static str, Module>>,
     processors: usize,
     launches: RefCell<Vec<String>>,
+    /// Of all launches since it was emptied.
+    counters: RefCell<Counters>,
 }
 
 struct Memory<'a> {
@@ -33,7 +35,13 @@ impl Drop for Memory<'_> {
 impl Emulated {
     fn new(processors: usize) -> Emulated {
         let device = Device::new(Properties::default());
-        Emulated { device, modules: RefCell::default(), processors, launches: RefCell::default() }
+        Emulated {
+            device,
+            modules: RefCell::default(),
+            processors,
+            launches: RefCell::default(),
+            counters: RefCell::default(),
+        }
     }
 }
 
@@ -82,6 +90,7 @@ impl<'a> Executor for &'a Emulated {
         let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
         assert!(findings.is_empty(), "{}: {}", launch.function, findings.join("\n"));
         self.launches.borrow_mut().push(launch.function.into());
+        self.counters.borrow_mut().add(&report.counters);
         Ok(())
     }
 }
@@ -162,7 +171,8 @@ fn launched(machine: &Emulated, function: &str) -> bool {
 
 #[test]
 fn multi_spin_coding_equals_single_reads() {
-    let machine = Emulated::new(4);
+    // One multiprocessor has enough to do where a thread has a site in two groups of reads.
+    let machines = [Emulated::new(4), Emulated::new(1)];
     let lattice = plus_minus(&[6, 5], 1);
     let cube = plus_minus(&[3, 2, 4], 2);
     let halves: Vec<f64> = uniforms(40, 5).iter().map(|x| 0.5 * (2.4 * x).round()).collect();
@@ -171,14 +181,53 @@ fn multi_spin_coding_equals_single_reads() {
     let free = Problem::ising(3, [], &[]).unwrap();
     for problem in [&lattice, &cube, &chain, &one, &free] {
         for order in [Order::Sequential, Order::Checkerboard] {
-            for span in [reads(0, 3), reads(60, 40)] {
-                follow(&machine, problem, SingleSite { kernel: Metropolis, order }, span, false);
-                follow(&machine, problem, SingleSite { kernel: HeatBath, order }, span, false);
+            for (machine, span) in [(0, reads(0, 3)), (0, reads(60, 40)), (1, reads(60, 40))] {
+                let machine = &machines[machine];
+                follow(machine, problem, SingleSite { kernel: Metropolis, order }, span, false);
+                follow(machine, problem, SingleSite { kernel: HeatBath, order }, span, false);
             }
         }
-        follow(&machine, problem, SingleSite::sequential(HeatBath), reads(7, 30), true);
+        follow(&machines[0], problem, SingleSite::sequential(HeatBath), reads(7, 30), true);
     }
-    assert!(["ising_metropolis_2", "ising_metropolis_4", "ising_heat_bath_8"].iter().all(|f| launched(&machine, f)));
+    for kernel in ["ising_metropolis_2", "ising_metropolis_4", "ising_heat_bath_8"] {
+        assert!(launched(&machines[0], kernel) && launched(&machines[1], &format!("{kernel}_wide")));
+    }
+    assert!(launched(&machines[0], "ising_satisfied") && !launched(&machines[1], "ising_energies"));
+}
+
+/// What a visit took: instructions of lanes, and of warps times 32, sectors of global memory, passes over the banks of
+/// shared memory, and those of them that conflicts added.
+fn per_visit(machine: &Emulated, visits: usize) -> [f64; 5] {
+    let sum = machine.counters.take();
+    let conflicts = sum.shared_passes - sum.shared_least_passes;
+    let counts = [sum.lane_instructions, 32 * sum.warp_instructions, sum.global_sectors, sum.shared_passes, conflicts];
+    let each = counts.map(|count| count as f64 / visits as f64);
+    println!(
+        "a visit: lanes {:.2}, warps × 32 {:.2}, sectors {:.4}, passes {:.4}, conflicts {:.4}",
+        each[0], each[1], each[2], each[3], each[4]
+    );
+    each
+}
+
+/// Two blocks of random numbers serve 32 reads; the third, which one word of twelve needs, is drawn for 32 such words
+/// together.
+#[test]
+fn random_bits_are_drawn_for_many_reads_together() {
+    let machine = Emulated::new(8);
+    let square = plus_minus(&[64, 64], 10);
+    let chain = SingleSite::checkerboard(Metropolis).two_state().unwrap();
+    let mut device = CudaReplicas::new(&machine, &square, chain, reads(0, 64), 4).unwrap();
+    let mut values = [0; 64 * 64];
+    // Towards what a low temperature leaves.
+    (0..20).for_each(|sweep| device.sweep(sweep, Betas::Same(0.7)).unwrap());
+    device.values(0, &mut values).unwrap();
+    machine.counters.take();
+    (20..24).for_each(|sweep| device.sweep(sweep, Betas::Same(0.7)).unwrap());
+    device.values(0, &mut values).unwrap();
+    let [lanes, warps, sectors, _, conflicts] = per_visit(&machine, 4 * 64 * 64 * 64);
+    assert!(launched(&machine, "ising_metropolis_2_wide"));
+    // Conflicts are those of writing the table of thresholds, once a sweep.
+    assert!(lanes < 15.5 && warps < 20.0 && sectors < 0.05 && conflicts < 0.001);
 }
 
 #[test]
@@ -212,6 +261,47 @@ fn all_coupled_spins_equal_single_reads() {
             follow(&machine, &dense, SingleSite::sequential(HeatBath), span, each);
         }
     }
+    assert!(!launched(&machine, "ising_dense_step_metropolis"));
+}
+
+#[test]
+fn tiles_of_coupled_spins_equal_single_reads() {
+    let machine = Emulated::new(4);
+    let n = 300;
+    let weights = uniforms(n * n, 12);
+    let weight = |k: usize, l: usize| if k == l { 0.0 } else { weights[k.max(l) * n + k.min(l)] };
+    let matrix: Vec<f64> = (0..n * n).map(|i| weight(i / n, i % n)).collect();
+    let dense = Problem::dense(n, &matrix, &uniforms(n, 13)).unwrap();
+    follow(&machine, &dense, SingleSite::sequential(Metropolis), reads(30, 9), false);
+    follow(&machine, &dense, SingleSite::sequential(HeatBath), reads(0, 130), true);
+    for kernel in ["ising_dense_step_metropolis", "ising_dense_step_heat_bath", "ising_dense_sum"] {
+        assert!(launched(&machine, kernel));
+    }
+    assert!(!launched(&machine, "ising_dense_metropolis"));
+}
+
+/// At β = 1 a third of the spins flip. For each of those and 128 fields, a warp reads 128 couplings from shared memory in
+/// the four passes that this takes.
+#[test]
+fn couplings_are_read_without_conflicts() {
+    let (machine, n, count) = (Emulated::new(132), 384, 128);
+    let weights = uniforms(n * n, 14);
+    let scale = (3.0 / n as f64).sqrt();
+    let weight = |k: usize, l: usize| if k == l { 0.0 } else { scale * weights[k.max(l) * n + k.min(l)] };
+    let matrix: Vec<f64> = (0..n * n).map(|i| weight(i / n, i % n)).collect();
+    let glass = Problem::dense(n, &matrix, &[]).unwrap();
+    let chain = Metropolis.two_state().unwrap();
+    let mut device = CudaReplicas::new(&machine, &glass, chain, reads(0, count), 4).unwrap();
+    (1..10).for_each(|sweep| device.sweep(sweep, Betas::Same(1.0)).unwrap());
+    let before = device.configurations().unwrap();
+    machine.counters.take();
+    device.sweep(10, Betas::Same(1.0)).unwrap();
+    let after = device.configurations().unwrap();
+    let flips = before.iter().zip(&after).filter(|(before, after)| before != after).count();
+    let [_, warps, _, _, conflicts] = per_visit(&machine, n * count as usize);
+    let flips = flips as f64 / (n * count as usize) as f64;
+    println!("flips {flips:.3}");
+    assert!((0.25..0.4).contains(&flips) && warps < 1350.0 && conflicts == 0.0);
 }
 
 #[test]

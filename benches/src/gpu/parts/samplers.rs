@@ -5,7 +5,7 @@ use std::time::Instant;
 use yuragi_cuda::{Cuda, replicas::CudaReplicas};
 use yuragi_energy::{
     Bonds, Problem,
-    dynamics::{Dynamics, Metropolis},
+    dynamics::{Dynamics, Metropolis, Order, SingleSite},
     replicas::{Betas, Reads, Replicas, batch},
 };
 use yuragi_numeric::fill;
@@ -36,22 +36,32 @@ fn glass(n: usize) -> Outcome<Problem> {
 
 pub(super) fn alone(effort: Effort) -> Outcome {
     let cuda = Cuda::new()?;
+    let (rows, colours) = (Order::Sequential, Order::Checkerboard);
     let problems = if effort.small {
-        vec![("±J lattice 12×12", lattice(12)?, 70, 4), ("dense glass of 40", glass(40)?, 8, 3)]
+        vec![
+            ("±J lattice 12×12", lattice(12)?, rows, 70, 4),
+            ("the same by colours", lattice(12)?, colours, 70, 4),
+            ("dense glass of 40", glass(40)?, rows, 8, 3),
+            ("dense glass of 260", glass(260)?, rows, 8, 1),
+        ]
     } else {
         vec![
-            ("±J lattice 64×64", lattice(64)?, 1024, 500),
-            ("±J lattice 1024×1024", lattice(1024)?, 64, 200),
-            ("dense glass of 1000", glass(1000)?, 512, 100),
+            ("±J lattice 64×64", lattice(64)?, rows, 1024, 500),
+            ("±J lattice 1024×1024", lattice(1024)?, rows, 64, 20),
+            ("±J lattice 1024×1024 by colours", lattice(1024)?, colours, 64, 500),
+            ("±J lattice 2048×2048 by colours", lattice(2048)?, colours, 64, 200),
+            ("dense glass of 200", glass(200)?, rows, 512, 100),
+            ("dense glass of 2048", glass(2048)?, rows, 4096, 100),
         ]
     };
-    let chain = Metropolis.two_state().ok_or("Metropolis visits spins in order")?;
-    let (mut rows, mut equal) = (Vec::new(), true);
-    let left = effort.each(&problems, |(name, problem, count, sweeps)| -> Outcome<()> {
+    let (mut table, mut equal) = (Vec::new(), true);
+    let left = effort.each(&problems, |(name, problem, order, count, sweeps)| -> Outcome<()> {
+        let chain = SingleSite { kernel: Metropolis, order: *order };
+        let two_state = chain.two_state().ok_or("a chain of single spins in a fixed order")?;
         let reads = |count| Reads { first: 0, count };
         let few = 4.min(*count);
-        let mut there = CudaReplicas::on(cuda.device(), problem, chain, reads(*count), 7)?;
-        let mut here = batch(problem, Metropolis, reads(few), 7)?;
+        let mut there = CudaReplicas::on(cuda.device(), problem, two_state, reads(*count), 7)?;
+        let mut here = batch(problem, chain, reads(few), 7)?;
         for sweep in 0..3 {
             there.sweep(sweep, Betas::Same(BETA))?;
             here.sweep(sweep, Betas::Same(BETA))?;
@@ -70,10 +80,10 @@ pub(super) fn alone(effort: Effort) -> Outcome {
         let seconds = start.elapsed().as_secs_f64();
         let visits = problem.len() as f64 * f64::from(*count) * f64::from(*sweeps);
         let verdict = if same { "equal" } else { "DIFFER" };
-        rows.push(vec![(*name).into(), count.to_string(), format!("{:.3}", visits / seconds * 1e-9), verdict.into()]);
+        table.push(vec![(*name).into(), count.to_string(), format!("{:.3}", visits / seconds * 1e-9), verdict.into()]);
         Ok(())
     })?;
-    let summary = format!("{} problems{}", rows.len(), cut(left));
+    let summary = format!("{} problems{}", table.len(), cut(left));
     let columns = ["problem", "reads", "spins/ns", "bits beside the processor's"];
-    Ok(Part::new(equal && left == 0, summary, &columns, rows))
+    Ok(Part::new(equal && left == 0, summary, &columns, table))
 }

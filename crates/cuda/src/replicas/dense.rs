@@ -1,7 +1,7 @@
 use yuragi_energy::{
     Error, Problem,
     dynamics::{Rule, TwoState},
-    replicas::Reads,
+    replicas::{REFRESH, Reads},
 };
 
 use super::executor::{Argument, Executor, Kernel};
@@ -20,6 +20,8 @@ pub(super) struct Dense<E: Executor> {
     weights: [E::Memory; 2],
     biases: [E::Memory; 2],
     visits: E::Memory,
+    /// What flipped in a tile and in the one before it, where sweeps go by tiles.
+    flips: Option<[E::Memory; 2]>,
     orders: Orders<E>,
     parents: E::Memory,
     energies: E::Memory,
@@ -29,14 +31,24 @@ pub(super) struct Dense<E: Executor> {
 
 /// Threads of blocks that sum energies.
 const THREADS: u32 = 256;
+/// Sites of a tile.
+const TILE: usize = 128;
+/// Threads of blocks that have a tile, and bytes of their shared memory.
+const TILED: (u32, u32) = (512, 69_888);
+/// Sites up to which a block makes whole sweeps of a read by itself.
+const FEW: usize = 2 * TILE;
+/// No tile.
+const NONE: u32 = u32::MAX;
 /// Sites whose fields and spins the shared memory of the smallest processors holds.
 const LARGEST: usize = (96 * 1024 - 4) / 5;
 
 impl<E: Executor> Dense<E> {
     pub fn new(executor: E, problem: &Problem, chain: TwoState, reads: Reads, key: [u32; 2]) -> Result<Self, Error> {
-        let n = problem.len();
-        if n > LARGEST {
-            let legal = "at most 19660 on a GPU where all are coupled";
+        let (n, visits) = (problem.len(), chain.order.visits(problem));
+        // Tiles are visited in the order of the sites.
+        let tiled = n > FEW && (0..n as u32).eq(visits.iter().copied());
+        if n > LARGEST && !tiled {
+            let legal = "at most 19660 on a GPU where all are coupled and not visited in order";
             return Err(Error::Range { what: "the number of variables", value: n as f64, legal });
         }
         let mut matrix = vec![0.0; n * n];
@@ -58,7 +70,8 @@ impl<E: Executor> Dense<E> {
             spare: [room(&executor, count * n)?, room(&executor, 4 * count * n)?],
             weights: [floats(&matrix)?, doubles(&matrix)?],
             biases: [floats(problem.fields())?, doubles(problem.fields())?],
-            visits: upload(&executor, &chain.order.visits(problem), u32::to_le_bytes)?,
+            visits: upload(&executor, &visits, u32::to_le_bytes)?,
+            flips: if tiled { Some([room(&executor, 32 * count)?, room(&executor, 32 * count)?]) } else { None },
             orders: Orders::new(&executor)?,
             parents: room(&executor, 4 * count)?,
             energies: room(&executor, 8 * count)?,
@@ -111,8 +124,17 @@ impl<E: Executor> Dense<E> {
         let spins = self.executor.address(&self.spins) + (first * self.n) as u64;
         let fields = self.executor.address(&self.fields) + (4 * first * self.n) as u64;
         let tables = [self.at(&self.weights[0]), self.at(&self.biases[0])];
-        let arguments = [Argument::Pointer(spins), Argument::Pointer(fields), tables[0], tables[1], self.n()];
-        self.launch("ising_dense_fields", count, 0, &arguments)
+        let mut arguments = vec![Argument::Pointer(spins), Argument::Pointer(fields), tables[0], tables[1], self.n()];
+        if self.flips.is_none() || count == 0 {
+            return self.launch("ising_dense_fields", count, 0, &arguments);
+        }
+        arguments.push(Argument::U32(count as u32));
+        self.start("ising_dense_sum", [self.tiles(count), 1], TILED.0, TILED.1, &arguments)
+    }
+
+    /// Tiles of the fields of so many reads.
+    fn tiles(&self, reads: usize) -> u32 {
+        (self.n.div_ceil(TILE) * reads.div_ceil(TILE)) as u32
     }
 
     pub fn sweep(&mut self, waiting: &Waiting) -> Result<(), Error> {
@@ -123,6 +145,9 @@ impl<E: Executor> Dense<E> {
                 let betas: Vec<f32> = waiting.betas.iter().flat_map(|&beta| std::iter::repeat_n(beta, count)).collect();
                 self.orders.write(&self.executor, &waiting.numbers, &betas)?;
             }
+        }
+        if self.flips.is_some() {
+            return self.sweep_tiles(&waiting.numbers);
         }
         let function = match self.rule {
             Rule::Metropolis => "ising_dense_metropolis",
@@ -135,6 +160,46 @@ impl<E: Executor> Dense<E> {
         arguments.extend([self.at(&self.orders.sweeps), self.at(&self.orders.betas)]);
         arguments.push(Argument::U32(waiting.numbers.len() as u32));
         self.launch(function, count, (5 * self.n).next_multiple_of(4), &arguments)
+    }
+
+    /// Sweeps tile by tile; what flips in one is added to the fields while the next one is visited.
+    fn sweep_tiles(&mut self, numbers: &[u32]) -> Result<(), Error> {
+        let (mut before, mut turn) = (NONE, 0);
+        for (&sweep, place) in numbers.iter().zip(0..) {
+            if sweep.is_multiple_of(REFRESH) {
+                self.step(NONE, before, turn, (sweep, place))?;
+                self.sum_fields(0, self.reads.count as usize)?;
+                before = NONE;
+            }
+            for tile in 0..self.n.div_ceil(TILE) as u32 {
+                self.step(tile, before, turn, (sweep, place))?;
+                (before, turn) = (tile, 1 - turn);
+            }
+        }
+        self.step(NONE, before, turn, (0, 0))
+    }
+
+    /// Visits a tile and adds what flipped in the one before; either may be [`NONE`].
+    fn step(&self, tile: u32, before: u32, turn: usize, (sweep, place): (u32, u64)) -> Result<(), Error> {
+        let Some(flips) = &self.flips else { return Ok(()) };
+        let Reads { first, count } = self.reads;
+        let visiting = if tile == NONE { 0 } else { (first + count).div_ceil(32) - first / 32 };
+        let adding = if before == NONE { 0 } else { self.tiles(count as usize) };
+        if visiting + adding == 0 {
+            return Ok(());
+        }
+        let function = match self.rule {
+            Rule::Metropolis => "ising_dense_step_metropolis",
+            Rule::HeatBath => "ising_dense_step_heat_bath",
+        };
+        let tables = [&self.spins, &self.fields, &self.weights[0], &flips[1 - turn], &flips[turn]];
+        let [low, high] = self.key;
+        let betas = self.executor.address(&self.orders.betas) + 4 * u64::from(count) * place;
+        let mut arguments: Vec<Argument> = tables.map(|memory| self.at(memory)).into();
+        arguments.push(self.n());
+        arguments.extend([low, high, first, count, tile, before, sweep].map(Argument::U32));
+        arguments.push(Argument::Pointer(betas));
+        self.start(function, [visiting + adding, 1], TILED.0, TILED.1, &arguments)
     }
 
     pub fn energies(&mut self, offset: f64, energies: &mut [f64]) -> Result<(), Error> {

@@ -2,9 +2,10 @@
 //!
 //! | problem | a sweep |
 //! |---|---|
-//! | sparse, at most seven equal units of coupling and field about a site, one β | multi-spin coding: a thread has a site and 32 reads |
+//! | sparse, at most seven equal units of coupling and field about a site, one β | multi-spin coding: a thread has a site and 32 reads, or 64 |
 //! | sparse, any couplings, a β for each read | a warp has 32 reads and visits site after site |
-//! | all-coupled | a block has a read with its local fields |
+//! | all-coupled, up to 256 sites | a block has a read with its local fields |
+//! | all-coupled, more sites in order | blocks visit 128 sites of 32 reads, while others add what flipped before to the fields of 128 reads |
 //!
 //! Sweeps are gathered and run, many in one launch, when something of the reads is asked for.
 

@@ -32,6 +32,10 @@ pub(super) struct Units {
     /// Units about each position.
     pub totals: Vec<u32>,
     pub largest: u32,
+    /// Units of all couplings, each from both of its ends, and of all fields.
+    pub all: [u64; 2],
+    /// Whether the numbers in double precision are these very multiples, so that sums of energies are exact in any order.
+    pub exact: bool,
     /// Unit i of position p stands at i·N + p: a neighbour's position, N for the field, plus 2^31 if it is negative.
     pub bonds: Vec<u32>,
 }
@@ -107,7 +111,7 @@ impl Units {
             0.0 => Some((0, 0)),
             x => multiple(x).map(|m| (m / common, if x < 0.0 { 1 << 31 } else { 0 })),
         };
-        let (mut totals, mut about) = (Vec::with_capacity(n), Vec::with_capacity(n));
+        let (mut totals, mut about, mut all) = (Vec::with_capacity(n), Vec::with_capacity(n), [0; 2]);
         for position in 0..n {
             let row = schedule.rows[position] as usize..schedule.rows[position + 1] as usize;
             let mut own = Vec::new();
@@ -118,6 +122,7 @@ impl Units {
                 if own.len() as u64 + count > LARGEST {
                     return None;
                 }
+                all[usize::from(other == n as u32)] += count;
                 own.extend(std::iter::repeat_n(other | sign, count as usize));
             }
             totals.push(own.len() as u32);
@@ -130,7 +135,8 @@ impl Units {
                 bonds[i * n + position] = bond;
             }
         }
-        Some(Units { unit, totals, largest, bonds })
+        let exact = schedule.weights.iter().chain(&schedule.fields).all(|&x| x == f64::from(x as f32));
+        Some(Units { unit, totals, largest, all, exact, bonds })
     }
 }
 

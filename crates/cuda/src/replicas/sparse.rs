@@ -16,6 +16,8 @@ pub(super) struct Sparse<E: Executor> {
     n: usize,
     first_group: u32,
     groups: usize,
+    /// With one more where threads have two groups each.
+    held: usize,
     /// The first read's place in its group.
     skip: usize,
     count: usize,
@@ -33,6 +35,7 @@ pub(super) struct Sparse<E: Executor> {
     orders: Orders<E>,
     parents: E::Memory,
     energies: E::Memory,
+    counts: E::Memory,
     values: E::Memory,
 }
 
@@ -53,11 +56,12 @@ impl<E: Executor> Sparse<E> {
         }
         let skip = reads.first as usize % 32;
         let groups = (skip + reads.count as usize).div_ceil(32);
+        let held = if groups > 1 { groups.next_multiple_of(2) } else { groups };
         let units = Units::new(&schedule);
         let u32s = |values: &[u32]| upload(&executor, values, u32::to_le_bytes);
         let floats = |values: &[f64]| upload(&executor, values, |x| (x as f32).to_le_bytes());
         let doubles = |values: &[f64]| upload(&executor, values, f64::to_le_bytes);
-        let words = 4 * groups * (n + 1);
+        let words = 4 * held * (n + 1);
         let units = match units {
             Some(units) => {
                 let tables = [u32s(&units.totals)?, u32s(&units.bonds)?];
@@ -71,6 +75,7 @@ impl<E: Executor> Sparse<E> {
             n,
             first_group: reads.first / 32,
             groups,
+            held,
             skip,
             count: reads.count as usize,
             depth: schedule.depth(),
@@ -85,8 +90,9 @@ impl<E: Executor> Sparse<E> {
             fields: [floats(&schedule.fields)?, doubles(&schedule.fields)?],
             units,
             orders: Orders::new(&executor)?,
-            parents: room(&executor, 4 * 32 * groups)?,
+            parents: room(&executor, 4 * 32 * held)?,
             energies: room(&executor, 8 * 32 * groups)?,
+            counts: room(&executor, 8 * 2 * 32 * groups)?,
             values: room(&executor, n)?,
             executor,
         };
@@ -115,21 +121,21 @@ impl<E: Executor> Sparse<E> {
         &self,
         function: &'static str,
         grid: [usize; 2],
-        threads: u32,
+        (threads, shared): (u32, u32),
         arguments: &[Argument],
     ) -> Result<(), Error> {
         if grid[0] * grid[1] == 0 {
             return Ok(());
         }
         let grid = grid.map(|blocks| blocks as u32);
-        let kernel = Kernel { file: "ising", function, grid, threads, shared: 0, arguments };
+        let kernel = Kernel { file: "ising", function, grid, threads, shared, arguments };
         self.executor.launch(&kernel).map_err(Error::Device)
     }
 
     /// A launch whose threads stride over positions, for every group.
     fn for_all(&self, function: &'static str, arguments: &[Argument]) -> Result<(), Error> {
         let blocks = (self.n + 1).div_ceil(THREADS as usize).min(1 << 12);
-        self.launch(function, [blocks, self.groups], THREADS, arguments)
+        self.launch(function, [blocks, self.held], (THREADS, 0), arguments)
     }
 
     pub fn sweep(&mut self, waiting: &Waiting) -> Result<(), Error> {
@@ -151,14 +157,24 @@ impl<E: Executor> Sparse<E> {
         };
         self.orders.write(&self.executor, numbers, &spread)?;
 
-        let (function, mut arguments) = match (&self.units, lanes) {
+        let (level, processors) = (self.n.div_ceil(self.depth), self.executor.processors());
+        // A block keeps its groups through all sweeps, or blocks share a level.
+        let keeps = self.groups >= processors || level < WIDE;
+        let blocks = self.held / 2 * if keeps { 1 } else { level.div_ceil(THREADS as usize) };
+        let wide = self.held > 1 && blocks >= processors;
+        let (function, words, mut arguments) = match (&self.units, lanes) {
             (Some((units, [totals, bonds])), false) => {
-                let function = match self.rule {
-                    Rule::Metropolis if units.largest <= 4 => "ising_metropolis_2",
-                    Rule::Metropolis => "ising_metropolis_4",
-                    Rule::HeatBath => "ising_heat_bath_8",
+                let (functions, words) = match self.rule {
+                    Rule::Metropolis if units.largest <= 4 => (["ising_metropolis_2", "ising_metropolis_2_wide"], 3),
+                    Rule::Metropolis => (["ising_metropolis_4", "ising_metropolis_4_wide"], 4),
+                    Rule::HeatBath => (["ising_heat_bath_8", "ising_heat_bath_8_wide"], 5),
                 };
-                (function, vec![self.at(&self.words), self.at(totals), self.at(bonds), Argument::F32(units.unit)])
+                let tables = [&self.words, totals, bonds].map(|memory| self.at(memory));
+                (
+                    functions[usize::from(wide)],
+                    words << u32::from(wide),
+                    [&tables[..], &[Argument::F32(units.unit)]].concat(),
+                )
             }
             _ => {
                 let function = match self.rule {
@@ -166,9 +182,12 @@ impl<E: Executor> Sparse<E> {
                     Rule::HeatBath => "ising_heat_bath",
                 };
                 let tables = [&self.words, &self.rows, &self.columns, &self.weights[0], &self.fields[0]];
-                (function, tables.map(|memory| self.at(memory)).into())
+                (function, 0, tables.map(|memory| self.at(memory)).into())
             }
         };
+        // Warps keep words of which some reads are undecided.
+        let shape = |threads: u32| (threads, 8 * threads * words);
+        let groups = if words > 0 && wide { self.held / 2 } else { self.groups };
         arguments.extend([self.at(&self.sites), self.at(&self.levels), self.n(), self.pitch()]);
         let [low, high] = self.key.map(Argument::U32);
         let orders = [&self.orders.sweeps, &self.orders.betas].map(|memory| self.executor.address(memory));
@@ -181,33 +200,56 @@ impl<E: Executor> Sparse<E> {
             all.extend([first, last, low, high, Argument::U32(self.first_group), at_sweeps, at_betas, count]);
             all
         };
-        let (level, processors) = (self.n.div_ceil(self.depth), self.executor.processors());
-        if self.groups >= processors || level < WIDE {
-            // A block keeps its group through all sweeps.
-            let threads = level.next_multiple_of(32).clamp(64, 1024) as u32;
-            return self.launch(function, [self.groups, 1], threads, &part(0..self.depth, 0..numbers.len()));
+        if keeps {
+            let threads = level.next_multiple_of(32).clamp(64, 512) as u32;
+            return self.launch(function, [groups, 1], shape(threads), &part(0..self.depth, 0..numbers.len()));
         }
-        let slices = level.div_ceil(THREADS as usize).min((8 * processors).div_ceil(self.groups));
+        let slices = level.div_ceil(THREADS as usize).min((8 * processors).div_ceil(groups));
         for sweep in 0..numbers.len() {
             for level in 0..self.depth {
-                self.launch(function, [self.groups, slices], THREADS, &part(level..level + 1, sweep..sweep + 1))?;
+                self.launch(function, [groups, slices], shape(THREADS), &part(level..level + 1, sweep..sweep + 1))?;
             }
         }
         Ok(())
     }
 
     pub fn energies(&mut self, offset: f64, energies: &mut [f64]) -> Result<(), Error> {
+        if self.units.as_ref().is_some_and(|(units, _)| units.exact) && offset.to_bits() != (-0.0_f64).to_bits() {
+            return self.counted_energies(offset, energies);
+        }
         let tables = [&self.words, &self.rows, &self.columns, &self.weights[1], &self.fields[1], &self.positions];
         let mut arguments: Vec<Argument> = tables.map(|memory| self.at(memory)).into();
         arguments.extend([self.n(), self.pitch(), Argument::F64(offset), self.at(&self.energies)]);
-        self.launch("ising_energies", [self.groups, 1], 256, &arguments)?;
+        self.launch("ising_energies", [self.groups, 1], (THREADS, 0), &arguments)?;
         let all = read_energies(&self.executor, &self.energies, 32 * self.groups)?;
         energies.copy_from_slice(&all[self.skip..][..energies.len()]);
         Ok(())
     }
 
+    /// By counts of what is satisfied.
+    fn counted_energies(&mut self, offset: f64, energies: &mut [f64]) -> Result<(), Error> {
+        let Some((Units { unit, all, .. }, [totals, bonds])) = &self.units else { return Ok(()) };
+        let width = 32 * self.groups;
+        self.executor.write(&mut self.counts, &vec![0; 16 * width]).map_err(Error::Device)?;
+        let tables = [&self.words, totals, bonds].map(|memory| self.at(memory));
+        let arguments = [&tables[..], &[self.n(), self.pitch(), self.at(&self.counts)]].concat();
+        let blocks =
+            self.n.div_ceil(THREADS as usize).min((8 * self.executor.processors()).div_ceil(self.groups.max(1)));
+        self.launch("ising_satisfied", [blocks, self.groups], (THREADS, 0), &arguments)?;
+        let mut bytes = vec![0; 16 * width];
+        self.executor.read(&self.counts, &mut bytes).map_err(Error::Device)?;
+        let counts: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|&bytes| u64::from_le_bytes(bytes)).collect();
+        // What is satisfied less what is not, in units.
+        let difference = |part: usize, read: usize| 2.0 * counts[part * width + read] as f64 - all[part] as f64;
+        let unit = f64::from(*unit);
+        for (read, energy) in (self.skip..).zip(energies) {
+            *energy = offset - 0.5 * unit * difference(0, read) - unit * difference(1, read);
+        }
+        Ok(())
+    }
+
     pub fn resample(&mut self, parents: &[u32]) -> Result<(), Error> {
-        let mut of: Vec<u32> = (0..32 * self.groups as u32).collect();
+        let mut of: Vec<u32> = (0..32 * self.held as u32).collect();
         for (own, parent) in of[self.skip..].iter_mut().zip(parents) {
             *own = parent + self.skip as u32;
         }
@@ -225,7 +267,7 @@ impl<E: Executor> Sparse<E> {
         let read = Argument::U32((self.skip + slot) as u32);
         let arguments = [memory[0], memory[1], Argument::Pointer(values), self.n(), self.pitch(), read];
         let blocks = self.n.div_ceil(THREADS as usize).min(1 << 12);
-        self.launch(function, [blocks, 1], THREADS, &arguments)
+        self.launch(function, [blocks, 1], (THREADS, 0), &arguments)
     }
 
     pub fn values(&self, slot: usize, values: &mut [u8]) -> Result<(), Error> {
