@@ -10,20 +10,27 @@ u32 cluster_rank() {
 }
 
 // What threads of the cluster wrote before they arrived, those that have waited see.
-void cluster_arrive() { asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory"); }
-void cluster_wait() { asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory"); }
+void cluster_arrive() {
+    __syncwarp();
+    asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+}
+void cluster_wait() {
+    __syncwarp();
+    asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
+}
 
 // What lies at this place of the block's shared memory in the block of this rank.
-float cluster_load(const float* own, u32 rank) {
+float cluster_load(u32 own, u32 rank) {
     float x;
     asm volatile("{\n\t.reg .u32 there;\n\t"
                  "mapa.shared::cluster.u32 there, %1, %2;\n\t"
                  "ld.shared::cluster.f32 %0, [there];\n\t}"
                  : "=f"(x)
-                 : "r"(u32(__cvta_generic_to_shared(own))), "r"(rank)
+                 : "r"(own), "r"(rank)
                  : "memory");
     return x;
 }
+float cluster_load(const float* own, u32 rank) { return cluster_load(u32(__cvta_generic_to_shared(own)), rank); }
 
 // The sum over all threads of the cluster's blocks, in their order; every thread gets it. `own` is a place in shared memory
 // for this sum alone; no block may end before all have it.

@@ -105,9 +105,15 @@ template <class Out> void add_room(const Out& out, const Shares& shares, u32 roo
     }
 }
 
+struct Nothing {
+    void operator()(const Work&, u32) const {}
+};
+
 // Product: the parts (`parts`), what all steps of one begin with (`origin`), the copies of a step (`fetch`), where a
-// part's sums go (`result`) and, if they are shared, where shares do (`shares`).
-template <class Shape, bool DEEP_A, bool DEEP_B, class T, class Product> void group_product(const Product& product) {
+// part's sums go (`result`) and, if they are shared, where shares do (`shares`). Then: what each warp does when its sums of
+// a part are stored, with its room.
+template <class Shape, bool DEEP_A, bool DEEP_B, class T, class Product, class Then = Nothing>
+void group_product(const Product& product, const Then& then = {}) {
     enum : u32 { STAGES = Shape::STAGES, HEIGHT = Shape::HEIGHT, N = Shape::BLOCK_N };
     extern __shared__ __align__(1024) uint4 memory[];
     const u32 shared = shared_address(memory), full = shared + Shape::FULL, empty = shared + Shape::EMPTY;
@@ -121,7 +127,7 @@ template <class Shape, bool DEEP_A, bool DEEP_B, class T, class Product> void gr
         barriers_made();
     }
     __syncthreads();
-    const Parts<Shape>& parts = product.parts;
+    const auto& parts = product.parts;
     const u32 count = parts.count();
     // The same of all lanes, as the compiler then sees.
     const u32 warp = __shfl_sync(~0u, threadIdx.x / 32, 0), lane = threadIdx.x % 32;
@@ -215,6 +221,7 @@ template <class Shape, bool DEEP_A, bool DEEP_B, class T, class Product> void gr
             if (product.wide) store_room(product.template result<float>(work), room, row, column);
             else store_room(product.template result<T>(work), room, row, column);
         }
+        then(work, room);
     }
 }
 

@@ -228,6 +228,60 @@ on_a_driver! {
         }
     }
 
+    /// The norm is of the very numbers that the product's kernel stores, means large beside deviations or not.
+    fn a_layer_norm_after_a_product_is_the_norm_of_what_was_stored() {
+        let cuda = Cuda::new().expect("a driver");
+        let (rows, width, eps) = (70, 640, 1e-5_f32);
+        for (precision, dtype, centre) in
+            [(Precision::F16, DType::F16, 0.0), (Precision::BF16, DType::BF16, 0.0), (Precision::F16, DType::F16, 500.0)]
+        {
+            let b = Builder::new();
+            let x = b.input("x", &[rows, 24], DType::F32);
+            let beside = b.input("beside", &[rows, width], DType::F32);
+            let param = |name: &str, shape: &[usize], init| b.param(name, shape, DType::F32, init);
+            let y = x.matmul(param("w", &[24, width], Init::Normal(1.0)));
+            let y = y + param("row", &[width], Init::Normal(1.0)) + beside;
+            let [gain, shift] = ["gain", "shift"].map(|name| param(name, &[width], Init::Normal(1.0)));
+            let z = y.layer_norm(gain, shift, eps).cast(dtype);
+            let graph = b.finish(&[("y", y), ("z", z)]).expect("a graph").in_precision(precision);
+            let mut params = Params::new();
+            params.initialise(graph.params(), 3);
+            let weights = |name: &str| params.get(name).expect("weights").to_f32();
+            let (gain, shift) = (weights("gain"), weights("shift"));
+            let noise = |seed: usize, count: usize| (0..count).map(move |i| ((i * 29 + seed) % 31) as f32 / 15.0 - 1.0);
+            let (x, beside): (Vec<f32>, Vec<f32>) =
+                (noise(3, rows * 24).collect(), noise(5, rows * width).map(|x| x + centre).collect());
+            let run = |cuda: &Cuda| {
+                let plan = cuda.compile(&graph).expect("a plan");
+                let store = cuda.upload(params.clone()).expect("a store");
+                let mut state = plan.state(&store).expect("a state");
+                let (mut y, mut z) = (vec![0.0; rows * width], vec![0.0; rows * width]);
+                let mut outputs = [SliceMut::F32(&mut y), SliceMut::F32(&mut z)];
+                plan.run(&mut state, &store, &[Slice::F32(&x), Slice::F32(&beside)], &mut outputs).expect("a run");
+                for (y, z) in y.chunks(width).zip(z.chunks(width)) {
+                    let mean = y.iter().map(|y| f64::from(*y)).sum::<f64>() / width as f64;
+                    let squares = y.iter().map(|y| (f64::from(*y) - mean).powi(2)).sum::<f64>();
+                    let deviation = (squares / width as f64 + f64::from(eps)).sqrt();
+                    // The contracts' bounds: of the mean, of the deviation, and of the last rounding.
+                    let unit = DType::F32.unit_roundoff();
+                    let mean_error = 32.0 * unit * mean.abs().max(deviation) / deviation;
+                    for (j, (y, z)) in y.iter().zip(z).enumerate() {
+                        let scaled = (f64::from(*y) - mean) / deviation * f64::from(gain[j]);
+                        let want = scaled + f64::from(shift[j]);
+                        let error = scaled.abs() * (40.0 * unit + mean_error.powi(2))
+                            + mean_error * f64::from(gain[j]).abs()
+                            + 2.0 * unit * f64::from(shift[j]).abs();
+                        let error = error + dtype.unit_roundoff() * (want.abs() + error) + 2.0_f64.powi(-25);
+                        assert!((f64::from(*z) - want).abs() <= error, "{precision}: {z}, want {want} ± {error}");
+                    }
+                }
+                plan.launches()
+            };
+            let (together, apart) = (run(&cuda), run(&cuda.clone().portable(true)));
+            assert_eq!(together, if cuda.device().is_hopper() { apart - 1 } else { apart });
+        }
+    }
+
     /// As above, of norms in one launch and in two, stored in single and half precision.
     fn what_a_norms_kernel_does_is_what_a_loop_would_do() {
         let cuda = Cuda::new().expect("a driver");

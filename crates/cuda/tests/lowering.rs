@@ -93,7 +93,7 @@ fn half_precision_halves_the_memory_of_products() {
 
 /// How many of the launches are loops over elements.
 fn loops(names: &[&str]) -> usize {
-    names.iter().filter(|name| ["loop", "cast", "copy"].contains(name)).count()
+    names.iter().filter(|name| ["loop", "cast", "copy", "loop"].contains(name)).count()
 }
 
 #[test]
@@ -248,4 +248,29 @@ fn a_product_of_many_launches_is_stored_where_it_belongs_and_elsewhere() {
     for (output, &at) in graph.outputs().iter().zip(&lowered.outputs) {
         assert!(written.contains(&Home::Arena(at)), "{} at {at}: {written:?}", output.name);
     }
+}
+
+#[test]
+fn layer_norms_are_of_the_product_before_them_where_blocks_form_clusters() {
+    let names = |hopper: bool, width: usize, precision: Precision, known: bool| {
+        let b = Builder::new();
+        let x = b.input("x", &[128, width], DType::F32);
+        let param = |name: &str, shape: &[usize]| b.param(name, shape, DType::F32, Init::Normal(0.1));
+        let gain = if known { param("gain", &[width]) } else { b.input("gain", &[width], DType::F32).exp() };
+        let h = x + x.matmul(param("w", &[width, width])) + param("row", &[width]);
+        let z = h.layer_norm(gain, param("shift", &[width]), 1e-5);
+        let y = h + z.matmul(param("v", &[width, width]).transpose());
+        let graph = b.finish(&[("y", y)]).unwrap().in_precision(precision);
+        let target = Target::new(Machine { multiprocessors: 132, hopper });
+        let lowered = lower(&arranged(&graph, target), target).unwrap();
+        let names = lowered.launches[lowered.prepared..].iter().map(|launch| launch.name);
+        names.filter(|name| !["cast", "copy", "loop"].contains(name)).collect::<Vec<_>>()
+    };
+    assert_eq!(names(true, 320, Precision::F16, true), ["gemm, layer_norm", "gemm"]);
+    assert_eq!(names(true, 1280, Precision::BF16, true), ["gemm, layer_norm", "gemm"]);
+    let apart = ["gemm", "layer_norm", "gemm"];
+    assert_eq!(names(false, 320, Precision::F16, true), apart);
+    assert_eq!(names(true, 480, Precision::F16, true), apart);
+    assert_eq!(names(true, 320, Precision::F32, true), apart);
+    assert_eq!(names(true, 320, Precision::F16, false), apart);
 }

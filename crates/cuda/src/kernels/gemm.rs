@@ -98,7 +98,7 @@ impl Gemm {
     }
 
     /// The factors, in boxes for these tiles.
-    fn tensors(&self, [m, n, terms]: [usize; 3]) -> Option<[Tensor; 2]> {
+    pub(super) fn tensors(&self, [m, n, terms]: [usize; 3]) -> Option<[Tensor; 2]> {
         // Neighbours in memory, rows, matrices; of a box 64 terms, or 64 neighbours of the result.
         let tensor = |x: Matrices, [rows, columns]: [usize; 2], length: usize| {
             let (batch, stride) = match x.stride {

@@ -4,6 +4,7 @@ pub mod attention;
 pub mod attention_grad;
 pub mod conv;
 pub mod gemm;
+pub mod gemm_norm;
 pub mod group_norm;
 pub mod group_norm_grad;
 pub mod operand;
@@ -55,6 +56,8 @@ shipped! {
     "attention_wgmma_f16"
     "conv_wgmma_bf16"
     "conv_wgmma_f16"
+    "gemm_norm_wgmma_bf16"
+    "gemm_norm_wgmma_f16"
     "gemm_wgmma_bf16"
     "gemm_wgmma_f16"
     "group_norm_cluster";

@@ -3,14 +3,13 @@
 use yuragi_graph::{CompileError, DType, Graph, Op, lowering, op::Conv};
 
 use super::{
-    fused,
-    operand::{address, before_last, last, unplaced},
+    fused, norm,
+    operand::{address, last, unplaced},
+    product::{Output, Target, factors, gemm},
 };
 use crate::{
     kernels::{
         conv::Conv2d,
-        gemm::{Gemm, Matrices},
-        product::{Factors, Machine},
         random::Random,
         rows::{Gather, ScatterAdd},
     },
@@ -19,30 +18,12 @@ use crate::{
     splice::Splices,
 };
 
-/// What a lowering must know of the device and of its caller's wishes.
-#[derive(Clone, Copy, Debug)]
-pub struct Target {
-    /// The device.
-    pub machine: Machine,
-    /// Whether factors of single precision may be rounded for tensor cores.
-    pub tf32: bool,
-    /// Whether what parameters alone decide is kept from run to run.
-    pub prepares: bool,
-}
-
-impl Target {
-    /// Exact single precision, and everything kept that saves time.
-    pub const fn new(machine: Machine) -> Target {
-        Target { machine, tf32: false, prepares: true }
-    }
-}
-
-/// The launches of a step that is no chain. What follows a product or a norm is put into a copy of its kernel or, where
-/// several launches make the result, becomes a loop of its own.
+/// The launches of a step that is no chain, and of a layer norm after it that [`norm::follows`]. What follows a product or a
+/// norm is put into a copy of its kernel or, where several launches make the result, becomes a loop of its own.
 pub(super) fn launches(
     graph: &Graph,
     target: Target,
-    step: &lowering::Kernel,
+    (step, norm): (&lowering::Kernel, Option<&lowering::Kernel>),
     module: &mut ptx::Module,
     splices: &mut Splices,
 ) -> Result<Launches, CompileError> {
@@ -56,11 +37,16 @@ pub(super) fn launches(
     let code = ptx::epilogue::Epilogue::new(epilogue, (shape.count(), columns, dtype), bias, unplaced);
     // Where the code stores, the kernel is to round nothing.
     let stored = match graph.node(step.node).op {
+        _ if norm.is_some() => DType::F32,
         _ if !code.stores() => chain.outputs[0].dtype,
         Op::MatMul(_) | Op::Conv(_) => DType::F32,
         _ => dtype,
     };
-    let mut product = kernel(graph, target, step, Output { at: y, bias: None, dtype: stored })?;
+    let output = Output { at: y, bias: None, dtype: stored };
+    let mut product = match norm {
+        Some(norm) => norm::launches(graph, target, (step, norm), output)?,
+        None => kernel(graph, target, step, output)?,
+    };
     let writes = |argument: &Argument| matches!(argument, Argument::Pointer(address) if address.home == y.home);
     let writers = product.launches.iter().filter(|launch| launch.arguments.iter().any(writes)).count();
     if let Some(last) = product.launches.last_mut()
@@ -79,16 +65,10 @@ pub(super) fn launches(
     let place = |home| if home == apart { at } else { unplaced(home) };
     product.launches.extend(module.chain(&chain, place).launches);
     product.scratch = first + shape.count() * dtype.size();
+    if let Some(norm) = norm {
+        product.launches.extend(launches(graph, target, (norm, None), module, splices)?.launches);
+    }
     Ok(product)
-}
-
-/// Where a product goes.
-struct Output {
-    at: Address,
-    /// A row that is added.
-    bias: Option<Address>,
-    /// The type in which it is stored.
-    dtype: DType,
 }
 
 /// The launches of a step without what follows from it.
@@ -97,32 +77,13 @@ fn kernel(graph: &Graph, target: Target, step: &lowering::Kernel, output: Output
     let unsupported = || CompileError::Unsupported(step.node, node.op.name());
     let shape = |place: usize| graph.node(node.inputs[place]).shape;
     let at = |place: usize| address(&step.operands[place]);
+    if let Op::MatMul(op) = node.op {
+        let gemm = gemm(graph, target, step, op, &output).ok_or_else(unsupported)?;
+        return gemm.launches(target.machine).map_err(|_| unsupported());
+    }
     let Output { at: y, bias, dtype: result } = output;
     let dtype = node.dtype;
-    let factors = match Factors::exact(dtype) {
-        Some(Factors::F32) if target.tf32 => Some(Factors::Tf32),
-        factors => factors,
-    };
     match node.op {
-        Op::MatMul(op) => {
-            let (m, n, k) = op.extents(&shape(0), &shape(1)).ok_or_else(unsupported)?;
-            let matrices =
-                |at: Address, place: usize| Matrices::contiguous(at, before_last(&shape(place)), last(&shape(place)));
-            let gemm = Gemm {
-                batch: node.shape[..node.shape.rank() - 2].iter().product(),
-                m,
-                n,
-                k,
-                op,
-                a: matrices(at(0), 0),
-                b: matrices(at(1), 1),
-                c: Matrices::contiguous(y, m, n),
-                bias,
-                factors: factors.ok_or_else(unsupported)?,
-                result,
-            };
-            gemm.launches(target.machine).map_err(|_| unsupported())
-        }
         Op::Conv(op) => {
             let (picture, kernel) = match op {
                 Conv::Forward(_) => (shape(0), shape(1)),
@@ -140,7 +101,7 @@ fn kernel(graph: &Graph, target: Target, step: &lowering::Kernel, output: Output
                 b: at(1),
                 c: y,
                 bias,
-                factors: factors.ok_or_else(unsupported)?,
+                factors: factors(target, dtype).ok_or_else(unsupported)?,
                 result,
             };
             conv.launches(target.machine).map_err(|_| unsupported())

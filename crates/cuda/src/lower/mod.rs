@@ -2,7 +2,9 @@
 
 mod choice;
 mod fused;
+mod norm;
 mod operand;
+mod product;
 
 use yuragi_graph::{
     CompileError, Graph,
@@ -10,9 +12,9 @@ use yuragi_graph::{
     memory::{Lifetime, place},
 };
 
-pub use choice::Target;
 pub use fused::claims;
 use operand::unplaced;
+pub use product::Target;
 
 use crate::{
     batch,
@@ -75,7 +77,7 @@ pub fn lower(graph: &Graph, target: Target) -> Result<Lowered, CompileError> {
             "a loop over elements has {have} operands; legal are at most {legal}"
         )));
     }
-    let order = batch::grouped(&schedule, &loops);
+    let order = norm::joined(graph, target, &schedule, batch::grouped(&schedule, &loops));
     let (mut module, mut splices) = (ptx::Module::new(), Splices::new());
     let mut groups: Vec<Launches> = Vec::with_capacity(order.len());
     for group in &order {
@@ -84,7 +86,13 @@ pub fn lower(graph: &Graph, target: Target) -> Result<Lowered, CompileError> {
                 let members: Vec<&ptx::Loop> = group.iter().filter_map(|&step| loops[step].as_ref()).collect();
                 module.add(&members)
             }
-            Step::Kernel(kernel) => choice::launches(graph, target, kernel, &mut module, &mut splices)?,
+            Step::Kernel(kernel) => {
+                let norm = group.get(1).and_then(|&step| match &schedule.steps[step] {
+                    Step::Kernel(norm) => Some(norm),
+                    Step::Chain(_) | Step::Decode { .. } => None,
+                });
+                choice::launches(graph, target, (kernel, norm), &mut module, &mut splices)?
+            }
             Step::Decode { .. } => Launches::default(), // parameters keep their 16 bits
         });
     }
