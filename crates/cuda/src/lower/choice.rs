@@ -66,7 +66,9 @@ pub(super) fn launches(
     product.launches.extend(module.chain(&chain, place).launches);
     product.scratch = first + shape.count() * dtype.size();
     if let Some(norm) = norm {
-        product.launches.extend(launches(graph, target, (norm, None), module, splices)?.launches);
+        let norm = launches(graph, target, (norm, None), module, splices)?;
+        product.scratch = product.scratch.max(norm.scratch);
+        product.launches.extend(norm.launches);
     }
     Ok(product)
 }
