@@ -45,8 +45,6 @@ mod linux {
     use core::ffi::{c_int, c_void};
     use core::mem::MaybeUninit;
 
-    use super::Line;
-
     /// Bytes of a huge page, on most processors.
     const HUGE: usize = 1 << 21;
     const MADV_HUGEPAGE: c_int = 14;
@@ -55,13 +53,13 @@ mod linux {
         fn madvise(start: *mut c_void, bytes: usize, advice: c_int) -> c_int;
     }
 
-    /// Asks for what of the lines fills huge pages. A system that has none refuses, which changes nothing.
-    pub fn ask_for_huge_pages(lines: &mut [MaybeUninit<Line>]) {
-        let bytes = lines.as_mut_ptr_range();
+    /// Asks for huge pages for what of the room fills some. A system that has none refuses, which changes nothing.
+    pub fn ask_for_huge_pages<T>(room: &mut [MaybeUninit<T>]) {
+        let bytes = room.as_mut_ptr_range();
         let (start, end) = (bytes.start.addr().next_multiple_of(HUGE), bytes.end.addr() / HUGE * HUGE);
         if start < end {
             let first = bytes.start.wrapping_byte_add(start - bytes.start.addr());
-            // SAFETY: whole pages within the lines; this advice changes no content.
+            // SAFETY: whole pages within the room; this advice changes no content.
             unsafe { madvise(first.cast(), end - start, MADV_HUGEPAGE) };
         }
     }
