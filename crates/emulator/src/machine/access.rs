@@ -85,6 +85,10 @@ impl Block {
                         reach.acquire(warp, spans[lane]);
                     }
                     let words = reach.read(warp, lane, spans[lane], manner(*order, spans[lane].memory, false));
+                    if order.strong {
+                        // Another block may have published and written between.
+                        reach.acquire(warp, spans[lane]);
+                    }
                     for (i, values) in values.iter_mut().enumerate() {
                         values[lane] = extend.of(element(&words, i, *bytes), *bytes);
                     }
@@ -150,6 +154,8 @@ impl Block {
                         let flush = |x: u64| if *flush && span.memory == Memory::Global { flushed(x) } else { x };
                         old[lane] = reach.update(warp, lane, span, |x| flush(f(flush(x), flush(b), c[lane])));
                     }
+                    // What was met may have been published and written since.
+                    reach.acquire(warp, spans[lane]);
                 });
                 drop(reach);
                 if order.release {
