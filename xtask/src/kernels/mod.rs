@@ -28,7 +28,8 @@
 //! `window` (where the elements of a product lie; convolutions as products), `epilogue` (places for a plan's own code),
 //! `product` and its kin (main loops and results of products),
 //! `philox` (random words) and `elementary` (functions that give the
-//! same bits as on a CPU).
+//! same bits as on a CPU), `ising` (spins and their rules), `multi_spin` (reads as bits of words), `spin_counts` (energies by
+//! counting) and `spin_tiles` (spins that are all coupled).
 
 mod files;
 mod manifest;
@@ -207,8 +208,10 @@ mod tests {
         assert_eq!(Kernels::read().unwrap().stale_by_hash(), [""; 0]);
     }
 
-    /// A driver may contract a product and a sum unless they say `.rn`; fused are only those that a source asks for by
-    /// name, because their product is exact.
+    /// Fuses products by name, which are exact: of 2 or 1 and a number.
+    const FUSES: &str = "spin_tiles.cuh";
+
+    /// A driver may contract a product and a sum unless they say `.rn`.
     #[test]
     fn kernels_of_fixed_bits_leave_nothing_to_be_contracted() {
         let kernels = Kernels::read().unwrap();
@@ -216,9 +219,11 @@ mod tests {
         for source in &kernels.sources {
             let fixed = source.options("").iter().any(|option| option == "--fmad=false");
             let elementary = source.texts().any(|(name, _)| name == "elementary.cuh");
-            let exact = source.texts().any(|(_, text)| text.contains("__fmaf_rn("));
+            let exact = source.texts().any(|(name, _)| name == FUSES);
             assert!(fixed || !elementary, "kernels/{}: elementary.cuh needs --fmad=false", source.name);
             let texts = source.targets.iter().map(|&target| &kernels.on_disk[&source.ptx_path(target)]);
+            let by_name = source.texts().all(|(name, text)| name == FUSES || !text.contains("fmaf"));
+            assert!(!elementary || by_name, "kernels/{}: only {FUSES} may fuse", source.name);
             for line in texts.flat_map(|text| text.lines()).map(str::trim).filter(|_| fixed) {
                 if ["add.", "sub.", "mul."].iter().any(|name| line.starts_with(name)) && line.contains("f32 ") {
                     assert!(line.contains(".rn.f32"), "kernels/{}: {line}", source.name);
