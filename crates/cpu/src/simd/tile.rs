@@ -65,6 +65,17 @@ pub(crate) struct Strip {
     pub ahead: Option<Ahead>,
 }
 
+impl Strip {
+    /// Asks for what is needed soon, with the tile of this number.
+    #[inline(always)]
+    fn ask(&self, number: usize) {
+        let Some(ahead) = self.ahead else { return };
+        for row in 0..ahead.rows {
+            prefetch(ahead.from.wrapping_add(number * ahead.tile + row * ahead.row), ahead.len);
+        }
+    }
+}
+
 /// A left operand.
 #[derive(Clone, Copy)]
 pub(crate) struct Left {
@@ -147,9 +158,7 @@ impl Level {
         // SAFETY: the caller's promise; the level is available.
         unsafe { function(tile) }
     }
-}
 
-impl Level {
     /// Computes a strip.
     ///
     /// # Safety
@@ -181,10 +190,10 @@ impl Level {
     /// A strip of pairs where no instruction multiplies them.
     unsafe fn tile_by_tile(self, strip: &Strip) {
         let height = self.tile_rows();
-        for (tile, first) in (0..strip.rows).step_by(height).enumerate() {
+        for (number, first) in (0..strip.rows).step_by(height).enumerate() {
             let rows = height.min(strip.rows - first);
             let row = |i: usize| i.min(rows - 1);
-            let a = strip.left.from.wrapping_add(tile * strip.left.tile);
+            let a = strip.left.from.wrapping_add(number * strip.left.tile);
             let tile = Tile {
                 segments: &[Segment {
                     a: core::array::from_fn(|i| a.wrapping_add(row(i) * strip.left.row)),
@@ -201,6 +210,7 @@ impl Level {
             };
             // SAFETY: the caller's promise.
             unsafe { self.tile(&tile) }
+            strip.ask(number);
         }
     }
 }
@@ -368,11 +378,7 @@ unsafe fn compute_strip<V: Vector, const VECTORS: usize>(strip: &Strip, add: imp
                 _ => compute_rows::<V, 1, VECTORS, true>(strip, from, out, rows, &add),
             }
         }
-        if let Some(ahead) = strip.ahead {
-            for row in 0..ahead.rows {
-                prefetch(ahead.from.wrapping_add(number * ahead.tile + row * ahead.row), ahead.len);
-            }
-        }
+        strip.ask(number);
     }
 }
 
@@ -471,6 +477,109 @@ unsafe fn finish<V: Vector, const ROWS: usize, const VECTORS: usize, const WHOLE
                 Base::Out => V::load_first(out.add(at), rest).add(sum),
             };
             sum.store_first(out.add(at), rest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    /// Two numbers of a few binary digits, of which a sum has all, as a pair; or one that sums round.
+    fn numbers(count: usize, exact: bool, pairs: bool) -> Vec<f32> {
+        let mut state = 7_u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let digits = if exact { 4 } else { 20 };
+            (state >> (32 - digits)) as f32 / (1 << (digits - 1)) as f32 - 1.0
+        };
+        let mut number = || if pairs { crate::simd::pair(next(), next()) } else { next() };
+        (0..count).map(|_| number()).collect()
+    }
+
+    /// The formula, of which no sum is rounded.
+    fn product(a: f32, b: f32, pairs: bool) -> f32 {
+        let half = |x: f32, shift: u32| f32::from_bits((x.to_bits() << shift) & UPPER);
+        if pairs { half(a, 0) * half(b, 0) + half(a, 16) * half(b, 16) } else { a * b }
+    }
+
+    struct Case {
+        level: Level,
+        rows: usize,
+        cols: usize,
+        len: usize,
+        step: usize,
+        exact: bool,
+        pairs: bool,
+    }
+
+    impl Case {
+        fn check(&self, base: usize) {
+            let Case { level, rows, cols, len, step, exact, pairs } = *self;
+            let (height, width) = (level.tile_rows(), level.tile_vectors() * level.lanes() + 3);
+            // Tiles of the left operand overlap in nothing, and lie a little apart.
+            let (row, pitch) = (7 * step + 1, cols + 2);
+            let tile = height * row + 5;
+            let left = numbers(rows.div_ceil(height) * tile, exact, pairs);
+            let (right, bias) = (numbers(7 * width, exact, pairs), numbers(cols, exact, false));
+            let before = numbers(rows * pitch + width, exact, false);
+            let (mut got, mut expected) = (before.clone(), before.clone());
+            let base = [Base::Zero, Base::Row(bias.as_ptr()), Base::Out][base];
+            let strip = Strip {
+                left: Left { from: left.as_ptr(), row, tile, step },
+                right: right.as_ptr(),
+                len,
+                width,
+                pairs,
+                base,
+                out: (got.as_mut_ptr(), pitch),
+                rows,
+                cols,
+                ahead: None,
+            };
+            // SAFETY: operands and results are as long as the sizes say, and the level is one of this machine's.
+            unsafe { level.strip(&strip) }
+            for i in 0..rows {
+                let first = i / height * tile + i % height * row;
+                if !exact {
+                    let segments = [Segment { a: [left[first..].as_ptr(); MAX_ROWS], b: right.as_ptr() }];
+                    let out = [expected[i * pitch..].as_mut_ptr(); MAX_ROWS];
+                    let tile = Tile { segments: &segments, len, step, width, pairs, base, out, rows: 1, cols };
+                    // SAFETY: as above.
+                    unsafe { level.tile(&tile) }
+                    continue;
+                }
+                for j in 0..cols {
+                    let terms = (0..len).map(|k| product(left[first + k * step], right[k * width + j], pairs));
+                    expected[i * pitch + j] = terms.sum::<f32>()
+                        + match base {
+                            Base::Zero => 0.0,
+                            Base::Row(_) => bias[j],
+                            Base::Out => before[i * pitch + j],
+                        };
+                }
+            }
+            // Nothing is written beside them, either. A sum of nothing may be −0.
+            let same = |x: &f32, y: &f32| x.to_bits() == y.to_bits() || exact && x == y;
+            let equal = got.iter().zip(&expected).all(|(x, y)| same(x, y));
+            assert!(equal, "{level:?}: {rows}×{cols}, {len} terms, exact {exact}, pairs {pairs}");
+        }
+    }
+
+    #[test]
+    fn strips_are_tiles_one_below_the_other() {
+        for level in Level::available() {
+            for rows in 1..=2 * level.tile_rows() + 1 {
+                for cols in 1..=level.tile_vectors() * level.lanes() {
+                    for (len, step) in [(0, 1), (1, 1), (7, 1), (7, 3)] {
+                        for (exact, pairs) in [(true, false), (false, false), (true, true), (false, true)] {
+                            let case = Case { level, rows, cols, len, step, exact, pairs };
+                            (0..3).for_each(|base| case.check(base));
+                        }
+                    }
+                }
+            }
         }
     }
 }

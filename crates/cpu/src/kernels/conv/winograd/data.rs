@@ -214,15 +214,8 @@ impl Correlation {
                         weights
                     };
                     let products = buffers.local.wrapping_add(i * self.products());
-                    self.add(
-                        &tiles,
-                        [place, depth],
-                        panel,
-                        weights,
-                        products,
-                        next.filter(|_| i == 0 && self.group > 1),
-                        buffers,
-                    );
+                    let part = Part { tiles: tiles.clone(), panel, weights, products };
+                    self.add(&part, [place, depth], next.filter(|_| i == 0 && self.group > 1), buffers);
                 }
             }
         }
@@ -251,19 +244,10 @@ impl Correlation {
         buffers.shared.wrapping_add(self.kept() + self.weights(panel, depth)).cast_const()
     }
 
-    /// Adds to a block's products at one place those of some channels with a panel's transformed weights.
-    #[allow(clippy::too_many_arguments)]
-    unsafe fn add(
-        &self,
-        tiles: &Range<usize>,
-        [place, depth]: [usize; 2],
-        panel: usize,
-        weights: *const f32,
-        products: *mut f32,
-        next: Option<(usize, usize)>,
-        buffers: Buffers<'_>,
-    ) {
+    /// Adds to a block's products at one place those of some channels; `next` are the place and the channels after them.
+    unsafe fn add(&self, part: &Part, [place, depth]: [usize; 2], next: Option<(usize, usize)>, buffers: Buffers<'_>) {
         let channels = self.geometry.channels;
+        let Part { ref tiles, panel, weights, products } = *part;
         let (cols, width) = (self.panels.columns(panel).len(), self.panels.padded(panel));
         let height = self.level.tile_rows();
         let left = |place: usize, depth: usize| {
@@ -292,6 +276,17 @@ impl Correlation {
         // SAFETY: transformed tiles lie in the shared area, weights there or in the local one, products in the local one.
         unsafe { self.level.strip(&strip) }
     }
+}
+
+/// A block of tiles and a panel of filters.
+struct Part {
+    /// In their slab.
+    tiles: Range<usize>,
+    panel: usize,
+    /// The panel's, of some channels at all places.
+    weights: *const f32,
+    /// Where they are added.
+    products: *mut f32,
 }
 
 impl Kernel for Correlation {
