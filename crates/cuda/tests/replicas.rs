@@ -1,6 +1,11 @@
 //! Reads on a device, executed in the emulator with every access checked, are those of the processor, bit for bit.
 
-use std::{cell::RefCell, collections::HashMap, fs, path::Path};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    fs,
+    path::Path,
+};
 
 use yuragi_cuda::replicas::{Argument, CudaReplicas, Executor, Kernel};
 use yuragi_emulator::{Arguments, Device, Launch, Module, Properties, counters::Counters};
@@ -17,6 +22,10 @@ struct Emulated {
     modules: RefCell<HashMap<&'static str, Module>>,
     processors: usize,
     launches: RefCell<Vec<String>>,
+    /// The most bytes of one piece of memory.
+    most: usize,
+    /// Bytes that were copied to it.
+    written: Cell<usize>,
     /// Of all launches since it was emptied.
     counters: RefCell<Counters>,
 }
@@ -40,6 +49,8 @@ impl Emulated {
             modules: RefCell::default(),
             processors,
             launches: RefCell::default(),
+            most: usize::MAX,
+            written: Cell::default(),
             counters: RefCell::default(),
         }
     }
@@ -53,6 +64,9 @@ impl<'a> Executor for &'a Emulated {
     }
 
     fn allocate(&self, bytes: usize) -> Result<Memory<'a>, String> {
+        if bytes > self.most {
+            return Err(format!("no room for {bytes} bytes"));
+        }
         let address = self.device.allocate(bytes as u64).map_err(|error| error.to_string())?;
         Ok(Memory { device: &self.device, address })
     }
@@ -61,8 +75,9 @@ impl<'a> Executor for &'a Emulated {
         memory.address
     }
 
-    fn write(&self, memory: &mut Memory<'a>, bytes: &[u8]) -> Result<(), String> {
-        self.device.write(memory.address, bytes).map_err(|error| error.to_string())
+    fn write(&self, memory: &mut Memory<'a>, start: usize, bytes: &[u8]) -> Result<(), String> {
+        self.written.set(self.written.get() + bytes.len());
+        self.device.write(memory.address + start as u64, bytes).map_err(|error| error.to_string())
     }
 
     fn read(&self, memory: &Memory<'a>, bytes: &mut [u8]) -> Result<(), String> {
@@ -193,6 +208,67 @@ fn multi_spin_coding_equals_single_reads() {
         assert!(launched(&machines[0], kernel) && launched(&machines[1], &format!("{kernel}_wide")));
     }
     assert!(launched(&machines[0], "ising_satisfied") && !launched(&machines[1], "ising_energies"));
+}
+
+/// Sweeps of a problem of which a warp visits more words of a level than it gathers before it draws their last bits, so often
+/// that the ring of those words goes round.
+fn gather<K: Rule>(machine: &Emulated, chain: SingleSite<K>, span: Reads) {
+    let square = plus_minus(&[64, 66], 18);
+    let mut scalar = ScalarReplicas::new(&square, chain, span, 6).unwrap();
+    let mut device = CudaReplicas::new(machine, &square, chain.two_state().unwrap(), span, 6).unwrap();
+    for (sweep, beta) in (0..).zip([0.1, 0.3, 0.5, 0.7, 0.9, 1.2]) {
+        for replicas in [&mut scalar as &mut dyn Replicas, &mut device] {
+            replicas.sweep(sweep, Betas::Same(beta)).unwrap();
+        }
+    }
+    assert_eq!(scalar.configurations().unwrap(), device.configurations().unwrap(), "{span:?}");
+    let [mut own, mut truth] = [vec![0.0; scalar.len()], vec![0.0; scalar.len()]];
+    device.energies(&mut own).unwrap();
+    scalar.energies(&mut truth).unwrap();
+    assert_eq!(own, truth, "{span:?}");
+}
+
+#[test]
+fn words_gathered_over_many_visits_equal_single_reads() {
+    // One multiprocessor has enough to do with one block, which keeps its reads.
+    let machine = Emulated::new(1);
+    for span in [reads(0, 64), reads(0, 3)] {
+        gather(&machine, SingleSite::checkerboard(Metropolis), span);
+        gather(&machine, SingleSite::checkerboard(HeatBath), span);
+    }
+    for kernel in ["ising_metropolis_2", "ising_heat_bath_8"] {
+        assert!(launched(&machine, kernel) && launched(&machine, &format!("{kernel}_wide")));
+        assert!(
+            machine.launches.borrow().iter().filter(|name| *name == kernel).count() == 1,
+            "all sweeps in one launch"
+        );
+    }
+}
+
+/// A thread's counters of what is satisfied hold 36 sites of seven units: it adds them to the reads' before they overflow.
+#[test]
+fn satisfied_units_of_many_sites_are_counted() {
+    let machine = Emulated::new(1);
+    // Threads of the one block of each group have 38 sites of this cube, and 37 or 38 of the ring.
+    let signs: Vec<f64> = uniforms(3 * 9680, 15).iter().map(|x| x.signum()).collect();
+    let cube = Problem::lattice(&[22, 22, 20], Bonds::Each(&signs), &[-1.0; 9680]).unwrap();
+    let bonds: Vec<f64> = (0..9600).map(|k| if k % 2 == 0 { 3.0 } else { 4.0 }).collect();
+    let ring = Problem::lattice(&[9600], Bonds::Each(&bonds), &[]).unwrap();
+    for problem in [&cube, &ring] {
+        let chain = SingleSite::checkerboard(Metropolis);
+        let mut scalar = ScalarReplicas::new(problem, chain, reads(0, 256), 16).unwrap();
+        let mut device = CudaReplicas::new(&machine, problem, chain.two_state().unwrap(), reads(0, 256), 16).unwrap();
+        // In two reads all are satisfied, or none of the fields.
+        for (slot, value) in [(0, 1), (170, 0)] {
+            scalar.set_values(slot, &vec![value; problem.len()]).unwrap();
+            device.set_values(slot, &vec![value; problem.len()]).unwrap();
+        }
+        let [mut own, mut truth] = [vec![0.0; 256], vec![0.0; 256]];
+        device.energies(&mut own).unwrap();
+        scalar.energies(&mut truth).unwrap();
+        assert_eq!(own, truth, "{} sites", problem.len());
+    }
+    assert!(launched(&machine, "ising_satisfied") && !launched(&machine, "ising_energies"));
 }
 
 /// What a visit took: instructions of lanes, and of warps times 32, sectors of global memory, passes over the banks of
@@ -346,6 +422,11 @@ fn configurations_can_be_set() {
 fn what_does_not_fit_is_refused() {
     let machine = Emulated::new(4);
     let chain = Metropolis.two_state().unwrap();
+    let few = Emulated { most: 4 * 300 * 300, ..Emulated::new(4) };
+    let dense = Problem::dense(300, &[0.0; 300 * 300], &[]).unwrap();
+    let refused = CudaReplicas::new(&few, &dense, chain, reads(0, 1), 0).err();
+    assert_eq!(refused, Some(Error::Device("no room for 720000 bytes".into())));
+    assert_eq!(few.written.get(), 0, "couplings are made where there is room for them");
     let potts = Problem::potts(2, 3, [(0, 1, 1.0)], &[]).unwrap();
     assert!(CudaReplicas::new(&machine, &potts, chain, reads(0, 1), 0).is_err());
     let square = plus_minus(&[4, 4], 1);

@@ -46,14 +46,19 @@ impl Block {
 
     /// Fills the block from its start, and waits.
     pub fn write(&mut self, from: &[u8]) -> Result<(), CudaError> {
-        let length = from.len().min(self.bytes);
+        self.write_at(0, from)
+    }
+
+    /// Fills the block from this byte on, and waits.
+    pub fn write_at(&mut self, start: usize, from: &[u8]) -> Result<(), CudaError> {
+        let length = from.len().min(self.bytes.saturating_sub(start));
         if length == 0 {
             return Ok(());
         }
         bind(&self.device.context)?;
         let stream = self.device.stream.cu_stream();
         // SAFETY: both ranges are `length` bytes, and the copy is waited for.
-        let copied = unsafe { result::memcpy_htod_async(self.pointer, &from[..length], stream) };
+        let copied = unsafe { result::memcpy_htod_async(self.pointer + start as u64, &from[..length], stream) };
         copied.map_err(|e| failed("a copy to the device", e))?;
         self.device.synchronize()
     }

@@ -42,6 +42,28 @@ const NONE: u32 = u32::MAX;
 /// Sites whose fields and spins the shared memory of the smallest processors holds.
 const LARGEST: usize = (96 * 1024 - 4) / 5;
 
+/// Bytes of couplings that the host makes at a time.
+const MADE: usize = 1 << 24;
+
+/// All couplings in single and in double precision; before the host makes any, the machine has memory for all.
+fn upload_couplings<E: Executor>(executor: &E, problem: &Problem) -> Result<[E::Memory; 2], Error> {
+    let n = problem.len();
+    let matrix = |size: usize| room(executor, n.saturating_mul(n).saturating_mul(size));
+    let (mut floats, mut doubles) = (matrix(size_of::<f32>())?, matrix(size_of::<f64>())?);
+    let together = (MADE / (size_of::<f64>() * n.max(1))).clamp(1, n.max(1));
+    for first in (0..n).step_by(together) {
+        let mut rows = vec![0.0; together.min(n - first) * n];
+        for (row, k) in rows.chunks_mut(n).zip(first..) {
+            problem.neighbours(k).for_each(|(l, weight)| row[l] = weight);
+        }
+        let single: Vec<u8> = rows.iter().flat_map(|&weight| (weight as f32).to_le_bytes()).collect();
+        let double: Vec<u8> = rows.iter().flat_map(|weight| weight.to_le_bytes()).collect();
+        executor.write(&mut floats, size_of::<f32>() * first * n, &single).map_err(Error::Device)?;
+        executor.write(&mut doubles, size_of::<f64>() * first * n, &double).map_err(Error::Device)?;
+    }
+    Ok([floats, doubles])
+}
+
 impl<E: Executor> Dense<E> {
     pub fn new(executor: E, problem: &Problem, chain: TwoState, reads: Reads, key: [u32; 2]) -> Result<Self, Error> {
         let (n, visits) = (problem.len(), chain.order.visits(problem));
@@ -51,12 +73,7 @@ impl<E: Executor> Dense<E> {
             let legal = "at most 19660 on a GPU where all are coupled and not visited in order";
             return Err(Error::Range { what: "the number of variables", value: n as f64, legal });
         }
-        let mut matrix = vec![0.0; n * n];
-        for k in 0..n {
-            for (l, weight) in problem.neighbours(k) {
-                matrix[k * n + l] = weight;
-            }
-        }
+        let weights = upload_couplings(&executor, problem)?;
         let floats = |values: &[f64]| upload(&executor, values, |x| (x as f32).to_le_bytes());
         let doubles = |values: &[f64]| upload(&executor, values, f64::to_le_bytes);
         let count = reads.count as usize;
@@ -68,7 +85,7 @@ impl<E: Executor> Dense<E> {
             spins: room(&executor, count * n)?,
             fields: room(&executor, 4 * count * n)?,
             spare: [room(&executor, count * n)?, room(&executor, 4 * count * n)?],
-            weights: [floats(&matrix)?, doubles(&matrix)?],
+            weights,
             biases: [floats(problem.fields())?, doubles(problem.fields())?],
             visits: upload(&executor, &visits, u32::to_le_bytes)?,
             flips: if tiled { Some([room(&executor, 32 * count)?, room(&executor, 32 * count)?]) } else { None },
@@ -212,7 +229,7 @@ impl<E: Executor> Dense<E> {
 
     pub fn resample(&mut self, parents: &[u32]) -> Result<(), Error> {
         let bytes: Vec<u8> = parents.iter().flat_map(|parent| parent.to_le_bytes()).collect();
-        self.executor.write(&mut self.parents, &bytes).map_err(Error::Device)?;
+        self.executor.write(&mut self.parents, 0, &bytes).map_err(Error::Device)?;
         let memory = [&self.spins, &self.fields, &self.spare[0], &self.spare[1], &self.parents];
         let mut arguments: Vec<Argument> = memory.map(|memory| self.at(memory)).into();
         arguments.push(self.n());
@@ -248,7 +265,7 @@ impl<E: Executor> Dense<E> {
     /// Replaces them.
     pub fn set_fields(&mut self, slot: usize, fields: &[f32]) -> Result<(), Error> {
         let bytes: Vec<u8> = fields.iter().flat_map(|field| field.to_le_bytes()).collect();
-        self.executor.write(&mut self.spare[1], &bytes).map_err(Error::Device)?;
+        self.executor.write(&mut self.spare[1], 0, &bytes).map_err(Error::Device)?;
         self.copy(self.executor.address(&self.spare[1]), self.field(slot), bytes.len())
     }
 
@@ -277,7 +294,7 @@ impl<E: Executor> Dense<E> {
     }
 
     pub fn set_values(&mut self, slot: usize, values: &[u8]) -> Result<(), Error> {
-        self.executor.write(&mut self.one, values).map_err(Error::Device)?;
+        self.executor.write(&mut self.one, 0, values).map_err(Error::Device)?;
         self.copy(self.executor.address(&self.one), self.slot(slot), self.n)?;
         self.sum_fields(slot, 1)
     }

@@ -15,11 +15,11 @@ pub trait Executor {
     /// The address of the first byte.
     fn address(&self, memory: &Self::Memory) -> u64;
 
-    /// Fills memory from its start.
+    /// Fills memory from this byte on.
     ///
     /// # Errors
     /// What the machine says.
-    fn write(&self, memory: &mut Self::Memory, bytes: &[u8]) -> Result<(), String>;
+    fn write(&self, memory: &mut Self::Memory, start: usize, bytes: &[u8]) -> Result<(), String>;
 
     /// Reads memory from its start, after all launches before.
     ///

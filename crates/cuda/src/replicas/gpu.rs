@@ -75,8 +75,8 @@ impl Executor for Gpu {
         memory.pointer()
     }
 
-    fn write(&self, memory: &mut Block, bytes: &[u8]) -> Result<(), String> {
-        memory.write(bytes).map_err(|error| error.to_string())
+    fn write(&self, memory: &mut Block, start: usize, bytes: &[u8]) -> Result<(), String> {
+        memory.write_at(start, bytes).map_err(|error| error.to_string())
     }
 
     fn read(&self, memory: &Block, bytes: &mut [u8]) -> Result<(), String> {

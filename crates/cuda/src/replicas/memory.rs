@@ -19,7 +19,7 @@ pub(super) fn upload<E: Executor, T: Copy, const BYTES: usize>(
 ) -> Result<E::Memory, Error> {
     let all: Vec<u8> = values.iter().flat_map(|&value| bytes(value)).collect();
     let mut memory = room(executor, all.len())?;
-    executor.write(&mut memory, &all).map_err(Error::Device)?;
+    executor.write(&mut memory, 0, &all).map_err(Error::Device)?;
     Ok(memory)
 }
 
@@ -33,7 +33,7 @@ fn refill<E: Executor>(executor: &E, memory: &mut E::Memory, held: &mut usize, b
         *memory = room(executor, bytes.len())?;
         *held = bytes.len();
     }
-    executor.write(memory, bytes).map_err(Error::Device)
+    executor.write(memory, 0, bytes).map_err(Error::Device)
 }
 
 /// Numbers and temperatures of sweeps, on the device.

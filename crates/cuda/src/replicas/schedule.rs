@@ -34,7 +34,8 @@ pub(super) struct Units {
     pub largest: u32,
     /// Units of all couplings, each from both of its ends, and of all fields.
     pub all: [u64; 2],
-    /// Whether the numbers in double precision are these very multiples, so that sums of energies are exact in any order.
+    /// Whether the numbers in double precision are these very multiples, and all of their sums are whole numbers below 2^53 of
+    /// what they are multiples of, so that sums of energies are exact in any order.
     pub exact: bool,
     /// Unit i of position p stands at i·N + p: a neighbour's position, N for the field, plus 2^31 if it is negative.
     pub bonds: Vec<u32>,
@@ -135,9 +136,15 @@ impl Units {
                 bonds[i * n + position] = bond;
             }
         }
-        let exact = schedule.weights.iter().chain(&schedule.fields).all(|&x| x == f64::from(x as f32));
+        let equal = schedule.weights.iter().chain(&schedule.fields).all(|&x| x == f64::from(x as f32));
+        let exact = equal && all.iter().all(|&units| is_exact(units, common));
         Some(Units { unit, totals, largest, all, exact, bonds })
     }
+}
+
+/// Whether sums of so many units, each of so many powers of two, have at most 53 digits.
+const fn is_exact(units: u64, unit: u64) -> bool {
+    units.saturating_mul(unit) < 1 << 53
 }
 
 /// |x| = m·2^e with m odd, of a finite number that is not 0.
@@ -191,5 +198,18 @@ mod tests {
         assert_eq!(units(&[(0, 1, 0.1), (1, 2, 0.1)], &[]), None, "three times 0.1 is rounded");
         assert_eq!(units(&[(0, 1, 4.0), (1, 2, 4.0)], &[1.0, 0.0, 0.0]), None, "eight units about site 1");
         assert_eq!(units(&[], &[]), Some((1.0, vec![0, 0, 0])));
+    }
+
+    #[test]
+    fn energies_are_exact_below_53_digits() {
+        let exact = |weight: f64| {
+            let problem = Problem::ising(2, [(0, 1, weight)], &[]).unwrap();
+            Units::new(&schedule(&problem, Order::Sequential)).map(|units| units.exact)
+        };
+        assert_eq!(exact(1.5), Some(true));
+        assert_eq!(exact(1.5 + 2.0_f64.powi(-40)), Some(false), "a chain takes it for 1.5");
+        // Seven units of 21 digits about each of so many sites.
+        let unit = (1 << 21) - 1;
+        assert!(is_exact(7 << 29, unit) && !is_exact(7 << 30, unit) && !is_exact(u64::MAX, 2));
     }
 }

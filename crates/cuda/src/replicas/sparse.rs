@@ -230,7 +230,7 @@ impl<E: Executor> Sparse<E> {
     fn counted_energies(&mut self, offset: f64, energies: &mut [f64]) -> Result<(), Error> {
         let Some((Units { unit, all, .. }, [totals, bonds])) = &self.units else { return Ok(()) };
         let width = 32 * self.groups;
-        self.executor.write(&mut self.counts, &vec![0; 16 * width]).map_err(Error::Device)?;
+        self.executor.write(&mut self.counts, 0, &vec![0; 16 * width]).map_err(Error::Device)?;
         let tables = [&self.words, totals, bonds].map(|memory| self.at(memory));
         let arguments = [&tables[..], &[self.n(), self.pitch(), self.at(&self.counts)]].concat();
         let blocks =
@@ -254,7 +254,7 @@ impl<E: Executor> Sparse<E> {
             *own = parent + self.skip as u32;
         }
         let bytes: Vec<u8> = of.iter().flat_map(|parent| parent.to_le_bytes()).collect();
-        self.executor.write(&mut self.parents, &bytes).map_err(Error::Device)?;
+        self.executor.write(&mut self.parents, 0, &bytes).map_err(Error::Device)?;
         let memory = [&self.words, &self.spare, &self.parents].map(|memory| self.at(memory));
         self.for_all("ising_resample", &[memory[0], memory[1], memory[2], self.n(), self.pitch()])?;
         std::mem::swap(&mut self.words, &mut self.spare);
@@ -290,7 +290,7 @@ impl<E: Executor> Sparse<E> {
     }
 
     pub fn set_values(&mut self, slot: usize, values: &[u8]) -> Result<(), Error> {
-        self.executor.write(&mut self.values, values).map_err(Error::Device)?;
+        self.executor.write(&mut self.values, 0, values).map_err(Error::Device)?;
         self.one("ising_set_values", slot, self.executor.address(&self.values))
     }
 }
