@@ -64,9 +64,6 @@ pub struct CudaState {
     stage: Stage,
 }
 
-/// Bytes of a counter.
-const COUNTER: usize = size_of::<u32>();
-
 /// How far a run is on the host's side.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -308,8 +305,7 @@ impl Plan for CudaPlan {
 
     fn memory(&self) -> Memory {
         let params = self.graph.params().iter().map(|p| p.shape.count() * p.dtype.size()).sum();
-        let arena = self.lowered.arena + self.lowered.counters * COUNTER;
-        Memory { arena, literals: self.literals.bytes(), params, resident: params }
+        Memory { arena: self.lowered.bytes(), literals: self.literals.bytes(), params, resident: params }
     }
 
     fn launches(&self) -> usize {
@@ -318,7 +314,7 @@ impl Plan for CudaPlan {
 
     fn state(&self, store: &CudaStore) -> Result<CudaState, RunError> {
         let params = self.graph.params().iter().map(|spec| store.place(spec)).collect::<Result<_, _>>()?;
-        let zeros = vec![0; self.lowered.counters * COUNTER];
+        let zeros = vec![0; self.lowered.counter_bytes()];
         let mut counters = Block::new(&self.device, zeros.len(), "counters")?;
         counters.write(&zeros)?;
         Ok(CudaState {

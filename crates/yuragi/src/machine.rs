@@ -372,7 +372,7 @@ impl Kind {
 pub fn gpu_arena(graph: &Graph, precision: Precision, frugal: bool) -> Result<usize, CompileError> {
     let machine = yuragi_cuda::kernels::product::Machine { multiprocessors: 132, hopper: true };
     let target = Target { tf32: precision == Precision::Tf32, prepares: !frugal, ..Target::new(machine) };
-    Ok(lower(&arranged(&graph.in_precision(precision), target), target)?.arena)
+    Ok(lower(&arranged(&graph.in_precision(precision), target), target)?.bytes())
 }
 
 /// A line for each GPU that `cuda:N` can name, or one that says why there is none.

@@ -40,7 +40,7 @@ pub struct GroupNorm {
 
 /// Elements of a group up to which a block holds it and normalises it alone.
 const ALONE: usize = 20 * 1024;
-/// Blocks of a cluster, which hold as many more.
+/// Blocks of a cluster, each of which holds as many of the pixels that it takes.
 const CLUSTER: usize = 8;
 /// Clusters of a grid.
 const MOST_CLUSTERS: usize = i32::MAX as usize / CLUSTER;
@@ -131,7 +131,7 @@ impl GroupNorm {
         if picture.is_empty() {
             return Ok(Launches::default());
         }
-        let fills = (ALONE + 1..=CLUSTER * ALONE).contains(&picture.elements());
+        let fills = picture.elements() > ALONE && self.pixels.div_ceil(CLUSTER) * picture.width() <= ALONE;
         let sectors = picture.width() * self.dtype.size() >= SECTOR;
         if machine.hopper && fills && sectors && picture.samples * picture.groups <= MOST_CLUSTERS {
             return self.cluster();
@@ -259,6 +259,9 @@ mod tests {
         assert_eq!(code([2, 16384, 320, 32]), Code::Shipped("group_norm_cluster"));
         assert_eq!(code([2, 16384, 640, 32]), Code::Shipped("group_norm"));
         assert_eq!(code([2, 16384, 128, 32]), Code::Shipped("group_norm"));
+        // Of nine pixels, or 16, a block takes two.
+        assert_eq!(code([1, 9, 18_000, 1]), Code::Shipped("group_norm_silu"));
+        assert_eq!(code([1, 16, 10_240, 1]), Code::Shipped("group_norm_cluster"));
         // A grid has so many blocks at most.
         assert_eq!(code([MOST_CLUSTERS, 4096, 8, 1]), Code::Shipped("group_norm_cluster"));
         assert_eq!(code([MOST_CLUSTERS + 1, 4096, 8, 1]), Code::Shipped("group_norm"));

@@ -253,13 +253,9 @@ pub(super) fn choose(machine: Machine, factors: Factors, ways: &[Fetch], sizes: 
     sensible.min_by_key(cycles)
 }
 
-/// The parts that every tile shape gives, alone and, for every kind of kernel, shared by three blocks: what a test should
-/// try.
+/// Every tile shape, alone and shared by three blocks: what a test should try. Pieces in which shares meet differ by shape.
 pub(super) fn choices(factors: Factors, ways: &[Fetch]) -> impl Iterator<Item = Choice> + '_ {
-    // Of kernels whose blocks stay, all shapes take shares alike.
-    let shares = |tile: &Tile| if tile.name.starts_with("wgmma") && tile.extents[1] != 160 { 1 } else { 2 };
-    tiles(factors, ways)
-        .flat_map(move |tile| [1, 3].into_iter().take(shares(&tile)).map(move |shares| Choice { tile, shares }))
+    tiles(factors, ways).flat_map(|tile| [1, 3].map(|shares| Choice { tile, shares }))
 }
 
 /// Whether 16-byte chunks of elements of 16 bits can be copied from rows that begin so many elements apart.

@@ -54,6 +54,18 @@ pub struct Lowered {
     pub outputs: Vec<usize>,
 }
 
+impl Lowered {
+    /// Bytes that a state needs: the arena and the counters.
+    pub const fn bytes(&self) -> usize {
+        self.arena + self.counter_bytes()
+    }
+
+    /// Bytes of the counters.
+    pub(crate) const fn counter_bytes(&self) -> usize {
+        self.counters * size_of::<u32>()
+    }
+}
+
 /// A graph as it is lowered: without fused operations that have no kernels, and with products side by side where their
 /// weights are laid out once.
 pub fn arranged(graph: &Graph, target: Target) -> Graph {

@@ -20,7 +20,8 @@ pub fn of_pair(view: &View, count: usize) -> Option<usize> {
     (pairs.axes() == [(count, 2)] && pairs.offset < 2).then_some(pairs.offset)
 }
 
-/// The most instructions of an epilogue: each is repeated for every sum that a thread holds.
+/// The most instructions of an epilogue, each of which is repeated for every sum that a thread holds, and the most stores, each
+/// of which is an operand of the kernel.
 const MOST: usize = 32;
 
 impl Epilogue {
@@ -174,7 +175,8 @@ fn longer(graph: &Graph, kernel: &Kernel, chain: &Chain) -> Option<Epilogue> {
     };
     let End::Stores(stored) = &mut all.end else { return None };
     let main = stored.iter().find(|store| all.outputs[store.output] == chain.inputs[0])?.value;
-    if all.count != count || all.code.len() + chain.code.len() > MOST {
+    let sizes = [all.code.len() + chain.code.len(), stored.len() + stores.len()];
+    if all.count != count || sizes.iter().any(|&size| size > MOST) {
         return None;
     }
     let (mut values, first) = (Vec::with_capacity(chain.code.len()), all.outputs.len());
