@@ -9,9 +9,13 @@
 //! which adds up to 1; count `[B, 3]`, 1 at how many there are; things `[B, C]` and counts `[B, 3]`, logarithms of
 //! probabilities. The loss is the cross-entropy of both, so that a picture of two things is to give each a half.
 //!
+//! The probability of a thing is a mixture over the places of the coarsest grid, P(c) = Σ_p a(p) · P(c | p): each place names
+//! what it sees, and how much its word counts. Two things in a picture are so named by different places, not by features that
+//! both share.
+//!
 //! ```
 //! use yuragi_models::classifier::Classifier;
-//! let network = Classifier { size: 64, channels: [24, 48, 96, 112], width: 96, classes: 1000 };
+//! let network = Classifier { size: 64, channels: [24, 48, 96, 96], width: 96, classes: 1000 };
 //! let weights: usize = network.look(1)?.params().iter().map(|spec| spec.shape.count()).sum();
 //! assert!(weights < 400_000);
 //! # Ok::<(), yuragi_graph::BuildError>(())
@@ -46,7 +50,7 @@ pub struct Classifier {
     pub size: usize,
     /// Channels at a half, a quarter, an eighth and a sixteenth of the width; multiples of 8.
     pub channels: [usize; 4],
-    /// Channels of what is known of a whole picture.
+    /// Channels of what is known of a place.
     pub width: usize,
     /// Kinds of things.
     pub classes: usize,
@@ -83,11 +87,11 @@ impl Classifier {
     #[track_caller]
     pub fn training(&self, batch: usize) -> Result<Graph, BuildError> {
         let b = self.builder()?;
-        let [things, counts] = self.logits(&Scope::new(&b), self.picture(&b, batch));
+        let [things, counts] = self.known(&Scope::new(&b), self.picture(&b, batch));
         let share = b.input("share", &[batch, self.classes], DType::F32);
         let count = b.input("count", &[batch, MOST], DType::F32);
         let hyper = Optimizer::input(&b);
-        let total = entropy(share, things) + entropy(count, counts);
+        let total = entropy(share, things) + entropy(count, loss::log_softmax(counts));
         let norm = OPTIMIZER.minimize(total, hyper, |spec| Some(Group::standard(spec)));
         b.finish(&[("loss", total), ("norm", norm)])
     }
@@ -99,8 +103,8 @@ impl Classifier {
     #[track_caller]
     pub fn look(&self, batch: usize) -> Result<Graph, BuildError> {
         let b = self.builder()?;
-        let [things, counts] = self.logits(&Scope::new(&b), self.picture(&b, batch));
-        b.finish(&[("things", loss::log_softmax(things)), ("counts", loss::log_softmax(counts))])
+        let [things, counts] = self.known(&Scope::new(&b), self.picture(&b, batch));
+        b.finish(&[("things", things), ("counts", loss::log_softmax(counts))])
     }
 
     #[track_caller]
@@ -114,25 +118,34 @@ impl Classifier {
         b.input("picture", &[batch, self.size, self.size, 3], DType::F32)
     }
 
-    /// Four halvings and one more look at the coarsest grid; the largest and the mean value of each channel over it.
-    fn logits<'g>(&self, s: &Scope<'g>, picture: Tensor<'g>) -> [Tensor<'g>; 2] {
+    /// Four halvings, and one more look at each of the two coarsest grids, whose places then name things; how many there are is
+    /// told from the largest and the mean value of each channel. The logarithms of the things' probabilities, and logits of
+    /// counts.
+    fn known<'g>(&self, s: &Scope<'g>, picture: Tensor<'g>) -> [Tensor<'g>; 2] {
         let normal = |s: &Scope<'g>, x| group_norm(&s.enter("norm"), x, GROUPS).silu();
         let mut x = picture;
         for (level, channels) in self.channels.into_iter().enumerate() {
             let s = s.enter(level);
             x = normal(&s, Conv2d::new(channels, 3).stride(2).apply(&s.enter("conv"), x));
+            if level >= 2 {
+                let s = s.enter("again");
+                x = x + normal(&s, conv2d(&s.enter("conv"), x, channels, 3));
+            }
         }
-        let last = s.enter("last");
-        let x = x + normal(&last, conv2d(&last.enter("conv"), x, x.dim(-1), 3));
         let (batch, places, channels) = (x.dim(0), x.dim(1) * x.dim(2), x.dim(3));
         let x = x.reshape(&[batch, places, channels]);
+        let known = layer_norm(&s.enter("known.norm"), linear(&s.enter("known"), x, self.width)).silu();
+        let named = loss::log_softmax(linear(&s.enter("things"), known, self.classes));
+        let counts_for = loss::log_softmax(linear(&s.enter("places"), known, 1).reshape(&[batch, places]));
+        let each = named + counts_for.reshape(&[batch, places, 1]);
+        let most = each.max(&[1]);
+        let things = ((each - most).exp().sum(&[1]).ln() + most).reshape(&[batch, self.classes]);
         let seen = x.max(&[1]).concat(&[x.mean(&[1])], -1).reshape(&[batch, 2 * channels]);
-        let known = layer_norm(&s.enter("known.norm"), linear(&s.enter("known"), seen, self.width)).silu();
-        [linear(&s.enter("things"), known, self.classes), linear(&s.enter("counts"), seen, MOST)]
+        [things, linear(&s.enter("counts"), seen, MOST)]
     }
 }
 
-/// The mean cross-entropy of shares that add up to 1.
-fn entropy<'g>(share: Tensor<'g>, logits: Tensor<'g>) -> Tensor<'g> {
-    (share * loss::log_softmax(logits)).sum_all() * (-1.0 / share.dim(0).max(1) as f32)
+/// The mean cross-entropy of shares that add up to 1 and logarithms of probabilities.
+fn entropy<'g>(share: Tensor<'g>, log_probabilities: Tensor<'g>) -> Tensor<'g> {
+    (share * log_probabilities).sum_all() * (-1.0 / share.dim(0).max(1) as f32)
 }

@@ -6,7 +6,7 @@ use yuragi_models::classifier::{Classifier, MOST, OPTIMIZER};
 use yuragi_nn::{optim, rate};
 use yuragi_numeric::philox;
 
-const SIDE: usize = 16;
+const SIDE: usize = 32;
 const COLOURS: [[f32; 3]; 3] = [[0.9, -0.8, -0.8], [-0.8, 0.9, -0.8], [-0.8, -0.8, 0.9]];
 const BATCH: usize = 24;
 const STEPS: u64 = 250;
@@ -17,8 +17,8 @@ fn picture(number: u32) -> (Vec<f32>, Vec<usize>) {
     let colours: Vec<usize> = draws[..1 + (draws[2] % 2) as usize].iter().map(|draw| *draw as usize % 3).collect();
     let mut pixels = vec![1.0; SIDE * SIDE * 3];
     for (place, &colour) in colours.iter().enumerate() {
-        let (left, top) = (8 * place + 1 + (draws[3] % 3) as usize, 2 + (draws[3] / 8 % 8) as usize);
-        for (y, x) in (top..top + 5).flat_map(|y| (left..left + 5).map(move |x| (y, x))) {
+        let (left, top) = (16 * place + 1 + (draws[3] % 5) as usize, 3 + (draws[3] / 8 % 16) as usize);
+        for (y, x) in (top..top + 10).flat_map(|y| (left..left + 10).map(move |x| (y, x))) {
             pixels[(y * SIDE + x) * 3..][..3].copy_from_slice(&COLOURS[colour]);
         }
     }

@@ -13,7 +13,7 @@ use yuragi::{
     Failure, builtin_file,
     graph::{Alone, Precision},
     io::{checkpoint::Archive, quantize::Groups},
-    judge::{Options, learn},
+    judge::{Learned, Options, learn},
     machine::Work,
     model::Model,
     train::{Source, data},
@@ -86,7 +86,7 @@ impl JudgeFlags {
         let options = Options { steps: self.steps, batch: self.batch as usize, rate: self.rate, seed: self.seed };
         let (mut progress, mut told) = (Progress::new("learning")?, Instant::now());
         let mut done = 0;
-        let judge = learn(&dataset, &model, options, &machine, &mut |step, loss| {
+        let Learned { judge, sight } = learn(&dataset, &model, options, &machine, &mut |step, loss| {
             done = step;
             progress.set(step as f64 / self.steps as f64);
             if told.elapsed() >= LINE_EVERY && !io::stderr().is_terminal() {
@@ -101,6 +101,11 @@ impl JudgeFlags {
             say!("interrupted after {done} of {} steps", self.steps);
         }
         say!("{} kinds of things: {}", judge.signs().len(), self.out.display());
+        say!("of pictures that it never saw, it names rightly");
+        for seen in sight.iter().filter(|seen| seen.pictures > 0) {
+            let share = 100.0 * seen.right as f64 / seen.pictures as f64;
+            say!("  {:16}{share:6.1}% of {}", seen.what, seen.pictures);
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -28,17 +28,9 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    /// How far a picture is from being right: 0 if each of k different things is among the k most probable kinds and, of
-    /// things that are to be there more than once, their number is right; else how many places the last of them is behind,
-    /// at least 1.
+    /// How far a picture is from showing them, as [`Seen::behind`] counts.
     pub fn rank(&self, seen: &Seen) -> usize {
-        let mut different = self.things.clone();
-        different.sort();
-        different.dedup();
-        let last = different.iter().map(|kinds| seen.rank(kinds)).max().unwrap_or_default();
-        let behind = last.saturating_sub(different.len().saturating_sub(1));
-        let repeated = different.len() < self.things.len();
-        if repeated && seen.count != self.things.len() { behind.max(1) } else { behind }
+        seen.behind(&self.things)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The extents of a judge, but for what follows from the data.
-const CHANNELS: [usize; 4] = [24, 48, 96, 112];
+const CHANNELS: [usize; 4] = [24, 48, 96, 96];
 const WIDTH: usize = 96;
 /// The share of the steps in which the rate rises, and the decay of the averaged weights.
 const RISE: f32 = 0.15;
@@ -45,6 +45,32 @@ impl Default for Options {
     }
 }
 
+/// Pictures that were never learned from, by which a judge is told how well it sees.
+const TRIED: u64 = 2048;
+/// The number of the first of them.
+const TRIED_FROM: u64 = 1 << 48;
+
+/// How often a judge is right about pictures that it never saw, of things that it knows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sight {
+    /// What pictures show.
+    pub what: &'static str,
+    /// How many pictures.
+    pub pictures: usize,
+    /// How many of them were named rightly: each of k different things among the k most probable, and the right number
+    /// where one is there more than once.
+    pub right: usize,
+}
+
+/// A judge, and how well it sees.
+#[derive(Clone, Debug)]
+pub struct Learned {
+    /// The judge.
+    pub judge: Judge,
+    /// How well it sees pictures of one thing, of two different ones, of two or three of one.
+    pub sight: Vec<Sight>,
+}
+
 /// Learns to name the things of a data set; `model` gives back what its autoencoder leaves of pictures. `tell` hears the
 /// steps done and the loss, and may end it: what was learned so far is kept.
 ///
@@ -56,7 +82,7 @@ pub fn learn(
     options: Options,
     machine: &Machine,
     tell: &mut dyn FnMut(u64, f64) -> ControlFlow<()>,
-) -> Result<Judge, Failure> {
+) -> Result<Learned, Failure> {
     let items: Vec<&Item> = dataset.trained().filter(|item| Judge::names(item)).collect();
     if items.is_empty() || options.batch == 0 {
         return Err(Failure::new("a judge learns from emoji, and at least one at a time: there is none"));
@@ -93,5 +119,27 @@ pub fn learn(
         mean = if step == 0 { loss.into() } else { 0.98 * mean + 0.02 * f64::from(loss) };
     }
     let signs = items.iter().filter_map(|item| Some(item.emoji.as_ref()?.sequence.clone())).collect();
-    Ok(Judge { network, signs, params: optim::averaged(&trainer.params(For::All)?) })
+    let judge = Judge { network, signs, params: optim::averaged(&trainer.params(For::All)?) };
+    let sight = sight(&judge, &examples, machine)?;
+    Ok(Learned { judge, sight })
+}
+
+fn sight(judge: &Judge, examples: &Examples<'_>, machine: &Machine) -> Result<Vec<Sight>, Failure> {
+    let shown: Result<Vec<_>, _> = (TRIED_FROM..TRIED_FROM + TRIED).map(|number| examples.example(number)).collect();
+    let (pictures, kinds): (Vec<Picture>, Vec<Vec<usize>>) = shown?.into_iter().unzip();
+    let mut sight = ["one thing", "two things", "several of one"].map(|what| Sight { what, pictures: 0, right: 0 });
+    for (seen, kinds) in judge.look(&pictures, machine)?.iter().zip(&kinds) {
+        let all_one = kinds.iter().all(|kind| *kind == kinds[0]);
+        let of = &mut sight[if kinds.len() == 1 {
+            0
+        } else if all_one {
+            2
+        } else {
+            1
+        }];
+        let things: Vec<Vec<usize>> = kinds.iter().map(|kind| vec![*kind]).collect();
+        of.pictures += 1;
+        of.right += usize::from(seen.behind(&things) == 0);
+    }
+    Ok(sight.into())
 }

@@ -45,6 +45,19 @@ impl Seen {
         self.things.iter().filter(|&&other| other > best).count()
     }
 
+    /// How far the picture is from showing things, each of which may be of any of its kinds: 0 if each of k different things is
+    /// among the k most probable kinds and, of things that are to be there more than once, their number is right; else how
+    /// many places the last of them is behind, at least 1.
+    pub fn behind(&self, things: &[Vec<usize>]) -> usize {
+        let mut different: Vec<&Vec<usize>> = things.iter().collect();
+        different.sort();
+        different.dedup();
+        let last = different.iter().map(|kinds| self.rank(kinds)).max().unwrap_or_default();
+        let behind = last.saturating_sub(different.len().saturating_sub(1));
+        let repeated = different.len() < things.len();
+        if repeated && self.count != things.len() { behind.max(1) } else { behind }
+    }
+
     /// The most probable kinds, the best first.
     pub fn best(&self, count: usize) -> Vec<usize> {
         let mut kinds: Vec<usize> = (0..self.things.len()).collect();

@@ -8,5 +8,5 @@ pub mod examples;
 mod learn;
 mod looking;
 
-pub use learn::{Options, learn};
+pub use learn::{Learned, Options, Sight, learn};
 pub use looking::{Judge, Seen};
