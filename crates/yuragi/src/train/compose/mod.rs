@@ -49,14 +49,14 @@ enum Form {
 
 /// How often each form is drawn, where the data has what it takes.
 const SHARES: [(Form, f64); 8] = [
-    (Form::Described, 0.16),
-    (Form::Coloured, 0.14),
-    (Form::Background, 0.08),
-    (Form::Night, 0.05),
-    (Form::Sized, 0.08),
-    (Form::Counted, 0.14),
-    (Form::Both, 0.28),
-    (Form::Worn, 0.07),
+    (Form::Described, 0.12),
+    (Form::Coloured, 0.10),
+    (Form::Background, 0.06),
+    (Form::Night, 0.04),
+    (Form::Sized, 0.06),
+    (Form::Counted, 0.16),
+    (Form::Both, 0.40),
+    (Form::Worn, 0.06),
 ];
 
 /// A source of composed pictures.
