@@ -138,8 +138,7 @@ impl Classifier {
         let named = loss::log_softmax(linear(&s.enter("things"), known, self.classes));
         let counts_for = loss::log_softmax(linear(&s.enter("places"), known, 1).reshape(&[batch, places]));
         let each = named + counts_for.reshape(&[batch, places, 1]);
-        let most = each.max(&[1]);
-        let things = ((each - most).exp().sum(&[1]).ln() + most).reshape(&[batch, self.classes]);
+        let things = loss::log_sum_exp(each, 1).reshape(&[batch, self.classes]);
         let seen = x.max(&[1]).concat(&[x.mean(&[1])], -1).reshape(&[batch, 2 * channels]);
         [things, linear(&s.enter("counts"), seen, MOST)]
     }

@@ -156,9 +156,7 @@ impl<'g> Terms<'g> {
         if samples == 1 {
             return log_weights.reshape(&[batch]);
         }
-        let largest = log_weights.max(&[1]);
-        let sum = (log_weights - largest).exp().sum(&[1]);
-        (sum.ln() + largest - libm::logf(samples as f32)).reshape(&[batch])
+        (loss::log_sum_exp(log_weights, 1) - libm::logf(samples as f32)).reshape(&[batch])
     }
 }
 

@@ -42,6 +42,13 @@ pub fn bce_with_logits<'g>(logits: Tensor<'g>, targets: Tensor<'g>) -> Tensor<'g
     bernoulli(logits, targets).mean_all()
 }
 
+/// ln Σ eˣ along an axis, which keeps length 1, without overflow.
+#[track_caller]
+pub fn log_sum_exp(x: Tensor<'_>, axis: isize) -> Tensor<'_> {
+    let largest = x.max(&[axis]);
+    (x - largest).exp().sum(&[axis]).ln() + largest
+}
+
 /// Logarithms of the softmax of the last axis.
 #[track_caller]
 pub fn log_softmax(logits: Tensor<'_>) -> Tensor<'_> {

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 
 use super::{
-    access::{Reach, Span, part, put, spans},
+    access::{Reach, put},
     block::Block,
     engine::Engine,
     lanes::each,
+    span::{Span, part, spans},
     warp::{AsyncCopy, Warp},
 };
 use crate::{

@@ -1,13 +1,14 @@
 //! Blocks of a cluster that reach each other's shared memory, and meet.
 
 use super::{
-    access::{Reach, Span, put, spans},
+    access::{Reach, put},
     block::{Block, Shared},
     engine::{Engine, Problem},
     flow::{Flow, Turn},
     lanes::each,
     layout::Layout,
     meeting::{Meeting, Visit},
+    span::{Span, spans},
     warp::{Group, State, Warp},
 };
 use crate::{

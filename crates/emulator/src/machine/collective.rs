@@ -2,14 +2,7 @@
 
 use yuragi_numeric::simd::{Task, vectorize};
 
-use super::{
-    access::{Reach, spans},
-    block::Block,
-    engine::Engine,
-    lanes::each,
-    matrix,
-    warp::members,
-};
+use super::{access::Reach, block::Block, engine::Engine, lanes::each, matrix, span::spans, warp::members};
 use crate::{
     finding::Kind,
     memory::shadow::Manner,

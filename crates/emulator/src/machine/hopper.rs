@@ -1,11 +1,11 @@
 //! Barriers in shared memory, and copies that complete on them (`mbarrier`, `cp.async.bulk`).
 
 use super::{
-    access::{Span, part},
     block::Block,
     engine::{Engine, Problem},
     lanes::each,
     phase::{Boxed, MOST_RANGES, Phase},
+    span::{Span, part},
 };
 use crate::{
     finding::{Access, Kind},
@@ -22,7 +22,7 @@ impl Block {
     pub(super) fn mbarrier(&mut self, engine: &Engine<'_>, number: usize, inst: &Inst, at: usize, active: u32) {
         let Op::MBarrier { kind, address, d } = &inst.op else { return };
         let is_wait = matches!(kind, MBarrier::Wait { .. });
-        let spans = super::access::spans(&self.warps[number], address, 8);
+        let spans = super::span::spans(&self.warps[number], address, 8);
         let mut states = [0; 32];
         let mut over = 0;
         let mut released = false;
@@ -179,7 +179,7 @@ impl Block {
             self.move_pieces(engine, number, lane, at, &ranges, load);
             return Ok(());
         };
-        let barrier = super::access::spans(&self.warps[number], barrier, 8)[lane].address;
+        let barrier = super::span::spans(&self.warps[number], barrier, 8)[lane].address;
         match blocks {
             None => self.receive(engine, number, lane, at, &ranges, barrier),
             Some(blocks) => (0..layout.blocks).filter(|rank| blocks >> rank & 1 == 1).try_for_each(|rank| {
@@ -298,10 +298,10 @@ impl Block {
     /// What a bulk copy moves: pieces of shared memory, and of global memory where the tensor has elements there.
     fn ranges(&self, engine: &Engine<'_>, number: usize, lane: usize, copy: &Bulk) -> Result<Ranges, (Kind, String)> {
         let warp = &self.warps[number];
-        let shared = super::access::spans(warp, &copy.shared, 16)[lane].address;
+        let shared = super::span::spans(warp, &copy.shared, 16)[lane].address;
         match &copy.far {
             Side::Linear { address, bytes } => {
-                let Span { memory, address: far, .. } = super::access::spans(warp, address, 16)[lane];
+                let Span { memory, address: far, .. } = super::span::spans(warp, address, 16)[lane];
                 let bytes = warp.get(*bytes)[lane] as u32 as usize;
                 if !shared.is_multiple_of(16) || !far.is_multiple_of(16) || !bytes.is_multiple_of(16) {
                     let note =

@@ -4,9 +4,10 @@
 use yuragi_numeric::simd::{Task, vectorize};
 
 use super::{
-    access::{Reach, Span, element, located, spans},
+    access::{Reach, element},
     block::Shared,
     lanes::each,
+    span::{Span, located, spans},
     together::{Ground, Held, look},
     traffic::distinct,
     warp::Warp,

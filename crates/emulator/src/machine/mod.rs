@@ -21,6 +21,7 @@ mod phase;
 mod print;
 mod printf;
 mod schedule;
+mod span;
 mod step;
 mod tensor;
 mod texture;

@@ -1,10 +1,10 @@
 //! Descriptions of tensors that kernels change and copy (`tensormap`).
 
 use super::{
-    access::{part, spans},
     block::Block,
     engine::Engine,
     lanes::each,
+    span::{part, spans},
 };
 use crate::{
     finding::Kind,

@@ -1,10 +1,11 @@
 //! Reads and writes of textures and surfaces by the lanes of a warp.
 
 use super::{
-    access::{Reach, Span, element, put},
+    access::{Reach, element, put},
     block::Block,
     engine::Engine,
     lanes::each,
+    span::Span,
     traffic::distinct,
     warp::Warp,
 };

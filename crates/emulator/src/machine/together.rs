@@ -4,9 +4,10 @@
 use std::sync::MutexGuard;
 
 use super::{
-    access::{Reach, Span, Words, element, gather, put},
+    access::{Reach, Words, element, gather, put},
     block::Shared,
     lanes::each,
+    span::Span,
     warp::Warp,
 };
 use crate::{

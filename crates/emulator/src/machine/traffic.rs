@@ -1,9 +1,10 @@
 //! What accesses cost: sectors of global memory, passes over the banks of shared memory.
 
 use super::{
-    access::{Reach, Span},
+    access::Reach,
     hopper::{Piece, Ranges},
     lanes::each,
+    span::Span,
 };
 use crate::memory::Memory;
 

@@ -1,11 +1,11 @@
 //! The warps of a block by turns.
 
 use super::{
-    access::spans,
     block::Block,
     engine::Engine,
     flow::Flow,
     phase::Phase,
+    span::spans,
     warp::{Group, PATIENCE, State, Warp},
 };
 use crate::{

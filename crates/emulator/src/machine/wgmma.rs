@@ -111,7 +111,7 @@ impl Block {
             for (outer, depth) in outer.step_by(rows).flat_map(|outer| (0..k).step_by(depths).map(move |d| (outer, d)))
             {
                 let address = warp.layout.within(warp.rank, descriptor.place(outer, depth, bytes, across));
-                let span = super::access::Span { memory: Memory::Shared, address, bytes: 16 };
+                let span = super::span::Span { memory: Memory::Shared, address, bytes: 16 };
                 if !reach.is_inside(warp, 0, span, false) {
                     continue;
                 }

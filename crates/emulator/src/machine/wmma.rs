@@ -5,12 +5,13 @@
 use yuragi_numeric::simd::vectorize;
 
 use super::{
-    access::{Span, put, spans},
+    access::put,
     block::Block,
     elements::{element, least_exponent},
     engine::Engine,
     lanes::each,
     matrix::AddProducts,
+    span::{Span, spans},
     warp::Warp,
 };
 use crate::{

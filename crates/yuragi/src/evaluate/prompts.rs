@@ -165,6 +165,7 @@ mod tests {
         let prompts = parse(include_str!("../../assets/prompts.tsv"), &judge).unwrap();
         let spoken = |language| prompts.iter().filter(|prompt| prompt.language == language).count();
         assert_eq!((spoken(Language::English), spoken(Language::Japanese)), (60, 40));
+        assert_eq!(parse(include_str!("../../assets/prompts-blind.tsv"), &judge).unwrap().len(), 55);
 
         let seen = |kinds: &[usize], count| {
             let mut things: Vec<f32> = (0..judge.signs().len()).map(|kind| -9.0 - kind as f32).collect();

@@ -129,13 +129,10 @@ fn sight(judge: &Judge, examples: &Examples<'_>, machine: &Machine) -> Result<Ve
     let (pictures, kinds): (Vec<Picture>, Vec<Vec<usize>>) = shown?.into_iter().unzip();
     let mut sight = ["one thing", "two things", "several of one"].map(|what| Sight { what, pictures: 0, right: 0 });
     for (seen, kinds) in judge.look(&pictures, machine)?.iter().zip(&kinds) {
-        let all_one = kinds.iter().all(|kind| *kind == kinds[0]);
-        let of = &mut sight[if kinds.len() == 1 {
-            0
-        } else if all_one {
-            2
-        } else {
-            1
+        let of = &mut sight[match &kinds[..] {
+            [_] => 0,
+            [first, others @ ..] if others.contains(first) => 2,
+            _ => 1,
         }];
         let things: Vec<Vec<usize>> = kinds.iter().map(|kind| vec![*kind]).collect();
         of.pictures += 1;
