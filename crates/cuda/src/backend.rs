@@ -1,12 +1,15 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use cudarc::driver::{CudaContext, CudaStream};
 use yuragi_graph::{Backend, CompileError, Graph, Node, Params, RunError, Shape, op::Fused};
 
 use crate::{
     CudaError, CudaPlan, CudaStore, Device,
-    kernels::product::Machine,
-    lower::{Target, arranged, claims, lower},
+    kernels::{
+        picks::{Picked, Picks},
+        product::Machine,
+    },
+    lower::{Lowered, Target, arranged, claims, lower},
 };
 
 /// An NVIDIA GPU.
@@ -33,6 +36,7 @@ pub struct Cuda {
     tf32: bool,
     portable: bool,
     prepares: bool,
+    picks: Arc<Picks>,
 }
 
 impl Cuda {
@@ -51,8 +55,10 @@ impl Cuda {
         Ok(Cuda::on(Device::within(context, stream)?))
     }
 
-    const fn on(device: Arc<Device>) -> Cuda {
-        Cuda { device, tf32: false, portable: false, prepares: true }
+    fn on(device: Arc<Device>) -> Cuda {
+        let cuda = Cuda { device, tf32: false, portable: false, prepares: true, picks: Arc::default() };
+        let committed = Picks::committed(&cuda.kind());
+        cuda.picks(committed)
     }
 
     /// Whether products of single precision may round their factors to 11 significant bits, as tensor cores take them;
@@ -75,6 +81,45 @@ impl Cuda {
     #[must_use]
     pub fn prepares(self, kept: bool) -> Cuda {
         Cuda { prepares: kept, ..self }
+    }
+
+    /// Which kernels plans take where there are several, as it was measured on this device. What these picks do not have is
+    /// taken as before: at first as the repository's table has it, or else as a rule does.
+    #[must_use]
+    pub fn picks(mut self, picks: Picks) -> Cuda {
+        Arc::make_mut(&mut self.picks).extend(picks);
+        self
+    }
+
+    /// What times of kernels depend on, but for the driver: the device's name, its multiprocessors, and whether the kernels of
+    /// its own are left out.
+    pub fn kind(&self) -> String {
+        let own = if self.device.is_hopper() && self.portable { ", portable kernels" } else { "" };
+        format!("{}, {} multiprocessors{own}", self.device.name(), self.device.processors())
+    }
+
+    /// The device, as far as the choice of kernels depends on it.
+    pub fn machine(&self) -> Machine {
+        let hopper = self.device.is_hopper() && !self.portable;
+        Machine { multiprocessors: self.device.processors() as usize, hopper }
+    }
+
+    /// What a plan of this graph takes one of several kernels for; what is told alike once.
+    ///
+    /// # Errors
+    /// As for compiling the graph.
+    pub fn picked(&self, graph: &Graph) -> Result<BTreeMap<String, Picked>, CompileError> {
+        let (_, lowered) = self.lowered(graph)?;
+        let several = |picked: &Picked| picked.sensible(self.machine()).is_ok_and(|ways| ways.len() > 1);
+        Ok(lowered.picked.into_iter().filter(several).map(|picked| (picked.key(), picked)).collect())
+    }
+
+    /// The graph as it is compiled, and its launches.
+    fn lowered(&self, graph: &Graph) -> Result<(Graph, Lowered), CompileError> {
+        let target = Target { machine: self.machine(), picks: &self.picks, tf32: self.tf32, prepares: self.prepares };
+        let graph = arranged(graph, target);
+        let lowered = lower(&graph, target)?;
+        Ok((graph, lowered))
     }
 
     /// The parameters whose names are wanted, as they are now.
@@ -112,11 +157,7 @@ impl Backend for Cuda {
     }
 
     fn compile(&self, graph: &Graph) -> Result<CudaPlan, CompileError> {
-        let hopper = self.device.is_hopper() && !self.portable;
-        let machine = Machine { multiprocessors: self.device.processors() as usize, hopper };
-        let target = Target { machine, tf32: self.tf32, prepares: self.prepares };
-        let graph = arranged(graph, target);
-        let lowered = lower(&graph, target)?;
+        let (graph, lowered) = self.lowered(graph)?;
         Ok(CudaPlan::new(&self.device, graph, lowered)?)
     }
 

@@ -20,6 +20,7 @@ pub mod ptx;
 pub mod replicas;
 mod splice;
 mod store;
+mod tuning;
 
 pub use backend::Cuda;
 #[cfg(feature = "nccl")]

@@ -273,7 +273,7 @@ impl CudaPlan {
 }
 
 /// What a kernel is given, with these addresses, and that of counters.
-fn parameters(launch: &Launch, at: &dyn Fn(Address) -> u64, counters: u64) -> Result<Parameters, CudaError> {
+pub(crate) fn parameters(launch: &Launch, at: &dyn Fn(Address) -> u64, counters: u64) -> Result<Parameters, CudaError> {
     let (mut parameters, mut table) = (Parameters::default(), Vec::new());
     for argument in &launch.arguments {
         let word = match *argument {

@@ -98,11 +98,6 @@ impl Insertion {
 }
 
 impl Splices {
-    /// No copies yet.
-    pub fn new() -> Splices {
-        Splices::default()
-    }
-
     /// Has a launch of a shipped kernel, which stores `columns` sums a row as this type, run an epilogue on them.
     /// Whether that was possible: otherwise nothing has changed.
     pub fn add(&mut self, launch: &mut Launch, epilogue: &Epilogue<'_>, dtype: DType, columns: usize) -> bool {

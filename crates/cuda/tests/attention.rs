@@ -33,6 +33,8 @@ struct Case {
     skip: usize,
     /// Whether the device has compute capability 9.0.
     hopper: bool,
+    /// Which of the kernels that take it.
+    kernel: usize,
 }
 
 /// An operand and its numbers.
@@ -57,7 +59,7 @@ impl Input {
 
 impl Case {
     fn new(dtype: DType, sizes: [usize; 6]) -> Case {
-        Case { dtype, sizes, mask: None, interleaved: false, skip: 0, hopper: false }
+        Case { dtype, sizes, mask: None, interleaved: false, skip: 0, hopper: false, kernel: 0 }
     }
 
     fn operand(&self, at: yuragi_cuda::launch::Address, rows: usize, columns: usize) -> Operand {
@@ -193,8 +195,9 @@ impl Case {
             log_sum: Some(log_sum),
         };
         let machine = Machine { multiprocessors: 132, hopper: self.hopper };
-        let launches = attention.launches(machine).unwrap();
-        let counters = &bench.run(&launches)[0];
+        let launches = &attention.variants(machine).unwrap()[self.kernel];
+        assert!(self.kernel > 0 || *launches == attention.launches(machine).unwrap(), "{self:?}");
+        let counters = &bench.run(launches)[0];
         if launches.launches[0].function.contains("wgmma") {
             assert_eq!(counters.shared_passes, counters.shared_least_passes, "{self:?}: bank conflicts");
             // Rows of whole sectors move no more than they hold; the last logarithms do.
@@ -206,11 +209,11 @@ impl Case {
         let places = (0..batch).flat_map(|b| (0..queries).map(move |i| (b, i)));
         let got = places.flat_map(|(b, i)| (0..value_depth).map(move |d| (b, i, d)));
         let log_sums = numbers(&bench.get(log_sum, 4 * batch * queries), DType::F32);
-        // Wanted alone, they are the same.
+        // Wanted alone, they are the same, of the same kernel.
         let alone =
             Attention { value_depth: 0, v: None, y: None, log_sum: Some(bench.room(4 * batch * queries)), ..attention };
         if !self.hopper {
-            bench.run(&alone.launches(machine).unwrap());
+            bench.run(&alone.variants(machine).unwrap()[self.kernel]);
             let same = numbers(&bench.get(alone.log_sum.unwrap(), 4 * batch * queries), DType::F32);
             assert!(same.iter().zip(&log_sums).all(|(a, b)| a == b || a.is_nan() && b.is_nan()), "{self:?}");
         }
@@ -248,6 +251,15 @@ fn many_keys_by_groups_of_warps() {
         [1, 1, 40, 330, 160, 160],
     ] {
         Case { hopper: true, interleaved: true, ..Case::new(DType::F16, sizes) }.check_one();
+    }
+}
+
+#[test]
+fn every_kernel_that_takes_the_depths() {
+    for (dtype, hopper, kernels) in [(DType::F32, false, 2), (DType::F16, false, 3), (DType::BF16, true, 8)] {
+        for kernel in 1..kernels {
+            Case { kernel, hopper, interleaved: true, ..Case::new(dtype, [1, 2, 70, 150, 40, 40]) }.check_one();
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! Graphs become launches without a driver.
 
 use yuragi_cuda::{
-    kernels::{product::Machine, ptx},
+    kernels::{picks::Picks, product::Machine, ptx},
     launch::{Argument, Code, Home},
     lower::{Lowered, Target, arranged, claims, lower},
 };
 use yuragi_graph::{Builder, DType, Graph, Init, Precision, Tensor, op::Window};
 
-fn target() -> Target {
+fn target() -> Target<'static> {
     Target::new(Machine { multiprocessors: 132, hopper: false })
 }
 
@@ -50,6 +50,38 @@ fn every_kernel_stands_in_its_file() {
             assert!(text.contains(&entry), "{}: no {}", launch.name, launch.function);
         }
     }
+}
+
+#[test]
+fn plans_launch_what_was_picked() {
+    let b = Builder::new();
+    let param = |name: &str, shape: &[usize]| b.param(name, shape, DType::F32, Init::Normal(0.1));
+    let x = b.input("x", &[2, 8, 8, 16], DType::F32);
+    let h = (x.conv2d(param("kernel", &[3, 3, 16, 16]), Window::same(3)) + param("bias", &[16])).silu();
+    let h = h.reshape(&[2, 64, 16]);
+    let h = h + h.attention(h, h, None, 0.25);
+    let h = h.matmul(param("w", &[16, 48])).silu().matmul(param("v", &[48, 24]));
+    let graph = b.finish(&[("h", h)]).unwrap().in_precision(Precision::F16);
+
+    let target = Target::new(Machine { multiprocessors: 132, hopper: true });
+    let rule = lower(&arranged(&graph, target), target).unwrap();
+    let (mut picks, mut wanted) = (Picks::default(), Vec::new());
+    for picked in &rule.picked {
+        let ways = picked.sensible(target.machine).unwrap();
+        let is_rule = |pick| picked.rule(target.machine).as_ref() == Some(pick);
+        let (other, launches) = ways.iter().rfind(|(pick, _)| !is_rule(pick)).unwrap();
+        picks.insert(picked.key(), other.clone(), 1e-6);
+        wanted.push(launches.launches[0].function.clone());
+    }
+    wanted.sort();
+    assert_eq!(wanted, ["attention_f16_256", "conv2d_f16_any_64x64", "gemm_f16_any_64x64", "gemm_f16_any_64x64"]);
+    let target = Target { picks: &picks, ..target };
+    let tuned = lower(&arranged(&graph, target), target).unwrap();
+    assert_eq!(tuned.picked, rule.picked);
+    // Copies of kernels with code of the graph have longer names.
+    let launched = |lowered: &Lowered, name: &str| lowered.launches.iter().any(|of| of.function.starts_with(name));
+    assert!(wanted.iter().all(|name| launched(&tuned, name) && !launched(&rule, name)));
+    assert!(tuned.launches.iter().all(|launch| !launch.function.contains("wgmma")));
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub mod ranks;
 pub mod stable_diffusion;
 #[cfg(feature = "std")]
 pub mod train;
+#[cfg(feature = "cuda")]
+pub mod tuning;
 #[cfg(feature = "std")]
 pub mod variational;
 

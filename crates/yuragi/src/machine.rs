@@ -1,7 +1,5 @@
 //! The machine that computes: this processor, or a GPU where there is one.
 
-#[cfg(feature = "nccl")]
-use std::sync::Arc;
 use std::{fmt, str::FromStr};
 
 use yuragi_cpu::{Cpu, CpuPlan, CpuState};
@@ -23,12 +21,12 @@ use yuragi_graph::{
 };
 use yuragi_nn::optim::{Optimizer, Scaling};
 
-#[cfg(feature = "cuda")]
-use crate::ranks::launcher::local;
 use crate::{
     Failure,
     ranks::launcher::{launched, may_take_gpus},
 };
+#[cfg(feature = "cuda")]
+use crate::{ranks::launcher::local, tuning};
 
 /// Which machine is asked for: `auto`, `cpu`, `cuda` or `cuda:N`.
 ///
@@ -149,6 +147,8 @@ pub struct Machine {
     precision: Precision,
     /// Why a GPU that is there is not used.
     unused: Option<String>,
+    /// Why what was measured of its kernels is not used.
+    untuned: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -185,7 +185,8 @@ impl Machine {
             }
             Choice::Cuda(ordinal) => Kind::gpu(ordinal, precision, work)?,
         };
-        Ok(Machine { kind, precision, unused })
+        let (kind, untuned) = kind.tuned();
+        Ok(Machine { kind, precision, unused, untuned })
     }
 
     /// The precision of products.
@@ -203,17 +204,22 @@ impl Machine {
         self.unused.as_deref()
     }
 
+    /// Why what was measured of the GPU's kernels is not used, where there is a table of that.
+    pub fn untuned(&self) -> Option<&str> {
+        self.untuned.as_deref()
+    }
+
     /// Whether it is a GPU.
     pub fn is_gpu(&self) -> bool {
         !matches!(self.kind, Kind::Cpu(_))
     }
 
-    /// The GPU, if it is one.
-    #[cfg(feature = "nccl")]
-    pub(crate) fn gpu(&self) -> Option<&Arc<Device>> {
+    /// The GPU's backend, if it is one.
+    #[cfg(feature = "cuda")]
+    pub fn cuda(&self) -> Option<&Cuda> {
         match &self.kind {
             Kind::Cpu(_) => None,
-            Kind::Cuda(cuda) => Some(cuda.device()),
+            Kind::Cuda(cuda) => Some(cuda),
         }
     }
 
@@ -291,7 +297,7 @@ pub fn gpu_chain<D: Dynamics>(problem: &Problem, dynamics: &D) -> Option<TwoStat
 
 impl From<Cpu> for Machine {
     fn from(cpu: Cpu) -> Machine {
-        Machine { kind: Kind::Cpu(cpu), precision: Precision::F32, unused: None }
+        Machine { kind: Kind::Cpu(cpu), precision: Precision::F32, unused: None, untuned: None }
     }
 }
 
@@ -326,6 +332,13 @@ pub(crate) fn own_gpu() -> Result<usize, CudaError> {
 #[cfg(feature = "cuda")]
 const PORTABLE: &str = "YURAGI_CUDA_PORTABLE";
 
+/// A GPU with all its kernels, unless that variable leaves some out.
+#[cfg(feature = "cuda")]
+fn opened(ordinal: usize) -> Result<Cuda, CudaError> {
+    let portable = std::env::var_os(PORTABLE).is_some_and(|value| !value.is_empty() && value != "0");
+    Ok(Cuda::open(ordinal)?.portable(portable))
+}
+
 impl Kind {
     #[cfg(feature = "cuda")]
     fn gpu(ordinal: Option<usize>, precision: Precision, work: Work) -> Result<Kind, Unusable> {
@@ -333,9 +346,20 @@ impl Kind {
             let absent = matches!(error, CudaError::NoDriver | CudaError::NoDevice { .. });
             Unusable { reason: error.to_string(), absent }
         };
-        let cuda = ordinal.map_or_else(own_gpu, Ok).and_then(Cuda::open).map_err(unusable)?;
-        let portable = std::env::var_os(PORTABLE).is_some_and(|value| !value.is_empty() && value != "0");
-        Ok(Kind::Cuda(cuda.tf32(precision == Precision::Tf32).portable(portable).prepares(!work.frugal)))
+        let cuda = ordinal.map_or_else(own_gpu, Ok).and_then(opened).map_err(unusable)?;
+        Ok(Kind::Cuda(cuda.tf32(precision == Precision::Tf32).prepares(!work.frugal)))
+    }
+
+    /// The same with what was measured of its kernels, and why a table of that is not used.
+    fn tuned(self) -> (Kind, Option<String>) {
+        match self {
+            #[cfg(feature = "cuda")]
+            Kind::Cuda(cuda) => {
+                let (cuda, why) = tuning::tuned(cuda);
+                (Kind::Cuda(cuda), why)
+            }
+            cpu @ Kind::Cpu(_) => (cpu, None),
+        }
     }
 
     /// This GPU, if it has so many bytes free.
@@ -375,15 +399,18 @@ pub fn gpu_arena(graph: &Graph, precision: Precision, frugal: bool) -> Result<us
     Ok(lower(&arranged(&graph.in_precision(precision), target), target)?.bytes())
 }
 
-/// A line for each GPU that `cuda:N` can name, or one that says why there is none.
+/// A line for each GPU that `cuda:N` can name, and one of how its kernels are picked, or one that says why there is none.
 #[cfg(feature = "cuda")]
 pub fn devices() -> Vec<String> {
-    let line = |ordinal: usize| match Device::open(ordinal).and_then(|device| device.description()) {
-        Ok(d) => {
+    let described = |ordinal: usize| opened(ordinal).and_then(|cuda| Ok((cuda.device().description()?, cuda)));
+    let line = |ordinal: usize| match described(ordinal) {
+        Ok((d, cuda)) => {
             let [free, memory] = [d.free, d.memory].map(|bytes| bytes as f64 / f64::from(1 << 30));
+            let (name, kernels) = (d.name, tuning::state(&cuda));
+            let [capability, driver] = [d.capability, d.driver].map(|(major, minor)| format!("{major}.{minor}"));
+            let room = format!("{free:.1} of {memory:.1} GiB free");
             format!(
-                "cuda:{ordinal}: {}, compute capability {}.{}, {free:.1} of {memory:.1} GiB free, driver of CUDA {}.{}",
-                d.name, d.capability.0, d.capability.1, d.driver.0, d.driver.1
+                "cuda:{ordinal}: {name}, compute capability {capability}, {room}, driver of CUDA {driver}\n  {kernels}"
             )
         }
         Err(error) => format!("cuda:{ordinal}: {error}"),

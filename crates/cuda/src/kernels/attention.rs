@@ -4,7 +4,7 @@ use yuragi_graph::DType;
 
 use super::{
     operand::{KernelError, at_most},
-    product::Machine,
+    product::{Machine, Pick},
 };
 use crate::launch::{Address, Argument, Axis, Code, Launch, Launches, Tensor};
 
@@ -145,6 +145,24 @@ impl Flash {
     }
 }
 
+/// A kernel that takes an attention.
+enum Kernel {
+    /// That multiplies by groups of warps, and the operands as it takes them.
+    Groups(Flash, [Tensor; 3]),
+    /// That every GPU runs.
+    Plain(Variant),
+}
+
+impl Kernel {
+    /// The end of its name.
+    fn name(&self) -> String {
+        match self {
+            Kernel::Groups(flash, _) => format!("wgmma_{}", flash.depth),
+            Kernel::Plain(variant) => variant.depth.to_string(),
+        }
+    }
+}
+
 /// A place, or none.
 pub(super) fn pointer(at: Option<Address>) -> Argument {
     at.map_or(Argument::Null, Argument::Pointer)
@@ -186,27 +204,98 @@ impl Attention {
     ///
     /// Integers; an extent of 2^24 or more; more than 256 columns of V, or of Q in 16 bits; no key, head or column of Q.
     pub fn launches(&self, machine: Machine) -> Result<Launches, KernelError> {
-        let sizes = extents([self.queries, self.keys, self.depth, self.value_depth, self.heads])?;
-        let (variants, deepest, elements): (&[Variant], _, _) = match self.dtype {
-            DType::F32 => (&F32, self.value_depth, "f32"),
-            DType::F16 => (&SIXTEEN, self.value_depth.max(self.depth), "f16"),
-            DType::BF16 => (&SIXTEEN, self.value_depth.max(self.depth), "bf16"),
+        self.picked(machine, None)
+    }
+
+    /// The same, of the kernel that was picked, if it takes these depths.
+    pub(super) fn picked(&self, machine: Machine, pick: Option<&Pick>) -> Result<Launches, KernelError> {
+        let kernels = self.kernels(machine)?;
+        let picked = pick.and_then(|pick| kernels.iter().find(|kernel| kernel.name() == pick.kernel));
+        let launch = picked.or(kernels.first()).map(|kernel| self.launch(kernel)).transpose()?;
+        Ok(Launches { launches: launch.into_iter().collect(), scratch: 0 })
+    }
+
+    /// The launches of every kernel that takes these depths: what a test should try.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Attention::launches`].
+    pub fn variants(&self, machine: Machine) -> Result<Vec<Launches>, KernelError> {
+        Ok(self.sensible(machine)?.into_iter().map(|(_, launches)| launches).collect())
+    }
+
+    /// Every way among which the fastest may be, first the one that should be.
+    pub(super) fn sensible(&self, machine: Machine) -> Result<Vec<(Pick, Launches)>, KernelError> {
+        let way = |kernel: &Kernel| {
+            let launches = Launches { launches: vec![self.launch(kernel)?], scratch: 0 };
+            Ok((Pick { kernel: kernel.name(), shares: 1 }, launches))
+        };
+        self.kernels(machine)?.iter().map(way).collect()
+    }
+
+    /// What is computed, in words.
+    pub(super) fn key(&self) -> String {
+        let Attention { batch, heads, queries, keys, depth, value_depth, dtype, .. } = *self;
+        let boxes = self.tensors(&FLASH[0]).is_some();
+        let words = [(self.mask.is_some(), " masked"), (self.log_sum.is_some(), " with sums"), (boxes, " in boxes")];
+        let words: String = words.into_iter().filter_map(|(is, word)| is.then_some(word)).collect();
+        format!("attention {dtype} {batch} of {heads} {queries} {keys} {depth} {value_depth}{words}")
+    }
+
+    /// Bytes of Q, K, V, the mask, the result and the logarithms.
+    pub(super) fn bytes(&self) -> [usize; 6] {
+        let last = |count: usize, step: usize| count.saturating_sub(1) * step;
+        let items = self.batch / self.heads.max(1);
+        let span = |x: Operand, rows: usize, columns: usize| {
+            (last(items, x.outer) + last(self.heads, x.inner) + last(rows, x.pitch) + columns) * self.dtype.size()
+        };
+        let mask = self.mask.map_or(0, |mask| {
+            let steps = last(items, mask.outer) + last(self.heads, mask.inner);
+            (steps + last(self.queries, mask.query) + last(self.keys, mask.key) + 1) * self.dtype.size()
+        });
+        let v = self.v.map_or(0, |v| span(v, self.keys, self.value_depth));
+        let y = self.y.map_or(0, |y| span(y, self.queries, self.value_depth));
+        let sums = self.batch * self.queries * size_of::<f32>();
+        [span(self.q, self.queries, self.depth), span(self.k, self.keys, self.depth), v, mask, y, sums]
+    }
+
+    /// The kernels that take these depths, first the one that should be the fastest; none where there is nothing to do.
+    fn kernels(&self, machine: Machine) -> Result<Vec<Kernel>, KernelError> {
+        extents([self.queries, self.keys, self.depth, self.value_depth, self.heads])?;
+        let (variants, deepest): (&[Variant], _) = match self.dtype {
+            DType::F32 => (&F32, self.value_depth),
+            DType::F16 | DType::BF16 => (&SIXTEEN, self.value_depth.max(self.depth)),
             DType::I32 | DType::U32 => return Err(KernelError::Type { what: "attention", dtype: self.dtype }),
         };
-        let Some(variant) = variants.iter().find(|variant| deepest <= variant.depth) else {
+        let plain = variants.iter().filter(|variant| deepest <= variant.depth);
+        if plain.clone().next().is_none() {
             let what = if self.value_depth == deepest { "the depth of values" } else { "the depth of keys" };
             return Err(KernelError::TooLarge { what, extent: deepest, most: 256 });
-        };
-        let blocks = self.batch.saturating_mul(self.queries.div_ceil(variant.queries));
-        let blocks = at_most("the number of blocks of an attention", blocks, (1 << 31) - 1)?;
+        }
         if self.batch * self.queries == 0 || self.value_depth == 0 && self.log_sum.is_none() {
-            return Ok(Launches::default());
+            return Ok(Vec::new());
         }
-        if machine.hopper
-            && let Some(launch) = self.flash()?
-        {
-            return Ok(Launches { launches: vec![launch], scratch: 0 });
+        let groups = FLASH.iter().filter(|flash| machine.hopper && deepest <= flash.depth);
+        let groups = groups.filter_map(|flash| self.tensors(flash).map(|tensors| Kernel::Groups(*flash, tensors)));
+        Ok(groups.chain(plain.map(|variant| Kernel::Plain(*variant))).collect())
+    }
+
+    fn launch(&self, kernel: &Kernel) -> Result<Launch, KernelError> {
+        let queries = match kernel {
+            Kernel::Groups(..) => Flash::QUERIES,
+            Kernel::Plain(variant) => variant.queries,
+        };
+        let blocks = self.batch.saturating_mul(self.queries.div_ceil(queries));
+        let blocks = at_most("the number of blocks of an attention", blocks, (1 << 31) - 1)?;
+        match kernel {
+            Kernel::Groups(flash, tensors) => Ok(self.by_groups(flash, tensors, blocks)),
+            Kernel::Plain(variant) => self.plain(variant, blocks),
         }
+    }
+
+    /// The launch of a kernel that every GPU runs.
+    fn plain(&self, variant: &Variant, blocks: u32) -> Result<Launch, KernelError> {
+        let sizes = extents([self.queries, self.keys, self.depth, self.value_depth, self.heads])?;
         let Attention { q, k, v, y, mask, log_sum, .. } = *self;
         let pointers = [Some(q.at), Some(k.at), v.map(|v| v.at), mask.map(|mask| mask.at), y.map(|y| y.at), log_sum];
         let mut arguments: Vec<Argument> = pointers.map(pointer).into();
@@ -218,45 +307,41 @@ impl Attention {
             DType::BF16 => "attention_bf16",
             DType::F32 | DType::I32 | DType::U32 => "attention_f32",
         };
-        let launch = Launch {
+        Ok(Launch {
             name: "attention",
             code: Code::Shipped(stem),
-            function: format!("attention_{elements}_{}", variant.depth),
+            function: format!("{stem}_{}", variant.depth),
             grid: [blocks, 1, 1],
             block: [variant.threads, 1, 1],
             shared: if self.dtype == DType::F32 { 0 } else { variant.shared() as u32 },
             arguments,
-        };
-        Ok(Launches { launches: vec![launch], scratch: 0 })
+        })
     }
 
-    /// The launch of a kernel that multiplies by groups of warps, if there is one.
-    fn flash(&self) -> Result<Option<Launch>, KernelError> {
-        let deepest = self.value_depth.max(self.depth);
-        let (Some(v), Some(y), None, Some(kernel)) =
-            (self.v, self.y, self.mask, FLASH.iter().find(|kernel| deepest <= kernel.depth))
-        else {
-            return Ok(None);
-        };
-        let tensors = [
-            self.tensor(self.q, [self.queries, self.depth], Flash::QUERIES),
-            self.tensor(self.k, [self.keys, self.depth], kernel.keys),
-            self.tensor(v, [self.keys, self.value_depth], kernel.keys),
-        ];
-        let [Some(q), Some(k), Some(v)] = tensors else { return Ok(None) };
-        let blocks = self.batch.saturating_mul(self.queries.div_ceil(Flash::QUERIES));
-        let blocks = at_most("the number of blocks of an attention", blocks, (1 << 31) - 1)?;
+    /// The operands of a kernel that multiplies by groups of warps, where the hardware can copy such: there is no mask.
+    fn tensors(&self, kernel: &Flash) -> Option<[Tensor; 3]> {
+        let (Some(v), Some(_), None) = (self.v, self.y, self.mask) else { return None };
+        Some([
+            self.tensor(self.q, [self.queries, self.depth], Flash::QUERIES)?,
+            self.tensor(self.k, [self.keys, self.depth], kernel.keys)?,
+            self.tensor(v, [self.keys, self.value_depth], kernel.keys)?,
+        ])
+    }
+
+    /// The launch of a kernel that multiplies by groups of warps.
+    fn by_groups(&self, kernel: &Flash, tensors: &[Tensor; 3], blocks: u32) -> Launch {
         let (stem, elements) = match self.dtype {
             DType::F16 => ("attention_wgmma_f16", "f16"),
             _ => ("attention_wgmma_bf16", "bf16"),
         };
-        let mut arguments = Vec::from([q, k, v].map(|tensor| Argument::Tensor(Box::new(tensor))));
-        arguments.extend([Argument::Pointer(y.at), pointer(self.log_sum)]);
+        let mut arguments: Vec<Argument> = Vec::new();
+        arguments.extend(tensors.iter().map(|tensor| Argument::Tensor(Box::new(tensor.clone()))));
+        arguments.extend([self.y.map(|y| y.at), self.log_sum].map(pointer));
         let sizes = [self.queries, self.keys, self.value_depth, self.heads];
         arguments.extend(sizes.map(|size| Argument::U32(size as u32)));
         arguments.push(Argument::F32(self.scale));
-        arguments.extend([y.outer, y.inner, y.pitch].map(|stride| Argument::U64(stride as u64)));
-        Ok(Some(Launch {
+        arguments.extend(strides([self.y], None).take(3));
+        Launch {
             name: "attention",
             code: Code::Shipped(stem),
             function: format!("attention_{elements}_wgmma_{}", kernel.depth),
@@ -264,7 +349,7 @@ impl Attention {
             block: [384, 1, 1],
             shared: kernel.shared() as u32,
             arguments,
-        }))
+        }
     }
 
     /// An operand in boxes of so many rows.

@@ -7,7 +7,7 @@ use yuragi_graph::{
 
 use super::{
     gemm::{Gemm, Matrices},
-    product::{self, Choice, Factors, Fetch, Machine, ProductError, Sizes, Tile},
+    product::{self, Choice, Factors, Fetch, Machine, Pick, ProductError, Sizes, Tile},
 };
 use crate::launch::{Address, Argument, Axis, Code, Launch, Launches, Tensor};
 
@@ -53,14 +53,66 @@ impl Conv2d {
     /// A kernel that exceeds the padded picture, a stride of 0; sizes of 2^29 or more, tensors of 2^32 elements or
     /// more; a result of another type than the factors or `F32`.
     pub fn launches(&self, machine: Machine) -> Result<Launches, ProductError> {
+        match self.as_gemm()? {
+            Some(gemm) => gemm.launches(machine),
+            None => self.picked(machine, None),
+        }
+    }
+
+    /// The same of what is no matrix product, as it was picked, if that can be.
+    pub(super) fn picked(&self, machine: Machine, pick: Option<&Pick>) -> Result<Launches, ProductError> {
         let output = self.check()?;
-        if let Some(gemm) = self.as_gemm() {
-            return gemm.launches(machine);
-        }
-        match product::choose(machine, self.factors, &self.ways(machine, output), self.sizes(output)) {
-            Some(choice) => self.launch(machine, output, choice),
-            None => Ok(Launches::default()),
-        }
+        let picked = pick.and_then(|pick| pick.among(&self.choices(machine, output)));
+        let choice = picked.or_else(|| self.choice(machine, output));
+        choice.map_or_else(|| Ok(Launches::default()), |choice| self.launch(machine, output, choice))
+    }
+
+    /// What should be the fastest, of pictures of this height and width of y.
+    fn choice(&self, machine: Machine, output: [usize; 2]) -> Option<Choice> {
+        product::choose(machine, self.factors, &self.ways(machine, output), self.sizes(output))
+    }
+
+    /// What should be the fastest.
+    pub(super) fn chosen(&self, machine: Machine) -> Option<Choice> {
+        self.choice(machine, self.check().ok()?)
+    }
+
+    /// Every way among which the fastest may be.
+    pub(super) fn sensible(&self, machine: Machine) -> Result<Vec<(Pick, Launches)>, ProductError> {
+        let output = self.check()?;
+        let launched = |choice: Choice| Ok((choice.into(), self.launch(machine, output, choice)?));
+        self.choices(machine, output).into_iter().map(launched).collect()
+    }
+
+    fn choices(&self, machine: Machine, output: [usize; 2]) -> Vec<Choice> {
+        let ways = self.ways(machine, output);
+        product::sensible(machine, self.factors, &ways, self.sizes(output)).collect()
+    }
+
+    /// What is multiplied, in words.
+    pub(super) fn key(&self) -> String {
+        let Conv2d { samples, picture: [height, width], channels, kernel: [down, across], filters, .. } = *self;
+        let Window { stride: [y, x], padding: [top, bottom, left, right] } = self.op.window();
+        let (name, factors, result) = (self.op.name(), self.factors.name(), self.result);
+        let sizes = format!("{samples} {height} {width} {channels} {filters} by {down} {across}");
+        let output = self.op.window().output(self.picture, self.kernel).unwrap_or_default();
+        let fetched = product::fetched(self.factors, &self.ways(Machine::ABLE, output));
+        format!("{name} {factors} {result} {sizes}, {y} {x} from {top} {bottom} {left} {right}{fetched}")
+    }
+
+    /// Bytes of the operands, of the result and of its biases.
+    pub(super) fn bytes(&self) -> [usize; 4] {
+        let [rows, columns] = self.op.window().output(self.picture, self.kernel).unwrap_or_default();
+        let x = self.samples * self.picture[0] * self.picture[1] * self.channels;
+        let w = self.kernel[0] * self.kernel[1] * self.channels * self.filters;
+        let y = self.samples * rows * columns * self.filters;
+        let (a, b, c, bias) = match self.op {
+            Conv::Forward(_) => (x, w, y, self.filters),
+            Conv::InputGrad(_) => (y, w, x, self.channels),
+            Conv::WeightGrad(_) => (x, y, w, self.filters),
+        };
+        let (factor, result) = (self.factors.dtype().size(), self.result.size());
+        [a * factor, b * factor, c * result, bias * result]
     }
 
     /// The launches for every tile shape, alone and shared by three blocks: what a test should try.
@@ -111,10 +163,11 @@ impl Conv2d {
     }
 
     /// A window of one pixel that misses none makes a matrix product.
-    fn as_gemm(&self) -> Option<Gemm> {
+    pub(super) fn as_gemm(&self) -> Result<Option<Gemm>, ProductError> {
+        self.check()?;
         let Window { stride, padding } = self.op.window();
         if self.kernel != [1, 1] || stride != [1, 1] || padding != [0; 4] {
-            return None;
+            return Ok(None);
         }
         let (pixels, channels, filters) =
             (self.samples * self.picture[0] * self.picture[1], self.channels, self.filters);
@@ -126,11 +179,11 @@ impl Conv2d {
             let op = MatMul { transpose_a, transpose_b };
             Gemm { batch: 1, m, n, k, op, a, b, c, bias, factors, result }
         };
-        Some(match self.op {
+        Ok(Some(match self.op {
             Conv::Forward(_) => product(false, false, [pixels, filters, channels], x(a), w(b), y(c)),
             Conv::InputGrad(_) => product(false, true, [pixels, channels, filters], y(a), w(b), x(c)),
             Conv::WeightGrad(_) => product(true, false, [channels, filters, pixels], x(a), y(b), w(c)),
-        })
+        }))
     }
 
     /// The product's sizes; the batch are the parts of an input gradient that the same taps reach.

@@ -2,7 +2,7 @@
 
 use yuragi_graph::{DType, op::MatMul};
 
-use super::product::{self, Choice, Factors, Fetch, Machine, ProductError, Sizes, Tile};
+use super::product::{self, Choice, Factors, Fetch, Machine, Pick, ProductError, Sizes, Tile};
 use crate::launch::{Address, Argument, Axis, Code, Launch, Launches, Tensor};
 
 /// A batch of matrices, row-major, with contiguous rows.
@@ -65,14 +65,66 @@ impl Gemm {
     ///
     /// An extent of 2^29 or more; a result of another type than the factors or `F32`.
     pub fn launches(&self, machine: Machine) -> Result<Launches, ProductError> {
+        self.picked(machine, None)
+    }
+
+    /// The same, as it was picked, if that can be.
+    pub(super) fn picked(&self, machine: Machine, pick: Option<&Pick>) -> Result<Launches, ProductError> {
         self.check()?;
-        let sizes = Sizes { batch: self.batch, m: self.m, n: self.n, k: self.k };
-        let Some(choice) = product::choose(machine, self.factors, &self.ways(machine), sizes) else {
-            return Ok(Launches::default());
+        let picked = pick.and_then(|pick| pick.among(&self.choices(machine)));
+        let choice = picked.or_else(|| self.choice(machine));
+        choice.map_or_else(|| Ok(Launches::default()), |choice| self.launch(machine, choice))
+    }
+
+    /// What should be the fastest.
+    pub(super) fn choice(&self, machine: Machine) -> Option<Choice> {
+        let choice = product::choose(machine, self.factors, &self.ways(machine), self.sizes())?;
+        Some(if self.can_share() { choice } else { Choice { shares: 1, ..choice } })
+    }
+
+    /// Every way among which the fastest may be.
+    pub(super) fn sensible(&self, machine: Machine) -> Result<Vec<(Pick, Launches)>, ProductError> {
+        self.check()?;
+        let launched = |choice: Choice| Ok((choice.into(), self.launch(machine, choice)?));
+        self.choices(machine).into_iter().map(launched).collect()
+    }
+
+    fn choices(&self, machine: Machine) -> Vec<Choice> {
+        let ways = self.ways(machine);
+        let choices = product::sensible(machine, self.factors, &ways, self.sizes());
+        choices.filter(|choice| choice.shares == 1 || self.can_share()).collect()
+    }
+
+    const fn sizes(&self) -> Sizes {
+        Sizes { batch: self.batch, m: self.m, n: self.n, k: self.k }
+    }
+
+    /// Whether C is one row of numbers: shares are added as if it were.
+    const fn can_share(&self) -> bool {
+        self.c.pitch == self.n && (self.batch == 1 || self.c.stride == self.m * self.n)
+    }
+
+    /// What is multiplied, in words.
+    pub(super) fn key(&self) -> String {
+        let Gemm { batch, m, n, k, factors, result, op, .. } = *self;
+        let [a, b] = [op.transpose_a, op.transpose_b].map(|transposed| if transposed { 't' } else { 'n' });
+        let is_one = |x: Matrices| x.stride == 0 && batch > 1;
+        let words = [(is_one(self.a), " of one a"), (is_one(self.b), " of one b"), (!self.can_share(), " apart")];
+        let words: String = words.into_iter().filter_map(|(is, word)| is.then_some(word)).collect();
+        let fetched = product::fetched(factors, &self.ways(Machine::ABLE));
+        format!("gemm {} {result} {a}{b} {batch} {m} {n} {k}{words}{fetched}", factors.name())
+    }
+
+    /// Bytes of A, B, C and the biases.
+    pub(super) fn bytes(&self) -> [usize; 4] {
+        let span = |x: Matrices, [rows, columns]: [usize; 2]| {
+            self.batch.saturating_sub(1) * x.stride + rows.saturating_sub(1) * x.pitch + columns
         };
-        // Shares are added as if C were one row of numbers.
-        let contiguous = self.c.pitch == self.n && (self.batch == 1 || self.c.stride == self.m * self.n);
-        self.launch(machine, if contiguous { choice } else { Choice { shares: 1, ..choice } })
+        let a = if self.op.transpose_a { [self.k, self.m] } else { [self.m, self.k] };
+        let b = if self.op.transpose_b { [self.n, self.k] } else { [self.k, self.n] };
+        let (factor, result) = (self.factors.dtype().size(), self.result.size());
+        let c = span(self.c, [self.m, self.n]) * result;
+        [span(self.a, a) * factor, span(self.b, b) * factor, c, self.n * result]
     }
 
     /// The launches for every tile shape, alone and shared by three blocks: what a test should try.

@@ -8,6 +8,7 @@ pub mod gemm_norm;
 pub mod group_norm;
 pub mod group_norm_grad;
 pub mod operand;
+pub mod picks;
 pub mod picture;
 pub mod product;
 pub mod random;

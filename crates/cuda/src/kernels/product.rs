@@ -1,6 +1,8 @@
 //! What matrix products and convolutions have in common: types of factors, tile shapes, and how many blocks share a
 //! sum.
 
+use std::fmt;
+
 use thiserror::Error;
 use yuragi_graph::DType;
 
@@ -13,6 +15,11 @@ pub struct Machine {
     pub multiprocessors: usize,
     /// Whether it runs the kernels for sm_90a: compute capability 9.0.
     pub hopper: bool,
+}
+
+impl Machine {
+    /// One that runs all kernels.
+    pub(super) const ABLE: Machine = Machine { multiprocessors: 1, hopper: true };
 }
 
 /// How a product's factors are stored and multiplied. Sums are always of single precision.
@@ -192,6 +199,35 @@ pub(super) fn tiles(factors: Factors, ways: &[Fetch]) -> impl Iterator<Item = Ti
     all.iter().copied().filter(move |tile| ways.contains(&tile.fetch))
 }
 
+/// A kernel, and how many blocks share each sum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pick {
+    /// The end of the kernel's name: its tile shape, or the columns that it takes.
+    pub kernel: String,
+    /// Blocks that share a sum; of attention 1.
+    pub shares: usize,
+}
+
+impl Pick {
+    /// The one among these that was picked.
+    pub(super) fn among(&self, choices: &[Choice]) -> Option<Choice> {
+        choices.iter().copied().find(|choice| choice.tile.name == self.kernel && choice.shares == self.shares)
+    }
+}
+
+impl From<Choice> for Pick {
+    fn from(choice: Choice) -> Pick {
+        Pick { kernel: choice.tile.name.to_owned(), shares: choice.shares }
+    }
+}
+
+impl fmt::Display for Pick {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.kernel)?;
+        if self.shares > 1 { write!(f, " in {} shares", self.shares) } else { Ok(()) }
+    }
+}
+
 /// Sizes of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sizes {
@@ -208,19 +244,49 @@ pub(super) struct Choice {
     pub shares: usize,
 }
 
+/// How many blocks may share a sum.
+const SHARED: [usize; 8] = [1, 2, 3, 4, 6, 8, 16, 32];
+
+/// Tiles of all matrices.
+fn blocks(tile: &Tile, sizes: Sizes) -> u64 {
+    let [m, n, _] = tile.extents;
+    (sizes.batch * sizes.m.div_ceil(m) * sizes.n.div_ceil(n)) as u64
+}
+
+/// The choices among which the fastest may be: a share has at least four steps, and there are none where there are blocks
+/// enough.
+pub(super) fn sensible(
+    machine: Machine,
+    factors: Factors,
+    ways: &[Fetch],
+    sizes: Sizes,
+) -> impl Iterator<Item = Choice> + '_ {
+    let multiprocessors = machine.multiprocessors.max(1) as u64;
+    let choices = tiles(factors, ways).flat_map(|tile| SHARED.map(|shares| Choice { tile, shares }));
+    choices.filter(move |Choice { tile, shares }| {
+        *shares == 1 || sizes.k.div_ceil(tile.extents[2]) >= 4 * shares && blocks(tile, sizes) < 2 * multiprocessors
+    })
+}
+
+/// In words, how kernels for these factors can fetch them, beside one by one.
+pub(super) fn fetched(factors: Factors, ways: &[Fetch]) -> &'static str {
+    let is_way = |way| tiles(factors, ways).any(|tile| tile.fetch == way);
+    match [Fetch::Chunks, Fetch::Boxes].map(is_way) {
+        [false, false] => "",
+        [true, false] => " in chunks",
+        [false, true] => " in boxes",
+        [true, true] => " in chunks or boxes",
+    }
+}
+
 /// The choice that should take the least time, by a simple model of the machine: blocks of a multiprocessor run in turns
 /// and share its rate, one alone reaches less, and sums that are shared go through memory.
 pub(super) fn choose(machine: Machine, factors: Factors, ways: &[Fetch], sizes: Sizes) -> Option<Choice> {
-    const SHARES: [usize; 8] = [1, 2, 3, 4, 6, 8, 16, 32];
     let multiprocessors = machine.multiprocessors.max(1) as u64;
-    let blocks = |tile: &Tile| {
-        let [m, n, _] = tile.extents;
-        (sizes.batch * sizes.m.div_ceil(m) * sizes.n.div_ceil(n)) as u64
-    };
     let cycles = |choice: &Choice| {
         let Choice { tile, shares } = *choice;
         let [m, n, k] = tile.extents;
-        let blocks = blocks(&tile) * shares as u64;
+        let blocks = blocks(&tile, sizes) * shares as u64;
         let steps = sizes.k.div_ceil(k).div_ceil(shares) as u64;
         let step = (m * n * k) as u64 * 100 / tile.rate;
         let busy = blocks.div_ceil(multiprocessors);
@@ -245,12 +311,7 @@ pub(super) fn choose(machine: Machine, factors: Factors, ways: &[Fetch], sizes: 
     const MEET: u64 = 1500;
     /// Bytes that a multiprocessor moves in a cycle, to the cache and back.
     const BYTES: u64 = 32;
-    let choices = tiles(factors, ways).flat_map(|tile| SHARES.map(|shares| Choice { tile, shares }));
-    // A share has at least four steps, and there are none where there are blocks enough.
-    let sensible = choices.filter(|Choice { tile, shares }| {
-        *shares == 1 || sizes.k.div_ceil(tile.extents[2]) >= 4 * shares && blocks(tile) < 2 * multiprocessors
-    });
-    sensible.min_by_key(cycles)
+    sensible(machine, factors, ways, sizes).min_by_key(cycles)
 }
 
 /// Every tile shape, alone and shared by three blocks: what a test should try. Pieces in which shares meet differ by shape.

@@ -1,6 +1,9 @@
 //! The kernels of one step.
 
-use yuragi_graph::{CompileError, DType, Graph, Op, lowering, op::Conv};
+use yuragi_graph::{
+    CompileError, DType, Graph, Op, lowering,
+    op::{Conv, Fused},
+};
 
 use super::{
     fused, norm,
@@ -10,6 +13,7 @@ use super::{
 use crate::{
     kernels::{
         conv::Conv2d,
+        picks::Picked,
         random::Random,
         rows::{Gather, ScatterAdd},
     },
@@ -18,19 +22,30 @@ use crate::{
     splice::Splices,
 };
 
+/// What launches make beside themselves.
+#[derive(Default)]
+pub(super) struct Made {
+    /// Loops.
+    pub module: ptx::Module,
+    /// Copies of shipped kernels with code of the graph.
+    pub splices: Splices,
+    /// What one of several kernels was taken for.
+    pub picked: Vec<Picked>,
+}
+
 /// The launches of a step that is no chain, and of a layer norm after it that [`norm::follows`]. What follows a product or a
 /// norm is put into a copy of its kernel or, where several launches make the result, becomes a loop of its own.
 pub(super) fn launches(
     graph: &Graph,
-    target: Target,
+    target: Target<'_>,
     (step, norm): (&lowering::Kernel, Option<&lowering::Kernel>),
-    module: &mut ptx::Module,
-    splices: &mut Splices,
+    made: &mut Made,
 ) -> Result<Launches, CompileError> {
     let dtype = graph.node(step.node).dtype;
     let bias = step.bias.as_ref().map(address);
     let Some(epilogue) = &step.epilogue else {
-        return kernel(graph, target, step, Output { at: Address::start(unplaced(step.output)), bias, dtype });
+        let output = Output { at: Address::start(unplaced(step.output)), bias, dtype };
+        return kernel(graph, target, step, output, &mut made.picked);
     };
     let (shape, y) = (graph.node(step.node).shape, Address::start(unplaced(step.output)));
     let (chain, columns) = (&epilogue.chain, last(&shape));
@@ -43,30 +58,36 @@ pub(super) fn launches(
         _ => dtype,
     };
     let output = Output { at: y, bias: None, dtype: stored };
+    let picked = made.picked.len();
     let mut product = match norm {
         Some(norm) => norm::launches(graph, target, (step, norm), output)?,
-        None => kernel(graph, target, step, output)?,
+        None => kernel(graph, target, step, output, &mut made.picked)?,
     };
     let writes = |argument: &Argument| matches!(argument, Argument::Pointer(address) if address.home == y.home);
     let writers = product.launches.iter().filter(|launch| launch.arguments.iter().any(writes)).count();
     if let Some(last) = product.launches.last_mut()
         && writers == 1
-        && splices.add(last, &code, stored, columns)
+        && made.splices.add(last, &code, stored, columns)
     {
         return Ok(product);
     }
-    let first = product.scratch.next_multiple_of(ALIGNMENT);
-    let at = Home::Scratch(first);
-    let mut product = kernel(graph, target, step, Output { at: Address::start(at), bias, dtype })?;
+    let mut product = |first: usize| {
+        made.picked.truncate(picked);
+        let output = Output { at: Address::start(Home::Scratch(first)), bias, dtype };
+        kernel(graph, target, step, output, &mut made.picked)
+    };
+    // The result lies behind what its own kernel keeps.
+    let first = product(0)?.scratch.next_multiple_of(ALIGNMENT);
+    let (at, mut product) = (Home::Scratch(first), product(first)?);
     // The chain may store the product itself, too, where it belongs.
     let mut chain = chain.clone();
     let apart = lowering::Home::Buffer(usize::MAX);
     chain.inputs[epilogue.product].home = apart;
     let place = |home| if home == apart { at } else { unplaced(home) };
-    product.launches.extend(module.chain(&chain, place).launches);
+    product.launches.extend(made.module.chain(&chain, place).launches);
     product.scratch = first + shape.count() * dtype.size();
     if let Some(norm) = norm {
-        let norm = launches(graph, target, (norm, None), module, splices)?;
+        let norm = launches(graph, target, (norm, None), made)?;
         product.scratch = product.scratch.max(norm.scratch);
         product.launches.extend(norm.launches);
     }
@@ -74,14 +95,23 @@ pub(super) fn launches(
 }
 
 /// The launches of a step without what follows from it.
-fn kernel(graph: &Graph, target: Target, step: &lowering::Kernel, output: Output) -> Result<Launches, CompileError> {
+fn kernel(
+    graph: &Graph,
+    target: Target<'_>,
+    step: &lowering::Kernel,
+    output: Output,
+    picked: &mut Vec<Picked>,
+) -> Result<Launches, CompileError> {
     let node = graph.node(step.node);
     let unsupported = || CompileError::Unsupported(step.node, node.op.name());
     let shape = |place: usize| graph.node(node.inputs[place]).shape;
     let at = |place: usize| address(&step.operands[place]);
+    let mut pick = |one: Picked| {
+        picked.push(one);
+        one.launches(target.machine, target.picks).map_err(|_| unsupported())
+    };
     if let Op::MatMul(op) = node.op {
-        let gemm = gemm(graph, target, step, op, &output).ok_or_else(unsupported)?;
-        return gemm.launches(target.machine).map_err(|_| unsupported());
+        return pick(Picked::Gemm(gemm(graph, target, step, op, &output).ok_or_else(unsupported)?));
     }
     let Output { at: y, bias, dtype: result } = output;
     let dtype = node.dtype;
@@ -106,7 +136,7 @@ fn kernel(graph: &Graph, target: Target, step: &lowering::Kernel, output: Output
                 factors: factors(target, dtype).ok_or_else(unsupported)?,
                 result,
             };
-            conv.launches(target.machine).map_err(|_| unsupported())
+            pick(Picked::conv(conv).map_err(|_| unsupported())?)
         }
         Op::Gather => {
             let (table, indices) = (shape(0), shape(1));
@@ -120,6 +150,9 @@ fn kernel(graph: &Graph, target: Target, step: &lowering::Kernel, output: Output
             sum.launches().map_err(|_| unsupported())
         }
         Op::Random(law, stream) => Ok(Random { law, stream, count: node.shape.count(), key: at(0), y }.launches()),
+        Op::Fused(op @ (Fused::Attention { .. } | Fused::AttentionLogSum { .. })) => {
+            pick(Picked::Attention(fused::attention(graph, step, op, y)?))
+        }
         Op::Fused(op) => fused::launches(graph, target.machine, step, op, (y, result))?.map_err(|_| unsupported()),
         _ => Err(unsupported()),
     }

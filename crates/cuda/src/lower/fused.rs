@@ -56,7 +56,38 @@ pub fn claims(op: &Fused, node: &Node, operands: &[Shape]) -> bool {
     }
 }
 
-/// The launches of a claimed operation, whose result goes to y as this type.
+/// A claimed attention, whose result goes to y.
+pub(super) fn attention(graph: &Graph, step: &Kernel, op: Fused, y: Address) -> Result<Attention, CompileError> {
+    let node = graph.node(step.node);
+    let dtype = graph.node(node.inputs[0]).dtype;
+    let shape = |place: usize| graph.node(node.inputs[place]).shape;
+    let matrix = |place: usize| matrices(address(&step.operands[place]), &shape(place), step.operands[place].matrices);
+    let [q, k] = [0, 1].map(shape);
+    let attend = |scale: f32, values: Option<Values>, mask: usize, log_sum: Option<Address>| {
+        let mask = self::mask(graph, step, op, [0, mask])?;
+        Ok(attend([&q, &k], scale, dtype, [matrix(0), matrix(1)], values, mask, log_sum))
+    };
+    match op {
+        Fused::Attention { scale } => {
+            let merged = matrices(y, &node.shape, step.matrices);
+            let values = Values { v: matrix(2), depth: last(&shape(2)), y: merged };
+            attend(scale.get(), Some(values), 3, None)
+        }
+        Fused::AttentionLogSum { scale } => attend(scale.get(), None, 2, Some(y)),
+        _ => Err(CompileError::Unsupported(step.node, op.name())),
+    }
+}
+
+/// The mask of an attention, if it has one: the places of Q and of the mask among its operands.
+fn mask(graph: &Graph, step: &Kernel, op: Fused, [q, mask]: [usize; 2]) -> Result<Option<Mask>, CompileError> {
+    let Some(operand) = step.operands.get(mask) else { return Ok(None) };
+    let [q, mask] = [q, mask].map(|place| graph.node(graph.node(step.node).inputs[place]).shape);
+    let unsupported = || CompileError::Unsupported(step.node, op.name());
+    let [outer, inner, query, key] = masks(&q, &mask).ok_or_else(unsupported)?;
+    Ok(Some(Mask { at: address(operand), outer, inner, query, key }))
+}
+
+/// The launches of a claimed operation that has one kernel, whose result goes to y as this type.
 pub(super) fn launches(
     graph: &Graph,
     machine: Machine,
@@ -73,14 +104,6 @@ pub(super) fn launches(
     let rows = |shape: &Shape| shape[..shape.rank() - 1].iter().product::<usize>();
     let width = |shape: &Shape| last(shape);
     let matrix = |place: usize| matrices(at(place), &shape(place), step.operands[place].matrices);
-    let merged = |shape: &Shape| matrices(y, shape, step.matrices);
-    let mask = |q: &Shape, place: usize| match step.operands.get(place) {
-        Some(operand) => {
-            let [outer, inner, query, key] = masks(q, &shape(place)).ok_or_else(unsupported)?;
-            Ok::<_, CompileError>(Some(Mask { at: address(operand), outer, inner, query, key }))
-        }
-        None => Ok(None),
-    };
     Ok(match op {
         Fused::Softmax => Softmax { rows: rows(&node.shape), width: width(&node.shape), dtype, x: at(0), y }.launches(),
         Fused::LayerNorm { eps } => {
@@ -114,17 +137,11 @@ pub(super) fn launches(
             let (g, x, gain, moments, sums) = (at(0), at(1), at(2), at(3), at(4));
             GroupNormGrad { picture, g, x, gain, moments, sums, y }.launches()
         }
-        Fused::Attention { scale } => {
-            let [q, k, v] = [0, 1, 2].map(shape);
-            let values = Values { v: matrix(2), depth: last(&v), y: merged(&node.shape) };
-            attend([&q, &k], scale.get(), dtype, [matrix(0), matrix(1)], Some(values), mask(&q, 3)?, None)
-                .launches(machine)
-        }
-        Fused::AttentionLogSum { scale } => {
-            let [q, k] = [0, 1].map(shape);
-            attend([&q, &k], scale.get(), dtype, [matrix(0), matrix(1)], None, mask(&q, 2)?, Some(y)).launches(machine)
-        }
-        Fused::Winograd(_) | Fused::GroupRunMoments { .. } | Fused::GroupNormPart { .. } => {
+        Fused::Attention { .. }
+        | Fused::AttentionLogSum { .. }
+        | Fused::Winograd(_)
+        | Fused::GroupRunMoments { .. }
+        | Fused::GroupNormPart { .. } => {
             return Err(unsupported());
         }
         Fused::AttentionGrad { scale, of } => {
@@ -146,8 +163,8 @@ pub(super) fn launches(
                 v: matrix(3),
                 log_sum: at(4),
                 delta: at(5),
-                mask: mask(&q, 6)?,
-                y: merged(&node.shape),
+                mask: mask(graph, step, op, [1, 6])?,
+                y: matrices(y, &node.shape, step.matrices),
             }
             .launches()
         }

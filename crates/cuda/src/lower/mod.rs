@@ -12,15 +12,16 @@ use yuragi_graph::{
     memory::{Lifetime, place},
 };
 
+use choice::Made;
 pub use fused::claims;
 use operand::unplaced;
 pub use product::Target;
 
 use crate::{
     batch,
+    kernels::picks::Picked,
     launch::{ALIGNMENT, Argument, Home, Launch, Launches},
     ptx,
-    splice::Splices,
 };
 
 /// What the kernels can.
@@ -52,6 +53,8 @@ pub struct Lowered {
     pub inputs: Vec<usize>,
     /// The first byte of each output of the graph.
     pub outputs: Vec<usize>,
+    /// What one of several kernels was taken for, in order.
+    pub picked: Vec<Picked>,
 }
 
 impl Lowered {
@@ -68,13 +71,13 @@ impl Lowered {
 
 /// A graph as it is lowered: without fused operations that have no kernels, and with products side by side where their
 /// weights are laid out once.
-pub fn arranged(graph: &Graph, target: Target) -> Graph {
+pub fn arranged(graph: &Graph, target: Target<'_>) -> Graph {
     let graph = graph.expanded(claims);
     if target.prepares { graph.joined().paired() } else { graph }
 }
 
 /// Chooses kernels and places every buffer. Fused operations must be claimed or expanded before.
-pub fn lower(graph: &Graph, target: Target) -> Result<Lowered, CompileError> {
+pub fn lower(graph: &Graph, target: Target<'_>) -> Result<Lowered, CompileError> {
     let schedule = Schedule::new(graph, Abilities { prepares: target.prepares, ..ABILITIES })?;
     let of_chain = |step: &Step| match step {
         Step::Chain(chain) => Some(ptx::Loop::new(chain, unplaced)),
@@ -90,26 +93,25 @@ pub fn lower(graph: &Graph, target: Target) -> Result<Lowered, CompileError> {
         )));
     }
     let order = norm::joined(graph, target, &schedule, batch::grouped(&schedule, &loops));
-    let (mut module, mut splices) = (ptx::Module::new(), Splices::new());
+    let mut made = Made::default();
     let mut groups: Vec<Launches> = Vec::with_capacity(order.len());
     for group in &order {
         groups.push(match &schedule.steps[group[0]] {
             Step::Chain(_) => {
                 let members: Vec<&ptx::Loop> = group.iter().filter_map(|&step| loops[step].as_ref()).collect();
-                module.add(&members)
+                made.module.add(&members)
             }
             Step::Kernel(kernel) => {
                 let norm = group.get(1).and_then(|&step| match &schedule.steps[step] {
                     Step::Kernel(norm) => Some(norm),
                     Step::Chain(_) | Step::Decode { .. } => None,
                 });
-                choice::launches(graph, target, (kernel, norm), &mut module, &mut splices)?
+                choice::launches(graph, target, (kernel, norm), &mut made)?
             }
             Step::Decode { .. } => Launches::default(), // parameters keep their 16 bits
         });
     }
-    let module = if module.is_empty() { String::new() } else { module.to_string() };
-    placed(&schedule, &order, groups, (module, splices.into_modules()))
+    placed(&schedule, &order, groups, made)
 }
 
 /// Gives every buffer and working memory its place in the arena.
@@ -117,7 +119,7 @@ fn placed(
     schedule: &Schedule,
     order: &[batch::Group],
     groups: Vec<Launches>,
-    (module, spliced): (String, Vec<String>),
+    made: Made,
 ) -> Result<Lowered, CompileError> {
     let sizes = schedule.buffers.iter().map(|buffer| buffer.count.saturating_mul(buffer.dtype.size()));
     let of = |(size, life)| match life {
@@ -157,11 +159,12 @@ fn placed(
     Ok(Lowered {
         launches,
         prepared,
-        module,
-        spliced,
+        module: if made.module.is_empty() { String::new() } else { made.module.to_string() },
+        spliced: made.splices.into_modules(),
         arena,
         counters,
         inputs: schedule.inputs.iter().map(|&b| offsets[b]).collect(),
         outputs: schedule.outputs.iter().map(|&(b, offset)| offsets[b] + offset * element(b)).collect(),
+        picked: made.picked,
     })
 }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Puts layer norms into the groups of the products whose rows they are of, where a kernel computes both.
-pub(super) fn joined(graph: &Graph, target: Target, schedule: &Schedule, mut order: Vec<Group>) -> Vec<Group> {
+pub(super) fn joined(graph: &Graph, target: Target<'_>, schedule: &Schedule, mut order: Vec<Group>) -> Vec<Group> {
     let kernel = |step: usize| match &schedule.steps[step] {
         Step::Kernel(kernel) => Some(kernel),
         Step::Chain(_) | Step::Decode { .. } => None,
@@ -50,7 +50,7 @@ fn is_norm(graph: &Graph, kernel: &Kernel) -> bool {
 }
 
 /// Whether a layer norm is of the rows that a product's kernel stores, and that kernel can compute it.
-fn follows(graph: &Graph, target: Target, product: &Kernel, norm: &Kernel) -> bool {
+fn follows(graph: &Graph, target: Target<'_>, product: &Kernel, norm: &Kernel) -> bool {
     let Op::MatMul(_) = graph.node(product.node).op else { return false };
     let Some(epilogue) = &product.epilogue else { return false };
     let End::Stores(stores) = &epilogue.chain.end else { return false };
@@ -82,7 +82,7 @@ fn is_rounded(graph: &Graph, norm: &Kernel, dtype: DType) -> bool {
 }
 
 /// A product and the norm of its rows as one.
-fn both(graph: &Graph, target: Target, (product, norm): (&Kernel, &Kernel), output: &Output) -> Option<GemmNorm> {
+fn both(graph: &Graph, target: Target<'_>, (product, norm): (&Kernel, &Kernel), output: &Output) -> Option<GemmNorm> {
     let (node, of) = (graph.node(product.node), graph.node(norm.node));
     let (Op::MatMul(op), Op::Fused(Fused::LayerNorm { eps })) = (node.op, of.op) else { return None };
     let single = norm.operands.iter().all(|operand| operand.dtype == DType::F32) && of.dtype == DType::F32;
@@ -97,7 +97,7 @@ fn both(graph: &Graph, target: Target, (product, norm): (&Kernel, &Kernel), outp
 /// The launch of both.
 pub(super) fn launches(
     graph: &Graph,
-    target: Target,
+    target: Target<'_>,
     (product, norm): (&Kernel, &Kernel),
     output: Output,
 ) -> Result<Launches, CompileError> {

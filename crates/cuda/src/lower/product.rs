@@ -6,6 +6,7 @@ use super::operand::{address, before_last, last};
 use crate::{
     kernels::{
         gemm::{Gemm, Matrices},
+        picks::Picks,
         product::{Factors, Machine},
     },
     launch::Address,
@@ -13,19 +14,21 @@ use crate::{
 
 /// What a lowering must know of the device and of its caller's wishes.
 #[derive(Clone, Copy, Debug)]
-pub struct Target {
+pub struct Target<'a> {
     /// The device.
     pub machine: Machine,
+    /// What was measured on it.
+    pub picks: &'a Picks,
     /// Whether factors of single precision may be rounded for tensor cores.
     pub tf32: bool,
     /// Whether what parameters alone decide is kept from run to run.
     pub prepares: bool,
 }
 
-impl Target {
-    /// Exact single precision, and everything kept that saves time.
-    pub const fn new(machine: Machine) -> Target {
-        Target { machine, tf32: false, prepares: true }
+impl Target<'_> {
+    /// Exact single precision, nothing measured, and everything kept that saves time.
+    pub const fn new(machine: Machine) -> Target<'static> {
+        Target { machine, picks: Picks::NONE, tf32: false, prepares: true }
     }
 }
 
@@ -39,7 +42,7 @@ pub(super) struct Output {
 }
 
 /// A matrix product; `None` if its type cannot be multiplied.
-pub(super) fn gemm(graph: &Graph, target: Target, step: &Kernel, op: MatMul, output: &Output) -> Option<Gemm> {
+pub(super) fn gemm(graph: &Graph, target: Target<'_>, step: &Kernel, op: MatMul, output: &Output) -> Option<Gemm> {
     let node = graph.node(step.node);
     let shape = |place: usize| graph.node(node.inputs[place]).shape;
     let (m, n, k) = op.extents(&shape(0), &shape(1))?;
@@ -62,7 +65,7 @@ pub(super) fn gemm(graph: &Graph, target: Target, step: &Kernel, op: MatMul, out
 }
 
 /// How factors of a type are multiplied, if they can be.
-pub(super) fn factors(target: Target, dtype: DType) -> Option<Factors> {
+pub(super) fn factors(target: Target<'_>, dtype: DType) -> Option<Factors> {
     match Factors::exact(dtype) {
         Some(Factors::F32) if target.tf32 => Some(Factors::Tf32),
         factors => factors,

@@ -146,6 +146,9 @@ impl SharingFlags {
 pub fn told(machine: Machine) -> Machine {
     if machine.is_gpu() {
         say!("computing on {machine}");
+        if let Some(why) = machine.untuned() {
+            say!("note: {why}");
+        }
     } else if let Some(reason) = machine.unused() {
         say!("note: computing on the processor: {reason}");
     }
@@ -155,21 +158,12 @@ pub fn told(machine: Machine) -> Machine {
 impl ModelFlags {
     /// The model and its name.
     pub fn open(&self) -> Result<(Model, String), Failure> {
-        match &self.model {
-            Some(path) => open(path),
-            None => Ok((builtin()?, "yuragi-emoji".to_owned())),
-        }
+        own(self.model.as_deref())
     }
 
     /// A model of any family that draws, and its name.
     pub fn load(&self) -> Result<(Loaded, String), Failure> {
-        match &self.model {
-            Some(path) if stable_diffusion::is_there(path) => {
-                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                Ok((Loaded::StableDiffusion(Box::new(yuragi::stable_diffusion::open(path)?)), name))
-            }
-            _ => self.open().map(|(model, name)| (Loaded::Own(Box::new(model)), name)),
-        }
+        load(self.model.as_deref())
     }
 
     /// The machine that computes.
@@ -181,6 +175,25 @@ impl ModelFlags {
     /// Whether pictures are decoded in bands.
     pub fn bands(&self, machine: &Machine) -> bool {
         self.memory.bands() && !machine.is_gpu()
+    }
+}
+
+/// The model of this program at a path, or the built-in one, and its name.
+fn own(path: Option<&Path>) -> Result<(Model, String), Failure> {
+    match path {
+        Some(path) => open(path),
+        None => Ok((builtin()?, "yuragi-emoji".to_owned())),
+    }
+}
+
+/// The model of any family that draws at a path, or the built-in one, and its name.
+pub fn load(path: Option<&Path>) -> Result<(Loaded, String), Failure> {
+    match path {
+        Some(path) if stable_diffusion::is_there(path) => {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            Ok((Loaded::StableDiffusion(Box::new(yuragi::stable_diffusion::open(path)?)), name))
+        }
+        _ => own(path).map(|(model, name)| (Loaded::Own(Box::new(model)), name)),
     }
 }
 

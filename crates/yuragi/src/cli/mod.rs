@@ -27,6 +27,8 @@ mod preview;
 mod record;
 mod sample;
 mod train;
+#[cfg(feature = "cuda")]
+mod tune;
 mod variational;
 
 use std::{process::ExitCode, thread, time::Duration};
@@ -62,6 +64,8 @@ enum Command {
     Fit(fit::Fit),
     Sample(sample::Sample),
     Bound(variational::Bound),
+    #[cfg(feature = "cuda")]
+    Tune(tune::Tune),
 }
 
 /// How long other ranks wait with a failure: the first one's is likely to be the same.
@@ -121,6 +125,10 @@ fn failed(rank: usize, failure: &Failure) -> ExitCode {
 impl Command {
     /// Whether ranks share its work.
     fn is_shared(&self) -> bool {
+        #[cfg(feature = "cuda")]
+        if let Command::Tune(_) = self {
+            return false;
+        }
         !matches!(self, Command::Info(_) | Command::Convert(_) | Command::Sample(_))
     }
 }
@@ -136,6 +144,8 @@ fn run(command: Command, ranks: &Ranks) -> Result<ExitCode, Failure> {
         Command::Convert(command) => command.run(),
         Command::Fit(command) => command.run(ranks),
         Command::Sample(command) => command.run(),
+        #[cfg(feature = "cuda")]
+        Command::Tune(command) => command.run(),
     }
 }
 

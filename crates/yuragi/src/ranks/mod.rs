@@ -77,9 +77,9 @@ impl Ranks {
     /// Parameters that are not on a GPU or not of single precision, no NCCL, or a rank that is gone.
     #[cfg(feature = "nccl")]
     pub fn sum(&self, machine: &Machine, store: &mut Store, wanted: &dyn Fn(&str) -> bool) -> Result<(), Failure> {
-        match (store, machine.gpu()) {
+        match (store, machine.cuda()) {
             _ if self.size() == 1 => Ok(()),
-            (Store::Cuda(store), Some(device)) => Ok(store.sum(self.gpus(device)?, wanted)?),
+            (Store::Cuda(store), Some(cuda)) => Ok(store.sum(self.gpus(cuda.device())?, wanted)?),
             _ => Err(Failure::new("NCCL adds up what is on GPUs, and these parameters are not")),
         }
     }

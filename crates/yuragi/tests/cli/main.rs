@@ -14,3 +14,5 @@ mod refusals;
 mod steps;
 mod tables;
 mod training;
+#[cfg(feature = "cuda")]
+mod tuning;

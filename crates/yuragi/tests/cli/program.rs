@@ -60,13 +60,7 @@ impl Scratch {
 
     /// Starts the program and waits until it has printed a line with these words on stderr.
     pub fn start(&self, arguments: &[&str], words: &str) -> Running {
-        let mut child = self.program(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut err = BufReader::new(child.stderr.take().unwrap());
-        let mut said = String::new();
-        while !said.contains(words) {
-            assert!(err.read_line(&mut said).unwrap() > 0, "ended without {words:?}: {said}");
-        }
-        Running { child, err, said }
+        Running::of(self.program(arguments), words)
     }
 
     /// The paths of all files, hidden ones too.
@@ -150,6 +144,17 @@ pub struct Running {
 }
 
 impl Running {
+    /// Starts a program and waits until it has printed a line with these words on stderr.
+    pub fn of(mut program: Command, words: &str) -> Running {
+        let mut child = program.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut err = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        while !said.contains(words) {
+            assert!(err.read_line(&mut said).unwrap() > 0, "ended without {words:?}: {said}");
+        }
+        Running { child, err, said }
+    }
+
     /// Sends a signal by its name.
     #[cfg(unix)]
     pub fn signal(&self, name: &str) {
