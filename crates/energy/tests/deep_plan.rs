@@ -1,8 +1,8 @@
 //! T11, T22: deep machines as graphs, against their trainers.
 
 use yuragi_energy::Error;
-use yuragi_energy::deep::plan::{self, DbmLearner};
-use yuragi_energy::deep::{Dbm, DbmSettings, DbmTrainer, Dbn, Greedy, MeanFieldSettings, Stack};
+use yuragi_energy::deep::plan::{self, DbmLearner, WakeSleepLearner};
+use yuragi_energy::deep::{Dbm, DbmSettings, DbmTrainer, Dbn, Greedy, MeanFieldSettings, Stack, WakeSleep};
 use yuragi_energy::rbm::partition::exact_log_z;
 use yuragi_energy::rbm::train::Settings;
 use yuragi_energy::rbm::{Rbm, Units};
@@ -101,6 +101,73 @@ fn t11_a_stack_learned_by_graphs_is_as_good_as_one_learned_by_trainers() {
     assert_eq!(begun.generative.len(), 0, "what was learned before it was cancelled stays");
 }
 
+/// A network of these layers with parameters of which none is 0, and ways up that are not the ways down.
+fn network(sizes: &[usize], units: Units) -> Dbn {
+    let machine = |layer: usize| {
+        let mut rbm = Rbm::new(sizes[layer], sizes[layer + 1], units, units).unwrap();
+        rbm.randomize(0.5, layer as u64);
+        fill::normal([4, layer as u32], 0, 0, &mut rbm.visible_bias);
+        fill::normal([5, layer as u32], 0, 0, &mut rbm.hidden_bias);
+        rbm
+    };
+    let mut dbn = Dbn::new(machine(0)).unwrap();
+    for layer in 1..sizes.len() - 1 {
+        dbn.push(machine(layer)).unwrap();
+    }
+    dbn.recognition.iter_mut().zip(20..).for_each(|(up, seed)| up.randomize(0.7, seed));
+    dbn
+}
+
+#[test]
+fn t11_wake_and_sleep_of_a_graph_change_a_network_as_those_of_the_learner_do() {
+    const ROWS: usize = 6;
+    const RATE: f32 = 0.2;
+    let plain = Settings { rate: 0.3, steps: 2, ..Settings::default() };
+    for (sizes, units, settings) in [
+        (&[5, 4][..], Units::Binary, plain),
+        (&[4, 3, 2], Units::Spin, Settings { centred: true, ..plain }),
+        (&[4, 3, 2], Units::Binary, Settings { persistent: true, momentum: 0.5, ..plain }),
+        (&[4, 3, 3, 2], Units::Binary, Settings { weight_decay: 0.2, ..plain }),
+    ] {
+        let begin = network(sizes, units);
+        let mut rows = vec![0.0; ROWS * sizes[0]];
+        fill::uniform([3, 4], 0, 0, &mut rows);
+        let run = |seed: u64| {
+            let mut theirs = begin.clone();
+            let mut trainer = WakeSleep::new(&begin, RATE, settings, seed).unwrap();
+            let mut learner = WakeSleepLearner::new(Reference::single(), &begin, RATE, settings, ROWS, seed).unwrap();
+            for _ in 0..2 {
+                trainer.learn(&mut theirs, &rows).unwrap();
+                learner.learn(&rows).unwrap();
+            }
+            let parts = |dbn: &Dbn| -> Vec<Rbm> {
+                dbn.generative.iter().chain(&dbn.recognition).chain([&dbn.top]).cloned().collect()
+            };
+            (parts(&theirs), parts(&learner.network().unwrap()))
+        };
+        let runs: Vec<(Vec<Rbm>, Vec<Rbm>)> = (0..200).map(run).collect();
+        let mut changed = 0;
+        for part in 0..runs[0].0.len() {
+            let theirs: Vec<Rbm> = runs.iter().map(|(theirs, _)| theirs[part].clone()).collect();
+            let ours: Vec<Rbm> = runs.iter().map(|(_, ours)| ours[part].clone()).collect();
+            for (a, b) in moments(&theirs).iter().zip(moments(&ours)) {
+                if a.1 + b.1 == 0.0 {
+                    assert_eq!(a.0, b.0, "{sizes:?}, part {part}: what is not learned stays");
+                    continue;
+                }
+                changed += 1;
+                let z = (a.0 - b.0) / (a.1 + b.1).sqrt();
+                assert!(z.abs() < 5.0, "{sizes:?}, part {part}: {} ± {}, {} ± {}", a.0, a.1.sqrt(), b.0, b.1.sqrt());
+            }
+        }
+        // Weights and one layer's biases of each way, all of the top's.
+        let count = |rbm: &Rbm, biases: &[f32]| rbm.weights.len() + biases.len();
+        let ways = begin.generative.iter().map(|rbm| count(rbm, &rbm.visible_bias));
+        let ways = ways.chain(begin.recognition.iter().map(|rbm| count(rbm, &rbm.hidden_bias)));
+        assert_eq!(changed, ways.sum::<usize>() + parameters(&begin.top).len());
+    }
+}
+
 #[test]
 fn what_does_not_fit_is_refused() {
     let dbm = Dbm::new(&[4, 3, 2], Units::Binary).unwrap();
@@ -113,4 +180,10 @@ fn what_does_not_fit_is_refused() {
     assert!(matches!(two.learn(&[0.0; 7]), Err(Error::Length { .. })));
     assert!(matches!(two.set_rate(0.0), Err(Error::Range { .. })));
     assert_eq!(two.machine().unwrap(), dbm);
+    let dbn = network(&[4, 3, 2], Units::Binary);
+    let learner = |rate, rows| WakeSleepLearner::new(Reference::single(), &dbn, rate, Settings::default(), rows, 0);
+    assert!(matches!(learner(0.0, 2), Err(Error::Range { .. })) && matches!(learner(0.1, 0), Err(Error::Range { .. })));
+    let mut two = learner(0.1, 2).unwrap();
+    assert!(matches!(two.learn(&[0.0; 7]), Err(Error::Length { .. })));
+    assert_eq!(two.network().unwrap(), dbn);
 }

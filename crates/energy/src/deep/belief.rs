@@ -156,7 +156,7 @@ impl Dbn {
     }
 
     /// `Ok` if the layers fit together; the number of rows of visible values.
-    fn rows(&self, v: &[f32]) -> Result<usize, Error> {
+    pub(super) fn rows(&self, v: &[f32]) -> Result<usize, Error> {
         length("the ways up", self.recognition.len(), self.generative.len())?;
         let above = self.generative[1.min(self.generative.len())..].iter().chain([&self.top]);
         for ((down, up), above) in self.generative.iter().zip(&self.recognition).zip(above) {

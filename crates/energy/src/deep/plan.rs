@@ -1,8 +1,12 @@
 //! Learning deep machines as graphs, so that any backend computes them.
 //!
-//! As for [`rbm::plan`](crate::rbm::plan), draws are others than those of [`DbmTrainer`](super::DbmTrainer) and
-//! [`Dbn::greedy`]. ln Z of a deep Boltzmann machine is that of [`Dbm::bipartite`], of a belief network that of its top:
+//! As for [`rbm::plan`](crate::rbm::plan), draws are others than those of [`DbmTrainer`](super::DbmTrainer),
+//! [`Dbn::greedy`] and [`WakeSleep`](super::WakeSleep). ln Z of a deep Boltzmann machine is that of [`Dbm::bipartite`], of a belief network that of its top:
 //! both by [`annealed_log_z`](crate::rbm::plan::annealed_log_z).
+
+mod wake_sleep;
+
+pub use wake_sleep::WakeSleepLearner;
 
 use super::{Dbm, DbmSettings, Dbn, Greedy, Learns, MeanFieldSettings, Stack};
 use crate::draw::Draws;

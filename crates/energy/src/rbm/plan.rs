@@ -136,11 +136,19 @@ impl<B: Backend> Steps<B> {
 
     /// Brings the parameters back.
     pub fn read(&self, rbm: &mut Rbm) -> Result<(), Error> {
+        let names = [WEIGHTS, VISIBLE_BIAS, HIDDEN_BIAS];
+        let values = [&mut rbm.weights, &mut rbm.visible_bias, &mut rbm.hidden_bias];
+        self.read_all(names.into_iter().zip(values))
+    }
+
+    /// Brings parameters of these names back.
+    pub fn read_all<'v>(
+        &self,
+        all: impl IntoIterator<Item = (impl AsRef<str>, &'v mut Vec<f32>)>,
+    ) -> Result<(), Error> {
         let params = self.backend.download(&self.store).map_err(device)?;
-        for (name, values) in
-            [(WEIGHTS, &mut rbm.weights), (VISIBLE_BIAS, &mut rbm.visible_bias), (HIDDEN_BIAS, &mut rbm.hidden_bias)]
-        {
-            *values = params.get(name).ok_or(Error::Device("a parameter is missing".into()))?.to_f32();
+        for (name, values) in all {
+            *values = params.get(name.as_ref()).ok_or(Error::Device("a parameter is missing".into()))?.to_f32();
         }
         Ok(())
     }
@@ -271,7 +279,7 @@ impl<'g> Machine<'g> {
     }
 
     /// One draw of each unit, of a random stream.
-    fn draw(&self, units: Units, fields: Tensor<'g>, stream: u32) -> Tensor<'g> {
+    pub fn draw(&self, units: Units, fields: Tensor<'g>, stream: u32) -> Tensor<'g> {
         if units == Units::Gaussian {
             return fields + self.random(Distribution::Normal, stream, &fields.shape());
         }
@@ -320,38 +328,18 @@ fn log_sum(units: Units, fields: Tensor<'_>) -> Tensor<'_> {
 }
 
 /// Σ_r a\[r, i\] b\[r, j\].
-fn outer<'g>(a: Tensor<'g>, b: Tensor<'g>) -> Tensor<'g> {
+pub(crate) fn outer<'g>(a: Tensor<'g>, b: Tensor<'g>) -> Tensor<'g> {
     a.matmul_with(b, MatMul { transpose_a: true, transpose_b: false })
 }
 
 /// One step of learning: from rows, a key and a rate to new parameters and the error of reconstruction.
 fn learning(rbm: &Rbm, settings: Settings, rows: usize) -> Result<Graph, yuragi_graph::BuildError> {
-    let Settings { momentum, weight_decay, steps, persistent, centred, .. } = settings;
     let builder = Builder::new();
     let b = &builder;
     let data = b.input("data", &[rows, rbm.visible()], DType::F32);
     let key = b.input("key", &[2], DType::U32);
     let rate = b.input("rate", &[1], DType::F32);
-    let machine = Machine::new(b, rbm, key);
-    let [visible, hidden] = machine.units;
-
-    let fields = machine.hidden_fields(data);
-    let positive = means(hidden, fields);
-    let once = machine.visible_fields(machine.draw(hidden, fields, 0));
-    let missed = means(visible, once) - data;
-    let reconstruction = (missed * missed).mean_all();
-    let model = if persistent {
-        let chains = b.param(CHAINS, &[rows, rbm.visible()], DType::F32, Init::Constant(0.0));
-        let moved = machine.gibbs(chains, steps, 2);
-        b.update(chains, moved);
-        moved
-    } else {
-        machine.gibbs(machine.draw(visible, once, 1), steps - 1, 2)
-    };
-    let negative = means(hidden, machine.hidden_fields(model));
-
-    let ascent = Ascent { momentum, weight_decay, centred };
-    machine.ascend([(data, positive), (model, negative)], ascent, rate, None);
+    let reconstruction = Machine::new(b, rbm, key).contrast(data, settings, rate, 0);
     builder.finish(&[("reconstruction", reconstruction)])
 }
 
@@ -363,6 +351,30 @@ pub(crate) struct Ascent {
 }
 
 impl<'g> Machine<'g> {
+    /// One step of contrastive divergence, of the random streams from `first` on, two for the data and two a step of the chains;
+    /// gives the error of reconstruction.
+    pub fn contrast(&self, data: Tensor<'g>, settings: Settings, rate: Tensor<'g>, first: u32) -> Tensor<'g> {
+        let Settings { momentum, weight_decay, steps, persistent, centred, .. } = settings;
+        let [visible, hidden] = self.units;
+        let fields = self.hidden_fields(data);
+        let positive = means(hidden, fields);
+        let once = self.visible_fields(self.draw(hidden, fields, first));
+        let missed = means(visible, once) - data;
+        let reconstruction = (missed * missed).mean_all();
+        let model = if persistent {
+            let chains = self.b.param(CHAINS, &data.shape(), DType::F32, Init::Constant(0.0));
+            let moved = self.gibbs(chains, steps, first + 2);
+            self.b.update(chains, moved);
+            moved
+        } else {
+            self.gibbs(self.draw(visible, once, first + 1), steps - 1, first + 2)
+        };
+        let negative = means(hidden, self.hidden_fields(model));
+        let ascent = Ascent { momentum, weight_decay, centred };
+        self.ascend([(data, positive), (model, negative)], ascent, rate, None);
+        reconstruction
+    }
+
     /// Changes the parameters along the difference of the moments of visible and hidden values under the data and under
     /// the model; where `mask` is 0, weights stay.
     pub fn ascend(

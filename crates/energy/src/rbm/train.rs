@@ -34,7 +34,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         let &Self { rate, momentum, weight_decay, steps, .. } = self;
         range("the rate", rate.into(), rate > 0.0 && rate.is_finite(), "positive and finite")?;
         range("the momentum", momentum.into(), (0.0..1.0).contains(&momentum), "at least 0 and below 1")?;
