@@ -3,6 +3,7 @@
 use std::{env, error::Error, fs, path::Path};
 
 const MODEL: &str = "../yuragi/assets/emoji.safetensors";
+const DECODER: &str = "../yuragi/assets/decoder.safetensors";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");
@@ -11,8 +12,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     if env::var_os("CARGO_FEATURE_BUILTIN").is_some() {
         println!("cargo:rerun-if-changed={MODEL}");
+        println!("cargo:rerun-if-changed={DECODER}");
         let folder = env::var_os("OUT_DIR").ok_or("cargo names no folder")?;
-        fs::write(Path::new(&folder).join("model.packed"), yuragi_packed::pack(&fs::read(MODEL)?)?)?;
+        let packed = yuragi_packed::pack(&fs::read(MODEL)?, Some(&fs::read(DECODER)?))?;
+        fs::write(Path::new(&folder).join("model.packed"), packed)?;
     }
     Ok(())
 }

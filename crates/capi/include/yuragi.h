@@ -393,7 +393,7 @@ size_t yuragi_cpu_threads(const struct yuragi_cpu *cpu);
 // Frees it; what was made with it stays.
 void yuragi_cpu_free(struct yuragi_cpu *cpu);
 
-// The model that is part of the library: emoji of 64x64 pixels, named in English or Japanese. YURAGI_UNSUPPORTED where
+// The model that is part of the library: emoji of 128x128 pixels, named in English or Japanese. YURAGI_UNSUPPORTED where
 // the library was built without it.
 enum yuragi_status yuragi_model_builtin(struct yuragi_model **out);
 

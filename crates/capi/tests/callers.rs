@@ -80,10 +80,10 @@ fn a_picture_is_drawn() {
     let Some(program) = compiled("examples/picture.c", false) else { return };
     let path = workshop().join("cat.ppm");
     let said = printed(Command::new(&program).args(["a cat", path.to_str().unwrap()]));
-    assert!(said.contains("64x64 pixels"), "{said}");
+    assert!(said.contains("128x128 pixels"), "{said}");
     let picture = fs::read(path).unwrap();
-    let pixels = picture.strip_prefix(b"P6\n64 64\n255\n").unwrap();
-    assert_eq!(pixels.len(), 64 * 64 * 3);
+    let pixels = picture.strip_prefix(b"P6\n128 128\n255\n").unwrap();
+    assert_eq!(pixels.len(), 128 * 128 * 3);
     let (least, most) = (pixels.iter().min(), pixels.iter().max());
     assert!(least < Some(&64) && most > Some(&192), "a picture has dark and bright pixels");
     let refused = Command::new(&program).args(["a cat", "no/such/folder/cat.ppm"]).output().unwrap();

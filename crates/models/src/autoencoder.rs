@@ -5,9 +5,18 @@
 //! picture 64×64×3 ─ 2×2 pixels to channels ─ conv ─ blocks ─ ↓2 conv ─ blocks ─ norm ─ conv ─ mean, log variance
 //! latent  16×16×z ─ conv ─ blocks ─ ↑2 conv ─ blocks ─ norm ─ conv ─ channels to 2×2 pixels ─ picture
 //! ```
+//!
+//! Where the decoder has a finer level, pictures are twice as large: the encoder sees their means over 2×2 pixels, so that
+//! latents, and all that was learned about them, stay what they were, and the decoder adds what it knows of the details (an
+//! asymmetric autoencoder, Zhu et al. 2023).
+//!
+//! ```text
+//! picture 128×128×3 ─ means of 2×2 pixels ─ the encoder above
+//! latent    16×16×z ─ conv ─ blocks ─ ↑2 conv ─ blocks ─ ↑2 conv ─ blocks ─ norm ─ conv ─ channels to 2×2 pixels ─ picture
+//! ```
 
 use yuragi_graph::{Init, Tensor};
-use yuragi_nn::{Conv2d, Scope, conv2d, depth_to_space, group_norm, init, loss, space_to_depth, upsample};
+use yuragi_nn::{Conv2d, Scope, conv2d, depth_to_space, group_norm, init, loss, mean_pool, space_to_depth, upsample};
 
 /// Groups of every normalisation.
 const GROUPS: usize = 8;
@@ -23,9 +32,20 @@ pub struct Autoencoder {
     pub channels: [usize; 2],
     /// Residual blocks at each of both.
     pub blocks: [usize; 2],
+    /// A finer level of the decoder alone.
+    pub fine: Fine,
 }
 
-/// The Gaussian q(z | picture), both `[N, H/4, W/4, Z]`.
+/// A level of the decoder for pictures twice as large as the encoder's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fine {
+    /// Channels at half of the large picture's width, a multiple of 8; 0 where there is no such level.
+    pub channels: usize,
+    /// Residual blocks there.
+    pub blocks: usize,
+}
+
+/// The Gaussian q(z | picture), both `[N, H/f, W/f, Z]` for the autoencoder's [factor](Autoencoder::factor) f.
 #[derive(Clone, Copy)]
 pub struct Posterior<'g> {
     /// The mean.
@@ -49,10 +69,17 @@ impl<'g> Posterior<'g> {
 }
 
 impl Autoencoder {
-    /// Pictures `[N, H, W, 3]` in −1..1 → the posterior of their latents; H and W are multiples of 4.
+    /// How many times wider a picture is than its latent: 4, or 8 with a finer level.
+    pub fn factor(&self) -> usize {
+        if self.fine.channels > 0 { 8 } else { 4 }
+    }
+
+    /// Pictures `[N, H, W, 3]` in −1..1 → the posterior of their latents; H and W are multiples of the
+    /// [factor](Self::factor).
     #[track_caller]
     pub fn encode<'g>(&self, s: &Scope<'g>, picture: Tensor<'g>) -> Posterior<'g> {
         let [half, quarter] = self.channels;
+        let picture = if self.fine.channels > 0 { mean_pool(picture, 2) } else { picture };
         let x = conv2d(&s.enter("in"), space_to_depth(picture, 2), half, 3);
         let x = blocks(&s.enter("half"), x, self.blocks[0]);
         let x = Conv2d::new(quarter, 3).stride(2).apply(&s.enter("down"), x);
@@ -67,7 +94,8 @@ impl Autoencoder {
         }
     }
 
-    /// Latents `[N, H, W, Z]` → pictures `[N, 4H, 4W, 3]`, in −1..1 where the training pictures were.
+    /// Latents `[N, H, W, Z]` → pictures `[N, f·H, f·W, 3]` for the [factor](Self::factor) f, in −1..1 where the training
+    /// pictures were.
     #[track_caller]
     pub fn decode<'g>(&self, s: &Scope<'g>, latent: Tensor<'g>) -> Tensor<'g> {
         let [half, quarter] = self.channels;
@@ -75,9 +103,21 @@ impl Autoencoder {
         let x = blocks(&s.enter("quarter"), x, self.blocks[1]);
         let x = conv2d(&s.enter("up"), upsample(x), half, 3);
         let x = blocks(&s.enter("half"), x, self.blocks[0]);
-        let x = group_norm(&s.enter("norm"), x, GROUPS).silu();
-        depth_to_space(conv2d(&s.enter("out"), x, 2 * 2 * COLOURS, 3), 2)
+        let Fine { channels, blocks: count } = self.fine;
+        if channels == 0 {
+            return pixels(s, x);
+        }
+        let s = s.enter("fine");
+        let x = conv2d(&s.enter("up"), upsample(x), channels, 3);
+        pixels(&s, blocks(&s, x, count))
     }
+}
+
+/// Features at half of a picture's width to the picture.
+#[track_caller]
+fn pixels<'g>(s: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+    let x = group_norm(&s.enter("norm"), x, GROUPS).silu();
+    depth_to_space(conv2d(&s.enter("out"), x, 2 * 2 * COLOURS, 3), 2)
 }
 
 /// Residual blocks (He et al. 2016), each `x + conv(silu(norm(conv(silu(norm(x))))))`.

@@ -6,13 +6,15 @@
 //! | graph | inputs | outputs |
 //! |---|---|---|
 //! | [`autoencoder_training`] | picture, key, hyper | loss, l1, mse, edges, kl, norm |
+//! | [`decoder_training`] | picture, key, hyper | loss, l1, mse, edges, norm |
 //! | [`diffusion_training`] | latent, caption, key, hyper | loss, mse, colour, norm |
 //! | [`encode`] | picture | latent |
 //! | [`decode`] | latent | picture |
 //! | [`encode_text`] | caption | tokens, mask, pooled |
 //! | [`denoise`] | x, t, tokens, mask, pooled | sample |
 //!
-//! Shapes: picture `[B, S, S, 3]` in −1..1; latent, x and sample `[B, S/4, S/4, Z]`, standardised;
+//! Shapes: picture `[B, S, S, 3]` in −1..1; latent, x and sample `[B, S/f, S/f, Z]` for the autoencoder's
+//! [factor](crate::autoencoder::Autoencoder::factor) f, standardised;
 //! caption `I32 [B, L]` as [`Tokenizer::ids`](crate::tokenizer::Tokenizer::ids) gives it; key `U32 [2]`, another
 //! for every step; hyper `[4]` as [`Optimizer::hyper`] gives it; tokens `[B, L, D]`, mask `[B, L]`,
 //! pooled `[B, D]`; t `[B]`.
@@ -40,7 +42,10 @@ use yuragi_nn::{
 pub use self::drawing::Drawing;
 use crate::{Settings, latents::Latents, text_encoder::Features};
 
-/// How both stages step: AdamW, with averaged weights.
+/// What begins the names of the decoder's weights.
+pub const DECODER: &str = "decoder.";
+
+/// How all stages step: AdamW, with averaged weights.
 pub const OPTIMIZER: Optimizer = Optimizer {
     rule: Rule::Adam { betas: [0.9, 0.99], eps: 1e-8 },
     weight_decay: 0.01,
@@ -66,20 +71,36 @@ pub fn autoencoder_training(settings: &Settings, batch: usize) -> Result<Graph, 
 #[track_caller]
 pub fn autoencoder_training_by(optimizer: &Optimizer, settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
     let b = builder(settings)?;
-    let s = Scope::new(&b);
-    let picture = picture_input(&b, settings, batch);
-    let key = b.input("key", &[2], DType::U32);
-    let hyper = Optimizer::input(&b);
-
-    let posterior = settings.autoencoder.encode(&s.enter("encoder"), picture);
-    let noise = b.random(Distribution::Normal, key, 0, &posterior.mean.shape());
-    let output = settings.autoencoder.decode(&s.enter("decoder"), posterior.sample(noise));
-
-    let (l1, mse) = (loss::l1(output, picture), loss::mse(output, picture));
-    let (edges, kl) = (loss::edges(output, picture), posterior.kl());
-    let total = l1 + mse * 2.0 + edges * 0.5 + kl * 2e-4;
+    let Autoencoded { reconstruction, kl, hyper } = autoencoded(&b, settings, batch);
+    let total = reconstruction.total() + kl * 2e-4;
     let norm = optimizer.minimize(total, hyper, |spec| Some(Group::standard(spec)));
+    let Reconstruction { l1, mse, edges } = reconstruction;
     b.finish(&[("loss", total), ("l1", l1), ("mse", mse), ("edges", edges), ("kl", kl), ("norm", norm)])
+}
+
+/// One training step of the decoder alone, to pictures from latents that stay as they are: the autoencoder's loss without its
+/// KL. Parameters and inputs are those of [`autoencoder_training`].
+///
+/// # Errors
+/// Settings that [`Settings::check`] refuses, or a batch too large to be addressed.
+#[track_caller]
+pub fn decoder_training(settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
+    decoder_training_by(&OPTIMIZER, settings, batch)
+}
+
+/// [`decoder_training`] by another optimiser, such as one that scales the loss for products in half precision.
+///
+/// # Errors
+/// As for [`decoder_training`].
+#[track_caller]
+pub fn decoder_training_by(optimizer: &Optimizer, settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
+    let b = builder(settings)?;
+    let Autoencoded { reconstruction, hyper, .. } = autoencoded(&b, settings, batch);
+    let total = reconstruction.total();
+    let decodes = |spec: &ParamSpec| spec.name.starts_with(DECODER);
+    let norm = optimizer.minimize(total, hyper, |spec| decodes(spec).then(|| Group::standard(spec)));
+    let Reconstruction { l1, mse, edges } = reconstruction;
+    b.finish(&[("loss", total), ("l1", l1), ("mse", mse), ("edges", edges), ("norm", norm)])
 }
 
 /// One training step of the U-Net and the text encoder together.
@@ -188,6 +209,41 @@ pub fn denoise(settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
     let pooled = b.input("pooled", &[batch, width], DType::F32);
     let sample = settings.unet.denoise(&Scope::new(&b).enter("unet"), x, t, Features { tokens, mask, pooled });
     b.finish(&[("sample", sample)])
+}
+
+/// How far pictures are from what a decoder makes of samples of their latents.
+struct Reconstruction<'g> {
+    l1: Tensor<'g>,
+    mse: Tensor<'g>,
+    edges: Tensor<'g>,
+}
+
+impl<'g> Reconstruction<'g> {
+    #[track_caller]
+    fn total(&self) -> Tensor<'g> {
+        self.l1 + self.mse * 2.0 + self.edges * 0.5
+    }
+}
+
+/// Pictures through the autoencoder, and the optimiser's input.
+struct Autoencoded<'g> {
+    reconstruction: Reconstruction<'g>,
+    kl: Tensor<'g>,
+    hyper: Tensor<'g>,
+}
+
+#[track_caller]
+fn autoencoded<'g>(b: &'g Builder, settings: &Settings, batch: usize) -> Autoencoded<'g> {
+    let s = Scope::new(b);
+    let picture = picture_input(b, settings, batch);
+    let key = b.input("key", &[2], DType::U32);
+    let hyper = Optimizer::input(b);
+    let posterior = settings.autoencoder.encode(&s.enter("encoder"), picture);
+    let noise = b.random(Distribution::Normal, key, 0, &posterior.mean.shape());
+    let output = settings.autoencoder.decode(&s.enter("decoder"), posterior.sample(noise));
+    let (l1, mse) = (loss::l1(output, picture), loss::mse(output, picture));
+    let edges = loss::edges(output, picture);
+    Autoencoded { reconstruction: Reconstruction { l1, mse, edges }, kl: posterior.kl(), hyper }
 }
 
 /// A graph for settings that hold together.

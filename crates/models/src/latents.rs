@@ -9,7 +9,7 @@ pub struct Latents {
     pub mean: Vec<f32>,
     /// The standard deviation of each of the Z channels.
     pub deviation: Vec<f32>,
-    /// The linear map of a standardised latent (and 1, the last row) to the mean colour of its 4×4
+    /// The linear map of a standardised latent (and 1, the last row) to the mean colour of its
     /// pixels, row-major `[Z + 1, 3]`.
     pub colour: Vec<f32>,
 }
@@ -42,9 +42,9 @@ impl Statistics {
         Statistics { channels, products: vec![0.0; side * side] }
     }
 
-    /// Takes in one picture `[4·size, 4·size, 3]` in −1..1 and its latent `[size, size, Z]` as the
-    /// encoder gives it while nothing has been measured. Values that are missing count as 0.
-    pub fn add(&mut self, latent: &[f32], picture: &[f32], size: usize) {
+    /// Takes in one picture `[f·size, f·size, 3]` in −1..1, for an autoencoder's factor f, and its latent `[size, size, Z]`
+    /// as the encoder gives it while nothing has been measured. Values that are missing count as 0.
+    pub fn add(&mut self, latent: &[f32], picture: &[f32], size: usize, factor: usize) {
         let side = self.channels + 4;
         let mut v = vec![0.0; side];
         for (pixel, z) in latent.chunks_exact(self.channels.max(1)).take(size * size).enumerate() {
@@ -52,11 +52,11 @@ impl Statistics {
             v.fill(0.0);
             v.iter_mut().zip(z).for_each(|(v, z)| *v = f64::from(*z));
             v[self.channels] = 1.0;
-            for y in 4 * row..4 * row + 4 {
-                let start = 3 * (y * 4 * size + 4 * column);
-                let pixels = picture.get(start..start + 12).unwrap_or_default();
+            for y in factor * row..factor * (row + 1) {
+                let start = 3 * factor * (y * size + column);
+                let pixels = picture.get(start..start + 3 * factor).unwrap_or_default();
                 for (i, colour) in pixels.iter().enumerate() {
-                    v[self.channels + 1 + i % 3] += f64::from(*colour) / 16.0;
+                    v[self.channels + 1 + i % 3] += f64::from(*colour) / (factor * factor) as f64;
                 }
             }
             for (row, a) in self.products.chunks_exact_mut(side).zip(&v) {

@@ -7,7 +7,12 @@ use alloc::{
 };
 use core::{fmt, ops::RangeInclusive};
 
-use crate::{autoencoder::Autoencoder, latents::Latents, text_encoder::TextEncoder, unet::UNet};
+use crate::{
+    autoencoder::{Autoencoder, Fine},
+    latents::Latents,
+    text_encoder::TextEncoder,
+    unet::UNet,
+};
 
 /// A latent diffusion model's extents, and what was measured on its latents. The default is the
 /// emoji model.
@@ -21,7 +26,7 @@ use crate::{autoencoder::Autoencoder, latents::Latents, text_encoder::TextEncode
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Width and height of a picture in pixels; a multiple of 16.
+    /// Width and height of a picture in pixels; a multiple of 16, or of 32 where the decoder has a finer level.
     pub size: usize,
     /// The first stage.
     pub autoencoder: Autoencoder,
@@ -38,7 +43,7 @@ impl Default for Settings {
         let latent = 4;
         Settings {
             size: 64,
-            autoencoder: Autoencoder { latent, channels: [64, 96], blocks: [1, 2] },
+            autoencoder: Autoencoder { latent, channels: [64, 96], blocks: [1, 2], fine: Fine::default() },
             text: TextEncoder { vocabulary: 3072, length: 24, width: 224, layers: 1, heads: 4 },
             unet: UNet { latent, channels: [64, 128, 256], condition: 256, heads: 4 },
             latents: Latents::default(),
@@ -52,7 +57,7 @@ type Count<'a> = (&'static str, RangeInclusive<usize>, &'a mut usize);
 impl Settings {
     /// Width and height of a latent.
     pub fn latent_size(&self) -> usize {
-        self.size / 4
+        self.size / self.autoencoder.factor()
     }
 
     /// The number of elements of a latent.
@@ -65,7 +70,7 @@ impl Settings {
         self.size * self.size * 3
     }
 
-    fn counts(&mut self) -> [Count<'_>; 16] {
+    fn counts(&mut self) -> [Count<'_>; 18] {
         const CHANNELS: RangeInclusive<usize> = 8..=4096;
         let Settings { size, autoencoder: a, text: t, unet: u, .. } = self;
         let ([half, quarter], [half_blocks, quarter_blocks]) = (&mut a.channels, &mut a.blocks);
@@ -77,6 +82,8 @@ impl Settings {
             ("autoencoder.channels.quarter", CHANNELS, quarter),
             ("autoencoder.blocks.half", 0..=16, half_blocks),
             ("autoencoder.blocks.quarter", 0..=16, quarter_blocks),
+            ("autoencoder.channels.fine", 0..=4096, &mut a.fine.channels),
+            ("autoencoder.blocks.fine", 0..=16, &mut a.fine.blocks),
             ("text.vocabulary", 2..=1 << 20, &mut t.vocabulary),
             ("text.length", 1..=1024, &mut t.length),
             ("text.width", 1..=4096, &mut t.width),
@@ -118,7 +125,8 @@ impl Settings {
         let unread = |key, value: &str| Error::Number { key, value: value.to_string() };
         let mut settings = Settings::default();
         for (key, _, count) in settings.counts() {
-            let text = value(key)?;
+            // Models from before there was such a level say nothing about it.
+            let text = if key.ends_with(".fine") { value(key).unwrap_or("0") } else { value(key)? };
             *count = text.parse().map_err(|_| unread(key, text))?;
         }
         for (key, values) in settings.vectors() {
@@ -144,9 +152,10 @@ impl Settings {
         }
         let (a, t, u) = (&self.autoencoder, &self.text, &self.unet);
         for (key, count, divisor) in [
-            ("picture.size", self.size, 16),
+            ("picture.size", self.size, 4 * a.factor()),
             ("autoencoder.channels.half", a.channels[0], 8),
             ("autoencoder.channels.quarter", a.channels[1], 8),
+            ("autoencoder.channels.fine", a.fine.channels, 8),
             ("text.width", t.width, t.heads),
             ("unet.channels.full", u.channels[0], 8),
             ("unet.channels.half", u.channels[1], 8),

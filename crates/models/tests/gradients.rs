@@ -5,7 +5,7 @@ mod common;
 
 use common::{Input::*, check};
 use yuragi_models::{
-    autoencoder::Autoencoder,
+    autoencoder::{Autoencoder, Fine},
     text_encoder::{Features, TextEncoder},
     unet::UNet,
 };
@@ -22,12 +22,15 @@ fn text_encoder() {
 
 #[test]
 fn autoencoder() {
-    let autoencoder = Autoencoder { latent: 3, channels: [16, 24], blocks: [1, 2] };
+    let autoencoder = Autoencoder { latent: 3, channels: [16, 24], blocks: [1, 2], fine: Fine::default() };
     check(&[Real(&[2, 8, 8, 3])], |s, x| {
         let posterior = autoencoder.encode(s, x[0]);
         vec![posterior.mean, posterior.log_variance, posterior.kl()]
     });
     check(&[Real(&[1, 2, 3, 3])], |s, x| vec![autoencoder.decode(s, x[0])]);
+    let fine = Autoencoder { fine: Fine { channels: 8, blocks: 1 }, ..autoencoder };
+    check(&[Real(&[1, 16, 8, 3])], |s, x| vec![fine.encode(s, x[0]).mean]);
+    check(&[Real(&[1, 2, 1, 3])], |s, x| vec![fine.decode(s, x[0])]);
 }
 
 #[test]

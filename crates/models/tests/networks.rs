@@ -3,7 +3,10 @@
 use yuragi_graph::Graph;
 use yuragi_models::{
     Settings,
-    latent_diffusion::{autoencoder_training, decode, denoise, diffusion_training, encode, encode_text},
+    autoencoder::Fine,
+    latent_diffusion::{
+        autoencoder_training, decode, decoder_training, denoise, diffusion_training, encode, encode_text,
+    },
     settings::Error,
 };
 use yuragi_nn::optim::is_state;
@@ -29,6 +32,29 @@ fn the_shipped_networks_fit_eight_megabytes_at_five_bits() {
     assert!((text + unet + encoder + decoder) * (5 * 192 + 16) / 192 / 8 <= 7_900_000);
     assert_eq!(of(diffusion_training(&settings, 1)), text + unet);
     assert_eq!(of(autoencoder_training(&settings, 1)), encoder + decoder);
+}
+
+#[test]
+fn a_finer_decoder_takes_the_same_latents_to_pictures_twice_as_large() {
+    let plain = Settings::default();
+    let mut fine = Settings { size: 128, ..plain.clone() };
+    fine.autoencoder.fine = Fine { channels: 32, blocks: 1 };
+    assert_eq!((fine.latent_size(), fine.autoencoder.factor()), (plain.latent_size(), 8));
+    let names = |graph: &Graph| graph.params().iter().map(|spec| spec.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&encode(&fine, 1).unwrap()), names(&encode(&plain, 1).unwrap()));
+    let decoder = decode(&fine, 1).unwrap();
+    assert_eq!(shapes(&decoder), (vec!["latent f32 [1, 16, 16, 4]".into()], vec!["picture [1, 128, 128, 3]".into()]));
+    assert!(names(&decoder).iter().all(|name| *name != "decoder.out.weight"));
+    let (inputs, outputs) = shapes(&decoder_training(&fine, 2).unwrap());
+    assert_eq!(inputs, ["picture f32 [2, 128, 128, 3]", "key u32 [2]", "hyper f32 [4]"]);
+    assert_eq!(outputs, ["loss []", "l1 []", "mse []", "edges []", "norm []"]);
+
+    // Files from before there were such levels do not name them.
+    let mut pairs = plain.to_pairs();
+    pairs.retain(|(key, _)| !key.ends_with(".fine"));
+    assert_eq!(Settings::from_pairs(&pairs).unwrap(), plain);
+    fine.size = 112;
+    assert_eq!(fine.check().unwrap_err().to_string(), "setting `picture.size` is 112; legal is a multiple of 32");
 }
 
 #[test]
@@ -100,19 +126,21 @@ fn faulty_settings_are_named() {
 
 #[test]
 fn impossible_networks_are_errors() {
-    let change: [fn(&mut Settings); 6] = [
+    let change: [fn(&mut Settings); 7] = [
         |s| s.size = 0,
         |s| s.text.heads = 0,
         |s| s.unet.heads = 5,
         |s| s.unet.latent = 3,
         |s| s.autoencoder.channels[0] = 7,
+        |s| s.autoencoder.fine.channels = 12,
         |s| s.latents.deviation = vec![0.0; 4],
     ];
     for change in change {
         let mut settings = Settings::default();
         change(&mut settings);
         let message = settings.check().unwrap_err().to_string();
-        for graph in [autoencoder_training, diffusion_training, encode, decode, encode_text, denoise] {
+        for graph in [autoencoder_training, decoder_training, diffusion_training, encode, decode, encode_text, denoise]
+        {
             assert_eq!(graph(&settings, 2).unwrap_err().message, message);
         }
         let error = decode(&settings, 2).unwrap_err();

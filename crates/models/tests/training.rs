@@ -6,7 +6,8 @@ use approx::assert_relative_eq;
 use small::{latents, pictures, settings};
 use yuragi_graph::{Backend, Graph, Params, Plan, Slice, SliceMut};
 use yuragi_models::{
-    latent_diffusion::{OPTIMIZER, autoencoder_training, decode, diffusion_training, encode},
+    autoencoder::Fine,
+    latent_diffusion::{OPTIMIZER, autoencoder_training, decode, decoder_training, diffusion_training, encode},
     latents::Statistics,
 };
 use yuragi_reference::Reference;
@@ -46,6 +47,29 @@ fn the_autoencoder_learns() {
 }
 
 #[test]
+fn the_decoder_learns_finer_pictures_and_the_encoder_stays() {
+    let mut settings = settings();
+    settings.size *= 2;
+    settings.autoencoder.fine = Fine { channels: 8, blocks: 1 };
+    let graph = decoder_training(&settings, 2).unwrap();
+    let pictures = pictures(&settings, 2);
+    let (history, params) = train(&graph, &[Slice::F32(&pictures)], 25, 5e-3);
+    let (first, last) = (&history[0], &history[24]);
+    assert!(last[0] < 0.6 * first[0], "{first:?} to {last:?}");
+    for step in &history {
+        let [loss, l1, mse, edges, norm] = step[..] else { panic!() };
+        assert_relative_eq!(loss, l1 + 2.0 * mse + 0.5 * edges, max_relative = 1e-5);
+        assert!(norm > 0.0);
+    }
+    let mut before = Params::new();
+    before.initialise(graph.params(), 1);
+    for (name, now) in params.iter() {
+        let stays = before.get(name).unwrap().to_f32() == now.to_f32();
+        assert!(name.starts_with("encoder.") == stays, "{name}");
+    }
+}
+
+#[test]
 fn the_denoiser_learns() {
     let mut settings = settings();
     settings.latents.colour = (0..9).map(|i| (i as f32).sin()).collect();
@@ -79,7 +103,7 @@ fn statistics_standardise_latents_and_find_colours() {
     }
     let mut statistics = Statistics::new(z);
     assert!(statistics.measure().is_none());
-    statistics.add(&latents, &picture, size);
+    statistics.add(&latents, &picture, size, 4);
     settings.latents = statistics.measure().unwrap();
     settings.check().unwrap();
 

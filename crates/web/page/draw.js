@@ -48,7 +48,6 @@ class Frames {
     const figure = document.createElement('figure');
     const canvas = document.createElement('canvas');
     canvas.width = canvas.height = this.side;
-    canvas.className = 'guess';
     canvas.setAttribute('role', 'img');
     canvas.setAttribute('aria-label', `Being drawn: ${this.prompt}, seed ${seed}`);
     const caption = document.createElement('figcaption');
@@ -75,7 +74,6 @@ class Frames {
     const size = this.side * this.side * 3;
     this.figures.forEach(({ figure, canvas, context, caption, seed }, i) => {
       context.putImageData(pixels(rgb.subarray(i * size, (i + 1) * size), this.side), 0, 0);
-      canvas.classList.remove('guess');
       canvas.setAttribute('aria-label', `${this.prompt}, seed ${seed}`);
       const save = document.createElement('button');
       save.type = 'button';

@@ -2,16 +2,17 @@ use yuragi_io::checkpoint::Archive;
 
 #[cfg(feature = "std")]
 use crate::judge::Judge;
-use crate::{Failure, model::Model};
+use crate::{Failure, decoder::Decoder, model::Model};
 
 static FILE: &[u8] = include_bytes!("../assets/emoji.safetensors");
+static DECODER: &[u8] = include_bytes!("../assets/decoder.safetensors");
 
 #[cfg(feature = "std")]
 static JUDGE: &[u8] = include_bytes!("../assets/judge.safetensors");
 
-/// The model that is part of the program: emoji of 64×64 pixels, named in English or Japanese.
+/// The model that is part of the program: emoji of 128×128 pixels, named in English or Japanese.
 ///
-/// The encoder of pictures, which drawing does not need, is left out ([`Model::read`] reads it of [`builtin_file`]).
+/// The encoder of pictures, which drawing does not need, is left out ([`builtin_whole`] has it).
 /// Reading it decodes its weights to single precision, which takes some milliseconds: keep what it returns.
 ///
 /// # Errors
@@ -27,19 +28,32 @@ static JUDGE: &[u8] = include_bytes!("../assets/judge.safetensors");
 /// while !job.advance(100)?.is_all() {
 ///     // a game draws a frame here
 /// }
-/// assert_eq!(job.rgb8(0).map(|rgb| rgb.len()), Some(64 * 64 * 3));
+/// assert_eq!(job.rgb8(0).map(|rgb| rgb.len()), Some(128 * 128 * 3));
 /// # Ok::<(), yuragi::Failure>(())
 /// ```
 pub fn builtin() -> Result<Model, Failure> {
-    Model::read_to_draw(&Archive::from_static(FILE)?)
+    Model::read_to_draw(&Archive::from_static(FILE)?)?.with_decoder(Decoder::read(&Archive::from_static(DECODER)?)?)
 }
 
-/// The file of the [built-in model](builtin), as safetensors.
+/// The [built-in model](builtin) with its encoder of pictures.
+///
+/// # Errors
+/// As for [`builtin`].
+pub fn builtin_whole() -> Result<Model, Failure> {
+    Model::read(&Archive::from_static(FILE)?)?.with_decoder(Decoder::read(&Archive::from_static(DECODER)?)?)
+}
+
+/// The file of the [built-in model](builtin), as safetensors: whole by itself, with a decoder to 64×64 pixels.
 pub fn builtin_file() -> &'static [u8] {
     FILE
 }
 
-/// The judge that is part of the program: it names emoji in pictures of 64×64 pixels.
+/// The file of the built-in model's decoder to 128×128 pixels, as safetensors.
+pub fn builtin_decoder() -> &'static [u8] {
+    DECODER
+}
+
+/// The judge that is part of the program: it names emoji in pictures, which it sees in 64×64 pixels.
 ///
 /// # Errors
 /// None but those of a program file that was damaged.
@@ -108,9 +122,12 @@ mod tests {
     fn it_loads_and_is_small() {
         assert!(JUDGE.len() <= 300_000, "{} bytes", JUDGE.len());
         assert!(builtin_judge().unwrap().kind("a rocket").is_some());
-        assert!(FILE.len() <= 8_000_000, "{} bytes", FILE.len());
+        assert!(FILE.len() <= 8_000_000 && FILE.len() + DECODER.len() <= 9_500_000, "{} bytes", FILE.len());
         let model = builtin().unwrap();
-        assert_eq!(model.settings.size, 64);
+        assert_eq!(model.settings.size, 128);
+        let whole = builtin_whole().unwrap();
+        assert_eq!((&whole.settings, whole.params.count() > model.params.count()), (&model.settings, true));
+        assert_eq!(Model::read(&Archive::from_static(FILE).unwrap()).unwrap().settings.size, 64);
         assert!(!model.settings.latents.deviation.is_empty(), "its latents were measured");
         assert!(model.tokenizer.vocab_size() <= model.settings.text.vocabulary);
         let words = |text| model.tokenizer.encode(text, 24).1;

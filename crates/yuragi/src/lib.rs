@@ -21,6 +21,8 @@ pub use yuragi_io as io;
 
 #[cfg(feature = "builtin")]
 mod builtin;
+#[cfg(feature = "file")]
+pub mod decoder;
 #[cfg(feature = "std")]
 pub mod evaluate;
 #[cfg(feature = "file")]
@@ -47,7 +49,7 @@ pub mod variational;
 #[cfg(all(feature = "builtin", feature = "std"))]
 pub use builtin::builtin_judge;
 #[cfg(feature = "builtin")]
-pub use builtin::{builtin, builtin_file};
+pub use builtin::{builtin, builtin_decoder, builtin_file, builtin_whole};
 #[cfg(feature = "file")]
 pub use failure::Failure;
 

@@ -64,37 +64,9 @@ impl Model {
 
     /// Writes the model, whole or not at all.
     pub fn save(&self, path: &Path, storage: Storage) -> Result<(), Failure> {
-        let mut file = Checkpoint::default();
-        for (key, value) in self.settings.to_pairs() {
-            file.set(key, value);
-        }
+        let mut file = stored(&self.settings, &self.params, storage)?;
         write_tokenizer(&self.tokenizer, |key, value| file.set(key, value));
-        for (name, tensor) in self.params.iter() {
-            let values = tensor.to_f32();
-            match storage {
-                Storage::Groups(groups) if tensor.shape().rank() >= 2 && values.len() >= GROUPED_FROM => {
-                    file.insert_grouped(name, &tensor.shape(), &values, groups)?;
-                }
-                _ => file.insert_half(name, &tensor.shape(), &values)?,
-            }
-        }
         Ok(file.save(path)?)
-    }
-
-    /// How far this model's weights are from those of `original`, for each of its parts.
-    pub fn losses(&self, original: &Model) -> Vec<Loss> {
-        let mut parts: BTreeMap<&str, Loss> = BTreeMap::new();
-        for (name, tensor) in original.params.iter() {
-            let Some(ours) = self.params.get(name) else { continue };
-            let part = name.split('.').next().unwrap_or(name);
-            let loss = parts.entry(part).or_insert_with(|| Loss { part: part.to_owned(), ..Loss::default() });
-            for (&was, &is) in tensor.to_f32().iter().zip(&ours.to_f32()) {
-                loss.weights += 1;
-                loss.squares += f64::from(was).powi(2);
-                loss.errors += f64::from(is - was).powi(2);
-            }
-        }
-        parts.into_values().collect()
     }
 
     /// Reads a model's file.
@@ -110,7 +82,7 @@ impl Model {
         Ok(Model { settings, tokenizer, params })
     }
 
-    /// Reads what drawing takes, all but the encoder of pictures; otherwise as [`read`](Model::read).
+    /// Reads what drawing takes, all but the encoder of pictures; otherwise as [`read`](Self::read).
     pub fn read_to_draw(file: &Archive) -> Result<Model, Failure> {
         let settings = Settings::from_pairs(&pairs(file))?;
         let tokenizer = read_tokenizer(file)?;
@@ -139,6 +111,40 @@ impl Model {
     }
 }
 
+/// Settings and weights as they are stored.
+pub(crate) fn stored<'a>(settings: &Settings, params: &'a Params, storage: Storage) -> Result<Checkpoint<'a>, Failure> {
+    let mut file = Checkpoint::default();
+    for (key, value) in settings.to_pairs() {
+        file.set(key, value);
+    }
+    for (name, tensor) in params.iter() {
+        let values = tensor.to_f32();
+        match storage {
+            Storage::Groups(groups) if tensor.shape().rank() >= 2 && values.len() >= GROUPED_FROM => {
+                file.insert_grouped(name, &tensor.shape(), &values, groups)?;
+            }
+            _ => file.insert_half(name, &tensor.shape(), &values)?,
+        }
+    }
+    Ok(file)
+}
+
+/// How far weights are from those that they were, for each part of a model.
+pub fn losses(ours: &Params, original: &Params) -> Vec<Loss> {
+    let mut parts: BTreeMap<&str, Loss> = BTreeMap::new();
+    for (name, tensor) in original.iter() {
+        let Some(ours) = ours.get(name) else { continue };
+        let part = name.split('.').next().unwrap_or(name);
+        let loss = parts.entry(part).or_insert_with(|| Loss { part: part.to_owned(), ..Loss::default() });
+        for (&was, &is) in tensor.to_f32().iter().zip(&ours.to_f32()) {
+            loss.weights += 1;
+            loss.squares += f64::from(was).powi(2);
+            loss.errors += f64::from(is - was).powi(2);
+        }
+    }
+    parts.into_values().collect()
+}
+
 /// What rounding did to the weights of a part.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Loss {
@@ -160,7 +166,7 @@ impl Loss {
 }
 
 /// The weights of a file, averaged ones where it has them.
-fn weights(file: &Archive, specs: &[ParamSpec]) -> Result<Params, Failure> {
+pub(crate) fn weights(file: &Archive, specs: &[ParamSpec]) -> Result<Params, Failure> {
     let mut params = Params::new();
     for spec in specs {
         let averaged = format!("{}{}", optim::AVERAGE, spec.name);

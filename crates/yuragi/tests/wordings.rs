@@ -28,13 +28,14 @@ const CLOSE: f64 = 0.05;
 
 type Boxes = Vec<f64>;
 
-/// The mean colours of boxes of 4×4 pixels.
+/// The mean colours of 16×16 boxes.
 fn boxes(rgb: &[u8], side: usize) -> Boxes {
-    let mut sums = vec![0.0; side * side * 3 / 16];
+    let of = side / 16;
+    let mut sums = vec![0.0; 16 * 16 * 3];
     for (i, value) in rgb.iter().enumerate() {
         let (pixel, colour) = (i / 3, i % 3);
-        let (row, column) = (pixel / side / 4, pixel % side / 4);
-        sums[3 * (row * side / 4 + column) + colour] += f64::from(*value) / 255.0 / 16.0;
+        let (row, column) = (pixel / side / of, pixel % side / of);
+        sums[3 * (row * 16 + column) + colour] += f64::from(*value) / 255.0 / (of * of) as f64;
     }
     sums
 }

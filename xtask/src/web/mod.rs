@@ -62,7 +62,7 @@ pub fn build() -> Outcome<PathBuf> {
         copy(&built, &page.join(module.file))?;
         names.push(module.file.to_owned());
     }
-    pack(&root.join("crates/yuragi/assets/emoji.safetensors"), &page.join(MODEL))?;
+    pack(&root.join("crates/yuragi/assets"), &page.join(MODEL))?;
     names.push(MODEL.to_owned());
     let own = fs::read_dir(root.join("crates/web/page")).map_err(|error| format!("cannot list the page: {error}"))?;
     for file in own.filter_map(|entry| Some(entry.ok()?.path())) {
@@ -93,11 +93,15 @@ fn size(page: &Path) -> u64 {
     files.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
 }
 
-fn pack(model: &Path, to: &Path) -> Outcome {
-    let packed = fs::read(model).map_err(|error| error.to_string());
-    let packed = packed.and_then(|file| yuragi_packed::pack(&file).map_err(|error| error.to_string()));
+/// Packs the built-in model, whose files are in a folder.
+fn pack(assets: &Path, to: &Path) -> Outcome {
+    let read = |name: &str| fs::read(assets.join(name)).map_err(|error| format!("cannot read {name}: {error}"));
+    let packed = read("emoji.safetensors").and_then(|model| {
+        let decoder = read("decoder.safetensors")?;
+        yuragi_packed::pack(&model, Some(&decoder)).map_err(|error| error.to_string())
+    });
     let written = packed.and_then(|packed| fs::write(to, packed).map_err(|error| error.to_string()));
-    written.map_err(|error| format!("cannot pack {} as {}: {error}", model.display(), to.display()))
+    written.map_err(|error| format!("cannot pack {} as {}: {error}", assets.display(), to.display()))
 }
 
 fn copy(from: &Path, to: &Path) -> Outcome {

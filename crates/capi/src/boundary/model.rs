@@ -46,7 +46,7 @@ fn read(archive: Result<Archive, CheckpointError>) -> Answer<yuragi_model> {
     Ok(yuragi_model { settings, tokenizer, params: Arc::new(params) })
 }
 
-/// The model that is part of the library: emoji of 64x64 pixels, named in English or Japanese. YURAGI_UNSUPPORTED where
+/// The model that is part of the library: emoji of 128x128 pixels, named in English or Japanese. YURAGI_UNSUPPORTED where
 /// the library was built without it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn yuragi_model_builtin(out: *mut *mut yuragi_model) -> yuragi_status {

@@ -50,7 +50,7 @@ int main(void)
     yuragi_sampling how = yuragi_sampling_default();
     how.steps = 2;
     OK(yuragi_job_start(generator, &cat, 1, &how, &job));
-    unsigned char pixels[64 * 64 * 3];
+    unsigned char pixels[128 * 128 * 3];
     size_t before = taken, done, total;
     OK(yuragi_job_advance(job, 100, &done, &total));
     OK(yuragi_job_advance(job, SIZE_MAX, &done, &total));

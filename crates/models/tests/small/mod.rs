@@ -4,7 +4,7 @@
 use yuragi_graph::{HostTensor, Params};
 use yuragi_models::{
     Settings,
-    autoencoder::Autoencoder,
+    autoencoder::{Autoencoder, Fine},
     latent_diffusion::{decode, denoise, encode, encode_text},
     latents::Latents,
     text_encoder::TextEncoder,
@@ -16,7 +16,7 @@ use yuragi_numeric::fill;
 pub fn settings() -> Settings {
     let settings = Settings {
         size: 16,
-        autoencoder: Autoencoder { latent: 2, channels: [16, 16], blocks: [1, 1] },
+        autoencoder: Autoencoder { latent: 2, channels: [16, 16], blocks: [1, 1], fine: Fine::default() },
         text: TextEncoder { vocabulary: 300, length: 4, width: 8, layers: 1, heads: 2 },
         unet: UNet { latent: 2, channels: [16, 16, 24], condition: 16, heads: 2 },
         latents: Latents::default(),

@@ -21,7 +21,7 @@ use yuragi::{
     train::lora as training,
 };
 
-use super::common::{Loaded, harmless_name};
+use super::{common::harmless_name, models::Loaded};
 
 /// Keys that a note names.
 const MOST_NAMED: usize = 3;

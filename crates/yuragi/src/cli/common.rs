@@ -1,10 +1,10 @@
-//! What commands share: the model, the sampler's flags, Ctrl-C, progress.
+//! What commands share: the machine's and the sampler's flags, Ctrl-C, progress.
 
 use std::{
     fmt::Display,
     io::{self, StdoutLock, Write},
     ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,23 +12,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::{Args, ValueEnum, value_parser};
+use clap::{Args, value_parser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use yuragi::{
     Failure,
-    cpu::{Cpu, Residency},
+    cpu::Cpu,
     diffusion::{self, Rng, Spacing, guidance::Interval},
-    graph::{Params, Precision},
-    io::{
-        Dataset, Picture, atomic, checkpoint::Archive, parameters::Parameters, picture::contact_sheet, stable_diffusion,
-    },
+    graph::Precision,
+    io::{Dataset, Picture, atomic, parameters::Parameters, picture::contact_sheet},
     machine::{Choice, Machine, Work},
-    model::{Model, Storage},
-    models::{
-        generator::{Pipeline, Sampling},
-        latent_diffusion::Drawing,
-    },
-    train::{Run, Stage, device::Exchange, lora},
+    model::Storage,
+    models::generator::Sampling,
+    train::device::Exchange,
     variational::pictures,
 };
 
@@ -48,49 +43,6 @@ pub fn hush() {
 /// Whether this process speaks for all ranks.
 pub fn speaks() -> bool {
     !HUSHED.load(Ordering::Relaxed)
-}
-
-/// Which model, and on how much of the machine.
-#[derive(Args)]
-pub struct ModelFlags {
-    /// A model or training checkpoint, the folder of a training, or a Stable Diffusion checkpoint (a diffusers folder or one
-    /// .safetensors or .gguf) [default: the built-in model]
-    #[arg(long, value_name = "FILE")]
-    pub model: Option<PathBuf>,
-    /// Threads; the pictures do not depend on them [default: all cores]
-    #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
-    /// What a checkpoint may take: low gives each weight back when it was read, balanced with its network, and both decode
-    /// pictures one by one, in bands, to the same bits; fast keeps all. On a GPU all weights stay, and low keeps no copies of
-    /// them as its kernels read them
-    #[arg(long, default_value = "balanced", value_name = "MODE")]
-    memory: Weights,
-    #[command(flatten)]
-    device: DeviceFlags,
-}
-
-/// How much of a mapped checkpoint stays in memory.
-#[derive(Clone, Copy, ValueEnum)]
-pub enum Weights {
-    Low,
-    Balanced,
-    Fast,
-}
-
-impl Weights {
-    /// When it is given back.
-    pub fn residency(self) -> Residency {
-        match self {
-            Weights::Low => Residency::Launch,
-            Weights::Balanced => Residency::State,
-            Weights::Fast => Residency::Kept,
-        }
-    }
-
-    /// Whether pictures are decoded in bands, for memory.
-    fn bands(self) -> bool {
-        !matches!(self, Weights::Fast)
-    }
 }
 
 /// Which machine computes, and how precisely.
@@ -153,139 +105,6 @@ pub fn told(machine: Machine) -> Machine {
         say!("note: computing on the processor: {reason}");
     }
     machine
-}
-
-impl ModelFlags {
-    /// The model and its name.
-    pub fn open(&self) -> Result<(Model, String), Failure> {
-        own(self.model.as_deref())
-    }
-
-    /// A model of any family that draws, and its name.
-    pub fn load(&self) -> Result<(Loaded, String), Failure> {
-        load(self.model.as_deref())
-    }
-
-    /// The machine that computes.
-    pub fn machine(&self, work: Work) -> Result<Machine, Failure> {
-        let work = Work { frugal: matches!(self.memory, Weights::Low), ..work };
-        self.device.machine(processor(self.threads).residency(self.memory.residency()), work)
-    }
-
-    /// Whether pictures are decoded in bands.
-    pub fn bands(&self, machine: &Machine) -> bool {
-        self.memory.bands() && !machine.is_gpu()
-    }
-}
-
-/// The model of this program at a path, or the built-in one, and its name.
-fn own(path: Option<&Path>) -> Result<(Model, String), Failure> {
-    match path {
-        Some(path) => open(path),
-        None => Ok((builtin()?, "yuragi-emoji".to_owned())),
-    }
-}
-
-/// The model of any family that draws at a path, or the built-in one, and its name.
-pub fn load(path: Option<&Path>) -> Result<(Loaded, String), Failure> {
-    match path {
-        Some(path) if stable_diffusion::is_there(path) => {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            Ok((Loaded::StableDiffusion(Box::new(yuragi::stable_diffusion::open(path)?)), name))
-        }
-        _ => own(path).map(|(model, name)| (Loaded::Own(Box::new(model)), name)),
-    }
-}
-
-/// A model that draws.
-pub enum Loaded {
-    /// Trained by this program.
-    Own(Box<Model>),
-    /// A checkpoint of Stable Diffusion.
-    StableDiffusion(Box<yuragi::stable_diffusion::Loaded>),
-}
-
-impl Loaded {
-    /// What draws, and its weights.
-    pub fn into_parts(self) -> Result<(Box<dyn Pipeline + Send + Sync>, Params), Failure> {
-        Ok(match self {
-            Loaded::Own(model) => (Box::new(Drawing::new(model.settings, model.tokenizer)?), model.params),
-            Loaded::StableDiffusion(loaded) => (Box::new(loaded.drawing), loaded.params),
-        })
-    }
-}
-
-#[cfg(feature = "builtin")]
-fn builtin() -> Result<Model, Failure> {
-    yuragi::builtin()
-}
-
-#[cfg(not(feature = "builtin"))]
-fn builtin() -> Result<Model, Failure> {
-    Err(Failure::new("this program was built without a model: name one with `--model`"))
-}
-
-/// A model's file: of a training's folder, the finished model or else the checkpoint.
-pub fn file_of(path: &Path) -> PathBuf {
-    let model = path.join("model.safetensors");
-    match path.is_dir() {
-        true if model.exists() => model,
-        true => Run::checkpoint(path),
-        false => path.to_owned(),
-    }
-}
-
-/// The file of a model of this program at a path, opened.
-///
-/// # Errors
-/// Also a folder without one, and a file of tensors that are of no such model.
-pub fn archive_of(path: &Path) -> Result<(PathBuf, Archive), Failure> {
-    let (file, shown) = (file_of(path), path.display());
-    let folder = if path.is_dir() { Some(path) } else { path.parent() };
-    let part = folder.and_then(Path::parent).filter(|above| above.join("model_index.json").is_file());
-    // Beside a relative path of one part lies what is here.
-    let part = part.map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
-    let part = || part.map(|above| format!("it is a part of a diffusers folder: name {}", above.display()));
-    if path.is_dir() && !file.exists() {
-        let file = file.file_name().unwrap_or_default().display().to_string();
-        let what = part().unwrap_or_else(|| format!("it has neither {file} nor diffusers' `unet`"));
-        return Err(Failure::new(format!("{shown} holds no model: {what}")));
-    }
-    let archive = Archive::open(&file)?;
-    // Whatever this program writes says something of itself.
-    if !archive.settings().keys().any(|key| key != "format") {
-        let names = archive.names();
-        let first = names.iter().take(3).map(|name| harmless_name(name)).collect::<Vec<_>>().join(", ");
-        let what = part().unwrap_or_else(|| match names.len() {
-            0 => "no tensors".to_owned(),
-            1 => format!("1 tensor, {first}"),
-            count => format!("{count} tensors, the first are {first}"),
-        });
-        return Err(Failure::new(format!("{shown} holds no model that is known here: {what}")));
-    }
-    Ok((file, archive))
-}
-
-/// The model at a path, and its name.
-pub fn open(path: &Path) -> Result<(Model, String), Failure> {
-    let (path, archive) = archive_of(path)?;
-    if lora::is_in(&archive) {
-        let (path, file) = (path.display(), path.with_file_name(lora::FILE));
-        let (model, file) = (archive.setting::<String>("model")?, file.display());
-        return Err(Failure::new(format!(
-            "{path} is the training of a LoRA: draw with `--model {model} --lora {file}`, which is there when it has ended"
-        )));
-    }
-    let model = Model::read(&archive).map_err(|failure| {
-        let (path, reason) = (path.display().to_string(), failure.to_string());
-        if archive.setting::<String>("stage").is_ok_and(|stage| stage == Stage::Autoencoder.name()) {
-            return Failure::new(format!("{path} cannot draw yet: its training has not got beyond the autoencoder"));
-        }
-        let named = reason.starts_with(&path);
-        Failure::new(if named { reason } else { format!("{path} is no model of this program: {reason}") })
-    })?;
-    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    Ok((model, name))
 }
 
 /// Whether a file can be put there, as far as can be told without writing it.

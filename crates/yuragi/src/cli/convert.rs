@@ -3,11 +3,15 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Args;
 use yuragi::{
     Failure,
+    decoder::Decoder,
     io::checkpoint::Archive,
-    model::{Loss, Model, Storage},
+    model::{Loss, Model, Storage, losses},
 };
 
-use super::common::{bits, check_place, file_of, open, print};
+use super::{
+    common::{bits, check_place, print},
+    models::{archive_of, decoded_by, open},
+};
 
 /// Store a model in fewer bits, and tell what that loses.
 ///
@@ -15,7 +19,7 @@ use super::common::{bits, check_place, file_of, open, print};
 /// scale, or to 16 bits. Of a training's checkpoint, the averaged weights are written.
 #[derive(Args)]
 pub struct Convert {
-    /// A model or training checkpoint, or the folder of a training
+    /// A model or training checkpoint, the folder of a training, or a decoder
     model: PathBuf,
     /// Bits of a weight: 4, 5, 6, 8 or 16
     #[arg(long, value_parser = bits)]
@@ -23,25 +27,50 @@ pub struct Convert {
     /// Weights that share a scale of 16 bits: 8, 16, .. to 1024
     #[arg(long, default_value_t = Storage::GROUP)]
     group: usize,
+    /// Write the decoder of this file in place of the model's own
+    #[arg(long, value_name = "FILE")]
+    decoder: Option<PathBuf>,
     /// The file to write [default: MODEL-BITSbit.safetensors, here]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+}
+
+/// What is stored.
+enum What {
+    Model(Model),
+    Decoder(Decoder),
 }
 
 impl Convert {
     /// Converts, reads the new file and compares.
     pub fn run(self) -> Result<ExitCode, Failure> {
         let storage = Storage::new(self.bits, self.group)?;
-        let (model, name) = open(&self.model)?;
+        let (source, archive) = archive_of(&self.model)?;
+        let what = if Decoder::is_alone(&archive) {
+            if let Some(other) = &self.decoder {
+                let (source, other) = (source.display(), other.display());
+                return Err(Failure::new(format!("{source} is a decoder itself: {other} cannot take its place")));
+            }
+            What::Decoder(Decoder::read(&archive)?)
+        } else {
+            What::Model(decoded_by(open(&self.model)?.0, self.decoder.as_deref())?)
+        };
+        let name = source.file_stem().unwrap_or_default().to_string_lossy();
         let output = self.output.unwrap_or_else(|| format!("{name}-{}bit.safetensors", self.bits).into());
         check_place(&output)?;
-        let source = file_of(&self.model);
         if output.exists() && source.canonicalize()? == output.canonicalize()? {
             return Err(Failure::new(format!("cannot write {}: it is the model that is read", output.display())));
         }
-        model.save(&output, storage)?;
-        let written = Model::read(&Archive::open(&output)?)?;
-        let losses = written.losses(&model);
+        let losses = match &what {
+            What::Model(model) => {
+                model.save(&output, storage)?;
+                losses(&Model::read(&Archive::open(&output)?)?.params, &model.params)
+            }
+            What::Decoder(decoder) => {
+                decoder.save(&output, storage)?;
+                losses(&Decoder::read(&Archive::open(&output)?)?.params, &decoder.params)
+            }
+        };
         let size = |path: &PathBuf| Ok::<_, std::io::Error>(path.metadata()?.len());
         let (shown, now, was) = (output.display(), size(&output)?, size(&source)?);
         let mut text =
@@ -56,7 +85,8 @@ impl Convert {
             text += &format!("{:12}{:>12}{:>17.2}%\n", loss.part, loss.weights, 100.0 * loss.share());
         }
         text += "\nThe error is the root mean square of what rounding changed, as a share of that of the weights.\n";
-        text += &format!("What it does to pictures: yuragi evaluate --model {shown}\n");
+        let flag = if matches!(what, What::Model(_)) { "--model" } else { "--decoder" };
+        text += &format!("What it does to pictures: yuragi evaluate {flag} {shown}\n");
         print(text)?;
         Ok(ExitCode::SUCCESS)
     }

@@ -26,7 +26,8 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{ModelFlags, Progress, SamplingFlags, check_place, flow, interruption, print, speaks, tell_skipped},
+    common::{Progress, SamplingFlags, check_place, flow, interruption, print, speaks, tell_skipped},
+    models::ModelFlags,
 };
 
 /// Pictures that are drawn at a time.
@@ -93,7 +94,7 @@ impl Evaluate {
 
     /// Captions of a data set.
     fn dataset(&self, judge: &Judge, format: Format, ranks: &dyn Collective) -> Result<ExitCode, Failure> {
-        let (model, name) = self.model.open()?;
+        let (model, name) = self.model.open(false)?;
         let dataset = data::load(&self.data, self.caption_column.as_deref(), model.settings.size, ranks)?;
         let trials = trials(&dataset, self.count as usize, self.seed);
         if trials.is_empty() {
@@ -108,9 +109,7 @@ impl Evaluate {
             atomic::write(path, &export::encode(&sheet(&dataset, &trials, &pictures)?, format, "")?)?;
         }
         let mut report = score(&dataset, &trials, &pictures);
-        if trials.iter().any(|trial| judge.kind_of(&dataset.items[trial.item]).is_some())
-            && judge.size() == dataset.size
-        {
+        if trials.iter().any(|trial| judge.kind_of(&dataset.items[trial.item]).is_some()) {
             report.judged(&dataset, &trials, &judge.look(&pictures, &machine)?, judge);
         }
         let data = self.data.to_string();
@@ -120,11 +119,7 @@ impl Evaluate {
     /// Prompts of a file.
     fn prompts(&self, path: &Path, judge: &Judge, format: Format, ranks: &dyn Collective) -> Result<ExitCode, Failure> {
         let prompts = prompts::read(path, judge)?;
-        let (model, name) = self.model.open()?;
-        if model.settings.size != judge.size() {
-            let (draws, sees) = (model.settings.size, judge.size());
-            return Err(Failure::new(format!("{name} draws {draws}×{draws} pixels, and the judge sees {sees}×{sees}")));
-        }
+        let (model, name) = self.model.open(false)?;
         let captions: Vec<(&str, u64)> =
             prompts.iter().zip(self.seed..).map(|(prompt, seed)| (prompt.text.as_str(), seed)).collect();
         let Some(Drawn { pictures, machine, sampling, seconds }) = self.draw(model, &captions, ranks)? else {

@@ -24,8 +24,9 @@ use super::{
     INTERRUPTED,
     adapters::AdapterFlags,
     begin::BeginFlags,
-    common::{Loaded, ModelFlags, Progress, SamplingFlags, check_place, interruption, print, speaks},
+    common::{Progress, SamplingFlags, check_place, interruption, print, speaks},
     hires::{Hires, HiresFlags},
+    models::{Loaded, ModelFlags},
     output::Output,
     preview::PreviewFlags,
     record::Record,
@@ -115,12 +116,11 @@ impl Generate {
         self.save_latents.as_deref().map_or(Ok(()), check_place)?;
         self.preview.check()?;
         let interrupted = interruption("stopping")?;
-        let (mut loaded, name) = self.model.load()?;
+        let (mut loaded, name) = self.model.load(self.begin.names_image())?;
         let (bare, networks) = prompt::networks(&prompt);
         self.adapters.apply(&mut loaded, &networks, self.model.model.as_deref())?;
         // The built-in model knows no networks: to it, they are words.
         let words = if matches!(loaded, Loaded::Own(_)) { &*prompt } else { &*bare };
-        let frugal = matches!(loaded, Loaded::StableDiffusion(_));
         let step = match &loaded {
             Loaded::Own(_) => 1,
             Loaded::StableDiffusion(loaded) => loaded.drawing.model().step(),
@@ -182,7 +182,7 @@ impl Generate {
         let machine = self.model.machine(pass(batch, &sampling, share)?.and(second))?;
         let store = machine.upload(params)?;
         let compile = |batch, encodes| -> Result<_, Failure> {
-            let mut generator = Generator::of(&machine, &store, &*pipeline, batch)?.frugal(frugal);
+            let mut generator = Generator::of(&machine, &store, &*pipeline, batch)?.frugal(true);
             if encodes {
                 generator = generator.with_encoder(&machine)?;
             }

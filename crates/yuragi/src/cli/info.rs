@@ -24,7 +24,8 @@ use yuragi::{
 
 use super::{
     adapters, checkpoint,
-    common::{archive_of, harmless, print},
+    common::{harmless, print},
+    models::archive_of,
 };
 
 /// Tell about a model, a training or a picture.
@@ -53,7 +54,7 @@ impl Info {
                 } else if lora::is_in(&archive) {
                     of_lora(&name, &archive)
                 } else {
-                    model(&name, &archive)?
+                    model(&name, &archive, None)?
                 }
             }
             None => {
@@ -67,7 +68,8 @@ impl Info {
 
 #[cfg(feature = "builtin")]
 fn builtin() -> Result<String, Failure> {
-    model("the built-in model", &Archive::from_static(yuragi::builtin_file())?)
+    let decoder = Archive::from_static(yuragi::builtin_decoder())?;
+    model("the built-in model", &Archive::from_static(yuragi::builtin_file())?, Some(&decoder))
 }
 
 #[cfg(not(feature = "builtin"))]
@@ -157,6 +159,9 @@ fn of_lora(name: &str, file: &Archive) -> String {
     lines.join("\n") + "\n"
 }
 
+/// The part that a file of its own may hold.
+const DECODER: &str = "decoder";
+
 /// What a file holds of one part of a model.
 #[derive(Default)]
 struct Part {
@@ -165,11 +170,16 @@ struct Part {
     types: BTreeSet<String>,
 }
 
-fn model(name: &str, file: &Archive) -> Result<String, Failure> {
+/// A model, or the decoder of one; or a model that a file gives another decoder.
+fn model(name: &str, file: &Archive, decoder: Option<&Archive>) -> Result<String, Failure> {
     let failed = |error: &dyn Display| Failure::new(format!("{name} is no model of this program: {error}"));
-    let pairs: Vec<(&String, &String)> = file.settings().iter().collect();
+    let pairs: Vec<(&String, &String)> = decoder.unwrap_or(file).settings().iter().collect();
     let settings = Settings::from_pairs(&pairs).map_err(|e| failed(&e))?;
-    let tokenizer = read_tokenizer(file).map_err(|e| failed(&e))?;
+    let mut parts = parts(file)?;
+    if let Some(decoder) = decoder {
+        parts.extend(self::parts(decoder)?);
+    }
+    let only_decoder = decoder.is_none() && parts.keys().eq([DECODER]);
 
     let mut lines = vec![name.to_owned()];
     lines.extend(training(file).map(|training| format!("  {:30}{training}", "training")));
@@ -177,11 +187,15 @@ fn model(name: &str, file: &Archive) -> Result<String, Failure> {
         let value = if value.is_empty() { "not measured" } else { value };
         format!("  {key:30}{value}")
     }));
-    let (ids, words) = (tokenizer.vocab_size(), tokenizer.lexicon.len());
-    let ids = format!("{ids} of {} ids, {words} words", settings.text.vocabulary);
-    lines.push(format!("  {:30}{ids}\n", "tokenizer"));
+    if only_decoder {
+        lines.push(String::new());
+    } else {
+        let tokenizer = read_tokenizer(file).map_err(|e| failed(&e))?;
+        let (ids, words) = (tokenizer.vocab_size(), tokenizer.lexicon.len());
+        let ids = format!("{ids} of {} ids, {words} words", settings.text.vocabulary);
+        lines.push(format!("  {:30}{ids}\n", "tokenizer"));
+    }
     lines.push(format!("  {:30}{:>12}{:>14}   types", "part", "parameters", "bytes"));
-    let parts = parts(file)?;
     lines.extend(parts.iter().map(|(name, part)| {
         let types: Vec<&str> = part.types.iter().map(String::as_str).collect();
         format!("  {name:30}{:>12}{:>14}   {}", part.parameters, part.bytes, types.join(" "))

@@ -13,13 +13,15 @@ use yuragi::{
     Failure, builtin_file,
     graph::{Alone, Precision},
     io::{checkpoint::Archive, quantize::Groups},
-    judge::{Learned, Options, learn},
-    machine::Work,
+    judge::{Learned, Options, learn, work},
     model::Model,
     train::{Source, data},
 };
 
-use super::common::{DeviceFlags, Progress, check_place, flow, interruption, open, processor};
+use super::{
+    common::{DeviceFlags, Progress, check_place, flow, interruption, processor},
+    models::open,
+};
 
 /// Between two lines where there is no terminal for a bar.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -78,12 +80,11 @@ impl JudgeFlags {
             None => Model::read(&Archive::from_static(builtin_file())?)?,
         };
         let dataset = data::load(&self.data, None, model.settings.size, &Alone)?;
-        let cpu = processor(self.threads);
-        let machine = self.device.machine(cpu, Work::MUCH)?;
+        let options = Options { steps: self.steps, batch: self.batch as usize, rate: self.rate, seed: self.seed };
+        let machine = self.device.machine(processor(self.threads), work(&dataset, options)?)?;
         if machine.precision() == Precision::F16 {
             return Err(Failure::new("gradients vanish in f16 without a scaled loss: learn with bf16, tf32 or f32"));
         }
-        let options = Options { steps: self.steps, batch: self.batch as usize, rate: self.rate, seed: self.seed };
         let (mut progress, mut told) = (Progress::new("learning")?, Instant::now());
         let mut done = 0;
         let Learned { judge, sight } = learn(&dataset, &model, options, &machine, &mut |step, loss| {

@@ -14,7 +14,7 @@ use yuragi::{
     numeric::level,
 };
 
-use super::common::{Loaded, check_place};
+use super::{common::check_place, models::Loaded};
 
 /// What is seen on the way.
 #[derive(Args)]

@@ -14,7 +14,8 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{Progress, abandonment, check_place, file_of, flow, print, print_with, sheet, unless_interrupted},
+    common::{Progress, abandonment, check_place, flow, print, print_with, sheet, unless_interrupted},
+    models::file_of,
     variational::MachineFlags,
 };
 

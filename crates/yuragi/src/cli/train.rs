@@ -11,9 +11,9 @@ use clap::{ArgGroup, Args, Subcommand, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use yuragi::{
     Failure,
+    cpu::Cpu,
     graph::{Collective, Params},
     io::checkpoint::Archive,
-    machine::{Machine, Work},
     model::Model,
     models::Settings,
     train::{Ending, News, Options, Pace, Run, Source, Stage, data::Data, device::Exchange, lora, train},
@@ -21,12 +21,11 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{
-        DeviceFlags, SharingFlags, bits, clock, file_of, flow, interruption, open, processor, speaks, tell_cut,
-        tell_skipped,
-    },
+    common::{DeviceFlags, SharingFlags, bits, clock, flow, interruption, processor, speaks, tell_cut, tell_skipped},
+    decoder::DecoderFlags,
     judge::JudgeFlags,
     lora::{LoraFlags, pictures},
+    models::{file_of, open},
     variational::Bounded,
 };
 
@@ -34,7 +33,8 @@ use super::{
 ///
 /// Writes checkpoint, log, loss curve and sample sheet into a folder, and the model when it is done.
 /// Ctrl-C saves; `--resume` goes on to the very weights that an undisturbed training reaches.
-/// `train vae` and `train hvae` learn from tables and plain pictures, `train judge` what `evaluate` judges by; `--model` with
+/// `train vae` and `train hvae` learn from tables and plain pictures, `train judge` what `evaluate` judges by,
+/// `train decoder` to decode a model's latents to larger pictures; `--model` with
 /// `--lora` learns a LoRA for a Stable Diffusion checkpoint.
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -116,6 +116,7 @@ enum Other {
     #[command(flatten)]
     Bounded(Box<Bounded>),
     Judge(JudgeFlags),
+    Decoder(DecoderFlags),
 }
 
 impl Train {
@@ -126,6 +127,10 @@ impl Train {
             Some(Other::Judge(judge)) => {
                 alone(ranks, "a judge")?;
                 return judge.run();
+            }
+            Some(Other::Decoder(decoder)) => {
+                alone(ranks, "a decoder")?;
+                return decoder.run();
             }
             None => {}
         }
@@ -140,7 +145,7 @@ impl Train {
         }
         if self.adapter.is_asked() || self.resume.as_deref().is_some_and(lora::is_there) {
             alone(ranks, "a LoRA")?;
-            return self.learn_adapter(&self.device.machine(cpu, Work::MUCH)?, &interrupted);
+            return self.learn_adapter(cpu, &interrupted);
         }
         let (mut run, data) = match &self.resume {
             Some(folder) => {
@@ -198,7 +203,7 @@ impl Train {
     }
 
     /// Learns an adapter until done or interrupted.
-    fn learn_adapter(&self, machine: &Machine, interrupted: &AtomicBool) -> Result<ExitCode, Failure> {
+    fn learn_adapter(&self, cpu: Cpu, interrupted: &AtomicBool) -> Result<ExitCode, Failure> {
         let (column, seed) = (self.caption_column.clone(), self.seed);
         let (training, loaded, dataset) = match &self.resume {
             Some(folder) => {
@@ -225,13 +230,14 @@ impl Train {
                 (lora::Training::begin(&out, options, &loaded, &dataset)?, loaded, dataset)
             }
         };
+        let machine = self.device.machine(cpu, lora::work(&training, &loaded)?)?;
         let lora::Options { steps, batch, size, .. } = training.options;
         let count = dataset.items.len();
         tell_cut(&lora::cut(&loaded.drawing, &dataset), count, lora::MOST_TOKENS);
         say!("{count} pictures of {size}x{size} pixels, {steps} steps of {batch}; {machine}");
         let (folder, file) = (training.folder.clone(), training.file());
         let mut bar = Bar::default();
-        let ending = lora::train(training, loaded, &dataset, machine, &mut |news| {
+        let ending = lora::train(training, loaded, &dataset, &machine, &mut |news| {
             bar.show(news);
             flow(interrupted)
         })?;

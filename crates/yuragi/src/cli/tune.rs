@@ -10,7 +10,8 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{DeviceFlags, Progress, interruption, load, print, processor},
+    common::{DeviceFlags, Progress, interruption, print, processor},
+    models::load,
 };
 
 /// Measure which kernels of a model are the fastest on this machine's GPU.
@@ -40,7 +41,7 @@ impl Tune {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let machine = self.device.machine(processor(None), Work::MUCH)?;
         let cuda = machine.cuda().ok_or_else(|| Failure::new("there is no GPU whose kernels could be measured"))?;
-        let (loaded, name) = load(self.model.as_deref())?;
+        let (loaded, name) = load(self.model.as_deref(), false)?;
         let (pipeline, _) = loaded.into_parts()?;
         let [width, height] = pipeline.size();
         let size = [self.width.unwrap_or(width), self.height.unwrap_or(height)];

@@ -27,8 +27,9 @@ use yuragi::{
 
 use super::{
     INTERRUPTED,
-    common::{DeviceFlags, Progress, SharingFlags, abandonment, clock, file_of, flow, interruption, print, processor},
+    common::{DeviceFlags, Progress, SharingFlags, abandonment, clock, flow, interruption, print, processor},
     fit::{scale, table::TableFlags},
+    models::file_of,
 };
 
 /// Models that learn through a bound of the log-likelihood, from a table (CSV and its kin, .npy, .npz, IDX) or a folder

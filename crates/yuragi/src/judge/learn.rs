@@ -10,7 +10,7 @@ use yuragi_nn::{optim, rate};
 use super::{examples::Examples, looking::Judge};
 use crate::{
     Failure,
-    machine::Machine,
+    machine::{Machine, Work},
     model::Model,
     train::{
         codec::Codec,
@@ -83,7 +83,7 @@ pub fn learn(
     machine: &Machine,
     tell: &mut dyn FnMut(u64, f64) -> ControlFlow<()>,
 ) -> Result<Learned, Failure> {
-    let items: Vec<&Item> = dataset.trained().filter(|item| Judge::names(item)).collect();
+    let items = known(dataset);
     if items.is_empty() || options.batch == 0 {
         return Err(Failure::new("a judge learns from emoji, and at least one at a time: there is none"));
     }
@@ -91,7 +91,7 @@ pub fn learn(
     let codec = Codec::new(&model.settings, machine)?;
     let autoencoded = codec.decode(&model.params, &codec.encode(&model.params, &pictures, |_| {})?)?;
     let examples = Examples::new(&items, &autoencoded, options.seed);
-    let network = Classifier { size: dataset.size, channels: CHANNELS, width: WIDTH, classes: items.len() };
+    let network = network(dataset, items.len());
     let graph = network.training(options.batch)?;
     let mut params = Params::new();
     params.initialise(graph.params(), options.seed);
@@ -122,6 +122,24 @@ pub fn learn(
     let judge = Judge { network, signs, params: optim::averaged(&trainer.params(For::All)?) };
     let sight = sight(&judge, &examples, machine)?;
     Ok(Learned { judge, sight })
+}
+
+/// What a judge of a data set learns to name.
+fn known(dataset: &Dataset) -> Vec<&Item> {
+    dataset.trained().filter(|item| Judge::names(item)).collect()
+}
+
+fn network(dataset: &Dataset, classes: usize) -> Classifier {
+    Classifier { size: dataset.size, channels: CHANNELS, width: WIDTH, classes }
+}
+
+/// What learning takes, for a machine to be chosen by.
+///
+/// # Errors
+/// As for [`learn`].
+pub fn work(dataset: &Dataset, options: Options) -> Result<Work, Failure> {
+    let classes = known(dataset).len().max(1);
+    Ok(Work::of(&network(dataset, classes).training(options.batch)?, options.steps as f64))
 }
 
 fn sight(judge: &Judge, examples: &Examples<'_>, machine: &Machine) -> Result<Vec<Sight>, Failure> {

@@ -95,23 +95,21 @@ impl Judge {
         self.signs.iter().position(|sign| sign == sequence)
     }
 
-    /// Looks at pictures of its size.
+    /// Looks at pictures, scaled to its size.
     ///
     /// # Errors
-    /// Pictures of another size, or what the machine reports.
+    /// What the machine reports.
     pub fn look(&self, pictures: &[Picture], machine: &Machine) -> Result<Vec<Seen>, Failure> {
         let Classifier { size, classes, .. } = self.network;
-        if let Some(other) = pictures.iter().find(|picture| (picture.width(), picture.height()) != (size, size)) {
-            let (width, height) = (other.width(), other.height());
-            return Err(Failure::new(format!("the judge sees {size}×{size} pixels, the model draws {width}×{height}")));
-        }
         let plan = machine.compile(&self.network.look(BATCH)?)?;
         let weights = machine.upload(self.params.clone())?;
         let mut state = plan.state(&weights)?;
         let (mut input, mut seen) = (Vec::new(), Vec::with_capacity(pictures.len()));
         let (mut things, mut counts) = (vec![0.0; BATCH * classes], vec![0.0; BATCH * MOST]);
         for batch in pictures.chunks(BATCH) {
-            stack(batch, &mut input);
+            let scaled: Vec<Picture> =
+                batch.iter().map(|picture| picture.resize(size, size)).collect::<Result<_, _>>()?;
+            stack(&scaled, &mut input);
             input.resize(BATCH * size * size * 3, 0.0);
             let outputs = &mut [SliceMut::F32(&mut things), SliceMut::F32(&mut counts)];
             plan.run(&mut state, &weights, &[Slice::F32(&input)], outputs)?;

@@ -8,5 +8,5 @@ pub mod examples;
 mod learn;
 mod looking;
 
-pub use learn::{Learned, Options, Sight, learn};
+pub use learn::{Learned, Options, Sight, learn, work};
 pub use looking::{Judge, Seen};

@@ -111,7 +111,7 @@ pub fn measure(run: &Run, data: &Data, machine: &Machine, ranks: &dyn Collective
     let latents = codec.encode_on(ranks, &mut codec.encoder(&run.params)?, &pictures, |_| {})?;
     let mut statistics = Statistics::new(settings.autoencoder.latent);
     for (picture, latent) in pictures.iter().zip(latents.chunks_exact(settings.latent_len())) {
-        statistics.add(latent, &picture.to_f32(), settings.latent_size());
+        statistics.add(latent, &picture.to_f32(), settings.latent_size(), settings.autoencoder.factor());
     }
     statistics
         .measure()

@@ -5,6 +5,7 @@ pub mod captions;
 pub mod codec;
 pub mod compose;
 pub mod data;
+pub mod decoder;
 pub mod device;
 pub mod diffusion;
 pub mod lora;

@@ -268,19 +268,23 @@ impl Run {
 
     /// Adds the parameters of a stage that are missing: weights are drawn from the seed, averages begin at the weights.
     pub fn prepare(&mut self, specs: &[ParamSpec]) {
-        let missing = |name: &str| self.params.get(name).is_none();
-        let averages: Vec<&ParamSpec> =
-            specs.iter().filter(|s| s.name.starts_with(optim::AVERAGE) && missing(&s.name)).collect();
-        self.params.initialise(specs, self.options.seed);
-        for average in averages {
-            if let Some(weight) = self.params.get(&average.name[optim::AVERAGE.len()..]).cloned() {
-                self.params.insert(&average.name, weight);
-            }
-        }
+        prepare(&mut self.params, specs, self.options.seed);
     }
 
     /// The averaged weights as a model to generate with.
     pub fn to_model(&self) -> Model {
         Model::averaged(&self.settings, &self.tokenizer, &self.params)
+    }
+}
+
+/// Adds the parameters of a step that are missing: weights are drawn from a seed, averages begin at the weights.
+pub(super) fn prepare(params: &mut Params, specs: &[ParamSpec], seed: u64) {
+    let missing = |spec: &&ParamSpec| spec.name.starts_with(optim::AVERAGE) && params.get(&spec.name).is_none();
+    let averages: Vec<&ParamSpec> = specs.iter().filter(missing).collect();
+    params.initialise(specs, seed);
+    for average in averages {
+        if let Some(weight) = params.get(&average.name[optim::AVERAGE.len()..]).cloned() {
+            params.insert(&average.name, weight);
+        }
     }
 }

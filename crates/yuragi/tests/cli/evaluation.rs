@@ -20,7 +20,7 @@ fn a_folder_is_measured_and_figures_repeat() {
     assert!(one["report"]["composition"].is_null());
     assert_eq!(one["report"], report("2")["report"]);
     let sheet = Picture::open(scratch.join("sheet.png")).unwrap();
-    assert_eq!((sheet.width(), sheet.height()), (16 * 66 + 2, 2 * 66 + 2));
+    assert_eq!((sheet.width(), sheet.height()), (16 * 130 + 2, 2 * 130 + 2));
 
     let table = scratch.succeed(["evaluate", "--data", data, "--steps", "1", "--count", "2"]).out;
     assert!(table.contains("of 4 pictures") && table.contains("2 pictures in"), "{table}");
@@ -51,7 +51,7 @@ fn prompts_are_drawn_and_judged() {
     assert_eq!(of("english", "noun".into())["top1"], 1.0, "{report:#}");
     assert_eq!(of("japanese", Value::Null)["top1"], 1.0, "{report:#}");
     assert_eq!((of("english", Value::Null)["count"].as_u64(), report["drawn"].as_u64()), (Some(2), Some(3)));
-    assert_eq!(Picture::open(scratch.join("drawn.png")).unwrap().width(), 3 * 66 + 2);
+    assert_eq!(Picture::open(scratch.join("drawn.png")).unwrap().width(), 3 * 130 + 2);
     let table = scratch.succeed(["evaluate", "--prompts", "prompts.tsv", "--steps", "1", "--guidance", "1"]).out;
     assert!(table.contains("recognised among") && table.contains("Japanese"), "{table}");
 }

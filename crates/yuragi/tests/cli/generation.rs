@@ -66,15 +66,15 @@ fn a_picture_tells_how_it_was_made() {
         text,
         format!(
             "a red cat\nNegative prompt: blue, sad\nSteps: 2, Sampler: DPM++ 2M, CFG scale: 2.5, Seed: 3, \
-             Size: 64x64, Model: yuragi-emoji, Version: yuragi {version}"
+             Size: 128x128, Model: yuragi-emoji, Version: yuragi {version}"
         )
     );
     assert_eq!(scratch.succeed(["info", "cat.png"]).out, text + "\n");
     let large = Picture::open(scratch.join("cat.png")).unwrap();
-    assert_eq!((large.width(), large.height()), (256, 256));
+    assert_eq!((large.width(), large.height()), (512, 512));
     scratch.succeed(["generate", "a red cat", "-o", "small.png"].iter().chain(&flags));
     let small = Picture::open(scratch.join("small.png")).unwrap();
-    assert!((0..256).all(|i| large.pixel(i, 255 - i) == small.pixel(i / 4, (255 - i) / 4)));
+    assert!((0..512).all(|i| large.pixel(i, 511 - i) == small.pixel(i / 4, (511 - i) / 4)));
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn t32_pictures_are_drawn_once_more_in_a_larger_size() {
     wrong(&["--hires-steps", "3"], "--hires");
     wrong(&["--hires", "2", "--image", "latent.png"], "--image");
     wrong(&["--hires", "2", "--hires-upscaler", "esrgan"], "latent, picture");
-    scratch.refuse(["generate", "x", "--hires", "2"], &["128x128", "64x64"]);
+    scratch.refuse(["generate", "x", "--hires", "2"], &["256x256", "128x128"]);
 }
 
 #[test]

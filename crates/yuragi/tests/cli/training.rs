@@ -231,3 +231,65 @@ fn crc32(bytes: &[u8]) -> u32 {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
     })
 }
+
+#[test]
+fn a_decoder_to_larger_pictures_is_learned_alone() {
+    let scratch = Scratch::new();
+    let data = scratch.pictures();
+    fs::write(scratch.join("small.safetensors"), yuragi::builtin_file()).unwrap();
+    let learn = ["train", "decoder", "--data", data, "--model", "small.safetensors", "--steps", "3", "--batch", "2"];
+    let flags = ["--channels", "8", "--blocks", "0", "--compose", "0"];
+    let ended = scratch.succeed(learn.iter().chain(&flags));
+    assert!(ended.err.contains("decodes to 128x128 pixels: decoder.safetensors"), "{}", ended.err);
+    let told = scratch.succeed(["info", "decoder.safetensors"]).out;
+    assert!(told.contains("autoencoder.channels.fine     8") && !told.contains("tokenizer"), "{told}");
+
+    let draw = |model: &[&str], name: &str| {
+        let flags = ["generate", "a cat", "--steps", "1", "--seed", "1", "--no-show", "-o", name];
+        scratch.succeed(flags.iter().chain(model));
+        Picture::open(scratch.join(name)).unwrap()
+    };
+    let [small, large] = [("small.png", &[][..]), ("large.png", &["--decoder", "decoder.safetensors"])]
+        .map(|(name, more)| draw(&[&["--model", "small.safetensors"], more].concat(), name));
+    assert_eq!((small.width(), large.width()), (64, 128));
+    let whole =
+        ["convert", "small.safetensors", "--decoder", "decoder.safetensors", "--bits", "8", "-o", "w.safetensors"];
+    scratch.succeed(whole);
+    assert_eq!(draw(&["--model", "w.safetensors"], "whole.png").width(), 128);
+    scratch.succeed(["convert", "decoder.safetensors", "--bits", "4", "-o", "few.safetensors"]);
+    assert_ne!(draw(&["--model", "small.safetensors", "--decoder", "few.safetensors"], "few.png"), large);
+    // A level that is there is learned on.
+    let on = ["train", "decoder", "--data", data, "--model", "w.safetensors", "--steps", "1", "--batch", "1"];
+    scratch.succeed(on.iter().chain(&["--compose", "0", "--out", "on.safetensors"]));
+    scratch.refuse(on.iter().chain(&["--channels", "16"]), &["8 channels and 0 blocks", "--channels"]);
+    assert!(scratch.succeed(["info", "on.safetensors"]).out.contains("autoencoder.channels.fine     8"));
+
+    scratch.refuse(
+        ["generate", "x", "--model", "decoder.safetensors"],
+        &["decoder.safetensors is the decoder of a model", "--decoder"],
+    );
+    scratch.refuse(["generate", "x", "--decoder", "gone.safetensors"], &["gone.safetensors"]);
+    scratch.refuse(
+        ["convert", "few.safetensors", "--bits", "8", "--decoder", "decoder.safetensors"],
+        &["few.safetensors is a decoder itself"],
+    );
+    scratch.refuse(["train", "decoder", "--channels", "12"], &["autoencoder.channels.fine", "12", "multiple of 8"]);
+    scratch.refuse(["train", "decoder", "--channels", "0"], &["--channels", "multiples of 8"]);
+    scratch.refuse(["train", "decoder", "--rate", "0"], &["rate"]);
+}
+
+#[test]
+fn a_picture_begins_at_another_with_the_built_in_model() {
+    let scratch = Scratch::new();
+    let draw = |prompt: &str, name: &str, more: &[&str]| {
+        let flags = ["generate", prompt, "--seed", "1", "--no-show", "-o", name];
+        scratch.succeed(flags.iter().chain(more));
+        Picture::open(scratch.join(name)).unwrap()
+    };
+    let [rocket, cat] = ["a rocket", "a cat"].map(|prompt| draw(prompt, "plain.png", &[]));
+    draw("a rocket", "rocket.png", &[]);
+    let near = draw("a cat", "near.png", &["--image", "rocket.png", "--strength", "0.2"]);
+    let distance =
+        |a: &Picture| -> u64 { a.rgb().iter().zip(near.rgb()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum() };
+    assert!(2 * distance(&rocket) < distance(&cat), "{} {}", distance(&rocket), distance(&cat));
+}
