@@ -163,7 +163,7 @@ pub fn encode(settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
         Some((centre, deviation)) => (mean - centre) / deviation,
         None => mean,
     };
-    b.finish(&[("latent", latent)])
+    Ok(stored(settings, &b.finish(&[("latent", latent)])?))
 }
 
 /// Standardised latents to pictures.
@@ -179,7 +179,7 @@ pub fn decode(settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
         None => latent,
     };
     let picture = settings.autoencoder.decode(&Scope::new(&b).enter("decoder"), latent);
-    b.finish(&[("picture", picture)])
+    Ok(stored(settings, &b.finish(&[("picture", picture)])?))
 }
 
 /// Captions to their features.
@@ -191,7 +191,7 @@ pub fn encode_text(settings: &Settings, batch: usize) -> Result<Graph, BuildErro
     let b = builder(settings)?;
     let caption = b.input("caption", &[batch, settings.text.length], DType::I32);
     let text = settings.text.encode(&Scope::new(&b).enter("text"), caption);
-    b.finish(&[("tokens", text.tokens), ("mask", text.mask), ("pooled", text.pooled)])
+    Ok(stored(settings, &b.finish(&[("tokens", text.tokens), ("mask", text.mask), ("pooled", text.pooled)])?))
 }
 
 /// Noisy latents, their times and their captions' features to estimates of the clean latents.
@@ -208,7 +208,7 @@ pub fn denoise(settings: &Settings, batch: usize) -> Result<Graph, BuildError> {
     let mask = b.input("mask", &[batch, length], DType::F32);
     let pooled = b.input("pooled", &[batch, width], DType::F32);
     let sample = settings.unet.denoise(&Scope::new(&b).enter("unet"), x, t, Features { tokens, mask, pooled });
-    b.finish(&[("sample", sample)])
+    Ok(stored(settings, &b.finish(&[("sample", sample)])?))
 }
 
 /// How far pictures are from what a decoder makes of samples of their latents.
@@ -244,6 +244,11 @@ fn autoencoded<'g>(b: &'g Builder, settings: &Settings, batch: usize) -> Autoenc
     let (l1, mse) = (loss::l1(output, picture), loss::mse(output, picture));
     let edges = loss::edges(output, picture);
     Autoencoded { reconstruction: Reconstruction { l1, mse, edges }, kl: posterior.kl(), hyper }
+}
+
+/// The graph with weights as they are in memory.
+fn stored(settings: &Settings, graph: &Graph) -> Graph {
+    graph.with_stored(|spec| Some(settings.stored(&spec.shape)))
 }
 
 /// A graph for settings that hold together.

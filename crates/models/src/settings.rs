@@ -7,6 +7,8 @@ use alloc::{
 };
 use core::{fmt, ops::RangeInclusive};
 
+use yuragi_graph::{DType, Shape};
+
 use crate::{
     autoencoder::{Autoencoder, Fine},
     latents::Latents,
@@ -36,6 +38,9 @@ pub struct Settings {
     pub unet: UNet,
     /// What was measured on the autoencoder's latents.
     pub latents: Latents,
+    /// The element type in which large matrices and kernels are in memory where they only draw; steps of training have them in single
+    /// precision. No part of a checkpoint's header.
+    pub weights: DType,
 }
 
 impl Default for Settings {
@@ -47,6 +52,7 @@ impl Default for Settings {
             text: TextEncoder { vocabulary: 3072, length: 24, width: 224, layers: 1, heads: 4 },
             unet: UNet { latent, channels: [64, 128, 256], condition: 256, heads: 4 },
             latents: Latents::default(),
+            weights: DType::F32,
         }
     }
 }
@@ -69,6 +75,14 @@ impl Settings {
     pub fn picture_len(&self) -> usize {
         self.size * self.size * 3
     }
+
+    /// The element type of a weight of so many elements in memory.
+    pub fn stored(&self, shape: &Shape) -> DType {
+        if shape.rank() >= 2 && shape.count() >= Settings::LARGE { self.weights } else { DType::F32 }
+    }
+
+    /// Smaller tensors stay in single precision: they cost little and matter much.
+    const LARGE: usize = 2048;
 
     fn counts(&mut self) -> [Count<'_>; 18] {
         const CHANNELS: RangeInclusive<usize> = 8..=4096;

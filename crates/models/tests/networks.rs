@@ -1,6 +1,6 @@
 //! Sizes and shapes of the shipped networks, and what their settings say.
 
-use yuragi_graph::Graph;
+use yuragi_graph::{DType, Graph, Shape};
 use yuragi_models::{
     Settings,
     autoencoder::Fine,
@@ -55,6 +55,26 @@ fn a_finer_decoder_takes_the_same_latents_to_pictures_twice_as_large() {
     assert_eq!(Settings::from_pairs(&pairs).unwrap(), plain);
     fine.size = 112;
     assert_eq!(fine.check().unwrap_err().to_string(), "setting `picture.size` is 112; legal is a multiple of 32");
+}
+
+#[test]
+fn weights_are_in_memory_as_the_settings_say_where_they_only_draw() {
+    let settings = Settings { weights: DType::BF16, ..Settings::default() };
+    for graph in [encode, decode, encode_text, denoise] {
+        let (graph, plain) = (graph(&settings, 1).unwrap(), graph(&Settings::default(), 1).unwrap());
+        graph.verify().unwrap();
+        assert!(plain.params().iter().all(|spec| spec.dtype == DType::F32));
+        let large = |shape: Shape| shape.rank() >= 2 && shape.count() >= 2048;
+        let dtype = |shape| if large(shape) { DType::BF16 } else { DType::F32 };
+        assert!(graph.params().iter().all(|spec| spec.dtype == dtype(spec.shape)));
+        assert!(graph.params().iter().any(|spec| spec.dtype == DType::BF16));
+        let output = |graph: &Graph| graph.node(graph.outputs()[0].node).dtype;
+        assert_eq!(output(&graph), output(&plain));
+    }
+    for step in [autoencoder_training, decoder_training, diffusion_training] {
+        assert!(step(&settings, 1).unwrap().params().iter().all(|spec| spec.dtype == DType::F32));
+    }
+    assert_eq!(Settings::from_pairs(&settings.to_pairs()).unwrap(), Settings::default());
 }
 
 #[test]

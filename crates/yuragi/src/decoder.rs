@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use yuragi_graph::Params;
+use yuragi_graph::{HostTensor, Params};
 use yuragi_io::checkpoint::Archive;
 use yuragi_models::{
     Settings,
@@ -57,21 +57,21 @@ impl Decoder {
     /// The settings of a model that has it.
     ///
     /// # Errors
-    /// A model of other latents.
+    /// A model of other latents, by their extents or by what was measured on them.
     pub fn settings_for(&self, model: Settings) -> Result<Settings, Failure> {
-        let latents = |settings: &Settings| {
-            let Autoencoder { latent, channels, blocks, .. } = settings.autoencoder;
-            (settings.latent_size(), latent, channels, blocks)
+        let extents = |settings: &Settings| {
+            let Autoencoder { latent, channels: [half, quarter], blocks: [first, second], .. } = settings.autoencoder;
+            let side = settings.latent_size();
+            format!("{side}x{side}x{latent} (channels {half} and {quarter}, blocks {first} and {second})")
         };
-        if latents(&model) != latents(&self.settings) {
-            let of = |settings: &Settings| {
-                let (side, channels) = (settings.latent_size(), settings.autoencoder.latent);
-                format!("{side}x{side}x{channels}")
-            };
-            let (ours, theirs) = (of(&model), of(&self.settings));
+        let (ours, theirs) = (extents(&model), extents(&self.settings));
+        if ours != theirs {
             return Err(Failure::new(format!(
                 "the decoder is of another autoencoder: it takes latents of {theirs}, the model's are {ours}"
             )));
+        }
+        if model.latents != self.settings.latents {
+            return Err(Failure::new("the decoder was learned with the latents of another autoencoder"));
         }
         Ok(Settings { size: self.settings.size, autoencoder: self.settings.autoencoder, ..model })
     }
@@ -85,7 +85,12 @@ impl Model {
     pub fn with_decoder(mut self, decoder: Decoder) -> Result<Model, Failure> {
         let settings = decoder.settings_for(self.settings)?;
         self.params.retain(|name| !name.starts_with(DECODER));
-        decoder.params.iter().for_each(|(name, tensor)| self.params.insert(name, tensor.clone()));
+        for (name, tensor) in decoder.params.iter() {
+            let shape = tensor.shape();
+            if let Some(tensor) = HostTensor::rounded(shape, settings.stored(&shape), tensor.to_f32()) {
+                self.params.insert(name, tensor);
+            }
+        }
         Ok(Model { settings, ..self })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use yuragi_graph::{Graph, HostTensor, ParamSpec, Params};
+use yuragi_graph::{DType, Graph, HostTensor, ParamSpec, Params};
 use yuragi_io::{Checkpoint, checkpoint::Archive, quantize::Groups};
 use yuragi_models::{
     Settings, latent_diffusion,
@@ -82,9 +82,11 @@ impl Model {
         Ok(Model { settings, tokenizer, params })
     }
 
-    /// Reads what drawing takes, all but the encoder of pictures; otherwise as [`read`](Self::read).
+    /// Reads what drawing takes, all but the encoder of pictures; otherwise as [`read`](Self::read). Large matrices and kernels are
+    /// rounded to bfloat16, which takes half of the memory, and less time to be read at each step; codes of 5 bits were
+    /// rounded by twenty times as much.
     pub fn read_to_draw(file: &Archive) -> Result<Model, Failure> {
-        let settings = Settings::from_pairs(&pairs(file))?;
+        let settings = Settings { weights: DType::BF16, ..Settings::from_pairs(&pairs(file))? };
         let tokenizer = read_tokenizer(file)?;
         let parts = [latent_diffusion::encode_text, latent_diffusion::denoise, latent_diffusion::decode];
         let mut specs = Vec::new();
@@ -172,7 +174,7 @@ pub(crate) fn weights(file: &Archive, specs: &[ParamSpec]) -> Result<Params, Fai
         let averaged = format!("{}{}", optim::AVERAGE, spec.name);
         let name = if file.contains(&averaged) { &averaged } else { &spec.name };
         let values = file.f32(name, &spec.shape)?;
-        if let Some(tensor) = HostTensor::new(spec.shape, values) {
+        if let Some(tensor) = HostTensor::rounded(spec.shape, spec.dtype, values) {
             params.insert(&spec.name, tensor);
         }
     }

@@ -1,7 +1,7 @@
 //! A latent diffusion model small enough for the reference.
 #![allow(dead_code, reason = "each test program uses a part")]
 
-use yuragi_graph::{HostTensor, Params};
+use yuragi_graph::{DType, HostTensor, Params};
 use yuragi_models::{
     Settings,
     autoencoder::{Autoencoder, Fine},
@@ -20,6 +20,7 @@ pub fn settings() -> Settings {
         text: TextEncoder { vocabulary: 300, length: 4, width: 8, layers: 1, heads: 2 },
         unet: UNet { latent: 2, channels: [16, 16, 24], condition: 16, heads: 2 },
         latents: Latents::default(),
+        weights: DType::F32,
     };
     settings.check().unwrap();
     settings

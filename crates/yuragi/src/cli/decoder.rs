@@ -56,18 +56,18 @@ pub struct DecoderFlags {
     /// Residual blocks of the finer level, up to 16 [default: 1, or those that are there]
     #[arg(long)]
     blocks: Option<usize>,
-    /// Steps
-    #[arg(long, default_value_t = Options::default().steps, value_parser = value_parser!(u64).range(1..))]
-    steps: u64,
+    /// Steps [default: fit the data, 1000 to 9000]
+    #[arg(long, value_parser = value_parser!(u64).range(1..))]
+    steps: Option<u64>,
     /// Pictures of one step
     #[arg(long, default_value_t = 16, value_parser = value_parser!(u32).range(1..=1024))]
     batch: u32,
     /// Peak learning rate
     #[arg(long, default_value_t = Options::default().rate)]
     rate: f64,
-    /// Composed pictures (recoloured, side by side, ..) for each picture of the data
-    #[arg(long, default_value_t = 0.5)]
-    compose: f64,
+    /// Composed pictures (recoloured, side by side, ..) for each picture of the data [default: 0.5 of emoji, 0 of a folder]
+    #[arg(long)]
+    compose: Option<f64>,
     /// Bits of a weight: 4, 5, 6, 8 or 16
     #[arg(long, default_value_t = Storage::BITS, value_parser = bits)]
     bits: usize,
@@ -95,7 +95,8 @@ impl DecoderFlags {
             seed: self.seed,
             batch,
             rate: self.rate,
-            compose: self.compose,
+            // Twice what a denoiser is taught of.
+            compose: self.compose.unwrap_or(2.0 * self.data.composed()),
             ..train::Options::default()
         }
         .checked()?;
@@ -117,24 +118,25 @@ impl DecoderFlags {
             )));
         }
         let settings = enlarged(&model.settings, asked);
-        let work = Work::of(&latent_diffusion::decoder_training(&settings, batch)?, self.steps as f64);
-        let machine = self.device.machine(processor(self.threads), work)?;
+        let step = latent_diffusion::decoder_training(&settings, batch)?;
         let data = Data::load(&options, settings.size, &Alone)?;
-        let options = Options { fine: asked, steps: self.steps, batch, rate: self.rate, seed: self.seed };
+        let steps = self.steps.unwrap_or(Options::fitted_steps(data.epoch(), batch));
+        let machine = self.device.machine(processor(self.threads), Work::of(&step, steps as f64))?;
+        let options = Options { fine: asked, steps, batch, rate: self.rate, seed: self.seed };
         let (mut progress, mut told, mut done) = (Progress::new("learning")?, Instant::now(), 0);
         let Learned { model, nearness } = learn(&model, &data, options, &machine, &mut |step, loss| {
             done = step;
-            progress.set(step as f64 / self.steps as f64);
+            progress.set(step as f64 / steps as f64);
             if told.elapsed() >= LINE_EVERY && !io::stderr().is_terminal() {
                 told = Instant::now();
-                say!("{step}/{} loss {loss:.4}", self.steps);
+                say!("{step}/{steps} loss {loss:.4}");
             }
             if step == 0 { ControlFlow::Continue(()) } else { flow(&interrupted) }
         })?;
         drop(progress);
         Decoder::of(&model).save(&self.out, storage)?;
-        if done + 1 < self.steps {
-            say!("interrupted after {done} of {} steps", self.steps);
+        if done + 1 < steps {
+            say!("interrupted after {done} of {steps} steps");
         }
         let size = model.settings.size;
         say!("decodes to {size}x{size} pixels: {}", self.out.display());

@@ -96,10 +96,11 @@ impl ModelFlags {
     }
 }
 
-/// The model of this program at a path, or the built-in one, and its name.
+/// The model of this program at a path, or the built-in one, to draw by, and its name; whole if it encodes pictures.
 fn own(path: Option<&Path>, encodes: bool) -> Result<(Model, String), Failure> {
     match path {
-        Some(path) => open(path),
+        Some(path) if encodes => open(path),
+        Some(path) => open_by(path, Model::read_to_draw),
         None => Ok((builtin(encodes)?, "yuragi-emoji".to_owned())),
     }
 }
@@ -184,8 +185,12 @@ pub fn archive_of(path: &Path) -> Result<(PathBuf, Archive), Failure> {
     Ok((file, archive))
 }
 
-/// The model at a path, and its name.
+/// The model at a path, whole, and its name.
 pub fn open(path: &Path) -> Result<(Model, String), Failure> {
+    open_by(path, Model::read)
+}
+
+fn open_by(path: &Path, read: fn(&Archive) -> Result<Model, Failure>) -> Result<(Model, String), Failure> {
     let (path, archive) = archive_of(path)?;
     if lora::is_in(&archive) {
         let (path, file) = (path.display(), path.with_file_name(lora::FILE));
@@ -194,7 +199,7 @@ pub fn open(path: &Path) -> Result<(Model, String), Failure> {
             "{path} is the training of a LoRA: draw with `--model {model} --lora {file}`, which is there when it has ended"
         )));
     }
-    let model = Model::read(&archive).map_err(|failure| {
+    let model = read(&archive).map_err(|failure| {
         let (path, reason) = (path.display().to_string(), failure.to_string());
         if archive.setting::<String>("stage").is_ok_and(|stage| stage == Stage::Autoencoder.name()) {
             return Failure::new(format!("{path} cannot draw yet: its training has not got beyond the autoencoder"));

@@ -42,6 +42,18 @@ pub struct Options {
     pub seed: u64,
 }
 
+/// Epochs, and the fewest steps.
+const EPOCHS: u64 = 23;
+const LEAST_STEPS: u64 = 1_000;
+
+impl Options {
+    /// Steps that suit so many pictures in an epoch: as often as the built-in decoder met each of its own, but no fewer than any
+    /// needs and no more than the defaults.
+    pub fn fitted_steps(epoch: usize, batch: usize) -> u64 {
+        (EPOCHS * epoch as u64 / batch.max(1) as u64).clamp(LEAST_STEPS, Options::default().steps)
+    }
+}
+
 impl Default for Options {
     fn default() -> Options {
         Options { fine: Fine { channels: 32, blocks: 1 }, steps: 9_000, batch: 16, rate: 2e-3, seed: 0 }
@@ -162,4 +174,31 @@ fn ratio(picture: &Picture, other: &Picture) -> f64 {
     let squares = picture.rgb().iter().zip(other.rgb()).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
     let mean = squares.sum::<f64>() / picture.rgb().len() as f64;
     10.0 * (255.0 * 255.0 / mean.max(1e-6)).log10()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_fit_the_data() {
+        assert_eq!([8, 2_000, 6_400].map(|epoch| Options::fitted_steps(epoch, 16)), [1_000, 2_875, 9_000]);
+        assert_eq!(Options::fitted_steps(0, 0), 1_000);
+    }
+
+    #[test]
+    fn a_finer_level_is_kept_and_doubles_pictures_once() {
+        let fine = Fine { channels: 16, blocks: 2 };
+        let once = enlarged(&Settings::default(), fine);
+        assert_eq!((once.size, once.autoencoder.fine), (128, fine));
+        assert_eq!(enlarged(&once, Fine { channels: 8, blocks: 1 }), once);
+    }
+
+    #[test]
+    fn a_ratio_of_pictures_is_that_of_their_mean_square() {
+        let [a, b] = [[255; 3], [0; 3]].map(|colour| Picture::filled(2, 2, colour).unwrap());
+        assert_eq!(ratio(&a, &b), 0.0);
+        assert!((ratio(&a, &Picture::filled(2, 2, [245, 255, 255]).unwrap()) - 32.902).abs() < 1e-3);
+        assert_eq!(ratio(&a, &a), ratio(&b, &b));
+    }
 }

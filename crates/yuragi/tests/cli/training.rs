@@ -269,6 +269,11 @@ fn a_decoder_to_larger_pictures_is_learned_alone() {
         &["decoder.safetensors is the decoder of a model", "--decoder"],
     );
     scratch.refuse(["generate", "x", "--decoder", "gone.safetensors"], &["gone.safetensors"]);
+    scratch.succeed(["train", "--data", data, "--out", "run"].into_iter().chain(FLAGS));
+    scratch.refuse(
+        ["generate", "x", "--model", "run", "--decoder", "few.safetensors"],
+        &["few.safetensors: the decoder was learned with the latents of another autoencoder"],
+    );
     scratch.refuse(
         ["convert", "few.safetensors", "--bits", "8", "--decoder", "decoder.safetensors"],
         &["few.safetensors is a decoder itself"],
