@@ -118,6 +118,7 @@ impl DecoderFlags {
             )));
         }
         let settings = enlarged(&model.settings, asked);
+        settings.check().map_err(|error| Failure::new(format!("`--channels` or `--blocks`: {error}")))?;
         let step = latent_diffusion::decoder_training(&settings, batch)?;
         let data = Data::load(&options, settings.size, &Alone)?;
         let steps = self.steps.unwrap_or(Options::fitted_steps(data.epoch(), batch));
