@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Display,
-    io::{self, StdoutLock, Write},
+    io::{self, IsTerminal, StdoutLock, Write},
     ops::ControlFlow,
     path::Path,
     sync::{
@@ -375,6 +375,46 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// How far a learning of so many steps is, which Ctrl-C ends with what was learned: a bar, and where there is no terminal a line
+/// now and then.
+pub struct Steps<'a> {
+    progress: Progress,
+    told: Instant,
+    done: u64,
+    total: u64,
+    interrupted: &'a AtomicBool,
+}
+
+impl Steps<'_> {
+    /// Between two lines.
+    const EVERY: Duration = Duration::from_secs(30);
+
+    /// None is done.
+    pub fn new(total: u64, interrupted: &AtomicBool) -> Result<Steps<'_>, Failure> {
+        Ok(Steps { progress: Progress::new("learning")?, told: Instant::now(), done: 0, total, interrupted })
+    }
+
+    /// So many are done; whether to go on. The first one always is.
+    pub fn tell(&mut self, done: u64, loss: f64) -> ControlFlow<()> {
+        self.done = done;
+        self.progress.set(done as f64 / self.total as f64);
+        if self.told.elapsed() >= Steps::EVERY && !io::stderr().is_terminal() {
+            self.told = Instant::now();
+            say!("{done}/{} loss {loss:.4}", self.total);
+        }
+        if done == 0 { ControlFlow::Continue(()) } else { flow(self.interrupted) }
+    }
+
+    /// Says whether it was interrupted.
+    pub fn end(self) {
+        let Steps { done, total, .. } = self;
+        drop(self);
+        if done + 1 < total {
+            say!("interrupted after {done} of {total} steps");
+        }
     }
 }
 

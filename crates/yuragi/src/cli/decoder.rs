@@ -1,12 +1,6 @@
 //! `yuragi train decoder`.
 
-use std::{
-    io::{self, IsTerminal},
-    ops::ControlFlow,
-    path::PathBuf,
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, value_parser};
 use yuragi::{
@@ -25,12 +19,9 @@ use yuragi::{
 };
 
 use super::{
-    common::{DeviceFlags, Progress, bits, check_place, flow, interruption, processor},
+    common::{DeviceFlags, Steps, bits, check_place, interruption, processor},
     models::{decoded_by, open},
 };
-
-/// Between two lines where there is no terminal for a bar.
-const LINE_EVERY: Duration = Duration::from_secs(30);
 
 /// Learn a decoder to pictures twice as large, for a model whose other parts stay as they are.
 ///
@@ -124,21 +115,11 @@ impl DecoderFlags {
         let steps = self.steps.unwrap_or(Options::fitted_steps(data.epoch(), batch));
         let machine = self.device.machine(processor(self.threads), Work::of(&step, steps as f64))?;
         let options = Options { fine: asked, steps, batch, rate: self.rate, seed: self.seed };
-        let (mut progress, mut told, mut done) = (Progress::new("learning")?, Instant::now(), 0);
-        let Learned { model, nearness } = learn(&model, &data, options, &machine, &mut |step, loss| {
-            done = step;
-            progress.set(step as f64 / steps as f64);
-            if told.elapsed() >= LINE_EVERY && !io::stderr().is_terminal() {
-                told = Instant::now();
-                say!("{step}/{steps} loss {loss:.4}");
-            }
-            if step == 0 { ControlFlow::Continue(()) } else { flow(&interrupted) }
-        })?;
-        drop(progress);
+        let mut shown = Steps::new(steps, &interrupted)?;
+        let tell = &mut |step, loss| shown.tell(step, loss);
+        let Learned { model, nearness } = learn(&model, &data, options, &machine, tell)?;
         Decoder::of(&model).save(&self.out, storage)?;
-        if done + 1 < steps {
-            say!("interrupted after {done} of {steps} steps");
-        }
+        shown.end();
         let size = model.settings.size;
         say!("decodes to {size}x{size} pixels: {}", self.out.display());
         say!("of autoencoded pictures, peak signal to noise in dB, and that of the decoder before:");

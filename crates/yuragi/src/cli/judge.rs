@@ -1,12 +1,6 @@
 //! `yuragi train judge`.
 
-use std::{
-    io::{self, IsTerminal},
-    ops::ControlFlow,
-    path::PathBuf,
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, value_parser};
 use yuragi::{
@@ -19,12 +13,10 @@ use yuragi::{
 };
 
 use super::{
-    common::{DeviceFlags, Progress, check_place, flow, interruption, processor},
+    common::{DeviceFlags, Steps, check_place, interruption, processor},
     models::open,
 };
 
-/// Between two lines where there is no terminal for a bar.
-const LINE_EVERY: Duration = Duration::from_secs(30);
 /// Weights that share a scale.
 const GROUP: usize = 96;
 
@@ -85,22 +77,11 @@ impl JudgeFlags {
         if machine.precision() == Precision::F16 {
             return Err(Failure::new("gradients vanish in f16 without a scaled loss: learn with bf16, tf32 or f32"));
         }
-        let (mut progress, mut told) = (Progress::new("learning")?, Instant::now());
-        let mut done = 0;
-        let Learned { judge, sight } = learn(&dataset, &model, options, &machine, &mut |step, loss| {
-            done = step;
-            progress.set(step as f64 / self.steps as f64);
-            if told.elapsed() >= LINE_EVERY && !io::stderr().is_terminal() {
-                told = Instant::now();
-                say!("{step}/{} loss {loss:.3}", self.steps);
-            }
-            if step == 0 { ControlFlow::Continue(()) } else { flow(&interrupted) }
-        })?;
-        drop(progress);
+        let mut shown = Steps::new(self.steps, &interrupted)?;
+        let tell = &mut |step, loss| shown.tell(step, loss);
+        let Learned { judge, sight } = learn(&dataset, &model, options, &machine, tell)?;
         judge.save(&self.out, groups)?;
-        if done + 1 < self.steps {
-            say!("interrupted after {done} of {} steps", self.steps);
-        }
+        shown.end();
         say!("{} kinds of things: {}", judge.signs().len(), self.out.display());
         say!("of pictures that it never saw, it names rightly");
         for seen in sight.iter().filter(|seen| seen.pictures > 0) {
