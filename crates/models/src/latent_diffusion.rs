@@ -17,7 +17,7 @@
 //! [factor](crate::autoencoder::Autoencoder::factor) f, standardised;
 //! caption `I32 [B, L]` as [`Tokenizer::ids`](crate::tokenizer::Tokenizer::ids) gives it; key `U32 [2]`, another
 //! for every step; hyper `[4]` as [`Optimizer::hyper`] gives it; tokens `[B, L, D]`, mask `[B, L]`,
-//! pooled `[B, D]`; t `[B]`.
+//! pooled `[B, D]`; t `[B]`. Graphs that only draw take large weights in the element type of [`Settings::weights`].
 //!
 //! ```
 //! use yuragi_graph::Params;
