@@ -12,7 +12,7 @@ use yuragi_models::{
 
 use crate::{
     Failure,
-    model::{Model, Storage, pairs, stored, weights},
+    model::{Model, Storage, checkpoint, pairs, weights},
 };
 
 /// What turns latents into pictures.
@@ -51,7 +51,7 @@ impl Decoder {
     /// # Errors
     /// The file cannot be written.
     pub fn save(&self, path: &Path, storage: Storage) -> Result<(), Failure> {
-        Ok(stored(&self.settings, &self.params, storage)?.save(path)?)
+        Ok(checkpoint(&self.settings, &self.params, storage)?.save(path)?)
     }
 
     /// The settings of a model that has it.

@@ -64,7 +64,7 @@ impl Model {
 
     /// Writes the model, whole or not at all.
     pub fn save(&self, path: &Path, storage: Storage) -> Result<(), Failure> {
-        let mut file = stored(&self.settings, &self.params, storage)?;
+        let mut file = checkpoint(&self.settings, &self.params, storage)?;
         write_tokenizer(&self.tokenizer, |key, value| file.set(key, value));
         Ok(file.save(path)?)
     }
@@ -82,9 +82,9 @@ impl Model {
         Ok(Model { settings, tokenizer, params })
     }
 
-    /// Reads what drawing takes, all but the encoder of pictures; otherwise as [`read`](Self::read). Large matrices and kernels are
-    /// rounded to bfloat16, which takes half of the memory, and less time to be read at each step; codes of 5 bits were
-    /// rounded by twenty times as much.
+    /// Reads what drawing takes, all but the encoder of pictures; otherwise as [`read`](Self::read). Large matrices and
+    /// kernels are rounded to bfloat16, which takes half of the memory, and less time to be read at each step. Of normal
+    /// weights that changes 0.17 % (root mean square), where codes of 8 bits lose 0.5 and of 5 bits 4 to 6.
     pub fn read_to_draw(file: &Archive) -> Result<Model, Failure> {
         let settings = Settings { weights: DType::BF16, ..Settings::from_pairs(&pairs(file))? };
         let tokenizer = read_tokenizer(file)?;
@@ -113,8 +113,12 @@ impl Model {
     }
 }
 
-/// Settings and weights as they are stored.
-pub(crate) fn stored<'a>(settings: &Settings, params: &'a Params, storage: Storage) -> Result<Checkpoint<'a>, Failure> {
+/// A file of settings and weights.
+pub(crate) fn checkpoint<'a>(
+    settings: &Settings,
+    params: &'a Params,
+    storage: Storage,
+) -> Result<Checkpoint<'a>, Failure> {
     let mut file = Checkpoint::default();
     for (key, value) in settings.to_pairs() {
         file.set(key, value);

@@ -11,6 +11,7 @@ use clap::Args;
 use yuragi::{
     Failure,
     cpu::Cpu,
+    decoder::Decoder,
     energy::rbm::Rbm,
     fit::{Fitted, Layer, Network, Stack},
     io::{checkpoint::Archive, export, stable_diffusion},
@@ -159,9 +160,6 @@ fn of_lora(name: &str, file: &Archive) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The part that a file of its own may hold.
-const DECODER: &str = "decoder";
-
 /// What a file holds of one part of a model.
 #[derive(Default)]
 struct Part {
@@ -179,7 +177,7 @@ fn model(name: &str, file: &Archive, decoder: Option<&Archive>) -> Result<String
     if let Some(decoder) = decoder {
         parts.extend(self::parts(decoder)?);
     }
-    let only_decoder = decoder.is_none() && parts.keys().eq([DECODER]);
+    let only_decoder = Decoder::is_alone(file);
 
     let mut lines = vec![name.to_owned()];
     lines.extend(training(file).map(|training| format!("  {:30}{training}", "training")));

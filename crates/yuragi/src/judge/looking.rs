@@ -78,11 +78,6 @@ impl Judge {
         &self.signs
     }
 
-    /// The side of the pictures that it sees, in pixels.
-    pub fn size(&self) -> usize {
-        self.network.size
-    }
-
     /// The kind of things that an emoji or its English name means.
     pub fn kind(&self, name: &str) -> Option<usize> {
         let name = normal(name);

@@ -20,11 +20,11 @@ use super::{
 use crate::{Failure, machine::Machine};
 
 /// Steps in which the learning rate rises.
-const WARM: u64 = 200;
+pub(super) const WARM: u64 = 200;
 /// The share of the steps over which it falls.
-const TAIL: f32 = 0.5;
+pub(super) const TAIL: f32 = 0.5;
 /// Decay of the averaged weights.
-const AVERAGE: f32 = 0.998;
+pub(super) const AVERAGE: f32 = 0.998;
 /// Pictures on a sheet, each above its reconstruction.
 const SHOWN: usize = 24;
 

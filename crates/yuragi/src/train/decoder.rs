@@ -12,6 +12,7 @@ use yuragi_models::{
 use yuragi_nn::{optim, rate};
 
 use super::{
+    autoencoder::{AVERAGE, TAIL, WARM},
     codec::Codec,
     data::{Batches, Data, stack},
     device::{For, Sharing, Trainer},
@@ -19,11 +20,6 @@ use super::{
 };
 use crate::{Failure, machine::Machine, model::Model};
 
-/// The share of the steps over which the rate falls, and the steps in which it rises.
-const TAIL: f32 = 0.5;
-const WARM: u64 = 200;
-/// Decay of the averaged weights.
-const AVERAGE: f32 = 0.998;
 /// Pictures by which a decoder is measured, of those learned from; all of those that were not.
 const MEASURED: usize = 200;
 
@@ -127,10 +123,10 @@ pub fn learn(
         mean = if step == 0 { loss.into() } else { 0.98 * mean + 0.02 * f64::from(loss) };
     }
     let mut params = optim::averaged(&trainer.params(For::All)?);
-    let specs = [latent_diffusion::encode(&settings, 1)?, latent_diffusion::decode(&settings, 1)?];
-    let of_autoencoder = |name: &str| specs.iter().flat_map(|graph| graph.params()).any(|spec| spec.name == name);
-    let of_stage = |name: &str| name.starts_with(latent_diffusion::DECODER) || name.starts_with("encoder.");
-    params.retain(|name| !of_stage(name) || of_autoencoder(name));
+    // The last layers of a decoder to smaller pictures are no part of this one.
+    let decode = latent_diffusion::decode(&settings, 1)?;
+    let is_of_decoder = |name: &str| decode.params().iter().any(|spec| spec.name == name);
+    params.retain(|name| !name.starts_with(latent_diffusion::DECODER) || is_of_decoder(name));
     let learned = Model { settings, tokenizer: model.tokenizer.clone(), params };
     let nearness = nearness(model, &learned, data, machine)?;
     Ok(Learned { model: learned, nearness })
