@@ -5,6 +5,7 @@ use std::sync::Arc;
 use yuragi_graph::{
     Backend, Builder, DType, Graph, HostTensor, Init, Params, Plan, Progress, RunError, Shape, View, ViewMut,
 };
+use yuragi_numeric::groups::Groups;
 
 use crate::tolerance::{Failure, Values, run};
 
@@ -13,7 +14,7 @@ type Promise<B> = (&'static str, fn(&B) -> Result<(), Failure>);
 
 /// Tests every promise; gives the number tested and what was broken.
 pub fn check<B: Backend>(backend: &B) -> (usize, Vec<String>) {
-    let promises: [Promise<B>; 9] = [
+    let promises: [Promise<B>; 10] = [
         ("a run in slices gives the same bits", slices),
         ("a cancelled run leaves no trace", cancelled),
         ("plans share a store", shared),
@@ -23,6 +24,7 @@ pub fn check<B: Backend>(backend: &B) -> (usize, Vec<String>) {
         ("indices outside their table are errors", indices),
         ("updates need an exclusive store", updates),
         ("parameters are borrowed, in half precision too", borrowed),
+        ("parameters come in codes of 4 to 8 bits", coded),
     ];
     let broken = |(name, promise): &Promise<B>| match promise(backend) {
         Ok(()) => None,
@@ -261,6 +263,32 @@ fn borrowed<B: Backend>(backend: &B) -> Result<(), Failure> {
     let exact = values.map(|v| DType::F16.round(v.into()) as f32);
     let doubled = values.map(|v| v * 2.0);
     expect(have == [Values::F32(exact.into()), Values::F32(doubled.into())], format!("read {have:?}"))
+}
+
+fn coded<B: Backend>(backend: &B) -> Result<(), Failure> {
+    let (mut params, b, mut outputs, mut want) = (Params::new(), Builder::new(), Vec::new(), Vec::new());
+    let mut numbers = vec![0.0; 3001];
+    yuragi_numeric::fill::normal([3, 0], 0, 0, &mut numbers);
+    for (bits, size, count) in [(4, 32, 3001), (5, 192, 1000), (6, 8, 5), (8, 1024, 2048), (5, 16, 0)] {
+        for dtype in [DType::F32, DType::F16, DType::BF16] {
+            let name = format!("{bits} {dtype}{count}");
+            let (Some(groups), Some(shape)) = (Groups::new(bits, size), Shape::new(&[count])) else { continue };
+            let (codes, scales) = groups.encode(&numbers[..count]);
+            // Again, nothing says that codes are aligned.
+            let bytes = [&[7], &codes[..], &scales].concat();
+            let middle = 1 + codes.len();
+            let scales = middle..bytes.len();
+            let Some(tensor) = HostTensor::grouped(shape, dtype, groups, Arc::new(bytes), 1..middle, scales) else {
+                return expect(false, "the codes do not fit");
+            };
+            want.push(Values::F32(tensor.to_f32()));
+            params.insert(&name, tensor);
+            outputs.push((name.clone(), b.param(&name, &[count], dtype, Init::Constant(0.0)).cast(DType::F32)));
+        }
+    }
+    let outputs: Vec<_> = outputs.iter().map(|(name, node)| (name.as_str(), *node)).collect();
+    let have = run(backend, &b.finish(&outputs)?, &params, &[])?.0;
+    expect(have == want, "the numbers differ")
 }
 
 fn views(values: &mut [Values]) -> Vec<ViewMut<'_>> {

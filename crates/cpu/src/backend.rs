@@ -121,14 +121,16 @@ impl Backend for Cpu {
         let count = params.iter().len();
         for place in 0..count {
             let Some(tensor) = params.at_mut(place) else { continue };
-            if let Storage::Shared(bytes, range) = tensor.storage() {
-                let start = (**bytes).as_ref().as_ptr().addr() + range.start;
-                if tensor.dtype().size() == 4
-                    && start % 4 != 0
-                    && let Some(owned) = HostTensor::new(tensor.shape(), tensor.to_f32())
-                {
-                    *tensor = owned;
+            let is_readable = match tensor.storage() {
+                Storage::F32(_) => true,
+                Storage::Shared(bytes, range) => {
+                    let start = (**bytes).as_ref().as_ptr().addr() + range.start;
+                    tensor.dtype().size() != 4 || start.is_multiple_of(4)
                 }
+                Storage::Groups(_) => false,
+            };
+            if !is_readable && let Some(owned) = HostTensor::rounded(tensor.shape(), tensor.dtype(), tensor.to_f32()) {
+                *tensor = owned;
             }
         }
         Ok(params)

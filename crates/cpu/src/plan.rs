@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use yuragi_graph::{
-    DType, Graph, HostTensor, Memory, Params, Plan, Progress, RunError, Slice, SliceMut, Storage, View, ViewMut,
+    DType, Graph, HostTensor, Memory, ParamSpec, Params, Plan, Progress, RunError, Slice, SliceMut, Storage, View,
+    ViewMut,
 };
 
 use crate::{
@@ -115,13 +116,10 @@ impl CpuPlan {
         self.graph.check_outputs(outputs)?;
         self.begin(state, inputs)?;
         state.pointers.clear();
-        for &place in &state.params {
-            let Some(values) = store.at_mut(place).and_then(HostTensor::values_mut) else {
-                let pointer = store.at(place).map_or(core::ptr::null(), |t| elements(t.storage()));
-                state.pointers.push(pointer.cast_mut());
-                continue;
-            };
-            state.pointers.push(values.as_mut_ptr());
+        for (&place, spec) in state.params.iter().zip(self.graph.params()) {
+            let tensor = store.at_mut(place).ok_or_else(|| RunError::MissingParam(spec.name.clone()))?;
+            let elements = elements(tensor, spec)?.cast_mut();
+            state.pointers.push(tensor.values_mut().map_or(elements, <[f32]>::as_mut_ptr));
         }
         while state.next < self.launches() {
             // SAFETY: the store is exclusive, and every updated parameter is owned by it.
@@ -188,11 +186,18 @@ impl CpuPlan {
     }
 }
 
-/// The first element of a tensor. Half precision is read through the same pointer, as bytes.
-fn elements(storage: &Storage) -> *const f32 {
-    match storage {
-        Storage::F32(values) => values.as_ptr(),
-        Storage::Shared(bytes, range) => (**bytes).as_ref()[range.clone()].as_ptr().cast(),
+/// The first element of a parameter, which is as the graph declares it. Half precision is read through the same pointer, as
+/// bytes.
+fn elements(tensor: &HostTensor, spec: &ParamSpec) -> Result<*const f32, RunError> {
+    spec.check((tensor.shape(), tensor.dtype()))?;
+    match tensor.storage() {
+        Storage::F32(values) => Ok(values.as_ptr()),
+        Storage::Shared(bytes, range) => {
+            let start = (**bytes).as_ref()[range.clone()].as_ptr();
+            let is_readable = spec.dtype.size() != 4 || start.addr().is_multiple_of(4);
+            if is_readable { Ok(start.cast()) } else { Err(RunError::NotUploaded(spec.name.clone())) }
+        }
+        Storage::Groups(_) => Err(RunError::NotUploaded(spec.name.clone())),
     }
 }
 
@@ -224,7 +229,11 @@ impl Plan for CpuPlan {
     }
 
     fn state(&self, store: &Params) -> Result<CpuState, RunError> {
-        let params: Vec<usize> = self.graph.params().iter().map(|p| p.place_in(store)).collect::<Result<_, _>>()?;
+        let place = |spec: &ParamSpec| {
+            let place = spec.place_in(store)?;
+            store.at(place).map_or(Ok(place), |tensor| elements(tensor, spec).map(|_| place))
+        };
+        let params: Vec<usize> = self.graph.params().iter().map(place).collect::<Result<_, _>>()?;
         let (inputs, outputs) = self.operands;
         let borrowed = |place: &usize| store.at(*place).filter(|t| matches!(t.storage(), Storage::Shared(..))).cloned();
         let kept = self.residency == Residency::Kept;
@@ -270,9 +279,9 @@ impl Plan for CpuPlan {
             return Err(RunError::Updates);
         }
         state.pointers.clear();
-        for &place in &state.params {
-            let pointer = store.at(place).map_or(core::ptr::null(), |t| elements(t.storage()));
-            state.pointers.push(pointer.cast_mut());
+        for (&place, spec) in state.params.iter().zip(self.graph.params()) {
+            let tensor = store.at(place).ok_or_else(|| RunError::MissingParam(spec.name.clone()))?;
+            state.pointers.push(elements(tensor, spec)?.cast_mut());
         }
         let end = self.launches().min(state.next.saturating_add(launches));
         while state.next < end {

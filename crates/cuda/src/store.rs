@@ -3,11 +3,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use yuragi_graph::{DType, HostTensor, ParamSpec, Params, RunError, Shape, Storage};
+use yuragi_graph::{Codes, DType, HostTensor, ParamSpec, Params, RunError, Shape, Storage};
 
 use crate::{
     CudaError,
-    device::{Block, Device},
+    device::{Block, Device, Pinned, Recording},
+    kernels::{self, codes::Decode},
+    launch::{ALIGNMENT, Address, Home},
+    plan::parameters,
 };
 
 /// Parameters on a device.
@@ -44,6 +47,7 @@ impl CudaStore {
             tensors: Vec::with_capacity(params.iter().len()),
             changes: 0,
         };
+        let mut decoder = Decoder::default();
         for (name, tensor) in params.iter() {
             let bytes = tensor.shape().count() * tensor.dtype().size();
             let mut block = Block::new(device, bytes, "parameters")?;
@@ -52,6 +56,7 @@ impl CudaStore {
                     block.write(&values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())?;
                 }
                 Storage::Shared(bytes, range) => block.write(&(**bytes).as_ref()[range.clone()])?,
+                Storage::Groups(codes) => decoder.decode(device, codes, tensor, &block)?,
             }
             store.places.insert(name.into(), store.tensors.len());
             store.tensors.push(Tensor {
@@ -139,5 +144,55 @@ impl CudaStore {
     /// The address of a parameter.
     pub(crate) fn pointer(&self, place: usize) -> u64 {
         self.tensors.get(place).map_or(0, |tensor| tensor.block.pointer())
+    }
+}
+
+/// Has the device decode parameters, one after another.
+#[derive(Default)]
+struct Decoder {
+    /// Codes and scales of the last one.
+    stored: Option<Block>,
+}
+
+impl Decoder {
+    /// Fills a block with a tensor's elements from its codes; does not wait.
+    fn decode(
+        &mut self,
+        device: &Arc<Device>,
+        codes: &Codes,
+        tensor: &HostTensor,
+        to: &Block,
+    ) -> Result<(), CudaError> {
+        let scales_at = codes.codes().len().next_multiple_of(ALIGNMENT);
+        let bytes = scales_at + codes.scales().len();
+        if self.stored.as_ref().is_none_or(|stored| stored.bytes() < bytes) {
+            self.stored = None;
+            self.stored = Some(Block::new(device, bytes, "codes of parameters")?);
+        }
+        let Some(stored) = &mut self.stored else { return Ok(()) };
+        stored.write_at(0, codes.codes())?;
+        stored.write_at(scales_at, codes.scales())?;
+        let decode = Decode {
+            groups: codes.groups(),
+            count: tensor.shape().count(),
+            dtype: tensor.dtype(),
+            codes: Address::start(Home::Scratch(0)),
+            scales: Address::start(Home::Scratch(scales_at)),
+            y: Address::start(Home::Arena(0)),
+        };
+        let launches =
+            decode.launches().map_err(|e| CudaError::Driver { what: "codes of parameters", reason: e.to_string() })?;
+        let at = |address: Address| match address.home {
+            Home::Scratch(at) => stored.pointer() + at as u64,
+            Home::Arena(_) | Home::Param(_) | Home::Literal(_) => to.pointer(),
+        };
+        for launch in &launches.launches {
+            let module = device.module(kernels::ptx("codes"))?;
+            let function = device.function(&module, &launch.function, launch.shared)?;
+            let mut recording = Recording::default();
+            recording.launch(function, launch.grid, launch.block, launch.shared, parameters(launch, &at, 0)?);
+            recording.run(device, &mut Pinned::new(device, 0)?, 0..1)?;
+        }
+        Ok(())
     }
 }

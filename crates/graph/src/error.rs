@@ -61,6 +61,9 @@ pub enum RunError {
     },
     /// The plan updates this parameter, but the store only borrows it.
     Borrowed(String),
+    /// The store holds this parameter as the backend does not read it, in [codes](crate::Codes) or at an odd address:
+    /// [`upload`](crate::Backend::upload) it.
+    NotUploaded(String),
     /// Another number of inputs or outputs than the graph has.
     Count {
         /// `"inputs"` or `"outputs"`.
@@ -102,6 +105,9 @@ impl fmt::Display for RunError {
                 write!(f, "parameter `{name}` is {} {}, the graph declares {} {}", have.1, have.0, want.1, want.0)
             }
             RunError::Borrowed(name) => write!(f, "parameter `{name}` is borrowed and cannot be updated"),
+            RunError::NotUploaded(name) => {
+                write!(f, "parameter `{name}` is not as the backend reads it: upload the parameters first")
+            }
             RunError::Count { what, want, have } => write!(f, "{have} {what} were given, the graph has {want}"),
             RunError::Operand { name, want, have } => {
                 write!(f, "`{name}` has {} elements of {}, the graph declares {} of {}", have.0, have.1, want.0, want.1)

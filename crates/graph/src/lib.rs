@@ -53,7 +53,7 @@ pub use dtype::DType;
 pub use error::{BuildError, CompileError, Lost, RunError};
 pub use graph::{Graph, Init, InputSpec, Node, NodeId, Output, ParamSpec, Update};
 pub use op::Op;
-pub use params::{Bytes, HostTensor, Params, Storage};
+pub use params::{Bytes, Codes, HostTensor, Params, Storage};
 pub use precision::{Precision, UnknownPrecision};
 pub use reduction::{Reach, Reduction, all_gather, all_reduce, even_shares, least};
 pub use shape::{MAX_RANK, Shape};

@@ -2,7 +2,7 @@ use alloc::{borrow::ToOwned, collections::BTreeMap, string::String, sync::Arc, v
 use core::fmt;
 
 use half::{bf16, f16};
-use yuragi_numeric::fill;
+use yuragi_numeric::{fill, fnv::fnv1a_32, groups::Groups};
 
 use crate::{DType, Init, ParamSpec, Shape};
 
@@ -22,6 +22,34 @@ pub enum Storage {
     F32(Vec<f32>),
     /// Borrowed little-endian bytes in the tensor's element type, such as a mapped file; never copied whole.
     Shared(Arc<dyn Bytes>, core::ops::Range<usize>),
+    /// Borrowed codes of 4 to 8 bits.
+    Groups(Codes),
+}
+
+/// Elements as codes in groups, borrowed; each is rounded to the tensor's type when it is read.
+#[derive(Clone)]
+pub struct Codes {
+    groups: Groups,
+    bytes: Arc<dyn Bytes>,
+    codes: core::ops::Range<usize>,
+    scales: core::ops::Range<usize>,
+}
+
+impl Codes {
+    /// Bits of a code, and how many share a scale.
+    pub fn groups(&self) -> Groups {
+        self.groups
+    }
+
+    /// All codes, as [`Groups`] lays them out.
+    pub fn codes(&self) -> &[u8] {
+        (*self.bytes).as_ref().get(self.codes.clone()).unwrap_or(&[])
+    }
+
+    /// The scale of each group, f16, little-endian.
+    pub fn scales(&self) -> &[u8] {
+        (*self.bytes).as_ref().get(self.scales.clone()).unwrap_or(&[])
+    }
 }
 
 /// A tensor on the host.
@@ -71,6 +99,30 @@ impl HostTensor {
         fits.then_some(HostTensor { shape, dtype, storage: Storage::Shared(bytes, range) })
     }
 
+    /// A tensor of floating-point elements that somebody else keeps as codes in groups, scales in f16; `None` if the ranges
+    /// are not inside or have other sizes, or for integers.
+    pub fn grouped(
+        shape: Shape,
+        dtype: DType,
+        groups: Groups,
+        bytes: Arc<dyn Bytes>,
+        codes: core::ops::Range<usize>,
+        scales: core::ops::Range<usize>,
+    ) -> Option<HostTensor> {
+        let [count, eights, bits] = groups.shape(shape.count());
+        let codes = Codes { groups, bytes, codes, scales };
+        let fits = codes.codes().len() == count * eights * bits && codes.scales().len() == count * 2;
+        (fits && dtype.is_float()).then_some(HostTensor { shape, dtype, storage: Storage::Groups(codes) })
+    }
+
+    /// The tensor in another element type, each element rounded to it; codes stay codes, for floating-point types.
+    pub fn cast(&self, dtype: DType) -> HostTensor {
+        if dtype.is_float() && matches!(self.storage, Storage::Groups(_)) {
+            return HostTensor { dtype, ..self.clone() };
+        }
+        HostTensor::rounded(self.shape, dtype, self.to_f32()).unwrap_or_else(|| self.clone())
+    }
+
     /// The extents.
     pub fn shape(&self) -> Shape {
         self.shape
@@ -88,8 +140,13 @@ impl HostTensor {
 
     /// Lets go of the elements' memory, where they are [borrowed](Bytes::release) and can be had again.
     pub fn release(&self) {
-        if let Storage::Shared(bytes, range) = &self.storage {
-            bytes.release(range.clone());
+        match &self.storage {
+            Storage::F32(_) => {}
+            Storage::Shared(bytes, range) => bytes.release(range.clone()),
+            Storage::Groups(Codes { bytes, codes, scales, .. }) => {
+                bytes.release(codes.clone());
+                bytes.release(scales.clone());
+            }
         }
     }
 
@@ -97,7 +154,7 @@ impl HostTensor {
     pub fn values_mut(&mut self) -> Option<&mut [f32]> {
         match &mut self.storage {
             Storage::F32(values) => Some(values),
-            Storage::Shared(..) => None,
+            Storage::Shared(..) | Storage::Groups(_) => None,
         }
     }
 
@@ -123,6 +180,14 @@ impl HostTensor {
                 let mut items = from.chunks_exact(size);
                 for o in out {
                     *o = items.next().map_or(0.0, |b| decode(self.dtype, b));
+                }
+            }
+            Storage::Groups(codes) => {
+                codes.groups.decode(codes.codes(), codes.scales(), first, out);
+                match self.dtype {
+                    DType::F32 | DType::I32 | DType::U32 => {}
+                    DType::F16 => out.iter_mut().for_each(|o| *o = f16::from_f32(*o).to_f32()),
+                    DType::BF16 => out.iter_mut().for_each(|o| *o = bf16::from_f32(*o).to_f32()),
                 }
             }
         }
@@ -192,7 +257,7 @@ impl Params {
             }
             let mut values = vec![0.0; spec.shape.count()];
             let key = [seed as u32, (seed >> 32) as u32];
-            let stream = fnv1a(&spec.name);
+            let stream = fnv1a_32(&spec.name);
             match spec.init {
                 Init::Constant(value) => values.fill(value),
                 Init::Normal(deviation) => {
@@ -239,9 +304,4 @@ impl Params {
     pub fn count(&self) -> usize {
         self.tensors.iter().map(|(_, t)| t.shape.count()).sum()
     }
-}
-
-/// The 32-bit FNV-1a hash.
-fn fnv1a(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
 }

@@ -201,7 +201,7 @@ impl<'a> Checkpoint<'a> {
         check_half(name, values)?;
         let (codes, scales) = groups.encode(values);
         self.insert(name, Tensor::new(DType::U8, groups.shape(values.len()).to_vec(), codes)?);
-        self.insert(quantize::scale_name(name), Tensor::from_values(&[scales.len()], &scales)?);
+        self.insert(quantize::scale_name(name), Tensor::new(DType::F16, vec![scales.len() / 2], scales)?);
         let extents: Vec<String> = shape.iter().map(usize::to_string).collect();
         self.set(quantize::shape_key(name), extents.join(","));
         Ok(())

@@ -1,5 +1,5 @@
 use super::*;
-use crate::philox::block;
+use crate::{fnv::Fnv1a, philox::block};
 use std::vec;
 use std::vec::Vec;
 
@@ -137,9 +137,9 @@ fn bits_are_stable() {
         assert_eq!(got, expected, "{got:08x?}");
     }
     let hash = |fill: Fill, n| {
-        draw_vec(fill, [42, 0], 1, 0, n)
-            .iter()
-            .fold(0xcbf2_9ce4_8422_2325u64, |hash, y| (hash ^ u64::from(y.to_bits())).wrapping_mul(0x0100_0000_01b3))
+        let mut hash = Fnv1a::default();
+        draw_vec(fill, [42, 0], 1, 0, n).iter().for_each(|y| hash.word(y.to_bits().into()));
+        hash.value()
     };
     assert_eq!(hash(uniform, 100_003), 0x4e38_800a_24f4_516b);
     assert_eq!(hash(normal, 100_003), 0x824c_4faa_093c_dadf);

@@ -11,6 +11,7 @@
 //! | [`philox`] | the counter-based generator Philox4x32-10 |
 //! | [`mt19937`] | the Mersenne Twister |
 //! | [`torch`] | the normal numbers that PyTorch draws from a seed |
+//! | [`fnv`] | the hash FNV-1a |
 //! | [`fill`] | uniform and normal noise as a pure function of (key, stream, index) |
 //! | [`elementary`] | branch-free f32 `exp ln sin cos tanh sigmoid erf` that vectorise |
 //! | [`Real`], [`Single`] | what formulas are written in, so that they can be computed or recorded |
@@ -19,6 +20,7 @@
 //! | [`level()`] | a share as one of a byte's levels |
 //! | [`simd`] | loops compiled for every vector unit, with equal bits |
 //! | [`special`] | f64 log-sum-exp, log 2cosh, softplus, compensated sums |
+//! | `groups` (feature `alloc`) | weights in 4 to 8 bits with a scale for each group |
 //! | `tree` (feature `alloc`) | sums of numbered parts in one tree, whoever adds which |
 #![no_std]
 #![deny(unsafe_code)]
@@ -31,6 +33,9 @@ extern crate std;
 pub mod double;
 pub mod elementary;
 pub mod fill;
+pub mod fnv;
+#[cfg(any(feature = "alloc", test))]
+pub mod groups;
 mod level;
 pub mod linalg;
 pub mod mt19937;

@@ -187,7 +187,7 @@ impl<T: Number> Plan for Evaluation<T> {
         let graph = self.program.graph();
         for update in graph.updates() {
             let target = store.at(state.places[update.param]).map(HostTensor::storage);
-            if let Some(Storage::Shared(..)) = target {
+            if let Some(Storage::Shared(..) | Storage::Groups(_)) = target {
                 return Err(RunError::Borrowed(graph.params()[update.param].name.clone()));
             }
         }

@@ -6,7 +6,7 @@ use self_cell::self_cell;
 use yuragi::{
     Failure,
     cpu::Cpu,
-    graph::Params,
+    graph::{Backend, Params},
     io::checkpoint::Archive,
     model::Model,
     models::{
@@ -81,7 +81,7 @@ impl Studio {
     pub fn open(file: Vec<u8>, threads: usize) -> Result<Studio, Failure> {
         let Model { settings, tokenizer, params } = Model::read_to_draw(&Archive::from_bytes(file)?)?;
         let cpu = Cpu::with_threads(threads).winograd(true);
-        let params = Arc::new(params);
+        let params = Arc::new(cpu.upload(params)?);
         let mut studio = Studio { cpu, params, settings, tokenizer, drawer: None, batch: None, asked: None };
         studio.drawer(1)?;
         Ok(studio)

@@ -3,6 +3,7 @@
 use yuragi::{
     cpu::Cpu,
     decoder::Decoder,
+    graph::Backend,
     io::checkpoint::Archive,
     model::Model,
     models::generator::{Generator, Request, Sampling},
@@ -19,7 +20,8 @@ fn the_packed_model_draws_the_same_picture() {
     let [file, decoder] = [file, decoder].map(|file| Archive::from_bytes(file).unwrap());
     let model = Model::read_to_draw(&file).unwrap().with_decoder(Decoder::read(&decoder).unwrap());
     let Model { params, settings, tokenizer } = model.unwrap();
-    let generator = Generator::new(&Cpu::with_threads(2).winograd(true), params, settings, tokenizer, 1).unwrap();
+    let cpu = Cpu::with_threads(2).winograd(true);
+    let generator = Generator::new(&cpu, cpu.upload(params).unwrap(), settings, tokenizer, 1).unwrap();
     let sampling = Sampling { steps: 2, guidance: 1.0, ..Sampling::default() };
     let cat = Request { prompt: "a cat", seed: 7, ..Request::default() };
     let mut job = generator.start(&[cat], &sampling).unwrap();

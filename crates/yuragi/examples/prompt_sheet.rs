@@ -6,6 +6,7 @@
 
 use yuragi::{
     cpu::Cpu,
+    graph::Backend,
     io::{Picture, picture::contact_sheet, png},
     models::generator::{Generator, Request, Sampling},
 };
@@ -48,8 +49,8 @@ const PROMPTS: [&str; 32] = [
 
 fn main() -> Result<(), yuragi::Failure> {
     let path = std::env::args().nth(1).unwrap_or_else(|| "sheet.png".into());
-    let model = yuragi::builtin()?;
-    let generator = Generator::new(&Cpu::new(), model.params, model.settings, model.tokenizer, 1)?;
+    let (cpu, model) = (Cpu::new(), yuragi::builtin()?);
+    let generator = Generator::new(&cpu, cpu.upload(model.params)?, model.settings, model.tokenizer, 1)?;
     let (side, sampling) = (generator.settings().size, Sampling::default());
     let mut pictures = Vec::new();
     for prompt in PROMPTS {

@@ -13,16 +13,17 @@ static JUDGE: &[u8] = include_bytes!("../assets/judge.safetensors");
 /// The model that is part of the program: emoji of 128×128 pixels, named in English or Japanese.
 ///
 /// The encoder of pictures, which drawing does not need, is left out ([`builtin_whole`] has it).
-/// Reading it decodes its weights to single precision, which takes some milliseconds: keep what it returns.
+/// Its large weights stay in the program's file, as codes, until a backend [takes them in](yuragi_graph::Backend::upload),
+/// which takes some milliseconds: keep what that returns.
 ///
 /// # Errors
 /// None but those of a program file that was damaged.
 ///
 /// ```
-/// use yuragi::{cpu::Cpu, models::generator::{Generator, Request, Sampling}};
+/// use yuragi::{cpu::Cpu, graph::Backend, models::generator::{Generator, Request, Sampling}};
 ///
-/// let model = yuragi::builtin()?;
-/// let generator = Generator::new(&Cpu::new(), model.params, model.settings, model.tokenizer, 1)?;
+/// let (cpu, model) = (Cpu::new(), yuragi::builtin()?);
+/// let generator = Generator::new(&cpu, cpu.upload(model.params)?, model.settings, model.tokenizer, 1)?;
 /// let cat = Request { prompt: "a cat", seed: 7, ..Request::default() };
 /// let mut job = generator.start(&[cat], &Sampling { steps: 4, ..Sampling::default() })?;
 /// while !job.advance(100)?.is_all() {

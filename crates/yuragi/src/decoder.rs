@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use yuragi_graph::{HostTensor, Params};
+use yuragi_graph::Params;
 use yuragi_io::checkpoint::Archive;
 use yuragi_models::{
     Settings,
@@ -86,10 +86,7 @@ impl Model {
         let settings = decoder.settings_for(self.settings)?;
         self.params.retain(|name| !name.starts_with(DECODER));
         for (name, tensor) in decoder.params.iter() {
-            let shape = tensor.shape();
-            if let Some(tensor) = HostTensor::rounded(shape, settings.stored(&shape), tensor.to_f32()) {
-                self.params.insert(name, tensor);
-            }
+            self.params.insert(name, tensor.cast(settings.stored(&tensor.shape())));
         }
         Ok(Model { settings, ..self })
     }

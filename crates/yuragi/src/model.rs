@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use yuragi_graph::{DType, Graph, HostTensor, ParamSpec, Params};
+use yuragi_graph::{DType, Graph, ParamSpec, Params};
 use yuragi_io::{Checkpoint, checkpoint::Archive, quantize::Groups};
 use yuragi_models::{
     Settings, latent_diffusion,
@@ -171,16 +171,13 @@ impl Loss {
     }
 }
 
-/// The weights of a file, averaged ones where it has them.
+/// The weights of a file, averaged ones where it has them; those in codes stay there.
 pub(crate) fn weights(file: &Archive, specs: &[ParamSpec]) -> Result<Params, Failure> {
     let mut params = Params::new();
     for spec in specs {
         let averaged = format!("{}{}", optim::AVERAGE, spec.name);
         let name = if file.contains(&averaged) { &averaged } else { &spec.name };
-        let values = file.f32(name, &spec.shape)?;
-        if let Some(tensor) = HostTensor::rounded(spec.shape, spec.dtype, values) {
-            params.insert(&spec.name, tensor);
-        }
+        params.insert(&spec.name, file.weights(name, spec.shape, spec.dtype)?);
     }
     Ok(params)
 }

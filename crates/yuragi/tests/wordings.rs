@@ -3,6 +3,7 @@
 
 use yuragi::{
     cpu::Cpu,
+    graph::Backend,
     model::Model,
     models::{
         generator::{Generator, Sampling},
@@ -80,7 +81,8 @@ fn spread(nouns: &str, wordings: fn(&str) -> Vec<String>, read: Read) -> (Vec<f6
     unlike.sort();
     unlike.dedup();
     let nothing = ids("");
-    let generator = Generator::new(&Cpu::new(), params, settings, tokenizer.clone(), BATCH).unwrap();
+    let cpu = Cpu::new();
+    let generator = Generator::new(&cpu, cpu.upload(params).unwrap(), settings, tokenizer.clone(), BATCH).unwrap();
     let sampling = Sampling { steps: STEPS, ..Sampling::default() };
     let mut drawn = Vec::new();
     for batch in unlike.chunks(BATCH) {

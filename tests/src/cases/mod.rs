@@ -17,6 +17,7 @@ mod reduce;
 use std::fmt;
 
 use yuragi_graph::{BuildError, Builder, DType, Graph, Tensor};
+use yuragi_numeric::fnv::fnv1a_32;
 
 pub use law::{Drawn, Law};
 
@@ -120,7 +121,7 @@ impl Case {
 
     /// Values for the inputs: a pure function of the seed and the case's name.
     pub fn draw(&self, seed: u32) -> Vec<Drawn> {
-        let key = [seed, fnv1a(&self.to_string())];
+        let key = [seed, fnv1a_32(&self.to_string())];
         let draw =
             |(i, input): (usize, &Input)| input.law.draw(key, i as u32, input.shape.iter().product(), input.dtype);
         self.inputs.iter().enumerate().map(draw).collect()
@@ -148,9 +149,4 @@ pub fn all() -> Vec<Case> {
     gradient::cases(&mut cases);
     composite::cases(&mut cases);
     cases
-}
-
-/// The 32-bit FNV-1a hash.
-fn fnv1a(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
 }

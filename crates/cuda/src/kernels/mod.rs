@@ -2,6 +2,7 @@
 
 pub mod attention;
 pub mod attention_grad;
+pub mod codes;
 pub mod conv;
 pub mod gemm;
 pub mod gemm_norm;
@@ -33,6 +34,7 @@ shipped! {
     "attention_grad_bf16"
     "attention_grad_f16"
     "attention_grad_f32"
+    "codes"
     "conv_bf16"
     "conv_f16"
     "conv_f32"

@@ -8,6 +8,7 @@ use std::{
 
 use thiserror::Error;
 use yuragi_graph::DType;
+use yuragi_numeric::fnv::Fnv1a;
 
 use super::{
     SHIPPED,
@@ -230,7 +231,7 @@ impl Picks {
         for (key, (Pick { kernel, shares }, seconds)) in &self.table {
             let _ = writeln!(rows, "{key}\t{kernel}\t{shares}\t{:.3}", seconds * 1e6);
         }
-        format!("{TITLE}\t{device}\t{driver}\t{:016x}\t{:016x}\n{rows}", version(), sum(rows.bytes()))
+        format!("{TITLE}\t{device}\t{driver}\t{:016x}\t{:016x}\n{rows}", version(), sum(&rows))
     }
 
     /// From text, for the kernels of this version.
@@ -243,7 +244,7 @@ impl Picks {
         let ([_, _, _, kernels, sum_of_rows], Some(origin)) = (&fields[..], origin(title)) else {
             return Err(PicksError::Damaged);
         };
-        if *sum_of_rows != format!("{:016x}", sum(rows.bytes())) {
+        if *sum_of_rows != format!("{:016x}", sum(rows)) {
             return Err(PicksError::Damaged);
         }
         if origin != *of {
@@ -282,12 +283,16 @@ fn origin(table: &str) -> Option<Origin> {
 fn version() -> u64 {
     let families = ["any", "attention", "conv", "gemm"];
     let texts = SHIPPED.iter().filter(|(stem, _)| families.iter().any(|family| stem.starts_with(family)));
-    sum(texts.flat_map(|(_, text)| text.bytes()))
+    let mut hash = Fnv1a::default();
+    texts.for_each(|(_, text)| hash.bytes(text.as_bytes()));
+    hash.value()
 }
 
-/// FNV-1a, 64 bits.
-fn sum(bytes: impl Iterator<Item = u8>) -> u64 {
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+/// The hash of rows, by which a table that was cut off is seen.
+fn sum(rows: &str) -> u64 {
+    let mut hash = Fnv1a::default();
+    hash.bytes(rows.as_bytes());
+    hash.value()
 }
 
 #[cfg(test)]
@@ -448,7 +453,7 @@ mod tests {
             assert_eq!(why(damaged, "A card"), "it is damaged");
         }
         for row in ["x\t64x64\t-5\t1\n", "x\t64x64\t1\tsoon\n", "x\t64x64\t1\n"] {
-            let text = format!("{TITLE}\tA card\ta driver\t{own}\t{:016x}\n{row}", sum(row.bytes()));
+            let text = format!("{TITLE}\tA card\ta driver\t{own}\t{:016x}\n{row}", sum(row));
             assert_eq!(why(&text, "A card"), "it is damaged");
         }
         assert_eq!(Picks::read(&Picks::NONE.text(&of("A card")), &of("A card")).as_ref(), Ok(Picks::NONE));

@@ -3,34 +3,27 @@
 use yuragi_distributions::Error as DistributionError;
 use yuragi_energy::Error as EnergyError;
 use yuragi_energy::heapless::Error as HeaplessError;
+use yuragi_numeric::fnv::Fnv1a;
 
-/// FNV-1a over 64 bits (Fowler, Noll and Vo): the bytes that were fed to it, in one number.
+/// The bytes that were fed to it, in [one number](Fnv1a).
 ///
 /// ```
 /// let mut digest = yuragi_firmware::digests::Digest::default();
 /// digest.bytes(b"a");
 /// assert_eq!(digest.value(), 0xaf63_dc4c_8601_ec8c);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Digest(u64);
-
-impl Default for Digest {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Digest(Fnv1a);
 
 impl Digest {
     /// The number.
     pub fn value(self) -> u64 {
-        self.0
+        self.0.value()
     }
 
     /// Feeds bytes.
     pub fn bytes(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
+        self.0.bytes(bytes);
     }
 
     /// Feeds words, their low bytes first.

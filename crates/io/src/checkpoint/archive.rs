@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use half::f16;
 use memmap2::Mmap;
+use yuragi_graph::{HostTensor, Shape};
 
 use super::header::{self, Header, Info};
 use super::{CheckpointError, DType, Tensor, check_finite};
@@ -244,23 +245,14 @@ impl Archive {
     pub fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
         let tensor = self.tensor(name)?;
         check_shape(name, &self.shape(name)?, shape)?;
-        let scale = quantize::scale_name(name);
-        let values = if let Some(groups) = self.groups(name)? {
-            let held = tensor.shape()[0].saturating_mul(groups.size());
-            let overflow = || CheckpointError::Length { shape: shape.to_vec(), have: held };
-            let count =
-                shape.iter().try_fold(1usize, |product, &side| product.checked_mul(side)).ok_or_else(overflow)?;
-            let codes = groups.shape(count);
-            check_shape(name, tensor.shape(), &codes)?;
-            let scales = self.tensor(&scale)?;
-            check_shape(&scale, scales.shape(), &codes[..1])?;
-            let wrong = || CheckpointError::Type { name: scale.clone(), have: scales.dtype().to_string() };
-            let scales: Vec<f16> = scales.to_values().ok_or_else(wrong)?;
-            if let Some(index) = scales.iter().position(|s| !s.is_finite()) {
-                return Err(CheckpointError::NotFinite { name: scale, index, value: scales[index].to_f32() });
-            }
-            groups.decode(tensor.bytes(), &scales, count)
-        } else if let Some(quantized) = tensor.to_values::<i8>() {
+        if let Some(groups) = self.groups(name)? {
+            let (count, scales) = self.grouped(name, groups, shape)?;
+            let mut values = vec![0.0; count];
+            groups.decode(tensor.bytes(), scales.bytes(), 0, &mut values);
+            return Ok(values);
+        }
+        let values = if let Some(quantized) = tensor.to_values::<i8>() {
+            let scale = quantize::scale_name(name);
             let channels = [shape.last().copied().unwrap_or(1)];
             let scales = self.tensor(&scale)?;
             check_shape(&scale, scales.shape(), &channels)?;
@@ -272,6 +264,44 @@ impl Archive {
         };
         check_finite(name, &values)?;
         Ok(values)
+    }
+
+    /// The weights `name` as a tensor of this type, rounded to it. Those [in groups](crate::quantize) stay there, as codes,
+    /// until they are read: the file's bytes are borrowed.
+    ///
+    /// # Errors
+    /// As for [`f32`](Archive::f32).
+    pub fn weights(&self, name: &str, shape: Shape, dtype: yuragi_graph::DType) -> Result<HostTensor, CheckpointError> {
+        let Some(groups) = self.groups(name)? else {
+            let values = self.f32(name, &shape)?;
+            let length = CheckpointError::Length { shape: shape.to_vec(), have: values.len() };
+            return HostTensor::rounded(shape, dtype, values).ok_or(length);
+        };
+        check_shape(name, &self.shape(name)?, &shape)?;
+        let (count, _) = self.grouped(name, groups, &shape)?;
+        let range = |name: &str| self.tensors.get(name).map(|i| self.data + i.range.start..self.data + i.range.end);
+        let [codes, scales] = [name, &quantize::scale_name(name)].map(|name| range(name).unwrap_or_default());
+        let tensor = HostTensor::grouped(shape, dtype, groups, self.bytes.clone(), codes, scales);
+        tensor.ok_or_else(|| CheckpointError::Length { shape: shape.to_vec(), have: count })
+    }
+
+    /// How many weights of this shape there are in groups, and their scales, which are finite.
+    fn grouped(&self, name: &str, groups: Groups, shape: &[usize]) -> Result<(usize, Tensor<'_>), CheckpointError> {
+        let tensor = self.tensor(name)?;
+        let held = tensor.shape()[0].saturating_mul(groups.size());
+        let overflow = || CheckpointError::Length { shape: shape.to_vec(), have: held };
+        let count = shape.iter().try_fold(1usize, |product, &side| product.checked_mul(side)).ok_or_else(overflow)?;
+        let codes = groups.shape(count);
+        check_shape(name, tensor.shape(), &codes)?;
+        let scale = quantize::scale_name(name);
+        let scales = self.tensor(&scale)?;
+        check_shape(&scale, scales.shape(), &codes[..1])?;
+        let wrong = || CheckpointError::Type { name: scale.clone(), have: scales.dtype().to_string() };
+        let values: Vec<f16> = scales.to_values().ok_or_else(wrong)?;
+        if let Some(index) = values.iter().position(|s| !s.is_finite()) {
+            return Err(CheckpointError::NotFinite { name: scale, index, value: values[index].to_f32() });
+        }
+        Ok((count, scales))
     }
 }
 

@@ -1,4 +1,5 @@
 use half::{bf16, f16};
+use yuragi_graph::{HostTensor, Shape, Storage};
 
 use super::*;
 use crate::testing::Scratch;
@@ -201,7 +202,15 @@ fn weights_in_groups_come_back() {
             assert_eq!(archive.tensor("w").unwrap().shape(), groups.shape(323));
             let (codes, scales) = groups.encode(&weights());
             assert_eq!(archive.tensor("w").unwrap().bytes(), codes);
-            assert_eq!(archive.f32("w", &[17, 19]).unwrap(), groups.decode(&codes, &scales, 323));
+            let mut values = vec![0.0; 323];
+            groups.decode(&codes, &scales, 0, &mut values);
+            assert_eq!(archive.f32("w", &[17, 19]).unwrap(), values);
+            for dtype in [yuragi_graph::DType::F32, yuragi_graph::DType::BF16] {
+                let tensor = archive.weights("w", Shape::new(&[17, 19]).unwrap(), dtype).unwrap();
+                assert!(matches!(tensor.storage(), Storage::Groups(_)));
+                let rounded = HostTensor::rounded(tensor.shape(), dtype, values.clone()).unwrap();
+                assert_eq!(tensor.to_f32(), rounded.to_f32());
+            }
         }
     }
 }
@@ -212,7 +221,11 @@ fn groups_that_cannot_be_decoded_are_named() {
         let mut checkpoint = grouped(5, 32);
         change(&mut checkpoint);
         let archive = Archive::from_bytes(checkpoint.to_bytes().unwrap()).unwrap();
-        archive.f32("w", shape).unwrap_err().to_string()
+        let said = archive.f32("w", shape).unwrap_err().to_string();
+        if let Some(shape) = Shape::new(shape) {
+            assert_eq!(archive.weights("w", shape, yuragi_graph::DType::BF16).unwrap_err().to_string(), said);
+        }
+        said
     };
     let codes = |shape: &[usize]| Tensor::from_values(shape, &vec![0u8; shape.iter().product()]).unwrap();
     let scales = |count: usize, value: f32| Tensor::from_values(&[count], &vec![f16::from_f32(value); count]).unwrap();

@@ -1,3 +1,5 @@
+use yuragi_numeric::fnv::Fnv1a;
+
 use super::*;
 use crate::stable_diffusion;
 
@@ -5,8 +7,9 @@ const KINDS: &[u8] = include_bytes!("../../tests/golden/kinds.gguf");
 const DECODED: &str = include_str!("../../tests/golden/kinds.txt");
 
 fn hash(values: &[f32]) -> u64 {
-    let bytes = values.iter().flat_map(|value| value.to_le_bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    let mut hash = Fnv1a::default();
+    values.iter().for_each(|value| hash.bytes(&value.to_le_bytes()));
+    hash.value()
 }
 
 /// The goldens are made by `tests/golden/gguf_kinds.py` with the package gguf.

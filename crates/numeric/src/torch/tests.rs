@@ -1,5 +1,5 @@
 use super::*;
-use crate::philox;
+use crate::{fnv::Fnv1a, philox};
 use rand_core::Rng;
 
 mod goldens {
@@ -7,8 +7,9 @@ mod goldens {
 }
 
 fn hash(values: &[f32]) -> u64 {
-    let bytes = values.iter().flat_map(|x| x.to_bits().to_le_bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    let mut hash = Fnv1a::default();
+    values.iter().for_each(|x| hash.bytes(&x.to_le_bytes()));
+    hash.value()
 }
 
 #[test]

@@ -20,6 +20,7 @@ use heap::Heap;
 use workers::Workers;
 use yuragi::{
     cpu::Cpu,
+    graph::Backend,
     io::{Picture, png},
     models::generator::{Generator, Request, Sampling},
 };
@@ -40,7 +41,7 @@ fn main() -> Result<(), yuragi::Failure> {
     let started = Instant::now();
     let model = yuragi::builtin()?;
     let cpu = Cpu::on(Arc::new(Workers::new(threads)));
-    let generator = Generator::new(&cpu, model.params, model.settings, model.tokenizer, 1)?;
+    let generator = Generator::new(&cpu, cpu.upload(model.params)?, model.settings, model.tokenizer, 1)?;
     let request = |prompt, seed| [Request { prompt, seed, ..Request::default() }];
     let sampling = Sampling::default();
     let mut jobs =

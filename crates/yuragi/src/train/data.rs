@@ -3,6 +3,7 @@
 use yuragi_graph::Collective;
 use yuragi_io::{CaptionKind, Dataset, Item, Picture, emoji, folder};
 use yuragi_models::tokenizer::Tokenizer;
+use yuragi_numeric::fnv::Fnv1a;
 
 use super::{
     Options, Source,
@@ -53,18 +54,14 @@ impl Data {
 
     /// A hash of pictures and captions (FNV-1a, 64 bits).
     pub fn fingerprint(&self) -> u64 {
-        let mut hash = 0xcbf2_9ce4_8422_2325u64;
-        let mut add = |bytes: &[u8]| {
-            for &byte in bytes {
-                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-        };
+        let mut hash = Fnv1a::default();
+        let mut add = |bytes: &[u8]| hash.bytes(bytes);
         for item in &self.items {
             add(item.id.as_bytes());
             add(item.picture.rgb());
             item.captions.iter().for_each(|c| add(c.text.as_bytes()));
         }
-        hash
+        hash.value()
     }
 
     /// A tokenizer learned from all captions.

@@ -20,6 +20,7 @@ use yuragi_nn::{
     optim::{self, Optimizer, Rule},
     rate,
 };
+use yuragi_numeric::fnv::Fnv1a;
 
 use examples::{Examples, Fed, literal};
 
@@ -34,6 +35,9 @@ use crate::{
     machine::{Machine, Work},
     stable_diffusion::{self, Loaded, prediction, prediction_name},
 };
+
+/// The adapter that is learnt where nobody says otherwise.
+pub const ADAPTER: Adapter = Adapter { rank: 4, alpha: 4.0, targets: Targets::Attention, text: false };
 
 /// The finished adapter in a training's folder.
 pub const FILE: &str = "lora.safetensors";
@@ -321,25 +325,25 @@ impl Training {
 
 /// A data set's pictures and captions as one number.
 fn fingerprint(dataset: &Dataset) -> u64 {
-    let mut hash = BEGIN;
+    let mut hash = Fnv1a::default();
     for item in &dataset.items {
         let parts = [item.id.as_bytes(), item.title().as_bytes(), item.picture.rgb()];
-        hash = parts.into_iter().fold(hash, take);
+        parts.into_iter().for_each(|part| add(&mut hash, part));
     }
-    hash
+    hash.value()
 }
 
 /// A checkpoint's names, shapes and first weights of each tensor as one number.
 fn model_fingerprint(params: &Params) -> u64 {
-    let mut hash = BEGIN;
+    let mut hash = Fnv1a::default();
     for (name, tensor) in params.iter() {
         let mut first = [0.0; 16];
         tensor.read(0, &mut first);
-        hash = take(hash, name.as_bytes());
-        hash = tensor.shape().iter().fold(hash, |hash, extent| take(hash, &extent.to_le_bytes()));
-        hash = first.iter().fold(hash, |hash, value| take(hash, &value.to_le_bytes()));
+        add(&mut hash, name.as_bytes());
+        tensor.shape().iter().for_each(|extent| add(&mut hash, &extent.to_le_bytes()));
+        first.iter().for_each(|value| add(&mut hash, &value.to_le_bytes()));
     }
-    hash
+    hash.value()
 }
 
 /// How adapters step.
@@ -351,12 +355,10 @@ const OPTIMIZER: Optimizer = Optimizer {
     scaling: None,
 };
 
-/// The hash FNV-1a of nothing.
-const BEGIN: u64 = 0xcbf2_9ce4_8422_2325;
-
-/// The hash with bytes and their end.
-fn take(hash: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().chain(&[0xff]).fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+/// Adds bytes and their end to a hash.
+fn add(hash: &mut Fnv1a, bytes: &[u8]) {
+    hash.bytes(bytes);
+    hash.bytes(&[0xff]);
 }
 
 /// Learns until all steps are done or `tell` breaks, and leaves checkpoint, log and curve in the folder, and in the end
@@ -459,6 +461,17 @@ fn step(drawing: &Drawing, options: &Options, chunks: usize, optimizer: &Optimiz
     let Options { adapter, size, batch, .. } = options;
     let shape = Batch { pictures: *batch, size: [*size; 2], chunks, skip: 0 };
     Ok(drawing.stored(sd::adapter_training(drawing.model(), shape, adapter, optimizer)?))
+}
+
+/// One step of learning [`ADAPTER`] from so many pictures of the model's own size.
+///
+/// # Errors
+/// A model that [`check_model`] refuses, or a batch too large to be addressed.
+pub fn usual_step(drawing: &Drawing, pictures: usize) -> Result<Graph, Failure> {
+    let model = drawing.model();
+    check_model(model)?;
+    let batch = Batch { pictures, size: [model.size; 2], chunks: 1, skip: 0 };
+    Ok(drawing.stored(sd::adapter_training(model, batch, &ADAPTER, &OPTIMIZER)?))
 }
 
 /// What is left to do of a training, for a machine to be chosen by.

@@ -13,6 +13,7 @@ use yuragi_io::{
 };
 use yuragi_models::{Settings, latent_diffusion, tokenizer::Tokenizer};
 use yuragi_nn::optim;
+use yuragi_numeric::fnv::Fnv1a;
 
 use super::{Options, SAVE_EVERY, device::Exchange};
 use crate::{Failure, machine::Work, model::Model, ranks::agree};
@@ -111,16 +112,15 @@ impl Lock {
 
 /// Settings and weights as one number (FNV-1a), by which ranks see whether they were started alike.
 pub fn digest(settings: impl Iterator<Item = (&'static str, String)>, params: &Params) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325u64;
-    let mut add = |word: u64| hash = (hash ^ word).wrapping_mul(0x0100_0000_01b3);
+    let mut hash = Fnv1a::default();
     for (key, value) in settings {
-        key.bytes().chain([0]).chain(value.bytes()).chain([0]).for_each(|byte| add(byte.into()));
+        [key.as_bytes(), &[0], value.as_bytes(), &[0]].into_iter().for_each(|bytes| hash.bytes(bytes));
     }
     for (name, tensor) in params.iter() {
-        name.bytes().for_each(|byte| add(byte.into()));
-        tensor.to_f32().iter().for_each(|value| add(value.to_bits().into()));
+        hash.bytes(name.as_bytes());
+        tensor.to_f32().iter().for_each(|value| hash.word(value.to_bits().into()));
     }
-    hash
+    hash.value()
 }
 
 impl Run {

@@ -1,7 +1,7 @@
 use yuragi_energy::rbm::Units;
 use yuragi_io::{Table, table::Values};
 use yuragi_models::likelihood::{HALF_BIN, LEVELS, Likelihood};
-use yuragi_numeric::{fill, philox};
+use yuragi_numeric::{fill, fnv::Fnv1a, philox};
 
 use crate::{
     Failure,
@@ -128,8 +128,8 @@ impl Examples {
 
     /// Tells data sets apart: a hash (FNV-1a) of shape and numbers as they are seen.
     pub fn fingerprint(&self) -> u64 {
-        let mut hash = 0xcbf2_9ce4_8422_2325u64;
-        let mut add = |word: u32| hash = (hash ^ u64::from(word)).wrapping_mul(0x100_0000_01b3);
+        let mut hash = Fnv1a::default();
+        let mut add = |word: u32| hash.word(word.into());
         self.shape().iter().for_each(|&side| add(side as u32));
         let mut values = Vec::new();
         for row in 0..self.len() {
@@ -137,7 +137,7 @@ impl Examples {
             self.push(row, &mut values);
             values.iter().for_each(|value| add(value.to_bits()));
         }
-        hash
+        hash.value()
     }
 }
 

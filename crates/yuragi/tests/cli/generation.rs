@@ -2,6 +2,7 @@ use std::fs;
 
 use yuragi::{
     cpu::Cpu,
+    graph::Backend,
     io::{Picture, checkpoint::Archive, png},
     models::generator::{Generator, Request, Sampling},
 };
@@ -43,7 +44,8 @@ fn the_library_gives_the_same_picture_for_any_threads_and_company() {
     let draw = |threads, requests: &[Request<'_>]| {
         let model = yuragi::builtin().unwrap();
         let cpu = Cpu::with_threads(threads);
-        let generator = Generator::new(&cpu, model.params, model.settings, model.tokenizer, requests.len()).unwrap();
+        let params = cpu.upload(model.params).unwrap();
+        let generator = Generator::new(&cpu, params, model.settings, model.tokenizer, requests.len()).unwrap();
         let mut job = generator.start(requests, &sampling).unwrap();
         while !job.advance(17).unwrap().is_all() {}
         job.rgb8(requests.len() - 1).unwrap()
