@@ -1,13 +1,15 @@
-// Attention on Hopper's tensor cores: softmax(scale · Q·Kᵀ) · V, without a matrix of scores (Dao et al. 2022; Shah et al.
-// 2024).
+// Attention on Hopper's tensor cores: softmax(scale · Q·Kᵀ + mask) · V, without a matrix of scores (Dao et al. 2022; Shah et
+// al. 2024).
 //
 //   attention_T_wgmma_DEPTH(TensorMap q, TensorMap k, TensorMap v, T* y, float* log_sum, u32 queries, u32 keys,
 //                           u32 value_depth, u32 heads, float scale, u64 y_outer, u64 y_inner, u64 y_pitch)
+//   attention_T_wgmma_masked_DEPTH(.. the same .., const T* mask, u64 mask_outer, u64 mask_inner, u64 mask_query,
+//                                  u64 mask_key)
 //
 // T: f16, bf16. DEPTH: the kernel for depth ≤ DEPTH and value_depth ≤ DEPTH; what lies beyond them is zeros that the
 // hardware copies from outside of the tensors.
-// q, k, v: axes depth (value_depth), rows, heads, batch; boxes of 64 columns × 128 rows of q, 64 × KEYS of k and v. y and
-// log_sum as in attention_16.cuh; all extents ≥ 1 and below 2^24.
+// q, k, v: axes depth (value_depth), rows, heads, batch; boxes of 64 columns × 128 rows of q, 64 × KEYS of k and v. y,
+// log_sum and mask, which is not null, as in attention_16.cuh; all extents ≥ 1 and below 2^24.
 // Launch: grid (batch · ⌈queries/128⌉, 1, 1), block (384, 1, 1). Dynamic shared memory: BYTES of Flash below.
 // Contract: as in attention_16.cuh, K = KEYS.
 //
@@ -17,10 +19,9 @@
 // tensor cores while the other has its exponentials.
 #pragma once
 
-#include "attention_tiles.cuh"
-#include "ring.cuh"
+#include "attention_groups.cuh"
 
-template <class T, u32 D, u32 K, u32 S> struct Flash {
+template <class T, u32 D, u32 K, u32 S, bool MASKED = false> struct Flash {
     enum : u32 { DEPTH = D, KEYS = K, STAGES = S, QUERIES = 128, CHUNKS = (D + 63) / 64 };
     enum : u32 { WARPS = 8, ROOM_BYTES = 16 * 64 * 4, Q_BYTES = QUERIES * 128 * CHUNKS, STAGE_BYTES = K * 128 * CHUNKS };
     enum : u32 { RING = Q_BYTES, ROOMS = RING + S * STAGE_BYTES, FULL = ROOMS + WARPS * ROOM_BYTES };
@@ -50,45 +51,21 @@ template <class T, u32 D, u32 K, u32 S> struct Flash {
         }
     }
 
-    // Begins scores = Q·Kᵀ for a group's queries and a stage's keys.
-    static void begin_scores(float (&scores)[K / 2], u32 queries, u32 keys) {
-#pragma unroll
-        for (u32 terms = 0; terms < DEPTH / 16; terms++) {
-            const u32 chunk = terms / 4, within = terms % 4 * 32;
-            const u64 a = descriptor(queries + chunk * QUERIES * 128 + within);
-            const u64 b = descriptor(keys + chunk * KEYS * 128 + within);
-            if (terms == 0) Products<T, KEYS>::template add<true, true, false>(scores, a, b);
-            else Products<T, KEYS>::template add<true, true>(scores, a, b);
-        }
-        products_commit();
-    }
-
-    // Begins sums += weights·V for a stage's values.
-    static void begin_sums(float (&sums)[D / 2], const u32 (&weights)[K / 16][4], u32 values) {
-#pragma unroll
-        for (u32 terms = 0; terms < KEYS / 16; terms++) {
-            const u64 b = descriptor(values + terms * 16 * 128, KEYS * 128);
-            Products<T, DEPTH>::template add_registers<false>(sums, weights[terms], b);
-        }
-        products_commit();
-    }
-
-    // What is wanted of scores from their products; none of keys that there are not.
-    static void scale_scores(float (&scores)[K / 2], float scale, u32 keys) {
+    // What is wanted of scores from their products; none of keys that there are not. The mask begins at the step's first key
+    // and the thread's first query; its other one is `below` elements further.
+    static void scale_scores(float (&scores)[K / 2], float scale, u32 keys, Mask<T> mask, u64 below) {
 #pragma unroll
         for (u32 i = 0; i < K / 2; i++) {
+            const u32 key = i / 4 * 8 + threadIdx.x % 4 * 2 + i % 2;
             scores[i] *= scale;
-            if (i / 4 * 8 + threadIdx.x % 4 * 2 + i % 2 >= keys) scores[i] = Max::identity();
+            if (MASKED && key < keys) scores[i] += widen(mask.from[i / 2 % 2 * below + key * mask.key]);
+            if (key >= keys) scores[i] = Max::identity();
         }
-    }
-
-    static void pack(u32 (&weights)[K / 16][4], const float (&scores)[K / 2]) {
-#pragma unroll
-        for (u32 i = 0; i < K / 4; i++) weights[i / 4][i % 4] = pair<T>(scores[2 * i], scores[2 * i + 1]);
     }
 
     static void run(const TensorMap& q, const TensorMap& k, const TensorMap& v, T* y, u64 y_pitch, float* log_sum,
-                    u32 block, u32 item, u32 queries, u32 keys, u32 value_depth, u32 heads, float scale) {
+                    u32 block, u32 item, u32 queries, u32 keys, u32 value_depth, u32 heads, float scale,
+                    Mask<T> mask = {}) {
         extern __shared__ __align__(1024) uint4 memory[];
         const u32 shared = shared_address(memory), full = shared + FULL, empty = shared + EMPTY;
         const u32 order = shared + ORDER, ready = shared + READY;
@@ -112,19 +89,13 @@ template <class T, u32 D, u32 K, u32 S> struct Flash {
             if (threadIdx.x != WARPS * 32) return;
             const u32 batch = item / heads, head = item - batch * heads;
             barrier_expect(ready, Q_BYTES);
-#pragma unroll 1
-            for (u32 i = 0; i < CHUNKS; i++) {
-                copy_box(shared + i * QUERIES * 128, q, ready, i * 64, first_query, head, batch);
-            }
+            copy_rows<DEPTH, QUERIES>(shared, q, ready, first_query, head, batch);
 #pragma unroll 1
             for (u32 step = 0; step < 2 * steps; step++, turn.advance(1)) {
                 const u32 barrier = full + turn.stage * 8, to = shared + RING + turn.stage * STAGE_BYTES;
                 barrier_wait(empty + turn.stage * 8, turn.parity ^ 1);
                 barrier_expect(barrier, STAGE_BYTES);
-#pragma unroll 1
-                for (u32 i = 0; i < CHUNKS; i++) {
-                    copy_box(to + i * KEYS * 128, step % 2 == 0 ? k : v, barrier, i * 64, step / 2 * KEYS, head, batch);
-                }
+                copy_rows<DEPTH, KEYS>(to, step % 2 == 0 ? k : v, barrier, step / 2 * KEYS, head, batch);
             }
             return;
         }
@@ -134,17 +105,23 @@ template <class T, u32 D, u32 K, u32 S> struct Flash {
         float sums[DEPTH / 2] = {}, scores[KEYS / 2] = {}, largest[2] = {Max::identity(), Max::identity()};
         float total[2] = {}, factor[2];
         u32 weights[KEYS / 16][4];
+        u64 below = 0;
+        if (MASKED) {
+            const u32 query = first_query + warp * 16 + lane / 4;
+            below = query + 8 < queries ? 8 * mask.query : 0;
+            mask.from += min(query, queries - 1) * mask.query;
+        }
         barrier_wait(ready, 0);
         barrier_wait(full, 0);
         hold(scores);
         products_begin();
-        begin_scores(scores, own, ring);
+        begin_scores<T, DEPTH, QUERIES, KEYS>(scores, own, ring);
         products_wait<0>();
         hold(scores);
         if (lane == 0) barrier_arrive(empty);
-        scale_scores(scores, scale, keys);
+        scale_scores(scores, scale, keys, mask, below);
         soften(scores, largest, total, factor);
-        pack(weights, scores);
+        pack<T, KEYS>(weights, scores);
         Turn<STAGES> values; // of the last step; its keys lie before them
         values.advance(1);
 #pragma unroll 1
@@ -156,26 +133,27 @@ template <class T, u32 D, u32 K, u32 S> struct Flash {
             barrier_wait(order + group * 8, step - group & 1);
             hold(scores), hold(sums);
             products_begin();
-            begin_scores(scores, own, ring + turn.stage * STAGE_BYTES);
-            begin_sums(sums, weights, ring + values.stage * STAGE_BYTES);
+            begin_scores<T, DEPTH, QUERIES, KEYS>(scores, own, ring + turn.stage * STAGE_BYTES);
+            begin_sums<T, DEPTH, KEYS>(sums, weights, ring + values.stage * STAGE_BYTES);
             if (lane == 0) barrier_arrive(order + (1 - group) * 8);
             products_wait<1>();
             hold(scores);
             if (lane == 0) barrier_arrive(empty + turn.stage * 8);
-            scale_scores(scores, scale, keys - step * KEYS);
+            if (MASKED) mask.from += KEYS * mask.key;
+            scale_scores(scores, scale, keys - step * KEYS, mask, below);
             soften(scores, largest, total, factor);
             products_wait<0>();
             hold(sums);
             if (lane == 0) barrier_arrive(empty + values.stage * 8);
 #pragma unroll
             for (u32 i = 0; i < DEPTH / 2; i++) sums[i] *= factor[i / 2 % 2];
-            pack(weights, scores);
+            pack<T, KEYS>(weights, scores);
             values = turn, values.advance(1);
         }
         barrier_wait(full + values.stage * 8, values.parity);
         hold(sums);
         products_begin();
-        begin_sums(sums, weights, ring + values.stage * STAGE_BYTES);
+        begin_sums<T, DEPTH, KEYS>(sums, weights, ring + values.stage * STAGE_BYTES);
         products_wait<0>();
         hold(sums);
 
@@ -192,35 +170,7 @@ template <class T, u32 D, u32 K, u32 S> struct Flash {
         }
 #pragma unroll
         for (u32 i = 0; i < DEPTH / 2; i++) sums[i] *= inverse[i / 2 % 2];
-#pragma unroll
-        for (u32 piece = 0; piece < CHUNKS; piece++) {
-            __syncwarp();
-            fill_room(room, sums, piece * 32);
-            __syncwarp();
-            const u32 within = lane % 16 * 4, column = piece * 64 + within;
-            if (column >= value_depth) continue;
-#pragma unroll 1
-            for (u32 row = lane / 16; row < 16 && first_row + row < queries; row += 2) {
-                float values[4];
-                load_shared(values, room + room_offset(row, within));
-                store_neighbours(y + (first_row + row) * y_pitch + column, values, value_depth - column);
-            }
-        }
-    }
-
-    // As many of four neighbours as there are.
-    static void store_neighbours(T* to, const float (&values)[4], u32 count) {
-        if (count >= 4 && reinterpret_cast<u64>(to) % 8 == 0) {
-            // The compiler would store some of them one by one.
-            asm volatile("st.global.v2.u32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(to)),
-                         "r"(pair<T>(values[0], values[1])), "r"(pair<T>(values[2], values[3]))
-                         : "memory");
-        } else {
-#pragma unroll
-            for (u32 i = 0; i < 4; i++) {
-                if (i < count) to[i] = narrow<T>(values[i]);
-            }
-        }
+        store_sums(sums, room, y, y_pitch, first_row, queries, value_depth);
     }
 };
 
@@ -234,4 +184,18 @@ template <class T, u32 D, u32 K, u32 S> struct Flash {
         Flash<T, DEPTH, KEYS, STAGES>::run(q, k, v, y + at_y.start(item, heads), y_pitch, \
                                            log_sum ? log_sum + u64(item) * queries : log_sum, block, item, queries, \
                                            keys, value_depth, heads, scale); \
+    }
+
+#define ATTENTION_MASKED(name, T, DEPTH, KEYS, STAGES) \
+    extern "C" __global__ void __launch_bounds__(384, 1) \
+        name(const __grid_constant__ TensorMap q, const __grid_constant__ TensorMap k, \
+             const __grid_constant__ TensorMap v, T* y, float* log_sum, u32 queries, u32 keys, u32 value_depth, \
+             u32 heads, float scale, u64 y_outer, u64 y_inner, u64 y_pitch, const T* mask, u64 mask_outer, \
+             u64 mask_inner, u64 mask_query, u64 mask_key) { \
+        const u32 blocks = (queries + 127) / 128, item = blockIdx.x / blocks, block = blockIdx.x - item * blocks; \
+        const Layout at_y{y_outer, y_inner, y_pitch}, at_mask{mask_outer, mask_inner, 0}; \
+        Flash<T, DEPTH, KEYS, STAGES, true>::run(q, k, v, y + at_y.start(item, heads), y_pitch, \
+                                                 log_sum ? log_sum + u64(item) * queries : log_sum, block, item, \
+                                                 queries, keys, value_depth, heads, scale, \
+                                                 {mask + at_mask.start(item, heads), mask_query, mask_key}); \
     }

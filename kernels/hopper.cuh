@@ -136,6 +136,7 @@ template <u32 COUNT> void hold(float (&sums)[COUNT]) {
     for (u32 i = 0; i < COUNT; i += 8) asm volatile("" : S8(i)::"memory");
 }
 
+#define SUMS_32 S8(0), S8(8)
 #define SUMS_48 S8(0), S8(8), S8(16)
 #define SUMS_64 S32(0)
 #define SUMS_80 SUMS_64, S8(32)
@@ -162,6 +163,7 @@ template <u32 COUNT> void hold(float (&sums)[COUNT]) {
         } \
     };
 #define PRODUCTS_OF(T, type) \
+    PRODUCTS(T, type, 32, P8_0 ", " P8_1, SUMS_32, "%16", "%17", "%18", "%19", "%20", "%21") \
     PRODUCTS(T, type, 48, P8_0 ", " P8_1 ", " P8_2, SUMS_48, "%24", "%25", "%26", "%27", "%28", "%29") \
     PRODUCTS(T, type, 64, P32_0, SUMS_64, "%32", "%33", "%34", "%35", "%36", "%37") \
     PRODUCTS(T, type, 80, P32_0 ", " P8_4, SUMS_80, "%40", "%41", "%42", "%43", "%44", "%45") \
@@ -181,6 +183,7 @@ PRODUCTS_OF(bf16, "bf16")
 #undef SUMS_80
 #undef SUMS_64
 #undef SUMS_48
+#undef SUMS_32
 #undef S32
 #undef S8
 #undef P32_3

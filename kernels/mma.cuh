@@ -34,6 +34,8 @@ void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <u32 PENDING> void copy_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory"); }
 
 // Stores and loads of shared memory; the addresses are multiples of what is moved.
+void store_shared(u32 to, float x) { asm volatile("st.shared.f32 [%0], %1;" ::"r"(to), "f"(x) : "memory"); }
+
 void store_shared(u32 to, float x, float y) {
     asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(to), "f"(x), "f"(y) : "memory");
 }
@@ -47,6 +49,10 @@ void store_shared(u32 to, const u32 (&words)[4]) {
 void store_shared(u32 to, const float (&x)[4]) {
     asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(to), "f"(x[0]), "f"(x[1]), "f"(x[2]), "f"(x[3])
                  : "memory");
+}
+
+void load_shared(float (&x)[2], u32 from) {
+    asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(x[0]), "=f"(x[1]) : "r"(from) : "memory");
 }
 
 void load_shared(float (&x)[4], u32 from) {

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! `linear:M,N,K`; `conv:SAMPLES,HEIGHT,WIDTH,CHANNELS,FILTERS,KERNEL,STRIDE`, with zeros around as if the window were
-//! to keep the size; `attention:BATCH,HEADS,QUERIES,KEYS,DEPTH`. All in half precision, without looking for races.
+//! to keep the size; `attention:BATCH,HEADS,QUERIES,KEYS,DEPTH`, and `attention_grad:` of the same sizes, for all three
+//! operands. All in half precision, without looking for races.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -16,6 +17,7 @@ use common::{Bench, bytes, noise};
 use yuragi_cuda::{
     kernels::{
         attention::{Attention, Operand},
+        attention_grad::AttentionGrad,
         conv::Conv2d,
         gemm::{Gemm, Matrices},
         product::{Factors, Machine},
@@ -110,6 +112,43 @@ fn attention(bench: &mut Bench, [items, heads, queries, keys, depth]: [usize; 5]
     Some(Work { chosen: variants.first()?.clone(), variants, bytes, operations })
 }
 
+/// The fewest operations are five products; kernels compute scores and gradients of weights anew.
+fn attention_grad(bench: &mut Bench, [items, heads, queries, keys, depth]: [usize; 5]) -> Option<Work> {
+    let batch = items * heads;
+    let size = |rows: usize| batch * rows * depth;
+    let mut operand = |seed, rows: usize| {
+        let values = noise(seed, size(rows), HALF);
+        Operand::interleaved(bench.put(&bytes(&values, HALF)), heads, rows, depth)
+    };
+    let [g, q, k, v] = [(1, queries), (2, queries), (3, keys), (4, keys)].map(|(seed, rows)| operand(seed, rows));
+    let mut row = |number: f64| bench.put(&bytes(&vec![number; batch * queries], DType::F32));
+    let (log_sum, delta) = (row((keys as f64).ln()), row(0.0));
+    let y = [queries, keys, keys];
+    let y = y.map(|rows| Some(Operand::interleaved(bench.room(2 * size(rows)), heads, rows, depth)));
+    let grad = AttentionGrad {
+        batch,
+        heads,
+        queries,
+        keys,
+        depth,
+        value_depth: depth,
+        scale: 1.0 / (depth as f32).sqrt(),
+        dtype: HALF,
+        g,
+        q,
+        k,
+        v,
+        log_sum,
+        delta,
+        mask: None,
+        y,
+    };
+    let variants = [MACHINE, Machine { hopper: false, ..MACHINE }].map(|machine| grad.launches(machine).ok());
+    let variants: Vec<Launches> = variants.into_iter().flatten().collect();
+    let bytes = 2 * (3 * size(queries) + 4 * size(keys)) + 8 * batch * queries;
+    Some(Work { chosen: variants.first()?.clone(), variants, bytes, operations: 10 * size(queries) * keys })
+}
+
 fn numbers<const N: usize>(text: &str) -> Option<[usize; N]> {
     let numbers: Option<Vec<usize>> = text.split(',').map(|word| word.parse().ok().filter(|n| *n > 0)).collect();
     numbers?.try_into().ok()
@@ -121,10 +160,14 @@ fn table(text: &str) -> Option<()> {
         ("linear", sizes) => linear(&mut bench, numbers(sizes)?)?,
         ("conv", sizes) => conv(&mut bench, numbers(sizes)?)?,
         ("attention", sizes) => attention(&mut bench, numbers(sizes)?)?,
+        ("attention_grad", sizes) => attention_grad(&mut bench, numbers(sizes)?)?,
         _ => return None,
     };
     let shares = |launches: &Launches| launches.scratch;
-    let name = |launches: &Launches| launches.launches[0].function.clone();
+    let name = |launches: &Launches| {
+        let functions: Vec<&str> = launches.launches.iter().map(|launch| launch.function.as_str()).collect();
+        functions.join("`, `")
+    };
     let is_chosen = |one: &Launches| (name(one), shares(one)) == (name(&work.chosen), shares(&work.chosen));
     let others = work.variants.iter().filter(|one| shares(one) == 0 && !is_chosen(one) && !name(one).contains("any"));
     for launches in [&work.chosen].into_iter().chain(others) {
@@ -158,8 +201,8 @@ fn main() -> ExitCode {
     for text in &sizes {
         if table(text).is_none() {
             eprintln!(
-                "{text}: must be linear:M,N,K, conv:SAMPLES,HEIGHT,WIDTH,CHANNELS,FILTERS,KERNEL,STRIDE or \
-                 attention:BATCH,HEADS,QUERIES,KEYS,DEPTH, and not 0"
+                "{text}: must be linear:M,N,K, conv:SAMPLES,HEIGHT,WIDTH,CHANNELS,FILTERS,KERNEL,STRIDE, \
+                 attention:BATCH,HEADS,QUERIES,KEYS,DEPTH or attention_grad: of the same, and not 0"
             );
             return ExitCode::FAILURE;
         }

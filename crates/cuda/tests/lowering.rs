@@ -155,6 +155,37 @@ fn heads_are_read_and_written_where_projections_have_them() {
 }
 
 #[test]
+fn one_launch_gives_the_gradients_for_keys_and_values_where_groups_of_warps_multiply() {
+    let gradients = |hopper: bool, precision, heads: usize, wanted: &[&str]| {
+        let b = Builder::new();
+        let param = |name: &str| b.param(name, &[32, 32], DType::F32, Init::Normal(0.1));
+        let x = b.input("x", &[2, 64, 32], DType::F32);
+        let head = |name: &str| x.matmul(param(name)).reshape(&[2, 64, heads, 32 / heads]).permute(&[0, 2, 1, 3]);
+        let y = head("q").attention(head("k"), head("v"), None, 0.25);
+        let y = y.permute(&[0, 2, 1, 3]).reshape(&[2, 64, 32]).matmul(param("out"));
+        let params: Vec<_> = wanted.iter().map(|name| b.find_param(name).unwrap()).collect();
+        let gradients = b.grad(y.sum_all(), &params);
+        let outputs: Vec<_> = wanted.iter().copied().zip(gradients).collect();
+        let graph = b.finish(&outputs).unwrap().in_precision(precision);
+        let target = Target::new(Machine { multiprocessors: 132, hopper });
+        let lowered = lower(&arranged(&graph, target), target).unwrap();
+        let mut names: Vec<_> = lowered.launches.iter().map(|launch| launch.name).collect();
+        names.retain(|name| name.starts_with("attention_") && name.ends_with("_grad"));
+        names.sort_unstable();
+        names
+    };
+    let apart = ["attention_key_grad", "attention_query_grad", "attention_value_grad"];
+    let together = ["attention_key_value_grad", "attention_query_grad"];
+    for precision in [Precision::F16, Precision::BF16] {
+        assert_eq!(gradients(true, precision, 4, &["q", "k", "v"]), together);
+        assert_eq!(gradients(true, precision, 4, &["k"]), ["attention_key_value_grad"]);
+        assert_eq!(gradients(false, precision, 4, &["q", "k", "v"]), apart);
+        assert_eq!(gradients(true, precision, 8, &["q", "k", "v"]), apart);
+    }
+    assert_eq!(gradients(true, Precision::F32, 4, &["q", "k", "v"]), apart);
+}
+
+#[test]
 fn what_parameters_alone_decide_is_prepared_once() {
     let b = Builder::new();
     let param = |name: &str, shape: &[usize]| b.param(name, shape, DType::F16, Init::Normal(0.1));

@@ -113,6 +113,9 @@ impl Variant {
     }
 }
 
+/// Columns of a box that the hardware copies.
+pub(super) const BOX_COLUMNS: usize = 64;
+
 /// A kernel of `attention_wgmma.cuh`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Flash {
@@ -122,25 +125,32 @@ struct Flash {
     keys: usize,
     /// Of keys or values, on their way at a time.
     stages: usize,
+    /// Whether it adds a mask.
+    masked: bool,
 }
 
-const FLASH: [Flash; 5] = [
-    Flash { depth: 48, keys: 128, stages: 6 },
-    Flash { depth: 64, keys: 128, stages: 6 },
-    Flash { depth: 80, keys: 128, stages: 4 },
-    Flash { depth: 128, keys: 128, stages: 4 },
-    Flash { depth: 160, keys: 64, stages: 6 },
+const FLASH: [Flash; 7] = [
+    Flash { depth: 48, keys: 128, stages: 6, masked: false },
+    Flash { depth: 64, keys: 128, stages: 6, masked: false },
+    Flash { depth: 80, keys: 128, stages: 4, masked: false },
+    Flash { depth: 128, keys: 128, stages: 4, masked: false },
+    Flash { depth: 160, keys: 64, stages: 6, masked: false },
+    Flash { depth: 64, keys: 64, stages: 6, masked: true },
+    Flash { depth: 128, keys: 64, stages: 4, masked: true },
 ];
 
 impl Flash {
     /// Queries of a block.
     const QUERIES: usize = 128;
-    /// Columns of a box.
-    const COLUMNS: usize = 64;
+
+    /// The end of its name.
+    fn name(self) -> String {
+        format!("wgmma_{}{}", if self.masked { "masked_" } else { "" }, self.depth)
+    }
 
     /// Bytes of dynamic shared memory: queries, stages, rooms for eight warps, barriers.
     const fn shared(self) -> usize {
-        let row = 128 * self.depth.div_ceil(Flash::COLUMNS);
+        let row = 128 * self.depth.div_ceil(BOX_COLUMNS);
         row * (Flash::QUERIES + self.stages * self.keys) + 8 * 4096 + 16 * self.stages + 24
     }
 }
@@ -157,7 +167,7 @@ impl Kernel {
     /// The end of its name.
     fn name(&self) -> String {
         match self {
-            Kernel::Groups(flash, _) => format!("wgmma_{}", flash.depth),
+            Kernel::Groups(flash, _) => flash.name(),
             Kernel::Plain(variant) => variant.depth.to_string(),
         }
     }
@@ -275,7 +285,8 @@ impl Attention {
         if self.batch * self.queries == 0 || self.value_depth == 0 && self.log_sum.is_none() {
             return Ok(Vec::new());
         }
-        let groups = FLASH.iter().filter(|flash| machine.hopper && deepest <= flash.depth);
+        let takes = |flash: &&Flash| flash.masked == self.mask.is_some() && deepest <= flash.depth;
+        let groups = FLASH.iter().filter(|flash| machine.hopper && takes(flash));
         let groups = groups.filter_map(|flash| self.tensors(flash).map(|tensors| Kernel::Groups(*flash, tensors)));
         Ok(groups.chain(plain.map(|variant| Kernel::Plain(*variant))).collect())
     }
@@ -318,13 +329,16 @@ impl Attention {
         })
     }
 
-    /// The operands of a kernel that multiplies by groups of warps, where the hardware can copy such: there is no mask.
+    /// The operands of a kernel that multiplies by groups of warps, where the hardware can copy such.
     fn tensors(&self, kernel: &Flash) -> Option<[Tensor; 3]> {
-        let (Some(v), Some(_), None) = (self.v, self.y, self.mask) else { return None };
+        let (Some(v), Some(_)) = (self.v, self.y) else { return None };
+        let tensor = |x: Operand, [rows, columns]: [usize; 2], length: usize| {
+            tensor(x, self.dtype, self.heads, [self.batch, rows, columns], length)
+        };
         Some([
-            self.tensor(self.q, [self.queries, self.depth], Flash::QUERIES)?,
-            self.tensor(self.k, [self.keys, self.depth], kernel.keys)?,
-            self.tensor(v, [self.keys, self.value_depth], kernel.keys)?,
+            tensor(self.q, [self.queries, self.depth], Flash::QUERIES)?,
+            tensor(self.k, [self.keys, self.depth], kernel.keys)?,
+            tensor(v, [self.keys, self.value_depth], kernel.keys)?,
         ])
     }
 
@@ -341,34 +355,38 @@ impl Attention {
         arguments.extend(sizes.map(|size| Argument::U32(size as u32)));
         arguments.push(Argument::F32(self.scale));
         arguments.extend(strides([self.y], None).take(3));
+        if let Some(mask) = self.mask {
+            arguments.push(Argument::Pointer(mask.at));
+            arguments.extend([mask.outer, mask.inner, mask.query, mask.key].map(|stride| Argument::U64(stride as u64)));
+        }
         Launch {
             name: "attention",
             code: Code::Shipped(stem),
-            function: format!("attention_{elements}_wgmma_{}", kernel.depth),
+            function: format!("attention_{elements}_{}", kernel.name()),
             grid: [blocks, 1, 1],
             block: [384, 1, 1],
             shared: kernel.shared() as u32,
             arguments,
         }
     }
+}
 
-    /// An operand in boxes of so many rows.
-    fn tensor(&self, x: Operand, [rows, columns]: [usize; 2], length: usize) -> Option<Tensor> {
-        let items = self.batch / self.heads.max(1);
-        // What there is one of may lie anywhere.
-        let axis = |extent: usize, stride: usize| match (extent, stride) {
-            (1, _) => Some(Axis { extent, stride: rows * x.pitch, length: 1 }),
-            (_, 0) => None,
-            _ => Some(Axis { extent, stride, length: 1 }),
-        };
-        let axes = vec![
-            Axis { extent: columns, stride: 1, length: Flash::COLUMNS },
-            Axis { extent: rows, stride: x.pitch, length },
-            axis(self.heads, x.inner)?,
-            axis(items, x.outer)?,
-        ];
-        Tensor::new(x.at, self.dtype, axes)
-    }
+/// \[batch, rows, columns\] of an operand in boxes of so many rows.
+pub(super) fn tensor(x: Operand, dtype: DType, heads: usize, extents: [usize; 3], length: usize) -> Option<Tensor> {
+    let [batch, rows, columns] = extents;
+    // What there is one of may lie anywhere.
+    let axis = |extent: usize, stride: usize| match (extent, stride) {
+        (1, _) => Some(Axis { extent, stride: rows * x.pitch, length: 1 }),
+        (_, 0) => None,
+        _ => Some(Axis { extent, stride, length: 1 }),
+    };
+    let axes = vec![
+        Axis { extent: columns, stride: 1, length: BOX_COLUMNS },
+        Axis { extent: rows, stride: x.pitch, length },
+        axis(heads, x.inner)?,
+        axis(batch / heads.max(1), x.outer)?,
+    ];
+    Tensor::new(x.at, dtype, axes)
 }
 
 #[cfg(test)]
@@ -412,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn hopper_multiplies_by_groups_of_warps_what_has_no_mask() {
+    fn hopper_multiplies_by_groups_of_warps() {
         let hopper = Machine { multiprocessors: 132, hopper: true };
         let name = |attention: Attention| attention.launches(hopper).unwrap().launches[0].function.clone();
         assert_eq!(name(attention(40, 40, DType::F16)), "attention_f16_wgmma_48");
@@ -420,7 +438,10 @@ mod tests {
         assert_eq!(name(attention(168, 8, DType::F16)), "attention_f16_256");
         assert_eq!(name(attention(20, 20, DType::F16)), "attention_f16_80");
         let mask = Some(Mask { at: Address::start(Home::Arena(0)), outer: 0, inner: 0, query: 0, key: 1 });
-        assert_eq!(name(Attention { mask, ..attention(40, 40, DType::F16) }), "attention_f16_80");
+        let masked = |depth| name(Attention { mask, ..attention(depth, 40, DType::F16) });
+        assert_eq!(masked(40), "attention_f16_wgmma_masked_64");
+        assert_eq!(masked(72), "attention_f16_wgmma_masked_128");
+        assert_eq!(masked(136), "attention_f16_160");
         assert!(FLASH.iter().all(|kernel| kernel.shared() <= 227 * 1024));
     }
 

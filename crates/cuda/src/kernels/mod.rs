@@ -55,6 +55,8 @@ shipped! {
     "shares"
     "softmax";
     "sm_90a":
+    "attention_grad_wgmma_bf16"
+    "attention_grad_wgmma_f16"
     "attention_wgmma_bf16"
     "attention_wgmma_f16"
     "conv_wgmma_bf16"

@@ -6,7 +6,7 @@ use yuragi_graph::{
 };
 
 use super::{
-    fused, norm,
+    attention_grad, fused, norm,
     operand::{address, last, unplaced},
     product::{Output, Target, factors, gemm},
 };
@@ -33,14 +33,20 @@ pub(super) struct Made {
     pub picked: Vec<Picked>,
 }
 
-/// The launches of a step that is no chain, and of a layer norm after it that [`norm::follows`]. What follows a product or a
-/// norm is put into a copy of its kernel or, where several launches make the result, becomes a loop of its own.
+/// The launches of a step that is no chain, and of one that is computed with it: a layer norm that [`norm::follows`], or
+/// another gradient of the same attention. What follows a product or a norm is put into a copy of its kernel or, where several
+/// launches make the result, becomes a loop of its own.
 pub(super) fn launches(
     graph: &Graph,
     target: Target<'_>,
-    (step, norm): (&lowering::Kernel, Option<&lowering::Kernel>),
+    (step, with): (&lowering::Kernel, Option<&lowering::Kernel>),
     made: &mut Made,
 ) -> Result<Launches, CompileError> {
+    if attention_grad::is_one(graph, step) {
+        let steps: Vec<_> = [step].into_iter().chain(with).collect();
+        return attention_grad::launches(graph, target, &steps);
+    }
+    let norm = with;
     let dtype = graph.node(step.node).dtype;
     let bias = step.bias.as_ref().map(address);
     let Some(epilogue) = &step.epilogue else {

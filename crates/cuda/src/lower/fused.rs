@@ -10,7 +10,7 @@ use super::operand::{address, before_last, last};
 use crate::{
     kernels::{
         attention::{self, Attention, Mask},
-        attention_grad::{self, AttentionGrad},
+        attention_grad,
         group_norm::GroupNorm,
         group_norm_grad::{self, GroupMoments, GroupNormGrad, GroupNormSums},
         operand::KernelError,
@@ -64,7 +64,7 @@ pub(super) fn attention(graph: &Graph, step: &Kernel, op: Fused, y: Address) -> 
     let matrix = |place: usize| matrices(address(&step.operands[place]), &shape(place), step.operands[place].matrices);
     let [q, k] = [0, 1].map(shape);
     let attend = |scale: f32, values: Option<Values>, mask: usize, log_sum: Option<Address>| {
-        let mask = self::mask(graph, step, op, [0, mask])?;
+        let mask = self::mask(graph, step, [0, mask])?;
         Ok(attend([&q, &k], scale, dtype, [matrix(0), matrix(1)], values, mask, log_sum))
     };
     match op {
@@ -79,10 +79,10 @@ pub(super) fn attention(graph: &Graph, step: &Kernel, op: Fused, y: Address) -> 
 }
 
 /// The mask of an attention, if it has one: the places of Q and of the mask among its operands.
-fn mask(graph: &Graph, step: &Kernel, op: Fused, [q, mask]: [usize; 2]) -> Result<Option<Mask>, CompileError> {
+pub(super) fn mask(graph: &Graph, step: &Kernel, [q, mask]: [usize; 2]) -> Result<Option<Mask>, CompileError> {
     let Some(operand) = step.operands.get(mask) else { return Ok(None) };
     let [q, mask] = [q, mask].map(|place| graph.node(graph.node(step.node).inputs[place]).shape);
-    let unsupported = || CompileError::Unsupported(step.node, op.name());
+    let unsupported = || CompileError::Unsupported(step.node, graph.node(step.node).op.name());
     let [outer, inner, query, key] = masks(&q, &mask).ok_or_else(unsupported)?;
     Ok(Some(Mask { at: address(operand), outer, inner, query, key }))
 }
@@ -103,7 +103,6 @@ pub(super) fn launches(
     let dtype = graph.node(node.inputs[0]).dtype;
     let rows = |shape: &Shape| shape[..shape.rank() - 1].iter().product::<usize>();
     let width = |shape: &Shape| last(shape);
-    let matrix = |place: usize| matrices(at(place), &shape(place), step.operands[place].matrices);
     Ok(match op {
         Fused::Softmax => Softmax { rows: rows(&node.shape), width: width(&node.shape), dtype, x: at(0), y }.launches(),
         Fused::LayerNorm { eps } => {
@@ -139,34 +138,11 @@ pub(super) fn launches(
         }
         Fused::Attention { .. }
         | Fused::AttentionLogSum { .. }
+        | Fused::AttentionGrad { .. }
         | Fused::Winograd(_)
         | Fused::GroupRunMoments { .. }
         | Fused::GroupNormPart { .. } => {
             return Err(unsupported());
-        }
-        Fused::AttentionGrad { scale, of } => {
-            let [q, k, v] = [1, 2, 3].map(shape);
-            let (heads, outer) = heads(&q);
-            AttentionGrad {
-                of,
-                batch: outer * heads,
-                heads: heads.max(1),
-                queries: before_last(&q),
-                keys: before_last(&k),
-                depth: last(&q),
-                value_depth: last(&v),
-                scale: scale.get(),
-                dtype,
-                g: matrix(0),
-                q: matrix(1),
-                k: matrix(2),
-                v: matrix(3),
-                log_sum: at(4),
-                delta: at(5),
-                mask: mask(graph, step, op, [1, 6])?,
-                y: matrices(y, &node.shape, step.matrices),
-            }
-            .launches()
         }
     })
 }
@@ -209,7 +185,7 @@ fn attend(
 }
 
 /// The matrices of a tensor, one after the other if nothing else is said.
-fn matrices(at: Address, shape: &Shape, matrices: Option<Matrices>) -> attention::Operand {
+pub(super) fn matrices(at: Address, shape: &Shape, matrices: Option<Matrices>) -> attention::Operand {
     match matrices {
         Some(Matrices { outer, inner, pitch }) => attention::Operand { at, outer, inner, pitch },
         None => attention::Operand::contiguous(at, heads(shape).0, before_last(shape), last(shape)),
@@ -223,7 +199,7 @@ fn picture(shape: &Shape, groups: usize, dtype: DType) -> Picture {
 }
 
 /// Heads, as the innermost of the leading axes, and items outside of them.
-fn heads(shape: &Shape) -> (usize, usize) {
+pub(super) fn heads(shape: &Shape) -> (usize, usize) {
     let leading = &shape[..shape.rank() - 2];
     match leading.split_last() {
         Some((&heads, outer)) => (heads, outer.iter().product()),

@@ -1,5 +1,6 @@
 //! From steps to launches: kernels by sizes, loops as PTX of their own, and one arena. Knows no driver.
 
+mod attention_grad;
 mod choice;
 mod fused;
 mod norm;
@@ -93,6 +94,7 @@ pub fn lower(graph: &Graph, target: Target<'_>) -> Result<Lowered, CompileError>
         )));
     }
     let order = norm::joined(graph, target, &schedule, batch::grouped(&schedule, &loops));
+    let order = attention_grad::joined(graph, target, &schedule, order);
     let mut made = Made::default();
     let mut groups: Vec<Launches> = Vec::with_capacity(order.len());
     for group in &order {
@@ -102,11 +104,11 @@ pub fn lower(graph: &Graph, target: Target<'_>) -> Result<Lowered, CompileError>
                 made.module.add(&members)
             }
             Step::Kernel(kernel) => {
-                let norm = group.get(1).and_then(|&step| match &schedule.steps[step] {
-                    Step::Kernel(norm) => Some(norm),
+                let with = group.get(1).and_then(|&step| match &schedule.steps[step] {
+                    Step::Kernel(with) => Some(with),
                     Step::Chain(_) | Step::Decode { .. } => None,
                 });
-                choice::launches(graph, target, (kernel, norm), &mut made)?
+                choice::launches(graph, target, (kernel, with), &mut made)?
             }
             Step::Decode { .. } => Launches::default(), // parameters keep their 16 bits
         });
