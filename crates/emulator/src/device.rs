@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    machine::{Engine, Order},
+    machine::{Engine, LaunchKind, Order},
     memory::{
         MemoryError,
         global::{Allocation, Global},
@@ -231,7 +231,16 @@ impl Device {
     /// Extents or parameters that no kernel, or not this one, can be launched with. What the kernel
     /// itself does wrong stands in the report.
     pub fn launch(&self, kernel: &Kernel, launch: &Launch, params: &[u8]) -> Result<Report, LaunchError> {
-        self.launch_with(kernel, launch, params, 0)
+        self.launch_with(kernel, launch, params, LaunchKind::Plain)
+    }
+
+    /// Launches a kernel as it is launched behind another one that may not be over (programmatic dependent launch), and waits for
+    /// it: its threads must wait (`griddepcontrol.wait`) before they touch global memory.
+    ///
+    /// # Errors
+    /// As those of [`launch`](Device::launch).
+    pub fn launch_dependently(&self, kernel: &Kernel, launch: &Launch, params: &[u8]) -> Result<Report, LaunchError> {
+        self.launch_with(kernel, launch, params, LaunchKind::Dependent)
     }
 
     /// Launches a kernel whose blocks meet (`this_grid().sync()`), and waits for it.
@@ -246,7 +255,7 @@ impl Device {
         let workspace = self.allocate(WORKSPACE_BYTES).map_err(|_| room(WORKSPACE_BYTES))?;
         // It was just made.
         let _ = self.fill(workspace, &[0], WORKSPACE_BYTES);
-        let report = self.launch_with(kernel, launch, params, workspace);
+        let report = self.launch_with(kernel, launch, params, LaunchKind::Cooperative { workspace });
         let _ = self.free(workspace);
         report
     }
@@ -256,7 +265,7 @@ impl Device {
         kernel: &Kernel,
         launch: &Launch,
         params: &[u8],
-        workspace: u64,
+        kind: LaunchKind,
     ) -> Result<Report, LaunchError> {
         let program = &kernel.program;
         if let Some(refusal) = &program.refusal {
@@ -329,7 +338,7 @@ impl Device {
             dynamic_shared: launch.shared_bytes,
             launch: self.launches.fetch_add(1, Relaxed) + 1,
             check: self.properties.check,
-            workspace,
+            kind,
             properties: &self.properties,
         });
         Ok(engine.run())

@@ -21,6 +21,8 @@ pub enum Kind {
     NotWaited,
     /// A bulk copy's or group product's read of bytes that a thread wrote with no `fence.proxy.async` after.
     Proxy,
+    /// An access to global memory by a launch that began early and has not waited for the one before it, or no wait at all.
+    Dependency,
     /// A matrix in shared memory read with another swizzle than a tensor's box was written with.
     Swizzle,
     /// An access to the shared memory of a block of the cluster that need not have begun, or may be over.
@@ -54,6 +56,7 @@ impl Kind {
             Kind::Race => "race",
             Kind::NotWaited => "asynchronous copy not waited for",
             Kind::Proxy => "missing proxy fence",
+            Kind::Dependency => "launch before not waited for",
             Kind::Swizzle => "wrong swizzle",
             Kind::Cluster => "block of the cluster not there",
             Kind::DivergentBarrier => "divergent barrier",

@@ -31,9 +31,14 @@ pub(super) fn decode(d: &mut Decoder<'_>, name: &str, w: &mut Words<'_>, o: &Ope
         }
         "exit" => control(Op::Exit),
         "trap" | "brkpt" => control(Op::Trap),
-        "nanosleep" | "pmevent" | "setmaxnreg" | "griddepcontrol" => {
-            w.ignore(&["u32", "mask", "inc", "dec", "sync", "aligned", "wait", "launch_dependents"]);
+        "nanosleep" | "pmevent" | "setmaxnreg" => {
+            w.ignore(&["u32", "mask", "inc", "dec", "sync", "aligned"]);
             control(Op::Nothing)
+        }
+        "griddepcontrol" => {
+            let wait = w.choose(&[("wait", true), ("launch_dependents", false)]);
+            let wait = wait.ok_or("`.wait` or `.launch_dependents` is missing")?;
+            control(if wait { Op::AwaitLaunch } else { Op::Nothing })
         }
         "bar" | "barrier" => {
             w.ignore(&["cta"]);

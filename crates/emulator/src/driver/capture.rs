@@ -145,6 +145,12 @@ impl Capturing {
         Ok(())
     }
 
+    /// Whether the stream's next node depends on a launch.
+    pub fn ends_with_launch(&self) -> bool {
+        let state = lock(&self.capture.state);
+        self.tail.iter().filter_map(|&node| state.nodes.get(node)).any(|node| matches!(node.work, Work::Launch(_)))
+    }
+
     /// Whether some work of this capture stands behind nodes that this stream's next one would not depend on.
     pub fn leaves_work_behind(tail: &[usize], nodes: &[Node]) -> bool {
         let mut reached = BTreeSet::new();

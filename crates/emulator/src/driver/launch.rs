@@ -75,8 +75,10 @@ pub(super) fn launch(function: Handle, shape: Shape, stream: Handle, params: In<
         return Err(Code::INVALID_HANDLE.because("the function and the stream are of different contexts"));
     }
     let (launch, cooperative) = (shape.check(&function)?, shape.cooperative);
+    // Behind anything else it begins when that is over.
+    let dependent = shape.dependent && stream.ends_with_launch();
     let params = gather(&function, params, extra)?;
-    stream.submit(Work::Launch(Arc::new(KernelLaunch { function, launch, params, cooperative })))
+    stream.submit(Work::Launch(Arc::new(KernelLaunch { function, launch, params, cooperative, dependent })))
 }
 
 super::boundary::exported! {
@@ -94,7 +96,7 @@ super::boundary::exported! {
         extra: In<Buffer>,
     ) {
         let (grid, block) = ([grid_x, grid_y, grid_z], [block_x, block_y, block_z]);
-        let shape = Shape { grid, block, shared, cluster: None, cooperative: false };
+        let shape = Shape { grid, block, shared, cluster: None, cooperative: false, dependent: false };
         launch(function, shape, stream, params, extra)
     }
 
@@ -111,7 +113,7 @@ super::boundary::exported! {
         params: In<Buffer>,
     ) {
         let (grid, block) = ([grid_x, grid_y, grid_z], [block_x, block_y, block_z]);
-        let shape = Shape { grid, block, shared, cluster: None, cooperative: true };
+        let shape = Shape { grid, block, shared, cluster: None, cooperative: true, dependent: false };
         launch(function, shape, stream, params, In::NULL)
     }
 

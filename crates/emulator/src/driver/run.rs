@@ -18,15 +18,18 @@ pub struct KernelLaunch {
     pub launch: Launch,
     pub params: Vec<u8>,
     pub cooperative: bool,
+    /// Whether it may begin while a launch before it ends.
+    pub dependent: bool,
 }
 
 impl KernelLaunch {
     pub fn run(&self, context: &Context) -> Outcome {
         let kernel = &self.function.kernel;
         let machine = machine()?;
-        let report = region::mirrored(&self.params, || match self.cooperative {
-            true => machine.launch_cooperatively(kernel, &self.launch, &self.params),
-            false => machine.launch(kernel, &self.launch, &self.params),
+        let report = region::mirrored(&self.params, || match (self.cooperative, self.dependent) {
+            (true, _) => machine.launch_cooperatively(kernel, &self.launch, &self.params),
+            (false, true) => machine.launch_dependently(kernel, &self.launch, &self.params),
+            (false, false) => machine.launch(kernel, &self.launch, &self.params),
         })?;
         let report = report.map_err(|error| {
             let code = if kernel.refusal().is_some() { Code::NOT_SUPPORTED } else { Code::INVALID_VALUE };
@@ -90,8 +93,12 @@ fn code(kind: Kind) -> (Code, bool) {
         Kind::StepLimit | Kind::Deadlock => (Code::LAUNCH_TIMEOUT, true),
         Kind::Assertion => (Code::ASSERT, true),
         Kind::DivergentBarrier | Kind::DivergentWarp => (Code::LAUNCH_FAILED, false),
-        Kind::Uninitialized | Kind::Race | Kind::Cluster | Kind::NotWaited | Kind::Proxy | Kind::Swizzle => {
-            (Code::LAUNCH_FAILED, false)
-        }
+        Kind::Uninitialized
+        | Kind::Race
+        | Kind::Cluster
+        | Kind::NotWaited
+        | Kind::Proxy
+        | Kind::Dependency
+        | Kind::Swizzle => (Code::LAUNCH_FAILED, false),
     }
 }

@@ -14,6 +14,8 @@ pub struct Shape {
     pub shared: u32,
     pub cluster: Option<[u32; 3]>,
     pub cooperative: bool,
+    /// Whether it may begin while a launch before it ends: `CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION`.
+    pub dependent: bool,
 }
 
 /// The product of three extents, or the greatest number where it is greater.
@@ -117,13 +119,14 @@ impl Config {
 
     pub fn shape(&self) -> Outcome<Shape> {
         let (grid, block, shared) = (self.grid, self.block, self.shared);
-        let mut shape = Shape { grid, block, shared, cluster: None, cooperative: false };
+        let mut shape = Shape { grid, block, shared, cluster: None, cooperative: false, dependent: false };
         for attribute in self.attributes.all(self.attribute_count as usize)? {
             match attribute.id {
                 2 => shape.cooperative = attribute.value[0] != 0,
                 4 => shape.cluster = Some([attribute.value[0], attribute.value[1], attribute.value[2]]),
-                // Hints about caches, waiting, scheduling, order, priority, domains and shared memory.
-                0 | 1 | 3 | 5 | 6 | 8 | 9 | 10 | 11 | 14 => {}
+                6 => shape.dependent = attribute.value[0] != 0,
+                // Hints about caches, waiting, scheduling, priority, domains and shared memory.
+                0 | 1 | 3 | 5 | 8 | 9 | 10 | 11 | 14 => {}
                 id => return Err(Code::NOT_SUPPORTED.because(format_args!("launch attribute {id}"))),
             }
         }

@@ -61,6 +61,8 @@ pub struct State {
     queue: VecDeque<Work>,
     /// Whether there is such a thread.
     worked_off: bool,
+    /// Whether the last work that was put into it, outside of captures, is a launch.
+    ends_with_launch: bool,
     /// The graph that work goes into instead of being done.
     pub capturing: Option<Capturing>,
 }
@@ -120,6 +122,12 @@ impl Stream {
         self.state().capturing.is_some()
     }
 
+    /// Whether what stands last in it, or in what it captures, is a launch.
+    pub fn ends_with_launch(&self) -> bool {
+        let state = self.state();
+        state.capturing.as_ref().map_or(state.ends_with_launch, Capturing::ends_with_launch)
+    }
+
     /// Puts work at the end of the stream: into the graph that it captures, into its queue, or, if nothing stands
     /// before it, into effect.
     pub fn submit(self: &Arc<Self>, work: Work) -> Outcome {
@@ -130,6 +138,7 @@ impl Stream {
         if let Some(capturing) = &mut state.capturing {
             return capturing.add(work);
         }
+        state.ends_with_launch = matches!(work, Work::Launch(_));
         if !state.worked_off && !work.may_wait() {
             return work.run(&context).or_else(|error| match context.is_spoiled() {
                 // What waits for the work is told of it, as a GPU's driver does.

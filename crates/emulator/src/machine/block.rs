@@ -88,6 +88,7 @@ impl Block {
             total_shared: total as u32,
             workspace: engine.workspace,
             reserved: reserved as u32,
+            dependent: engine.dependent,
         };
         let (mut registers, mut shadows, mut bytes, counters, profile, fragments) = match spare {
             Some(Block { warps, memory: Shared { shadows, bytes, .. }, counters, profile, fragments, .. }) => {

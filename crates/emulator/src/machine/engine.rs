@@ -36,6 +36,9 @@ pub(crate) struct Engine<'a> {
     pub check: bool,
     /// The address of what the blocks of a cooperative launch meet in, or 0.
     pub workspace: u64,
+    /// Whether the launch before it may not be over, and whether a thread has waited for that.
+    pub dependent: bool,
+    pub(super) awaited: AtomicBool,
     pub properties: &'a Properties,
     /// Textures and surfaces by their objects.
     pub textures: &'a BTreeMap<u64, Texture>,
@@ -65,6 +68,17 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How a launch stands to others, and its blocks to each other.
+#[derive(Clone, Copy)]
+pub(crate) enum LaunchKind {
+    /// It begins when those before it are over.
+    Plain,
+    /// That before it may not be over.
+    Dependent,
+    /// Its blocks meet, in memory at this address.
+    Cooperative { workspace: u64 },
+}
+
 /// What a launch is given.
 pub(crate) struct Order<'a> {
     pub program: &'a Program,
@@ -76,8 +90,7 @@ pub(crate) struct Order<'a> {
     pub dynamic_shared: u32,
     pub launch: u64,
     pub check: bool,
-    /// The address of what the blocks of a cooperative launch meet in, or 0.
-    pub workspace: u64,
+    pub kind: LaunchKind,
     pub properties: &'a Properties,
     /// Textures and surfaces by their objects.
     pub textures: &'a BTreeMap<u64, Texture>,
@@ -95,7 +108,7 @@ impl<'a> Engine<'a> {
             dynamic_shared,
             launch,
             check,
-            workspace,
+            kind,
             properties,
             textures,
         } = order;
@@ -112,7 +125,9 @@ impl<'a> Engine<'a> {
             dynamic_shared,
             launch,
             check,
-            workspace,
+            workspace: if let LaunchKind::Cooperative { workspace } = kind { workspace } else { 0 },
+            dependent: matches!(kind, LaunchKind::Dependent),
+            awaited: AtomicBool::new(false),
             properties,
             textures,
             findings: Mutex::default(),

@@ -6,6 +6,7 @@ mod barrier;
 mod block;
 mod cluster;
 mod collective;
+mod dependency;
 mod elements;
 mod engine;
 mod flow;
@@ -32,5 +33,5 @@ mod warp;
 mod wgmma;
 mod wmma;
 
-pub(crate) use engine::{Engine, Order};
+pub(crate) use engine::{Engine, LaunchKind, Order};
 pub use print::MOST_PRINTED;

@@ -141,6 +141,7 @@ impl Engine<'_> {
             self.count_again(&block.memory.reported);
             lock(&total).add_block(block);
         }
+        self.check_awaited();
         let mut findings = lock(&self.findings).list.split_off(0);
         findings.sort_by_key(|f| (f.at.line, f.kind));
         let Sums { counters, profile } = std::mem::take(&mut *lock(&total)).complete(&self.program.code);

@@ -1,6 +1,6 @@
 //! One instruction of a warp.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use super::{
     block::Block,
@@ -26,8 +26,12 @@ impl Block {
         at: usize,
         lanes: u32,
     ) -> Flow {
-        let warp = &mut self.warps[number];
+        let warp = &self.warps[number];
         let active = inst.guard.map_or(lanes, |(p, negated)| lanes & warp.predicate(p, negated));
+        if active & !warp.awaited_launch != 0 {
+            self.check_dependency(engine, number, inst, at, active & !warp.awaited_launch);
+        }
+        let warp = &mut self.warps[number];
         let counters = &mut self.counters;
         counters.warp_instructions += 1;
         let tally = &mut self.profile[at];
@@ -202,6 +206,12 @@ impl Block {
             | Op::Predicate { .. }
             | Op::PredicateFill { .. }
             | Op::Nothing => {}
+            Op::AwaitLaunch => {
+                warp.awaited_launch |= active;
+                if engine.dependent {
+                    engine.awaited.store(true, Relaxed);
+                }
+            }
             Op::Barrier { .. } => return self.barrier(engine, turn),
             Op::ClusterBarrier { .. } => return self.cluster_barrier(engine, turn),
             Op::WarpBarrier { .. }

@@ -95,6 +95,8 @@ pub(crate) struct Warp {
     pub patience: u32,
     /// How often all its lanes came together without a barrier.
     pub phase: u8,
+    /// Lanes that may touch global memory: in a launch that begins early, those that have waited for the one before it.
+    pub awaited_launch: u32,
     /// Whether the last instruction was a wait in vain, so that it is another warp's turn.
     pub waits: bool,
 }
@@ -114,6 +116,7 @@ pub(crate) struct Place {
     pub total_shared: u32,
     pub workspace: u64,
     pub reserved: u32,
+    pub dependent: bool,
 }
 
 impl Place {
@@ -222,6 +225,7 @@ impl Warp {
             committed: [0; 32],
             patience: 0,
             phase: 0,
+            awaited_launch: if place.dependent { !lanes } else { u32::MAX },
             waits: false,
         }
     }

@@ -370,6 +370,8 @@ pub(crate) enum Op {
     },
     Trap,
     Nothing,
+    /// `griddepcontrol.wait`: the launch before this one is over.
+    AwaitLaunch,
     Barrier {
         id: Slot,
         threads: Option<Slot>,

@@ -187,6 +187,7 @@ impl Op {
             | Op::Free { .. }
             | Op::Trap
             | Op::Nothing
+            | Op::AwaitLaunch
             | Op::ProxyFence
             | Op::GroupWait => {}
         }

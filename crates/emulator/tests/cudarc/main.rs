@@ -7,6 +7,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod dependent;
 mod events;
 mod findings;
 mod graphs;

@@ -38,7 +38,7 @@ fn start(kernel: Handle, call: Call, params: In<Buffer>, cooperative: bool) -> O
     let Call { grid, block, shared, stream } = call;
     let shared = u32::try_from(shared).map_err(|_| Code::INVALID_VALUE)?;
     let [grid, block] = [grid, block].map(|extents| [extents.x, extents.y, extents.z]);
-    launch_of(kernel, Shape { grid, block, shared, cluster: None, cooperative }, stream, params)
+    launch_of(kernel, Shape { grid, block, shared, cluster: None, cooperative, dependent: false }, stream, params)
 }
 
 fn launch_of(kernel: Handle, shape: Shape, stream: Handle, params: In<Buffer>) -> Outcome {
