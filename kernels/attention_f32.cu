@@ -75,13 +75,14 @@ void attention(const float* q, u64 q_pitch, const float* k, u64 k_pitch, const f
         for (u32 lane = 1; lane < 16; lane *= 2) total[i] += __shfl_xor_sync(~0u, total[i], lane);
         const float factor = 1.0f / total[i];
         const u32 query = first_query + row + i;
-        if (log_sum && column == 0 && query < queries) log_sum[query] = log_of(total[i]) + largest[i];
+        if (query >= queries) continue;
+        if (log_sum && column == 0) log_sum[query] = log_of(total[i]) + largest[i];
 #pragma unroll
         for (u32 g = 0; g < GROUPS; g++) {
 #pragma unroll
             for (u32 j = 0; j < 4; j++) {
                 const u32 x = g * 64 + column + j;
-                if (query < queries && x < value_depth) y[query * y_pitch + x] = sums[g][i][j] * factor;
+                if (x < value_depth) y[query * y_pitch + x] = sums[g][i][j] * factor;
             }
         }
     }

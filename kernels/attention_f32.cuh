@@ -77,7 +77,7 @@ void multiply_weights(float (&sums)[DEPTH / 64][ROWS][4], Stage<DEPTH>& stage, c
             const Pack<float, ROWS> left = *reinterpret_cast<const Pack<float, ROWS>*>(&weights[begin + s][row]);
 #pragma unroll
             for (u32 g = 0; g < DEPTH / 64; g++) {
-                if (g * 64 >= width) break;
+                if (g * 64 >= width) continue;
                 const Pack<float, 4> right = *reinterpret_cast<const Pack<float, 4>*>(&stage.rows[s][g * 64 + column]);
 #pragma unroll
                 for (u32 i = 0; i < ROWS; i++) {
