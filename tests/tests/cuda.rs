@@ -61,6 +61,45 @@ fn train<B: Backend>(backend: &B, steps: u64) -> (Vec<f32>, Params) {
 }
 
 on_a_driver! {
+    /// In one go, in slices, and as the graph of later runs.
+    fn launches_that_begin_early_leave_the_same_bits() {
+        let cuda = Cuda::new().expect("a driver");
+        let forward = {
+            let b = Builder::new();
+            let x = b.input("x", &[33, 20], DType::F32);
+            let h = mlp(&Scope::new(&b), x, &[24, 16], |h| h.silu());
+            b.finish(&[("y", h.softmax()), ("z", h.sum(&[0]))]).expect("a graph")
+        };
+        let run = |cuda: &Cuda, slice: usize| {
+            let plan = cuda.compile(&forward).expect("a plan");
+            assert!(plan.launches() > 3);
+            let mut weights = Params::new();
+            weights.initialise(forward.params(), 3);
+            let store = cuda.upload(weights).expect("a store");
+            let mut state = plan.state(&store).expect("a state");
+            let x: Vec<f32> = (0..660).map(|i| ((i * 37 + 11) % 17) as f32 / 8.0 - 1.0).collect();
+            let mut all = Vec::new();
+            for _ in 0..4 {
+                let (mut y, mut z) = ([0.0; 33 * 16], [0.0; 16]);
+                plan.begin(&mut state, &[Slice::F32(&x)]).expect("a beginning");
+                while plan.advance(&mut state, &store, slice).expect("a slice") != Progress::Done {}
+                plan.finish(&state, &mut [SliceMut::F32(&mut y), SliceMut::F32(&mut z)]).expect("an end");
+                all.extend(y.iter().chain(&z).map(|v| v.to_bits()));
+            }
+            all
+        };
+        let apart = cuda.clone().dependent(false);
+        let expected = run(&apart, usize::MAX);
+        for slice in [1, 2, 3, usize::MAX] {
+            assert_eq!(run(&cuda, slice), expected, "{slice} launches at a time");
+        }
+        let [(losses, weights), (apart, others)] = [train(&cuda, 5), train(&apart, 5)];
+        assert_eq!(losses, apart);
+        for (name, tensor) in weights.iter() {
+            assert_eq!(Some(tensor.to_f32()), others.get(name).map(HostTensor::to_f32), "{name}");
+        }
+    }
+
     fn the_first_quarter_of_all_operations_stays_within_every_bound() {
         conforms(0);
     }

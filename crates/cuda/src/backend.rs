@@ -36,6 +36,7 @@ pub struct Cuda {
     tf32: bool,
     portable: bool,
     prepares: bool,
+    pub(crate) dependent: bool,
     picks: Arc<Picks>,
 }
 
@@ -56,7 +57,8 @@ impl Cuda {
     }
 
     fn on(device: Arc<Device>) -> Cuda {
-        let cuda = Cuda { device, tf32: false, portable: false, prepares: true, picks: Arc::default() };
+        let cuda =
+            Cuda { device, tf32: false, portable: false, prepares: true, dependent: true, picks: Arc::default() };
         let committed = Picks::committed(&cuda.kind());
         cuda.picks(committed)
     }
@@ -81,6 +83,13 @@ impl Cuda {
     #[must_use]
     pub fn prepares(self, kept: bool) -> Cuda {
         Cuda { prepares: kept, ..self }
+    }
+
+    /// Whether a launch of a plan may begin while the one before it ends (programmatic dependent launch: compute capability
+    /// 9.0 or more); at first it may. The numbers are the same.
+    #[must_use]
+    pub fn dependent(self, early: bool) -> Cuda {
+        Cuda { dependent: early, ..self }
     }
 
     /// Which kernels plans take where there are several, as it was measured on this device. What these picks do not have is
@@ -158,7 +167,7 @@ impl Backend for Cuda {
 
     fn compile(&self, graph: &Graph) -> Result<CudaPlan, CompileError> {
         let (graph, lowered) = self.lowered(graph)?;
-        Ok(CudaPlan::new(&self.device, graph, lowered)?)
+        Ok(CudaPlan::new(&self.device, graph, lowered, self.dependent)?)
     }
 
     fn upload(&self, params: Params) -> Result<CudaStore, RunError> {

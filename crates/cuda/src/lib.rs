@@ -10,6 +10,7 @@
 
 mod backend;
 mod batch;
+pub mod dependent;
 mod device;
 mod error;
 pub mod kernels;

@@ -1,3 +1,4 @@
+use std::collections::{HashMap, hash_map::Entry};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -84,16 +85,25 @@ impl fmt::Debug for CudaState {
 }
 
 impl CudaPlan {
-    pub(crate) fn new(device: &Arc<Device>, graph: Graph, lowered: Lowered) -> Result<CudaPlan, CudaError> {
-        let mut functions = Vec::with_capacity(lowered.launches.len());
+    /// With launches that may begin while the one before them ends, where `dependent` and the device allow it.
+    pub(crate) fn new(
+        device: &Arc<Device>,
+        graph: Graph,
+        lowered: Lowered,
+        dependent: bool,
+    ) -> Result<CudaPlan, CudaError> {
+        let (mut functions, mut modules) = (Vec::with_capacity(lowered.launches.len()), HashMap::new());
         for launch in &lowered.launches {
             let ptx = match launch.code {
                 Code::Shipped(name) => kernels::ptx(name),
                 Code::Emitted | Code::Table => &lowered.module,
                 Code::Spliced(number) => &lowered.spliced[number],
             };
-            let module = device.module(ptx)?;
-            functions.push(device.function(&module, &launch.function, launch.shared)?);
+            let module = match modules.entry(launch.code) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(device.module(ptx, dependent)?),
+            };
+            functions.push(device.function(module, &launch.function, launch.shared)?);
         }
         let mut literal_places = Vec::new();
         let mut bytes = Vec::new();

@@ -187,7 +187,7 @@ impl Decoder {
             Home::Arena(_) | Home::Param(_) | Home::Literal(_) => to.pointer(),
         };
         for launch in &launches.launches {
-            let module = device.module(kernels::ptx("codes"))?;
+            let module = device.module(kernels::ptx("codes"), false)?;
             let function = device.function(&module, &launch.function, launch.shared)?;
             let mut recording = Recording::default();
             recording.launch(function, launch.grid, launch.block, launch.shared, parameters(launch, &at, 0)?);

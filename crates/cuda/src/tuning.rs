@@ -65,7 +65,7 @@ impl Cuda {
             if let Code::Shipped(stem) = launch.code
                 && !modules.contains_key(stem)
             {
-                modules.insert(stem, device.module(kernels::ptx(stem))?);
+                modules.insert(stem, device.module(kernels::ptx(stem), self.dependent)?);
             }
         }
         let recorded = |times: usize| -> Result<Recording, CudaError> {

@@ -12,17 +12,20 @@ use super::{
     failure::{bind, failed},
     module::{Function, Module},
 };
-use crate::CudaError;
+use crate::{CudaError, dependent};
 
 /// A GPU: a context of the driver, a stream in which everything is ordered, and the modules loaded so far.
 pub struct Device {
     pub(super) context: Arc<CudaContext>,
     pub(super) stream: Arc<CudaStream>,
-    modules: Mutex<HashMap<[u8; 32], Arc<Module>>>,
+    modules: Mutex<Modules>,
     name: String,
     capability: (i32, i32),
     processors: u32,
 }
+
+/// Modules by their texts' hashes, and whether their kernels were made to wait for the launch before theirs.
+type Modules = HashMap<([u8; 32], bool), Arc<Module>>;
 
 /// What a device is, without opening it for work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +96,11 @@ impl Device {
         self.capability == (9, 0)
     }
 
+    /// Whether a launch may begin there while the one before it ends: compute capability 9.0 or more.
+    pub fn has_dependent_launches(&self) -> bool {
+        self.capability >= (9, 0)
+    }
+
     /// What the device is, and how much of its memory is free now.
     pub fn description(&self) -> Result<Description, CudaError> {
         let (free, memory) = self.memory()?;
@@ -118,16 +126,19 @@ impl Device {
         self.stream.synchronize().map_err(|e| failed("waiting for the device", e))
     }
 
-    /// The module of a PTX text; equal texts are one module.
-    pub fn module(&self, ptx: &str) -> Result<Arc<Module>, CudaError> {
-        let hash: [u8; 32] = Sha256::digest(ptx.as_bytes()).into();
+    /// The module of a PTX text; equal texts are one module. With `dependent`, its kernels may begin while the launch before
+    /// theirs ends, where this device and the text can have that.
+    pub fn module(&self, ptx: &str, dependent: bool) -> Result<Arc<Module>, CudaError> {
+        let dependent = dependent && self.has_dependent_launches();
+        let key = (Sha256::digest(ptx.as_bytes()).into(), dependent);
         let mut modules = self.modules();
-        if let Some(module) = modules.get(&hash) {
+        if let Some(module) = modules.get(&key) {
             return Ok(module.clone());
         }
         bind(&self.context)?;
-        let module = Arc::new(Module::load(ptx)?);
-        modules.insert(hash, module.clone());
+        let waiting = if dependent { dependent::form(ptx) } else { None };
+        let module = Arc::new(Module::load(waiting.as_deref().unwrap_or(ptx), waiting.is_some())?);
+        modules.insert(key, module.clone());
         Ok(module)
     }
 
@@ -137,7 +148,7 @@ impl Device {
         module.function(name, shared)
     }
 
-    fn modules(&self) -> MutexGuard<'_, HashMap<[u8; 32], Arc<Module>>> {
+    fn modules(&self) -> MutexGuard<'_, Modules> {
         self.modules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

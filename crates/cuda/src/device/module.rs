@@ -12,6 +12,8 @@ const SHARED_BY_DEFAULT: u32 = 48 * 1024;
 #[derive(Debug)]
 pub struct Module {
     handle: sys::CUmodule,
+    /// Whether its kernels wait for the launch before theirs.
+    waits: bool,
 }
 
 // SAFETY: the driver's handles may be used from any thread whose context is set.
@@ -21,7 +23,11 @@ unsafe impl Sync for Module {}
 
 /// A kernel.
 #[derive(Clone, Copy, Debug)]
-pub struct Function(pub(super) sys::CUfunction);
+pub struct Function {
+    pub(super) handle: sys::CUfunction,
+    /// Whether it waits for the launch before its own, and may begin before that is over.
+    pub(super) waits: bool,
+}
 
 // SAFETY: as for `Module`.
 unsafe impl Send for Function {}
@@ -29,13 +35,13 @@ unsafe impl Send for Function {}
 unsafe impl Sync for Function {}
 
 impl Module {
-    /// Has the driver take in a text; the device's context must be current.
-    pub(super) fn load(ptx: &str) -> Result<Module, CudaError> {
+    /// Has the driver take in a text, whose kernels may wait for the launch before theirs; the device's context must be current.
+    pub(super) fn load(ptx: &str, waits: bool) -> Result<Module, CudaError> {
         let refused = |reason: &str| CudaError::Driver { what: "a module", reason: reason.into() };
         let text = CString::new(ptx).map_err(|_| refused("a text with a zero byte"))?;
         // SAFETY: the text ends with a zero byte.
         let handle = unsafe { result::module::load_data(text.as_ptr().cast()) };
-        Ok(Module { handle: handle.map_err(|e| failed("a module", e))? })
+        Ok(Module { handle: handle.map_err(|e| failed("a module", e))?, waits })
     }
 
     /// A kernel, ready for so many bytes of dynamic shared memory; the device's context must be current.
@@ -54,7 +60,7 @@ impl Module {
             let set = unsafe { result::function::set_function_attribute(function, attribute, bytes) };
             set.map_err(|e| failed("shared memory", e))?;
         }
-        Ok(Function(function))
+        Ok(Function { handle: function, waits: self.waits })
     }
 
     /// Takes the code from the device, whose context must be current.

@@ -18,7 +18,10 @@ use super::{
     operand::KernelError,
     product::{Machine, Pick, ProductError},
 };
-use crate::launch::{ALIGNMENT, Address, Home, Launches};
+use crate::{
+    dependent,
+    launch::{ALIGNMENT, Address, Home, Launches},
+};
 
 /// What several kernels can compute.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -285,6 +288,7 @@ fn version() -> u64 {
     let texts = SHIPPED.iter().filter(|(stem, _)| families.iter().any(|family| stem.starts_with(family)));
     let mut hash = Fnv1a::default();
     texts.for_each(|(_, text)| hash.bytes(text.as_bytes()));
+    hash.bytes(dependent::WAIT.as_bytes());
     hash.value()
 }
 

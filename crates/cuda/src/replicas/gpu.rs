@@ -31,7 +31,7 @@ impl Gpu {
         if let Some(&function) = self.functions.borrow().get(&name) {
             return Ok(function);
         }
-        let module = self.device.module(kernels::ptx(launch.file))?;
+        let module = self.device.module(kernels::ptx(launch.file), false)?;
         let function = self.device.function(&module, launch.function, launch.shared)?;
         self.functions.borrow_mut().insert(name, function);
         Ok(function)
