@@ -8,6 +8,7 @@
 //!
 //! With the feature `nccl` several GPUs work together through `Nccl`. [`replicas`] brings Markov chains of spins to the GPU.
 
+mod arguments;
 mod backend;
 mod batch;
 pub mod dependent;

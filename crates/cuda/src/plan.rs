@@ -8,9 +8,10 @@ use yuragi_graph::{DType, Graph, Memory, Plan, Progress, RunError, Slice, SliceM
 
 use crate::{
     CudaError, CudaStore,
-    device::{Block, Device, Function, Parameters, Pinned, Recording, Replay, description},
+    arguments::parameters,
+    device::{Block, Device, Function, Pinned, Recording, Replay},
     kernels,
-    launch::{ALIGNMENT, Address, Argument, Code, Home, Launch},
+    launch::{ALIGNMENT, Address, Argument, Code, Home},
     lower::Lowered,
 };
 
@@ -280,33 +281,6 @@ impl CudaPlan {
         }
         Ok(Progress::Done)
     }
-}
-
-/// What a kernel is given, with these addresses, and that of counters.
-pub(crate) fn parameters(launch: &Launch, at: &dyn Fn(Address) -> u64, counters: u64) -> Result<Parameters, CudaError> {
-    let (mut parameters, mut table) = (Parameters::default(), Vec::new());
-    for argument in &launch.arguments {
-        let word = match *argument {
-            Argument::Pointer(address) => at(address),
-            Argument::Null => 0,
-            Argument::Counters(_) => counters,
-            Argument::U32(value) => value.into(),
-            Argument::U64(value) => value,
-            Argument::F32(value) => value.to_bits().into(),
-            Argument::Tensor(ref tensor) => {
-                parameters.add(&description(tensor, at(tensor.at()))?);
-                continue;
-            }
-        };
-        match launch.code {
-            Code::Table => table.push(word),
-            Code::Shipped(_) | Code::Emitted | Code::Spliced(_) => parameters.add(&[word]),
-        }
-    }
-    if launch.code == Code::Table {
-        parameters.add(&table);
-    }
-    Ok(parameters)
 }
 
 impl Plan for CudaPlan {

@@ -7,10 +7,10 @@ use yuragi_graph::{Codes, DType, HostTensor, ParamSpec, Params, RunError, Shape,
 
 use crate::{
     CudaError,
+    arguments::parameters,
     device::{Block, Device, Pinned, Recording},
     kernels::{self, codes::Decode},
     launch::{ALIGNMENT, Address, Home},
-    plan::parameters,
 };
 
 /// Parameters on a device.

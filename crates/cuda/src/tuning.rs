@@ -9,10 +9,10 @@ use yuragi_graph::{DType, RunError};
 
 use crate::{
     Cuda, CudaError,
+    arguments::parameters,
     device::{Block, Pinned, Recording},
     kernels::{self, picks::Picked, product::Pick},
     launch::{ALIGNMENT, Address, Argument, Code, Home, Launches},
-    plan::parameters,
 };
 
 /// For how long a way is repeated.
