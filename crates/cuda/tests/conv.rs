@@ -213,6 +213,9 @@ fn in_boxes(factors: Factors, channels: usize, filters: usize) {
     let new = |picture, kernel, stride, padding| Case::new(factors, picture, kernel, stride, padding);
     Case { bias: true, ..new([2, 12, 9, channels], [3, 1, filters], [1, 1], [1, 1, 0, 0]) }.check(&mut bench);
     new([3, 8, 8, 64], [2, 3, filters], [2, 2], [0, 1, 0, 1]).check(&mut bench);
+    // The picture's pixels in parts that the same taps reach.
+    Case { bias: true, ..new([2, 16, 10, channels], [4, 4, filters], [2, 2], [1; 4]) }.check(&mut bench);
+    new([1, 12, 5, channels], [4, 3, filters], [4, 1], [3, 1, 2, 0]).check(&mut bench);
 }
 
 /// More steps than are on their way at a time, by blocks that take several tiles.

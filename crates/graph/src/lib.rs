@@ -43,6 +43,7 @@ mod shard;
 mod simplify;
 mod swap;
 mod tensor;
+mod transposed;
 mod verify;
 
 pub use backend::{Backend, Memory, Plan, Progress, Slice, SliceMut, View, ViewMut};

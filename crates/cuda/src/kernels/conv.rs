@@ -255,12 +255,18 @@ impl Conv2d {
                 let tensors = [picture(self.a, self.picture, channels, shifts, boxes)?, kernel(self.b, PART)?];
                 Some(Boxed { tensors, boxes, pixels: output, first: before, shifts })
             }
-            Conv::InputGrad(_) if stride == [1, 1] => {
-                let (boxes, shifts) = (boxes(m, self.samples, self.picture, false)?, [0; 2]);
-                let tensors = [picture(self.a, output, filters, shifts, boxes)?, kernel(self.b, n)?];
-                Some(Boxed { tensors, boxes, pixels: self.picture, first, shifts })
+            Conv::InputGrad(_) => {
+                // All parts that the same taps reach must have as many pixels and taps.
+                let even = |axis: usize| {
+                    let is_whole = |extent: usize| extent.is_multiple_of(stride[axis]);
+                    stride[axis].is_power_of_two() && is_whole(self.picture[axis]) && is_whole(self.kernel[axis])
+                };
+                let shifts = (even(0) && even(1)).then(|| stride.map(usize::trailing_zeros))?;
+                let pixels = [0, 1].map(|axis| self.picture[axis] / stride[axis]);
+                let boxes = boxes(m, self.samples, pixels, false)?;
+                let tensors = [picture(self.a, output, filters, [0; 2], boxes)?, kernel(self.b, n)?];
+                Some(Boxed { tensors, boxes, pixels, first, shifts })
             }
-            Conv::InputGrad(_) => None,
             Conv::WeightGrad(_) => {
                 let (boxes, shifts) = (boxes(PART, self.samples, output, true)?, moved()?);
                 let x = picture(self.a, self.picture, channels, shifts, boxes)?;
@@ -274,7 +280,14 @@ impl Conv2d {
     fn staying(&self, machine: Machine, choice: Choice, boxed: Boxed, count: usize) -> Result<Launch, ProductError> {
         let Choice { tile: Tile { name, extents: [m, n, _], threads, shared, .. }, shares } = choice;
         let Boxed { tensors, boxes, pixels, first, shifts } = boxed;
-        let taps = self.kernel[0] * self.kernel[1];
+        // Parts that the same taps reach, and these taps.
+        let (parts, [down, across]) = match self.op {
+            Conv::Forward(_) | Conv::WeightGrad(_) => (1, self.kernel),
+            Conv::InputGrad(window) => {
+                (window.stride.iter().product(), [0, 1].map(|axis| self.kernel[axis] / window.stride[axis]))
+            }
+        };
+        let taps = down * across;
         let (columns, terms) = match self.op {
             Conv::Forward(_) | Conv::WeightGrad(_) => (self.filters, self.channels),
             Conv::InputGrad(_) => (self.channels, self.filters),
@@ -283,14 +296,14 @@ impl Conv2d {
             Conv::Forward(_) | Conv::InputGrad(_) => number(boxes, self.samples, pixels),
             Conv::WeightGrad(_) => taps * terms.div_ceil(m),
         };
-        let tiles = rows * columns.div_ceil(n);
+        let tiles = parts * rows * columns.div_ceil(n);
         let work = product::extent("the number of tiles", tiles * shares)?;
         let blocks = work.min(product::extent("the number of multiprocessors", machine.multiprocessors)?.max(1));
         let mut arguments = Vec::from(tensors.map(|tensor| Argument::Tensor(Box::new(tensor))));
         arguments.extend([Argument::Pointer(self.c), self.bias.map_or(Argument::Null, Argument::Pointer)]);
         let [box_h, box_w] = [boxes[1], boxes[2]].map(usize::trailing_zeros);
         let sizes = [self.samples, pixels[0], pixels[1], columns].map(|size| size as u32);
-        let moves = [self.kernel[0] as u32, self.kernel[1] as u32, terms as u32, first[0], first[1]];
+        let moves = [down as u32, across as u32, terms as u32, first[0], first[1]];
         let all = [&sizes[..], &[box_h, box_w], &moves, &shifts, &[shares as u32]].concat();
         arguments.extend(all.into_iter().map(Argument::U32));
         arguments.extend(choice.shared(count, tiles, 0));

@@ -74,7 +74,7 @@ impl Lowered {
 /// weights are laid out once.
 pub fn arranged(graph: &Graph, target: Target<'_>) -> Graph {
     let graph = graph.expanded(claims);
-    if target.prepares { graph.joined().paired() } else { graph }
+    if target.prepares { graph.with_transposed().joined().paired() } else { graph }
 }
 
 /// Chooses kernels and places every buffer. Fused operations must be claimed or expanded before.
