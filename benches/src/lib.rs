@@ -10,12 +10,12 @@ pub mod cluster;
 pub mod gpu;
 pub mod published;
 
-use std::{error::Error, time::Instant};
+use std::{error::Error, sync::Arc, time::Instant};
 
 use yuragi_cpu::Cpu;
 use yuragi_graph::{
-    Backend, BuildError, DType, Graph, Init, InputSpec, Memory, Op, ParamSpec, Params, Plan, Slice, SliceMut,
-    op::Distribution,
+    Backend, BuildError, Bytes, DType, Graph, HostTensor, Init, InputSpec, Memory, Op, ParamSpec, Params, Plan, Slice,
+    SliceMut, op::Distribution,
 };
 use yuragi_models::{
     Settings,
@@ -26,7 +26,7 @@ use yuragi_models::{
     vae::{self, Layer, Vae},
 };
 use yuragi_nn::optim::{Optimizer, is_state};
-use yuragi_numeric::fill;
+use yuragi_numeric::{bf16, f16, fill};
 
 /// The learning rate of a timed training.
 pub const RATE: f32 = 1e-3;
@@ -154,6 +154,33 @@ pub fn weights(specs: &[ParamSpec]) -> Params {
     params
 }
 
+/// Weights for plans of which only the speed matters: small normal numbers that all tensors of a type borrow from the same
+/// bytes, so that billions of them take as little memory as the largest tensor, and no time.
+pub fn overlaid(specs: &[ParamSpec]) -> Params {
+    const DRAWN: usize = 1 << 20;
+    let mut noise = vec![0.0; DRAWN];
+    fill::normal([0, 0], 0, 0, &mut noise);
+    let mut params = Params::new();
+    for dtype in [DType::F32, DType::F16, DType::BF16] {
+        let of = specs.iter().filter(|spec| spec.dtype == dtype);
+        let Some(most) = of.clone().map(|spec| spec.shape.count()).max() else { continue };
+        let values: Vec<f32> = noise.iter().map(|z| 0.02 * z).cycle().take(most).collect();
+        let bytes: Vec<u8> = match dtype {
+            DType::F16 => values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect(),
+            DType::BF16 => values.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect(),
+            _ => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        };
+        let bytes: Arc<dyn Bytes> = Arc::new(bytes);
+        for spec in of {
+            let range = 0..spec.shape.count() * dtype.size();
+            if let Some(tensor) = HostTensor::shared(spec.shape, dtype, bytes.clone(), range) {
+                params.insert(&spec.name, tensor);
+            }
+        }
+    }
+    params
+}
+
 /// Values of one input or output, row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
@@ -174,6 +201,11 @@ impl Values {
             Values::U32(v) => Slice::U32(v),
         }
     }
+}
+
+/// The inputs of a graph's run number `step` from 0 on, in the graph's order.
+pub fn inputs(graph: &Graph, step: u32, optimizer: &Optimizer) -> Vec<Values> {
+    graph.inputs().iter().enumerate().map(|(place, spec)| input(spec, place, step, optimizer)).collect()
 }
 
 /// What an input of this name is given at a step counted from 0.
@@ -274,12 +306,7 @@ impl<B: Backend> Session<B> {
 
     /// The inputs of the next run, in the graph's order.
     pub fn inputs(&self) -> Vec<Values> {
-        self.graph
-            .inputs()
-            .iter()
-            .enumerate()
-            .map(|(place, spec)| input(spec, place, self.step, &self.optimizer))
-            .collect()
+        inputs(&self.graph, self.step, &self.optimizer)
     }
 
     /// The stream, shape and values of each random tensor that the next run will draw.

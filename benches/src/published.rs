@@ -9,7 +9,7 @@ use yuragi_models::{
     },
 };
 
-use crate::settings;
+use crate::{Work, settings};
 
 /// A plan of a published model, or of one whose times are published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,22 +45,80 @@ impl Published {
         }
     }
 
+    /// The precision of the times that are published: half, in training bfloat16.
+    pub fn precision(self) -> Precision {
+        if self == Published::Training { Precision::BF16 } else { Precision::F16 }
+    }
+
+    /// Milliseconds of PyTorch 2.11, compiled and replayed as one graph, on an H100 in [that precision](Self::precision):
+    /// its fastest way.
+    pub fn compiled(self) -> f64 {
+        match self {
+            Published::Denoise15 => 6.79,
+            Published::DenoiseXl => 32.5,
+            Published::Decode512 => 7.76,
+            Published::Decode1024 => 38.0,
+            Published::Training => 9.55,
+        }
+    }
+
     /// Its graph. In 16 bits so are the weights of what is only evaluated, as in the files that people have.
     ///
     /// # Errors
     /// None.
     pub fn graph(self, precision: Precision) -> Result<Graph, BuildError> {
-        let batch = |pictures, size| Batch { pictures, size: [size; 2], chunks: 1, skip: 0 };
-        let graph = match self {
-            Published::Denoise15 => denoise(&version15(), batch(2, 512))?,
-            Published::DenoiseXl => denoise(&xl(), batch(2, 1024))?,
-            Published::Decode512 => decode(&version15(), batch(1, 512))?,
-            Published::Decode1024 => decode(&xl(), batch(1, 1024))?,
-            Published::Training => diffusion_training(&Settings { size: 128, ..settings() }, 64)?,
-        };
-        let stored = Some(precision.factors()).filter(|dtype| *dtype != DType::F32);
-        Ok(graph.with_stored(|_| stored).in_precision(precision))
+        match self {
+            Published::Denoise15 => guided(&version15(), 1, 512, precision),
+            Published::DenoiseXl => guided(&xl(), 1, 1024, precision),
+            Published::Decode512 => stored(decode(&version15(), batch(1, 512))?, precision),
+            Published::Decode1024 => stored(decode(&xl(), batch(1, 1024))?, precision),
+            Published::Training => stored(diffusion_training(&Settings { size: 128, ..settings() }, 64)?, precision),
+        }
     }
+
+    /// The same of small networks and pictures, which the emulator computes in seconds.
+    ///
+    /// # Errors
+    /// None.
+    pub fn small(self, precision: Precision) -> Result<Graph, BuildError> {
+        match self {
+            Published::Denoise15 => guided(&tiny(), 1, 16, precision),
+            Published::DenoiseXl => guided(&tiny_xl(), 1, 32, precision),
+            Published::Decode512 => stored(decode(&tiny(), batch(1, 16))?, precision),
+            Published::Decode1024 => stored(decode(&tiny(), batch(1, 32))?, precision),
+            Published::Training => stored(Work::DiffusionTraining.small()?, precision),
+        }
+    }
+}
+
+/// One evaluation of Stable Diffusion 1.5's U-Net for so many guided pictures with sides of so many pixels.
+///
+/// # Errors
+/// Sides that are no multiples of 64.
+pub fn guided15(pictures: usize, size: usize, precision: Precision) -> Result<Graph, BuildError> {
+    guided(&version15(), pictures, size, precision)
+}
+
+/// The same of a small network with sides of multiples of 16.
+///
+/// # Errors
+/// Other sides.
+pub fn guided_small(pictures: usize, size: usize, precision: Precision) -> Result<Graph, BuildError> {
+    guided(&tiny(), pictures, size, precision)
+}
+
+fn guided(of: &Checkpoint, pictures: usize, size: usize, precision: Precision) -> Result<Graph, BuildError> {
+    stored(denoise(of, batch(2 * pictures, size))?, precision)
+}
+
+fn batch(pictures: usize, size: usize) -> Batch {
+    Batch { pictures, size: [size; 2], chunks: 1, skip: 0 }
+}
+
+/// With weights, where they have no optimiser, and products in a precision.
+fn stored(graph: Graph, precision: Precision) -> Result<Graph, BuildError> {
+    let stored = Some(precision.factors()).filter(|dtype| *dtype != DType::F32);
+    Ok(graph.with_stored(|_| stored).in_precision(precision))
 }
 
 /// A U-Net of two residual blocks a level.
@@ -125,6 +183,21 @@ fn xl() -> Checkpoint {
         size: 1024,
         ..smaller
     }
+}
+
+/// Stable Diffusion 1.5 with few channels and levels.
+fn tiny() -> Checkpoint {
+    let large = version15();
+    let unet = UNet { groups: 4, context: 16, time: 16, ..unet([8, 16], ([1, 0], 1), [2; 2]) };
+    let vae = KlAutoencoder { channels: vec![8, 8, 16, 16], groups: 4, ..large.vae };
+    Checkpoint { unet, vae, text: [Some(clip(64, 1, Activation::QuickGelu, None)), None], ..large }
+}
+
+/// The same with what Stable Diffusion XL has beside.
+fn tiny_xl() -> Checkpoint {
+    let tiny = tiny();
+    let addition = Some(Addition { pooled: 8, numbers: 6, width: 8 });
+    Checkpoint { unet: UNet { linear: true, addition, ..tiny.unet }, ..tiny }
 }
 
 #[cfg(test)]

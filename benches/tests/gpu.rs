@@ -32,7 +32,7 @@ fn place(name: &str) -> PathBuf {
 #[test]
 fn a_small_visit_passes_and_leaves_a_record() {
     let place = place("visit");
-    let parts = ["conformance", "samplers", "plans", "shapes", "pytorch"];
+    let parts = ["conformance", "samplers", "plans", "published", "shapes", "growth", "pytorch"];
     let out = place.to_string_lossy().into_owned();
     let asked = ["--small", "--seconds", "250", "--python", "no-such-python", "--out", &out];
     let output = gpu(true, &[&asked[..], &["--parts", &parts.join(",")]].concat());
@@ -47,7 +47,10 @@ fn a_small_visit_passes_and_leaves_a_record() {
         record["parts"].as_array().unwrap().iter().filter_map(|part| part["name"].as_str()).collect();
     assert_eq!(found, parts);
     let rows = |part: usize| record["parts"][part]["rows"].as_array().unwrap();
-    assert!(rows(0).len() > 30 && rows(1).len() == 4 && rows(2).len() == 5 && rows(3).len() > 8, "{record:#}");
+    assert!(rows(0).len() > 30 && rows(1).len() == 4 && rows(2).len() == 5 && rows(3).len() == 5, "{record:#}");
+    assert!(rows(4).len() > 8 && rows(5).len() == 6, "{record:#}");
+    assert!(rows(5).iter().all(|row| row[3].as_str().unwrap().parse::<f64>().is_ok()), "{record:#}");
+    assert!(files.iter().any(|file| file.to_string_lossy().ends_with("-growth.png")), "{files:?}");
     let words = fs::read_to_string(md.unwrap()).unwrap();
     assert!(words.contains("## plans: passed") && words.contains("nothing was compared"), "{words}");
 }

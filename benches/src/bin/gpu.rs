@@ -6,16 +6,21 @@ use std::{env, path::PathBuf, process::ExitCode, time::Duration};
 use clap::Parser;
 use yuragi_benches::gpu::{
     effort::Effort,
-    parts::{alone, conformance::Slice},
+    parts::{alone, conformance::Slice, growth},
     record::{self, Outcome},
     visit::Visit,
 };
 use yuragi_cuda::Device;
+use yuragi_io::png;
+
+/// Parts that are timed.
+const TIMED: [&str; 6] = ["samplers", "plans", "published", "shapes", "growth", "pytorch"];
 
 /// Proves the CUDA backend on the GPU at hand, times it, and leaves a record.
 ///
-/// Parts: conformance, samplers, the test programs in `programs` beside this one, plans, shapes, pytorch (where a Python
-/// has it), sanitizer (where compute-sanitizer is installed). Whatever uses the driver has a process of its own, and what
+/// Parts: conformance, samplers, the test programs in `programs` beside this one, plans (of the built-in model), published
+/// (whole networks of Stable Diffusion), shapes (their operations), growth (with pictures, their sides, reads), pytorch (where a
+/// Python has it), sanitizer (where compute-sanitizer is installed). Whatever uses the driver has a process of its own, and what
 /// failed with others is asked again alone.
 #[derive(Parser)]
 struct Arguments {
@@ -28,6 +33,9 @@ struct Arguments {
     /// The time of all parts together, in seconds
     #[arg(long, default_value_t = 290.0, value_parser = seconds)]
     seconds: f64,
+    /// Only what is timed
+    #[arg(long, conflicts_with = "parts")]
+    bench: bool,
     /// Small sizes, which the emulator computes in seconds
     #[arg(long)]
     small: bool,
@@ -69,8 +77,9 @@ fn main() -> ExitCode {
 
 /// Runs every part, writes the record, and tells whether all passed.
 fn visit(arguments: &Arguments, limit: Duration) -> Outcome<bool> {
-    let Arguments { parts, small, python, .. } = arguments;
-    let visit = Visit { parts: parts.clone(), limit, small: *small, python: python.clone() };
+    let Arguments { parts, bench, small, python, .. } = arguments;
+    let parts = if *bench { TIMED.map(String::from).to_vec() } else { parts.clone() };
+    let visit = Visit { parts, limit, small: *small, python: python.clone() };
     visit.names()?;
     // The context is gone before others make theirs.
     let device = Device::open(0)?.description()?;
@@ -81,6 +90,12 @@ fn visit(arguments: &Arguments, limit: Duration) -> Outcome<bool> {
     })?;
     let command: Vec<String> = env::args().collect();
     let file = record::write(&arguments.out, &record::today(), &device.name, &command.join(" "), &parts)?;
-    println!("record: {}", arguments.out.join(file).display());
+    println!("record: {}", arguments.out.join(&file).display());
+    let growth = parts.iter().find(|part| part.name == "growth");
+    if let Some(chart) = growth.map(growth::chart).transpose()?.flatten() {
+        let path = arguments.out.join(file.replace(".md", "-growth.png"));
+        png::save(&path, &chart, &[])?;
+        println!("chart: {}", path.display());
+    }
     Ok(parts.iter().all(|part| part.passed))
 }

@@ -30,11 +30,11 @@ pub struct Visit {
 }
 
 /// Parts with a process of their own.
-const OWN: [&str; 3] = ["samplers", "plans", "shapes"];
+const OWN: [&str; 5] = ["samplers", "plans", "published", "shapes", "growth"];
 
 impl Visit {
     /// The names of the parts, in their order: `conformance`, `samplers`, the test programs in `programs` beside this
-    /// one, `plans`, `shapes`, `pytorch`, `sanitizer`.
+    /// one, `plans`, `published`, `shapes`, `growth`, `pytorch`, `sanitizer`.
     ///
     /// # Errors
     /// A part was asked for that does not exist.
@@ -42,7 +42,7 @@ impl Visit {
         let own = |name: &&str| (*name).to_owned();
         let mut names: Vec<String> = ["conformance", "samplers"].iter().map(own).collect();
         names.extend(programs()?);
-        names.extend(["plans", "shapes", "pytorch", "sanitizer"].iter().map(own));
+        names.extend(["plans", "published", "shapes", "growth", "pytorch", "sanitizer"].iter().map(own));
         if let Some(unknown) = self.parts.iter().find(|part| !names.contains(part)) {
             return Err(format!("there is no part {unknown}; there are {}", names.join(", ")).into());
         }

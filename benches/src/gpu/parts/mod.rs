@@ -4,8 +4,10 @@
 //! share a process for is asked again one by one where it failed.
 
 pub mod conformance;
+pub mod growth;
 mod plans;
 pub mod programs;
+mod published;
 pub mod pytorch;
 mod samplers;
 pub mod sanitizer;
@@ -22,6 +24,8 @@ pub fn alone(name: &str, slice: conformance::Slice, effort: Effort) -> Outcome {
         "conformance" => conformance::alone(slice),
         "samplers" => samplers::alone(effort),
         "plans" => plans::alone(effort),
+        "published" => published::alone(effort),
+        "growth" => growth::alone(effort),
         "shapes" => shapes::alone(effort),
         _ => Err(format!("there is no part {name}").into()),
     }

@@ -15,10 +15,10 @@ use crate::gpu::{
     record::{Outcome, Part},
 };
 
-const BETA: f32 = 0.7;
+pub(super) const BETA: f32 = 0.7;
 
 /// A lattice of random bonds +1 and −1.
-fn lattice(side: usize) -> Outcome<Problem> {
+pub(super) fn lattice(side: usize) -> Outcome<Problem> {
     let mut noise = vec![0.0_f32; 2 * side * side];
     fill::normal([1, 2], 0, 0, &mut noise);
     let signs: Vec<f64> = noise.iter().map(|&z| if z < 0.0 { -1.0 } else { 1.0 }).collect();
