@@ -19,6 +19,9 @@ use crate::{
 /// bits, sums to 11 bits once.
 const NEAR: f32 = 1e-2;
 
+/// Operations and bytes in a second that an H100 reached at best: tensor cores at large products, its cache.
+const MOST: (f64, f64) = (803e12, 4.4e12);
+
 pub(super) fn alone(effort: Effort) -> Outcome {
     let cuda = Cuda::new()?;
     let mut shapes = Shape::all();
@@ -55,6 +58,7 @@ pub(super) fn alone(effort: Effort) -> Outcome {
             portable,
             format!("{:.1}", operations / seconds * 1e-12),
             format!("{:.2}", bytes / seconds * 1e-12),
+            format!("{:.2}", (operations / MOST.0).max(bytes / MOST.1) / seconds),
             format!("{:.2}", shape.library * 1e-6 / seconds),
             format!("{difference:.1e}"),
         ]);
@@ -68,6 +72,7 @@ pub(super) fn alone(effort: Effort) -> Outcome {
         "by mma.sync",
         "TFLOP/s",
         "TB/s",
+        "bound / ours (H100)",
         "library's time / ours (H100)",
         "difference to f32",
     ];

@@ -12,7 +12,7 @@ use yuragi::{
     graph::{Backend, Memory, Plan},
     io::stable_diffusion as files,
     models::stable_diffusion::{
-        Adapter, BAND, Batch, Checkpoint, Targets, adapter_training, decode, decode_in_bands, denoise, encode_text,
+        BAND, Batch, Checkpoint, adapter_training, decode, decode_in_bands, denoise, encode_text,
     },
     nn::optim::Optimizer,
     train::lora,
@@ -92,8 +92,7 @@ fn learning(loaded: &files::Opened) -> Option<usize> {
     let model = &loaded.model;
     lora::check_model(model).ok()?;
     let one = Batch { pictures: 1, size: [model.size; 2], chunks: 1, skip: 0 };
-    let adapter = Adapter { rank: 4, alpha: 4.0, targets: Targets::Attention, text: false };
-    let graph = adapter_training(model, one, &adapter, &Optimizer::default()).ok()?;
+    let graph = adapter_training(model, one, &lora::ADAPTER, &Optimizer::default()).ok()?;
     let graph = graph.with_stored(|spec| Some(loaded.params.get(&spec.name)?.dtype()));
     Some(processor(None).compile(&graph).ok()?.memory().arena)
 }

@@ -14,14 +14,13 @@ use yuragi::{
     stable_diffusion::{Loaded, prediction},
     train::{
         Source,
-        lora::{Options, Training, check, open, targets},
+        lora::{ADAPTER, Options, Training, check, open, targets},
     },
 };
 
 use super::common::tell_skipped;
 
-/// The rank, the steps and the learning rate where nothing is said.
-const RANK: u16 = 4;
+/// The steps and the learning rate where nothing is said.
 const STEPS: u64 = 1000;
 const RATE: f64 = 1e-4;
 
@@ -76,7 +75,7 @@ impl LoraFlags {
         };
         let loaded = open(model, self.prediction)?;
         let usual = loaded.drawing.size()[0];
-        let rank = usize::from(self.rank.unwrap_or(RANK));
+        let rank = self.rank.map_or(ADAPTER.rank, usize::from);
         let adapter = Adapter {
             rank,
             alpha: self.alpha.unwrap_or(rank as f32),

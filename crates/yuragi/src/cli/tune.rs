@@ -3,20 +3,25 @@ use std::{ops::ControlFlow, path::PathBuf, process::ExitCode, sync::atomic::Orde
 use clap::{Args, value_parser};
 use yuragi::{
     Failure,
+    graph::Graph,
     machine::Work,
-    models::generator::{Batch, Network},
+    models::{
+        generator::{Batch, Network},
+        latent_diffusion::{autoencoder_training, diffusion_training},
+    },
+    train::lora,
     tuning::{Tuned, tune},
 };
 
 use super::{
     INTERRUPTED,
     common::{DeviceFlags, Progress, interruption, print, processor},
-    models::load,
+    models::{Loaded, load},
 };
 
 /// Measure which kernels of a model are the fastest on this machine's GPU.
 ///
-/// Measures every kernel that can compute the products, convolutions and attentions of drawing, and keeps a table of the
+/// Measures every kernel that can compute the products, convolutions and attentions of drawing, or of learning, too, and keeps a table of the
 /// fastest in the user's folder for caches. From then on all commands take them on such a GPU, to other last digits. What
 /// was measured of other models stays in it. A table of another GPU or driver, or of another version's kernels, is not used.
 #[derive(Args)]
@@ -32,6 +37,9 @@ pub struct Tune {
     /// Pictures that are drawn at a time, 1 to 64
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u16).range(1..=64))]
     batch: u16,
+    /// Measure the kernels of learning from so many pictures a step, too, 1 to 256: of a model of this program, or of a LoRA
+    #[arg(long, value_name = "PICTURES", value_parser = value_parser!(u16).range(1..=256))]
+    training: Option<u16>,
     #[command(flatten)]
     device: DeviceFlags,
 }
@@ -42,6 +50,7 @@ impl Tune {
         let machine = self.device.machine(processor(None), Work::MUCH)?;
         let cuda = machine.cuda().ok_or_else(|| Failure::new("there is no GPU whose kernels could be measured"))?;
         let (loaded, name) = load(self.model.as_deref(), false)?;
+        let learning = self.training.map(|pictures| self.learning(&loaded, pictures.into())).transpose()?;
         let (pipeline, _) = loaded.into_parts()?;
         let [width, height] = pipeline.size();
         let size = [self.width.unwrap_or(width), self.height.unwrap_or(height)];
@@ -52,7 +61,8 @@ impl Tune {
             networks.push((Network::Denoise, both));
         }
         let graphs = networks.into_iter().map(|(network, batch)| pipeline.graph(network, batch));
-        let graphs = graphs.collect::<Result<Vec<_>, _>>()?;
+        let mut graphs = graphs.collect::<Result<Vec<_>, _>>()?;
+        graphs.extend(learning.into_iter().flatten());
 
         let interrupted = interruption("stopping; what was measured is kept")?;
         let (mut progress, mut done, mut others, mut seconds) = (Progress::new("measuring")?, 0, 0, [0.0; 2]);
@@ -75,5 +85,20 @@ impl Tune {
             path.display()
         ))?;
         Ok(if interrupted.load(Ordering::Relaxed) { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+    }
+
+    /// The steps of learning such a model, or a LoRA for it.
+    fn learning(&self, loaded: &Loaded, pictures: usize) -> Result<Vec<Graph>, Failure> {
+        Ok(match loaded {
+            Loaded::StableDiffusion(loaded) => vec![lora::usual_step(&loaded.drawing, pictures)?],
+            // What only draws has other extents than what learns.
+            Loaded::Own(_) => match load(self.model.as_deref(), true)?.0 {
+                Loaded::Own(model) => {
+                    let steps = [autoencoder_training, diffusion_training];
+                    steps.map(|step| step(&model.settings, pictures)).into_iter().collect::<Result<_, _>>()?
+                }
+                Loaded::StableDiffusion(_) => Vec::new(),
+            },
+        })
     }
 }

@@ -111,6 +111,23 @@ fn what_was_measured_is_kept_and_taken() {
 
 #[test]
 #[cfg(target_os = "linux")]
+fn kernels_of_learning_are_measured_too() {
+    let scratch = Scratch::new();
+    let program = scratch.gpu_program(true, ["tune", &model(), "--training", "1"].iter().chain(&F16));
+    let mut running = Running::of(program, "computing on");
+    let table = || scratch.tables().iter().filter_map(|path| fs::read_to_string(path).ok()).collect::<String>();
+    // Gradients of attention read the logarithms of its sums.
+    running.until(|| table().contains(" with sums"));
+    running.signal("INT");
+    let ended = running.end();
+    assert_eq!(ended.code, Some(130), "{}", ended.err);
+    assert!(!ended.err.contains("yuragi-emulator:"), "{}", ended.err);
+    let ended = scratch.on_gpu(true, ["tune", "--training", "0"]);
+    assert!(ended.code == Some(2) && ended.err.contains("0 is not in 1..=256"), "{}", ended.err);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
 fn interrupted_it_keeps_what_it_has() {
     let scratch = Scratch::new();
     let program = scratch.gpu_program(true, ["tune", &model()].iter().chain(&F16));
