@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("gemm_f16", "gemm_f16_nn_256x128", blocks(8, 256, 98_304), |d| {
             let factors = Arguments::new().u64(filled(d, 2 << 18)).u64(filled(d, 2 << 18));
             let list = [512; 3].iter().fold(factors.u64(filled(d, 4 << 18)).u64(0), |list, &x| list.u32(x));
-            [512, 1, 512, 1, 512, 0, 0, 0, 0].iter().fold(list, |list, &x| list.u64(x)).u32(1)
+            [512, 1, 512, 1, 512, 0, 0, 0, 0, 0, 0].iter().fold(list, |list, &x| list.u64(x)).u32(1)
         }),
         ("philox_normal", "philox_normal_f32", blocks(64, 256, 0), |d| {
             Arguments::new().u64(filled(d, 4 << 18)).u64(1 << 18).u32(1).u32(2).u32(3).u64(0)
