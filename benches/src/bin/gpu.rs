@@ -30,9 +30,9 @@ struct Arguments {
     /// Only these parts
     #[arg(long, value_delimiter = ',')]
     parts: Vec<String>,
-    /// The time of all parts together, in seconds
-    #[arg(long, default_value_t = 290.0, value_parser = seconds)]
-    seconds: f64,
+    /// The time of all parts together, in seconds [default: 290, with --bench 230]
+    #[arg(long, value_parser = seconds)]
+    seconds: Option<f64>,
     /// Only what is timed
     #[arg(long, conflicts_with = "parts")]
     bench: bool,
@@ -57,7 +57,8 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let limit = Duration::from_secs_f64(arguments.seconds);
+    let usual = if arguments.bench { 230.0 } else { 290.0 };
+    let limit = Duration::from_secs_f64(arguments.seconds.unwrap_or(usual));
     let outcome = match &arguments.part {
         Some(name) => alone(name, arguments.slice, Effort::new(arguments.small, limit)).map(|part| {
             println!("{}", part.to_json());
