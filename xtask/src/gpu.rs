@@ -1,4 +1,5 @@
-//! One folder to carry to a machine with a GPU and nothing else.
+//! One folder to carry to a machine with a GPU and nothing else, and the same packed: every program there has all kernels in
+//! it, as text.
 
 use std::env::consts::EXE_SUFFIX;
 use std::fs;
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use crate::shell::{Outcome, cargo, cargo_command, release_folder, root};
 
-/// Bytes that are carried at most.
+/// Bytes that are carried at most, packed.
 const MOST: u64 = 64 << 20;
 
 /// Test programs that can run on a machine's own driver: package and name.
@@ -45,12 +46,28 @@ pub fn build() -> Outcome {
         let place = peers.join(peer.file_name().unwrap_or_default());
         size += fs::copy(&peer, place).map_err(|error| format!("cannot copy {}: {error}", peer.display()))?;
     }
-    if size > MOST {
-        return Err(format!("{}: {size} bytes, more than {MOST} to carry", folder.display()));
+    let (archive, packed) = packed(&folder)?;
+    if packed > MOST {
+        return Err(format!("{}: {packed} bytes, more than {MOST} to carry", archive.display()));
     }
-    println!("{}: {:.1} MB", folder.display(), size as f64 * 1e-6);
-    println!("on the machine with the GPU: ./gpu (five minutes; ./gpu --help says more)");
+    let [size, packed] = [size, packed].map(|bytes| bytes as f64 * 1e-6);
+    println!("{}: {size:.1} MB; packed, {}: {packed:.1} MB", folder.display(), archive.display());
+    println!("on the machine with the GPU: tar xzf gpu.tar.gz, then gpu/gpu (five minutes; gpu/gpu --help says more)");
     Ok(())
+}
+
+/// The folder as one compressed file beside it, and its size.
+fn packed(folder: &Path) -> Outcome<(PathBuf, u64)> {
+    let archive = folder.with_extension("tar.gz");
+    let (parent, name) = (folder.with_file_name(""), folder.file_name().unwrap_or_default());
+    let mut command = Command::new("tar");
+    let status = command.arg("-C").arg(parent).arg("-czf").arg(&archive).arg(name).status();
+    let status = status.map_err(|error| format!("cannot start tar: {error}"))?;
+    if !status.success() {
+        return Err(format!("tar does not pack {}: {status}", folder.display()));
+    }
+    let data = fs::metadata(&archive).map_err(|error| format!("cannot read {}: {error}", archive.display()))?;
+    Ok((archive, data.len()))
 }
 
 /// Integration tests of a package: name and program.
