@@ -48,7 +48,7 @@ pub(super) fn alone(effort: Effort) -> Outcome {
     let mut row = |(what, size, work): Row, outcome: Outcome<f64>| {
         // The largest may not fit the card.
         let [time, rate] = match outcome {
-            Ok(seconds) => [format!("{:.3}", seconds * 1e3), format!("{:.3}", work / (seconds * 1e3))],
+            Ok(seconds) => [format!("{:.3}", seconds * 1e3), format!("{:.4}", work / (seconds * 1e3))],
             Err(error) => [error.to_string(), String::new()],
         };
         rows.push(vec![what.into(), size.to_string(), time, rate]);
@@ -65,7 +65,7 @@ pub(super) fn alone(effort: Effort) -> Outcome {
         Ok(())
     })?;
     left += effort.each(sides, |&side| -> Outcome<()> {
-        row((SIDE, side, (side * side) as f64 * 1e-6), seconds(step(1, side, Precision::F16)?));
+        row((SIDE, side, (side * side) as f64 * 1e-3), seconds(step(1, side, Precision::F16)?));
         Ok(())
     })?;
     let (problem, sweeps) = if effort.small { (lattice(12)?, 2) } else { (lattice(1024)?, 50) };
@@ -83,7 +83,7 @@ pub(super) fn alone(effort: Effort) -> Outcome {
         row((READS, count as usize, visits), Ok(start.elapsed().as_secs_f64() / f64::from(sweeps)));
         Ok(())
     })?;
-    let columns = ["what", "size", "ms", "pictures, megapixels, million visits a ms"];
+    let columns = ["what", "size", "ms", "pictures, thousand pixels, million visits a ms"];
     Ok(Part::new(left == 0, format!("{} sizes{}", rows.len(), cut(left)), &columns, rows))
 }
 
