@@ -152,10 +152,12 @@ impl CudaStore {
 struct Decoder {
     /// Codes and scales of the last one.
     stored: Option<Block>,
+    /// Launches carry nothing from the host.
+    staging: Option<Pinned>,
 }
 
 impl Decoder {
-    /// Fills a block with a tensor's elements from its codes; does not wait.
+    /// Fills a block with a tensor's elements from its codes; does not wait until that is done.
     fn decode(
         &mut self,
         device: &Arc<Device>,
@@ -165,11 +167,15 @@ impl Decoder {
     ) -> Result<(), CudaError> {
         let scales_at = codes.codes().len().next_multiple_of(ALIGNMENT);
         let bytes = scales_at + codes.scales().len();
-        if self.stored.as_ref().is_none_or(|stored| stored.bytes() < bytes) {
-            self.stored = None;
-            self.stored = Some(Block::new(device, bytes, "codes of parameters")?);
-        }
-        let Some(stored) = &mut self.stored else { return Ok(()) };
+        let stored = match self.stored.take().filter(|stored| stored.bytes() >= bytes) {
+            Some(large) => large,
+            None => Block::new(device, bytes, "codes of parameters")?,
+        };
+        let stored = self.stored.insert(stored);
+        let staging = match &mut self.staging {
+            Some(staging) => staging,
+            none => none.insert(Pinned::new(device, 0)?),
+        };
         stored.write_at(0, codes.codes())?;
         stored.write_at(scales_at, codes.scales())?;
         let decode = Decode {
@@ -191,7 +197,7 @@ impl Decoder {
             let function = device.function(&module, &launch.function, launch.shared)?;
             let mut recording = Recording::default();
             recording.launch(function, launch.grid, launch.block, launch.shared, parameters(launch, &at, 0)?);
-            recording.run(device, &mut Pinned::new(device, 0)?, 0..1)?;
+            recording.run(device, staging, 0..1)?;
         }
         Ok(())
     }

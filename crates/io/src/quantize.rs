@@ -11,7 +11,7 @@
 //!
 //! with `groups` = ⌈weights / G⌉.
 
-pub use yuragi_numeric::groups::{BITS, Groups, LARGEST, MOST_CODES};
+pub use yuragi_numeric::groups::{BITS, Groups, LARGEST};
 
 /// The name under which the scales of the quantised tensor `name` are stored.
 #[must_use]

@@ -255,6 +255,7 @@ fn groups_that_cannot_be_decoded_are_named() {
 
 #[test]
 fn weights_with_a_scale_for_each_channel_are_read() {
+    assert!(quantize::by_channel(&[1, 2], &[]).is_empty());
     let mut checkpoint = Checkpoint::default();
     checkpoint.insert("w", Tensor::from_values(&[2, 2], &[127i8, 0, -50, 3]).unwrap());
     checkpoint.insert("w.scale", Tensor::from_values(&[2], &[0.5f32, 2.0]).unwrap());
